@@ -1,0 +1,25 @@
+"""Django's ORM, native on the event loop."""
+
+from typing import Any
+
+from ._version import __version__
+
+# Name -> module. Imported at first use: most need Django's settings.
+_PUBLIC = {
+    "afetch_related": "dispatch",
+    "async_connections": "connections",
+    "install": "install",
+    "new_connection": "connections",
+    "run_sync": "dispatch",
+    "uninstall": "install",
+}
+
+__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)

@@ -1,0 +1,55 @@
+"""System checks: what is missing, before the first query finds out."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from django.core.checks import Error, Warning, register
+
+from . import _native
+
+# Earlier ones lose cancellations (psycopg issues 1345, 1371 and 1401).
+NEEDED = {"psycopg": (3, 3, 9), "psycopg-pool": (3, 3, 3)}
+
+
+@cache
+def psycopg_problem() -> str | None:
+    """Return what is wrong with the installed psycopg, or None."""
+    for name, needed in NEEDED.items():
+        wanted = ".".join(map(str, needed))
+        try:
+            found = version(name)
+        except PackageNotFoundError:
+            found = "none"
+        if found == "none" or _parts(found) < needed:
+            return (
+                f"django-async-fast needs {name} {wanted} or later, found {found}. "
+                f"Install it: pip install 'psycopg[binary,pool]>=3.3.9' "
+                f"'{name}>={wanted}'"
+            )
+    return None
+
+
+def _parts(text: str) -> tuple[int, ...]:
+    numbers = [part for part in text.split(".")[:3]]
+    return tuple(int("".join(filter(str.isdigit, n)) or 0) for n in numbers)
+
+
+@register
+def check_installation(app_configs: Any = None, **kwargs: Any) -> list[Any]:
+    """Report a psycopg that is too old, and missing compiled parts."""
+    found: list[Any] = []
+    if problem := psycopg_problem():
+        found.append(Error(problem, id="django_async_fast.E001"))
+    if not _native.COMPILED:
+        found.append(
+            Warning(
+                "The compiled core is not in use: rows are built by Django's own "
+                f"code. ({_native.REASON})",
+                hint="Install a wheel, or a C compiler and cargo, and reinstall.",
+                id="django_async_fast.W001",
+            )
+        )
+    return found

@@ -1,0 +1,209 @@
+"""Blocks: `async with new_connection():`, and which connection an alias means."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextvars import ContextVar
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, InterfaceError, connections
+from django.db.utils import ConnectionDoesNotExist, ConnectionHandler
+
+from . import bridge, scopes, wrapper
+
+django_create_connection = ConnectionHandler.create_connection
+
+_block: ContextVar[Block | None] = ContextVar("daf_block", default=None)
+
+
+class Block:
+    """One `async with new_connection()`: an alias means a connection of its own."""
+
+    __slots__ = ("force_rollback", "loop", "open", "place", "thread", "wrappers")
+
+    def __init__(self, force_rollback: bool) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.thread = threading.get_ident()
+        self.force_rollback = force_rollback
+        self.place = scopes.place()
+        self.wrappers: dict[str, Any] = {}
+        self.open = True
+
+    def wrapper(self, alias: str) -> Any:
+        """Return the block's wrapper for `alias`, made at its first use."""
+        try:
+            return self.wrappers[alias]
+        except KeyError:
+            pass
+        if alias not in connections.settings:
+            raise ConnectionDoesNotExist(
+                f"The connection '{alias}' doesn't exist. DATABASES has: "
+                f"{', '.join(connections.settings)}."
+            )
+        made = wrapper.make(self, connections.settings[alias], alias)
+        return self.wrappers.setdefault(alias, made)
+
+    def close(self) -> None:
+        """Give every connection back. Runs on the bridge."""
+        self.open = False
+        failure: BaseException | None = None
+        for each in self.wrappers.values():
+            try:
+                each.finish()
+            except BaseException as exc:
+                each._discard()
+                failure = failure or exc
+        if failure is not None:
+            raise failure
+
+
+def current_block() -> Block | None:
+    """Return the block that the caller runs in, or None.
+
+    A block belongs to its loop and thread: from others it is invisible.
+    Raises InterfaceError in a task that outlived its block.
+    """
+    block = _block.get()
+    if block is None or block.thread != threading.get_ident():
+        return None
+    if block.loop is not bridge.current_loop():
+        return None
+    if not block.open:
+        raise InterfaceError(
+            "The `async with new_connection()` block that this task was started in has "
+            "ended. Await the task inside the block, or open a block of its own in it."
+        )
+    return block
+
+
+class new_connection:
+    """Open a block: inside it the async ORM runs on connections of its own.
+
+    `async with new_connection(using="default", force_rollback=False) as conn:`.
+    `conn` is the block's connection to `using`; other aliases get one at their
+    first use. All open lazily. Blocks nest. With `force_rollback` everything
+    that is done inside is rolled back at the end.
+
+    Raises ConnectionDoesNotExist for an unknown alias, RuntimeError outside of
+    an event loop.
+    """
+
+    def __init__(
+        self, using: str = DEFAULT_DB_ALIAS, force_rollback: bool = False
+    ) -> None:
+        self.using = using
+        self.force_rollback = force_rollback
+        self._block: Block | None = None
+        self._before: Block | None = None
+
+    async def __aenter__(self) -> Any:
+        if self._block is not None:
+            raise RuntimeError("This new_connection() has been entered already.")
+        block = self._make_block()
+        conn = block.wrapper(self.using)
+        self._block, self._before = block, _block.get()
+        _block.set(block)
+        return conn
+
+    async def __aexit__(self, *exc: object) -> None:
+        block, self._block = self._block, None
+        assert block is not None
+        # A fixture may leave in another context than it entered in.
+        if _block.get() is block:
+            _block.set(self._before)
+        await bridge.run(_close, block)
+
+    def __enter__(self) -> None:
+        raise RuntimeError(
+            "new_connection() is asynchronous: use `async with new_connection():` in a "
+            "coroutine."
+        )
+
+    def __exit__(self, *exc: object) -> None:
+        """Exist, so that `with` reaches the message of `__enter__`."""
+
+    def _make_block(self) -> Block:
+        try:
+            return Block(self.force_rollback)
+        except RuntimeError as exc:
+            raise RuntimeError(
+                "new_connection() needs a running event loop: use it in a coroutine "
+                "that asyncio.run(), an ASGI server or async_to_sync() runs."
+            ) from exc
+
+
+def _close(block: Block) -> None:
+    # The block's own code runs inside of it, although the task has left it.
+    token = _block.set(block)
+    try:
+        block.close()
+    finally:
+        _block.reset(token)
+
+
+class AsyncConnections:
+    """`async_connections[alias]`: the current block's connection to `alias`."""
+
+    def __getitem__(self, alias: str) -> Any:
+        block = current_block()
+        if block is None:
+            raise InterfaceError(
+                f"There is no asynchronous connection to '{alias}' here: open a block "
+                "with `async with new_connection():`."
+            )
+        return block.wrapper(alias)
+
+    def __iter__(self) -> Any:
+        return iter(connections.settings)
+
+
+async_connections = AsyncConnections()
+
+
+def bridged_block() -> Block | None:
+    """Return the block whose connections the caller's sync code uses, or None."""
+    if not bridge.in_bridge():
+        return None
+    block = _block.get()
+    if block is not None and block.loop is bridge.current_loop():
+        return block
+    return None
+
+
+def create_connection(self: ConnectionHandler, alias: str) -> Any:
+    """`ConnectionHandler.create_connection`: on the bridge, one of the block's."""
+    block = bridged_block()
+    if block is None:
+        return django_create_connection(self, alias)
+    return wrapper.make(block, self.settings[alias], alias)
+
+
+class Routed:
+    """Stands in for the storage behind `django.db.connections`."""
+
+    def __init__(self, storage: Any) -> None:
+        object.__setattr__(self, "storage", storage)
+
+    def __getattr__(self, alias: str) -> Any:
+        block = bridged_block()
+        if block is None:
+            return getattr(object.__getattribute__(self, "storage"), alias)
+        try:
+            return block.wrappers[alias]
+        except KeyError:
+            raise AttributeError(alias) from None
+
+    def __setattr__(self, alias: str, value: Any) -> None:
+        block = bridged_block()
+        if block is None:
+            setattr(object.__getattribute__(self, "storage"), alias, value)
+        else:
+            block.wrappers[alias] = value
+
+    def __delattr__(self, alias: str) -> None:
+        block = bridged_block()
+        if block is None:
+            delattr(object.__getattribute__(self, "storage"), alias)
+        elif block.wrappers.pop(alias, None) is None:
+            raise AttributeError(alias)

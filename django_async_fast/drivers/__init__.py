@@ -1,0 +1,1 @@
+"""How a database driver waits on the event loop."""

@@ -1,0 +1,162 @@
+"""One connection's socket, registered with the event loop once.
+
+psycopg's operations are generators that yield what they wait for. Its own
+`wait_async` registers and unregisters the socket for every wait; here the
+registration stays, and the reader callback drives the generator itself, so a
+round trip costs one awaited future and no system call but `recv`.
+"""
+
+from __future__ import annotations
+
+import select
+from asyncio import AbstractEventLoop, Future, TimerHandle
+from collections.abc import Generator
+from time import monotonic
+from typing import Any
+
+from psycopg import errors, pq
+from psycopg.waiting import Ready, Wait
+
+BAD = pq.ConnStatus.BAD
+
+# How long one callback may serve a socket that always has more, in seconds.
+BUSY_LIMIT = 0.001
+
+
+class Channel:
+    """Drives the generators of one libpq connection on one event loop."""
+
+    __slots__ = (
+        "_fd",
+        "_future",
+        "_gen",
+        "_loop",
+        "_pgconn",
+        "_poll",
+        "_reading",
+        "_timer",
+        "_writing",
+    )
+
+    def __init__(self, pgconn: Any, loop: AbstractEventLoop) -> None:
+        self._pgconn = pgconn
+        self._loop = loop
+        self._fd: int = pgconn.socket
+        self._poll = select.poll()
+        self._poll.register(self._fd, select.POLLIN)
+        self._gen: Generator[Any, Any, Any] | None = None
+        self._future: Future[Any] | None = None
+        self._timer: TimerHandle | None = None
+        self._reading = self._writing = False
+
+    @property
+    def busy(self) -> bool:
+        """Tell whether an operation has begun and not ended."""
+        return self._gen is not None
+
+    def drive(
+        self, gen: Generator[Any, Any, Any], wants: int, timeout: float | None = None
+    ) -> Future[Any]:
+        """Return the future result of `gen`, which has asked for `wants`."""
+        self._gen = gen
+        self._future = future = self._loop.create_future()
+        if timeout is not None:
+            self._timer = self._loop.call_later(timeout, self._expire)
+        self._watch(wants)
+        return future
+
+    def detach(self) -> None:
+        """Stop driving: whoever awaited has gone. The operation is not over."""
+        self._end()
+
+    def close(self) -> None:
+        """Unregister the socket; an operation in progress fails."""
+        future = self._end()
+        if future is not None and not future.done():
+            future.set_exception(errors.OperationalError("the connection is closed"))
+        self._stop_reading()
+        self._stop_writing()
+
+    def _watch(self, wants: int) -> None:
+        if wants & Wait.R and not self._reading:
+            self._loop.add_reader(self._fd, self._readable)
+            self._reading = True
+        if wants & Wait.W:
+            self._loop.add_writer(self._fd, self._writable)
+            self._writing = True
+
+    def _readable(self) -> None:
+        if self._gen is None or self._future is None or self._future.done():
+            # Unasked for: a notice, or the server hanging up. The next
+            # operation reads it; until then it must not wake the loop.
+            self._stop_reading()
+        else:
+            self._advance(Ready.R)
+
+    def _writable(self) -> None:
+        self._stop_writing()
+        if self._gen is not None:
+            self._advance(Ready.W)
+
+    def _advance(self, ready: int) -> None:
+        gen = self._gen
+        assert gen is not None
+        limit = 0.0
+        try:
+            while True:
+                wants = gen.send(ready)
+                # Reading on costs a poll; a trip through the loop costs ten.
+                if wants != Wait.R or not self._poll.poll(0):
+                    break
+                ready = Ready.R
+                now = monotonic()
+                if not limit:
+                    limit = now + BUSY_LIMIT
+                elif now > limit:
+                    break
+        except StopIteration as stop:
+            self._settle(stop.value, None)
+        except BaseException as exc:
+            self._settle(None, exc)
+        else:
+            self._watch(wants)
+
+    def _settle(self, result: Any, exc: BaseException | None) -> None:
+        future = self._end()
+        if self._pgconn.status == BAD:
+            # libpq has closed the socket: forget the number before it is reused.
+            self._stop_reading()
+            self._stop_writing()
+        if future is None or future.done():
+            return
+        if exc is None:
+            future.set_result(result)
+        elif isinstance(exc, OSError):
+            future.set_exception(errors.OperationalError("connection socket closed"))
+        else:
+            future.set_exception(exc)
+
+    def _end(self) -> Future[Any] | None:
+        future, self._future, self._gen = self._future, None, None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._stop_writing()
+        return future
+
+    def _expire(self) -> None:
+        future = self._end()
+        if future is not None and not future.done():
+            future.set_exception(errors._WaitTimeout("wait timeout expired"))
+
+    def _stop_reading(self) -> None:
+        if self._reading:
+            self._reading = False
+            if not self._loop.is_closed():
+                self._loop.remove_reader(self._fd)
+
+    def _stop_writing(self) -> None:
+        if self._writing:
+            self._writing = False
+            if not self._loop.is_closed():
+                self._loop.remove_writer(self._fd)

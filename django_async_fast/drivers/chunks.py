@@ -1,0 +1,160 @@
+"""A server-side cursor, read a chunk at a time, the next chunk on its way.
+
+While one chunk is consumed the server already works on the next. That chunk
+counts as a statement in flight: whoever wants the connection first takes it in
+(`settle`), so any other query may run in the loop's body.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import Any
+
+from psycopg import errors, generators, pq, sql
+
+from .. import _native
+from . import results
+
+logger = logging.getLogger("django_async_fast")
+
+TEXT, BINARY = pq.Format.TEXT, pq.Format.BINARY
+FATAL_ERROR = pq.ExecStatus.FATAL_ERROR
+
+
+def begin(plan: Any, cursor: Any, inner: Any, columns: int, size: int) -> Any:
+    """Return the chunks of Django's open named `cursor`.
+
+    `inner` is its psycopg cursor when results are binary, else None.
+    """
+    if inner is not None:
+        # DECLARE has described the columns: unlike a plain query's, their
+        # types are known before the first row is asked for.
+        oids = tuple(inner.pgresult.ftype(i) for i in range(columns))
+        try:
+            results.decoders(inner.connection).get(inner, oids)
+        except results.UnknownType:
+            inner._format = TEXT
+            inner._select_current_result(0, format=TEXT)
+        else:
+            return BinaryChunks(plan, cursor, inner, columns, size)
+    return LoadedChunks(plan, cursor, size)
+
+
+class LoadedChunks:
+    """Chunks whose values psycopg loads."""
+
+    def __init__(self, plan: Any, cursor: Any, size: int) -> None:
+        self._plan = plan
+        self._cursor = cursor
+        self._size = size
+
+    def next_batch(self) -> Any:
+        """Return the next chunk, or None after the last."""
+        rows = self._cursor.fetchmany(self._size)
+        return _native.rows.TupleBatch(self._plan, rows) if rows else None
+
+    def close(self) -> None:
+        """Close the server's cursor."""
+        self._cursor.close()
+
+    def abandon(self) -> None:
+        """Leave the cursor for the connection to close."""
+        _leave(self._cursor)
+
+
+class BinaryChunks:
+    """Chunks that the core decodes, the next one always on its way."""
+
+    def __init__(
+        self, plan: Any, cursor: Any, inner: Any, columns: int, size: int
+    ) -> None:
+        self._plan = plan
+        self._cursor = cursor
+        self._inner = inner
+        self._columns = columns
+        self._size = size
+        self._connection = inner.connection
+        self._errors = cursor.db.wrap_database_errors
+        name = sql.Identifier(inner.name).as_bytes(self._connection)
+        self._command = b"FETCH FORWARD %d FROM %s" % (size, name)
+        self._arrived: deque[Any] = deque()
+        self._in_flight = False
+        self._exhausted = False
+        # Only a block's connection settles what is in flight before it sends
+        # another statement.
+        self._ahead = hasattr(self._connection, "unsettled")
+
+    def next_batch(self) -> Any:
+        """Return the next chunk, or None after the last."""
+        if self._exhausted and not self._arrived:
+            return None
+        with self._errors, self._connection.lock:
+            if not self._arrived:
+                self._request()
+                self._collect()
+            result = self._arrived.popleft()
+            if result.status == FATAL_ERROR:
+                self._exhausted = True
+                raise errors.error_from_result(result)
+            if result.ntuples < self._size:
+                self._exhausted = True
+            elif self._ahead:
+                self._request()
+                self._connection.unsettled.append(self)
+        if not result.ntuples:
+            return None
+        return results.batch(self._plan, self._inner, result, self._columns)
+
+    def settle(self) -> None:
+        """Take in the chunk in flight, on behalf of another statement."""
+        self._connection.unsettled.remove(self)
+        self._collect()
+
+    def close(self) -> None:
+        """Close the server's cursor; a chunk in flight is taken in first."""
+        self._arrived.clear()
+        self._cursor.close()
+
+    def abandon(self) -> None:
+        """Leave cursor and chunk for the connection to clear away."""
+        _leave(self._cursor)
+
+    def _request(self) -> None:
+        pgconn = self._connection.pgconn
+        pgconn.send_query_params(self._command, None, result_format=BINARY)
+        self._in_flight = True
+        self._connection.wait(generators.send(pgconn))
+
+    def _collect(self) -> None:
+        found = self._connection.wait(generators.fetch_many(self._connection.pgconn))
+        self._in_flight = False
+        self._arrived.extend(found[-1:])
+
+
+class Orphan:
+    """A server-side cursor that nobody will close: its iterator was dropped."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def settle(self) -> None:
+        """Close it, before the connection's next statement."""
+        connection = self._inner.connection
+        connection.unsettled.remove(self)
+        try:
+            connection.wait(self._inner._close_gen())
+        except Exception as exc:
+            logger.warning("could not close an abandoned cursor: %s", exc)
+
+
+def _leave(cursor: Any) -> None:
+    from ..streams import psycopg_cursor
+
+    inner = psycopg_cursor(cursor)
+    if inner is None or inner.closed:
+        return
+    inner._close()  # without a word to the server, nor a warning
+    if hasattr(inner.connection, "unsettled") and not inner.connection.closed:
+        # First in, last settled: a chunk of it may be in flight.
+        inner.connection.unsettled.insert(0, Orphan(inner))

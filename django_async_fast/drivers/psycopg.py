@@ -1,0 +1,191 @@
+"""A psycopg connection for synchronous code whose waits the event loop awaits.
+
+psycopg keeps protocol and waiting apart: a sync `Connection` differs from an
+`AsyncConnection` in who waits. Ours is a sync one over the libpq connection of
+an async one, so that connecting, pooling and cancelling stay psycopg's own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator
+from typing import Any
+
+import psycopg
+from psycopg import pq
+from psycopg.adapt import AdaptersMap
+
+from .. import bridge
+from ..scopes import Gate
+from .channel import Channel
+
+logger = logging.getLogger("django_async_fast")
+
+ACTIVE = pq.TransactionStatus.ACTIVE
+
+# Seconds a cancelled statement may take to be cancelled, then to end, before
+# its socket is closed. The same bounds as psycopg's.
+CANCEL_TIMEOUT = 5.0
+DRAIN_TIMEOUT = 5.0
+
+
+class StatementLock:
+    """Stands in for psycopg's `Connection.lock`: the connection's gate.
+
+    A `threading.Lock` held while a greenlet waits would freeze the loop.
+    """
+
+    __slots__ = ("connection", "gate")
+
+    def __init__(self, connection: Connection, gate: Gate) -> None:
+        self.connection = connection
+        self.gate = gate
+
+    def __enter__(self) -> None:
+        self.gate.acquire()
+        if self.connection.unsettled:
+            try:
+                self.connection.settle()
+            except BaseException:
+                self.gate.release()
+                raise
+
+    def __exit__(self, *exc: object) -> None:
+        self.gate.release()
+
+
+class Connection(psycopg.Connection[Any]):
+    """A view over an AsyncConnection, for code that runs on the bridge."""
+
+    def __init__(self, origin: psycopg.AsyncConnection[Any], gate: Gate) -> None:
+        super().__init__(origin.pgconn)
+        self.origin = origin
+        self.lock = StatementLock(self, gate)  # type: ignore[assignment]
+        # Streams with a chunk in flight or a cursor left open, to be settled
+        # before the next statement.
+        self.unsettled: list[Any] = []
+        self._channel: Channel | None = None
+        self._adapters = AdaptersMap(origin.adapters)
+        # Names of server-side prepared statements belong to the session.
+        self._prepared = origin._prepared
+        self._autocommit = origin.autocommit
+        self.prepare_threshold = origin.prepare_threshold
+
+    def wait(
+        self,
+        gen: Generator[Any, Any, Any],
+        interval: float = 0.0,
+        timeout: float | None = None,
+    ) -> Any:
+        """Consume a psycopg operation; the bridge awaits what it waits for."""
+        if not bridge.in_bridge():
+            gen.close()
+            raise bridge.BridgeError(
+                "This connection belongs to an `async with new_connection()` block: "
+                "use it in a coroutine (`await conn.acommit()`, `conn.acursor()`) or in "
+                "`await run_sync(function, ...)`."
+            )
+        try:
+            wants = next(gen)
+        except StopIteration as stop:
+            return stop.value
+        channel = self._channel or self._open_channel()
+        try:
+            return bridge.await_(channel.drive(gen, wants, timeout))
+        except BaseException as exc:
+            if channel.busy:
+                self._interrupted(gen, channel, exc)
+            raise
+
+    def settle(self) -> None:
+        """Take in what streams have left on the wire. Needs the gate."""
+        while self.unsettled:
+            self.unsettled[-1].settle()
+
+    def drop(self) -> None:
+        """Close the socket at once, without a word to the server."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        self.unsettled.clear()
+        self.pgconn.finish()
+
+    def close(self) -> None:
+        """Close the connection; needs no bridge and never waits."""
+        self._closed = True
+        self.drop()
+
+    def detach(self) -> psycopg.AsyncConnection[Any]:
+        """Give the socket back to its AsyncConnection, for the pool."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        return self.origin
+
+    def _open_channel(self) -> Channel:
+        loop = bridge.current_loop()
+        assert loop is not None
+        self._channel = Channel(self.pgconn, loop)
+        return self._channel
+
+    def _interrupted(
+        self, gen: Generator[Any, Any, Any], channel: Channel, exc: BaseException
+    ) -> None:
+        """Leave the connection idle or closed after a wait that was broken off."""
+        channel.detach()
+        if self.pgconn.transaction_status != ACTIVE:
+            return
+        if isinstance(exc, (GeneratorExit, bridge.GreenletExit)):
+            self.drop()  # nobody is left to await a cancellation
+            return
+        try:
+            bridge.await_(self._cancel_and_drain(gen, channel))
+        except psycopg.errors.QueryCanceled:
+            pass
+        except BaseException as second:
+            # Cancelled again, or the server is silent: the state is unknown
+            # (psycopg issues 1371 and 1435).
+            logger.warning("closing a connection: could not cancel (%r)", second)
+            self.drop()
+            if not isinstance(second, Exception):
+                raise
+
+    async def _cancel_and_drain(
+        self, gen: Generator[Any, Any, Any], channel: Channel
+    ) -> None:
+        try:
+            await psycopg.AsyncConnection.cancel_safe(
+                self,  # type: ignore[arg-type]
+                timeout=CANCEL_TIMEOUT,
+            )
+        except Exception as exc:
+            logger.warning("query cancellation failed: %s", exc)
+        try:
+            wants = next(gen)
+        except StopIteration:
+            return
+        await channel.drive(gen, wants, DRAIN_TIMEOUT)
+
+
+async def _connect(params: dict[str, Any]) -> psycopg.AsyncConnection[Any]:
+    return await psycopg.AsyncConnection.connect(**params)
+
+
+def connect(gate: Gate, *, cursor_factory: Any = None, **params: Any) -> Connection:
+    """Open a connection with psycopg's own asynchronous `connect()`."""
+    origin = bridge.await_(_connect(params))
+    # Its `__del__` would warn about a connection that the view has to close.
+    origin._pool = None
+    return view(origin, gate, cursor_factory)
+
+
+def view(
+    origin: psycopg.AsyncConnection[Any], gate: Gate, cursor_factory: Any = None
+) -> Connection:
+    """Return the connection that synchronous code uses over `origin`."""
+    connection = Connection(origin, gate)
+    if cursor_factory is not None:
+        connection.cursor_factory = cursor_factory
+    return connection
+
+

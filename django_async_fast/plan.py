@@ -1,0 +1,215 @@
+"""A compiled query -> the plan by which the core builds its rows, once per query.
+
+Plans say what Django's iterables in `django.db.models.query` do per row. What
+cannot be said is declined with a reason, and Django's own code runs.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import django
+from django.db.models import Model
+from django.db.models import query as django_query
+from django.db.models.base import ModelState
+from django.db.models.fields.files import FileDescriptor, ImageFileDescriptor
+from django.db.models.fields.mixins import FieldCacheMixin
+from django.db.models.fields.related_descriptors import ForeignKeyDeferredAttribute
+from django.db.models.query_utils import DeferredAttribute
+from django.db.models.signals import post_init, pre_init
+from django.db.models.utils import create_namedtuple_class
+
+from . import _native
+
+# On a fresh instance their `__set__` is a store into `__dict__`.
+PLAIN_DESCRIPTORS = (
+    DeferredAttribute,
+    ForeignKeyDeferredAttribute,
+    FileDescriptor,
+    ImageFileDescriptor,
+)
+SET_CACHED_VALUE = FieldCacheMixin.set_cached_value
+
+
+class Declined(Exception):
+    """The plan cannot say this query; the message is the reason, for people."""
+
+
+def tuples(queryset: Any, compiler: Any, common: dict[str, Any]) -> Any:
+    """Plan of `values_list()`."""
+    return _native.rows.TuplePlan(**common)
+
+
+def flat(queryset: Any, compiler: Any, common: dict[str, Any]) -> Any:
+    """Plan of `values_list(flat=True)`."""
+    return _native.rows.FlatPlan(**common)
+
+
+def named(queryset: Any, compiler: Any, common: dict[str, Any]) -> Any:
+    """Plan of `values_list(named=True)`."""
+    names = queryset._fields or _value_names(queryset.query)
+    return _native.rows.NamedPlan(
+        tuple_class=create_namedtuple_class(*names), **common
+    )
+
+
+def dicts(queryset: Any, compiler: Any, common: dict[str, Any]) -> Any:
+    """Plan of `values()`."""
+    query = queryset.query
+    # Django 6.0 and later keep the order of values() in `selected`.
+    names = list(getattr(query, "selected", None) or _value_names(query))
+    return _native.rows.DictPlan(names=names, **common)
+
+
+def _value_names(query: Any) -> list[str]:
+    return [*query.extra_select, *query.values_select, *query.annotation_select]
+
+
+def models(queryset: Any, compiler: Any, common: dict[str, Any]) -> Any:
+    """Plan of a queryset of model instances."""
+    select, klass_info = compiler.select, compiler.klass_info
+    db, fetch_mode = queryset.db, getattr(queryset, "_fetch_mode", None)
+    start = klass_info["select_fields"][0]
+    end = klass_info["select_fields"][-1] + 1
+    attnames = [column[0].target.attname for column in select[start:end]]
+    model = klass_info["model"]
+    extra = () if fetch_mode is None else (fetch_mode,)
+    populators = django_query.get_related_populators(klass_info, select, db, *extra)
+    return _native.rows.ModelPlan(
+        **_instance(model, db, fetch_mode, zip(attnames, range(start, end))),
+        annotations=_annotations(model, compiler.annotation_col_map),
+        relations=[_relation(each, db, fetch_mode, common) for each in populators],
+        known=_known(queryset, attnames),
+        **common,
+    )
+
+
+def _instance(
+    model: type[Model], db: str, fetch_mode: Any, columns: Iterable[tuple[str, int]]
+) -> dict[str, Any]:
+    columns = tuple(columns)
+    by_name = dict(columns)
+    pk_fields = getattr(model._meta, "pk_fields", None) or [model._meta.pk]
+    return {
+        "model": model,
+        "db": db,
+        "columns": columns,
+        "pk_column": by_name.get(pk_fields[0].attname, columns[0][1]),
+        "fetch_mode": fetch_mode,
+        "track_peers": fetch_mode is not None and fetch_mode.track_peers,
+        "from_db": _from_db(model, fetch_mode) if why_from_db(model) else None,
+        "state_class": ModelState,
+    }
+
+
+def _from_db(model: type[Model], fetch_mode: Any) -> Callable[..., Any]:
+    if hasattr(django_query, "_get_from_db"):
+        return django_query._get_from_db(model, fetch_mode)  # type: ignore[no-any-return]
+    if fetch_mode is not None:
+        return partial(model.from_db, fetch_mode=fetch_mode)
+    return model.from_db
+
+
+def why_from_db(model: type[Model]) -> str:
+    """Return why instances must be made by `from_db()`, or '' if they need not be."""
+    if pre_init.has_listeners(model) or post_init.has_listeners(model):
+        return "pre_init or post_init has a receiver"
+    reason = _why_class.get(model)
+    if reason is None:
+        reason = _why_class[model] = _why_class_needs_from_db(model)
+    return reason
+
+
+# Asked at every query, and what a class overrides does not change after its
+# first query: like Django's own caches of `_meta`.
+_why_class: dict[type[Model], str] = {}
+
+
+def _why_class_needs_from_db(model: type[Model]) -> str:
+    if model.from_db.__func__ is not Model.from_db.__func__:  # type: ignore[attr-defined]
+        return f"{model.__name__}.from_db() is overridden"
+    for name in ("__init__", "__setattr__", "__new__"):
+        if getattr(model, name) is not getattr(Model, name):
+            return f"{model.__name__}.{name}() is overridden"
+    if type(model).__call__ is not type.__call__:
+        return f"the metaclass of {model.__name__} overrides __call__()"
+    for base in model.__mro__[model.__mro__.index(Model) + 1 : -1]:
+        if "__init__" in vars(base):
+            return f"{base.__name__}.__init__() comes after Model"
+    if model._meta.abstract:
+        return f"{model.__name__} is abstract"
+    return _why_fields_need_from_db(model)
+
+
+def _why_fields_need_from_db(model: type[Model]) -> str:
+    for field in model._meta.concrete_fields:
+        descriptor = inspect.getattr_static(model, field.attname, None)
+        if type(descriptor) not in PLAIN_DESCRIPTORS:
+            kind = type(descriptor).__name__
+            return f"{model.__name__}.{field.attname} is a {kind}"
+    return ""
+
+
+def _annotations(
+    model: type[Model], columns: dict[str, int] | None
+) -> list[tuple[str, int, bool]]:
+    # A name that the class knows nothing of goes straight into __dict__.
+    return [
+        (name, column, inspect.getattr_static(model, name, None) is None)
+        for name, column in (columns or {}).items()
+    ]
+
+
+def _relation(populator: Any, db: str, fetch_mode: Any, common: dict[str, Any]) -> Any:
+    """Say in the core's terms what a RelatedPopulator of Django's does."""
+    if populator.reorder_for_init is None:
+        indexes = range(populator.cols_start, populator.cols_end)
+    else:
+        # Which columns it picks, asked of the function itself.
+        picked = populator.reorder_for_init(range(common["width"]))
+        indexes = picked if isinstance(picked, tuple) else (picked,)
+    instance = _instance(
+        populator.model_cls, db, fetch_mode, zip(populator.init_list, indexes)
+    )
+    instance["pk_column"] = indexes[populator.pk_idx]
+    bare = {"width": common["width"]}
+    return _native.rows.Relation(
+        plan=_native.rows.ModelPlan(
+            **instance,
+            relations=[
+                _relation(each, db, fetch_mode, common)
+                for each in populator.related_populators
+            ],
+            **bare,
+        ),
+        local_setter=populator.local_setter,
+        remote_setter=populator.remote_setter,
+        local_cache=_cache_name(populator.local_setter),
+        remote_cache=_cache_name(populator.remote_setter),
+    )
+
+
+def _cache_name(setter: Any) -> str | None:
+    """Return the `fields_cache` key that `setter` stores under, if that is all."""
+    if getattr(setter, "__func__", None) is SET_CACHED_VALUE:
+        return setter.__self__.cache_name  # type: ignore[no-any-return]
+    return None
+
+
+def _known(queryset: Any, loaded: list[str]) -> list[Any]:
+    found = []
+    for field, related in queryset._known_related_objects.items():
+        attnames = tuple(
+            field.attname
+            if name == "self"
+            else queryset.model._meta.get_field(name).attname
+            for name in field.from_fields
+        )
+        if django.VERSION < (6, 1) and not set(attnames) <= set(loaded):
+            # Django before 6.1 fetches the deferred attribute here.
+            raise Declined("a known related object's key is deferred")
+        found.append(_native.rows.Known(field, related, attnames))
+    return found

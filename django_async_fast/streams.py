@@ -1,0 +1,245 @@
+"""From a queryset's iterable to the batches that the core consumes.
+
+`Stream` executes what Django compiled, as `SQLCompiler.execute_sql` does, and
+hands out results whole. `AsyncStream` is the same, awaited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from itertools import islice
+from typing import Any
+
+from django.core.exceptions import EmptyResultSet
+from django.db import DatabaseError
+from django.db.backends.utils import CursorWrapper
+from django.db.models.sql import compiler as django_compiler
+from django.db.models.sql.compiler import SQLCompiler
+
+from . import _native, bridge, formats
+from .plan import Declined
+
+# What `Stream` does in Django's place. A compiler with its own version, or a
+# tool that has replaced Django's, is left to do its work.
+_BYPASSED = {
+    name: getattr(SQLCompiler, name)
+    for name in ("execute_sql", "results_iter", "apply_converters")
+    if getattr(SQLCompiler, name).__code__.co_filename == django_compiler.__file__
+}
+
+PlanMaker = Callable[[Any, Any, dict[str, Any]], Any]
+
+
+def why_not(compiler: Any) -> str:
+    """Return why Django's own code must run this query, or ''."""
+    connection = compiler.connection
+    if connection.vendor != "postgresql":
+        return f"the backend of '{connection.alias}' is not PostgreSQL"
+    kind = type(compiler)
+    if len(_BYPASSED) < 3 or any(
+        getattr(kind, name) is not function for name, function in _BYPASSED.items()
+    ):
+        return f"{kind.__name__} is not Django's own compiler"
+    return ""
+
+
+def psycopg_cursor(cursor: Any) -> Any:
+    """Return the psycopg 3 cursor inside Django's wrappers, or None."""
+    from psycopg import BaseCursor
+
+    while isinstance(cursor, CursorWrapper):
+        cursor = cursor.cursor
+    return cursor if isinstance(cursor, BaseCursor) else None
+
+
+class Stream:
+    """The batches of one iteration over a queryset; executes at the first call.
+
+    Calling it returns the next batch, or None after the last.
+    """
+
+    def __init__(
+        self, iterable: Any, make_plan: PlanMaker, django_iter: Callable[[Any], Any]
+    ) -> None:
+        self._iterable = iterable
+        self._make_plan = make_plan
+        self._django_iter = django_iter
+        self._advance: Callable[[], Any] = self._start
+        self._chunks: Any = None
+
+    def __call__(self) -> Any:
+        return self._advance()
+
+    def close(self) -> None:
+        """End the iteration; may do I/O."""
+        self._advance = _nothing
+        chunks, self._chunks = self._chunks, None
+        if chunks is not None:
+            chunks.close()
+
+    def abandon(self) -> None:
+        """End the iteration where no I/O is possible."""
+        self._advance = _nothing
+        chunks, self._chunks = self._chunks, None
+        if chunks is not None:
+            chunks.abandon()
+
+    # ----- beginning
+
+    def _start(self) -> Any:
+        queryset = self._iterable.queryset
+        compiler = queryset.query.get_compiler(queryset.db)
+        if why_not(compiler):
+            return self._leave_to_django()
+        try:
+            sql, params = compiler.as_sql()
+            if not sql:
+                raise EmptyResultSet
+        except EmptyResultSet:
+            self._advance = _nothing
+            return None
+        try:
+            plan = self._plan(queryset, compiler)
+        except Declined:
+            return self._leave_to_django()
+        return self._execute(compiler, plan, sql, params)
+
+    def _plan(self, queryset: Any, compiler: Any) -> Any:
+        fields = [column[0] for column in compiler.select[: compiler.col_count]]
+        if compiler.has_composite_fields(fields):
+            raise Declined("a composite primary key is selected as a tuple")
+        connection = compiler.connection
+        converters = compiler.get_converters(fields)
+        common = {
+            "width": len(fields),
+            "converters": [
+                (i, tuple(functions), expression)
+                for i, (functions, expression) in converters.items()
+            ],
+            "connection": connection,
+            "translate_error": _translator(connection),
+        }
+        return self._make_plan(queryset, compiler, common)
+
+    def _execute(self, compiler: Any, plan: Any, sql: str, params: Any) -> Any:
+        connection = compiler.connection
+        chunked = self._iterable.chunked_fetch
+        cursor = connection.chunked_cursor() if chunked else connection.cursor()
+        inner = psycopg_cursor(cursor)
+        fields = [column[0] for column in compiler.select[: compiler.col_count]]
+        if binary := _binary(inner, fields):
+            inner.format = 1
+        try:
+            cursor.execute(sql, params)
+        except Exception as exc:
+            # A server-side cursor may fail to close on a broken connection.
+            try:
+                cursor.close()
+            except DatabaseError:
+                raise exc from None
+            raise
+        if chunked:
+            return self._begin_chunks(plan, cursor, inner if binary else None, fields)
+        self._advance = _nothing
+        try:
+            if not binary:
+                return _native.rows.TupleBatch(plan, cursor.fetchall())
+            return _whole(plan, inner, fields)
+        except _unknown_type() as unknown:
+            formats.remember_text(fields[unknown.column])
+        finally:
+            cursor.close()
+        return self._execute_as_text(connection, plan, sql, params)
+
+    def _execute_as_text(
+        self, connection: Any, plan: Any, sql: str, params: Any
+    ) -> Any:
+        with connection.cursor() as cursor:
+            cursor.execute(sql, params)
+            return _native.rows.TupleBatch(plan, cursor.fetchall())
+
+    def _begin_chunks(
+        self, plan: Any, cursor: Any, inner: Any, fields: list[Any]
+    ) -> Any:
+        from .drivers import chunks
+
+        size = self._iterable.chunk_size
+        self._chunks = chunks.begin(plan, cursor, inner, len(fields), size)
+        self._advance = self._next_chunk
+        return self._next_chunk()
+
+    def _next_chunk(self) -> Any:
+        batch = self._chunks.next_batch()
+        if batch is None:
+            self.close()
+        return batch
+
+    # ----- where the core has no plan
+
+    def _leave_to_django(self) -> Any:
+        rows = self._django_iter(self._iterable)
+        size = self._iterable.chunk_size
+
+        def advance() -> Any:
+            items = list(islice(rows, size))
+            return _native.rows.ListBatch(items) if items else None
+
+        self._advance = advance
+        return advance()
+
+
+def _nothing() -> None:
+    return None
+
+
+def _binary(inner: Any, fields: list[Any]) -> bool:
+    if inner is None or not formats.binary_possible(fields):
+        return False
+    from .drivers import results
+
+    # Only Django's own cursors can be asked for binary with client-side
+    # parameters; see `install.py`.
+    return hasattr(inner, "_daf_binary") and not (
+        results.decoders(inner.connection).customised
+    )
+
+
+def _whole(plan: Any, inner: Any, fields: list[Any]) -> Any:
+    from .drivers import results
+
+    return results.batch(plan, inner, inner.pgresult, len(fields))
+
+
+def _unknown_type() -> type[Any]:
+    from .drivers import results
+
+    return results.UnknownType
+
+
+def _translator(connection: Any) -> Callable[[BaseException], BaseException]:
+    def translate(exc: BaseException) -> BaseException:
+        try:
+            with connection.wrap_database_errors:
+                raise exc
+        except BaseException as translated:
+            return translated
+
+    return translate
+
+
+class AsyncStream:
+    """A Stream whose batches are awaited."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    def __call__(self) -> Coroutine[Any, Any, Any]:
+        return bridge.run(self._stream)
+
+    async def aclose(self) -> None:
+        """End the iteration and close its cursor on the server."""
+        await bridge.run(self._stream.close)
+
+    def abandon(self) -> None:
+        """End the iteration where nobody can await."""
+        self._stream.abandon()

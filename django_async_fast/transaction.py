@@ -1,0 +1,162 @@
+"""`transaction.atomic` and the functions around it, for coroutines in a block.
+
+The state machine is Django's own `Atomic`: this module gives it an
+asynchronous face and a scope of the connection it works on.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.transaction import Atomic, TransactionManagementError
+
+from . import bridge, dispatch, scopes
+from .connections import bridged_block, current_block
+
+django_enter = Atomic.__enter__
+django_exit = Atomic.__exit__
+django_call = Atomic.__call__
+django_on_commit = BaseDatabaseWrapper.on_commit
+django_get_connection = transaction.get_connection
+
+
+def get_connection(using: str | None = None) -> Any:
+    """Return the connection that `using` means: on the loop, the block's."""
+    block = None if bridge.in_bridge() else current_block()
+    if block is None:
+        return django_get_connection(using)
+    return block.wrapper(using or DEFAULT_DB_ALIAS)
+
+
+def enter(self: Atomic, where: scopes.Place = None) -> None:
+    """`Atomic.__enter__`: on a block's connection it opens a scope first."""
+    if bridged_block() is None:
+        return django_enter(self)
+    gate = connections[self.using or DEFAULT_DB_ALIAS].gate
+    scope = gate.enter(self, where or scopes.place())
+    try:
+        django_enter(self)
+    except BaseException:
+        gate.end_exit(scope)
+        raise
+
+
+def leave(self: Atomic, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+    """`Atomic.__exit__`: children of the scope are done, or refused, before."""
+    if bridged_block() is None:
+        return django_exit(self, exc_type, exc_value, traceback)
+    wrapper = connections[self.using or DEFAULT_DB_ALIAS]
+    scope = wrapper.gate.find(self)
+    if scope is None:
+        raise TransactionManagementError("This atomic block is not open.")
+    try:
+        ending = wrapper.gate.begin_exit(scope)
+    except BaseException:
+        # A child holds on to the transaction and we may not wait for it: with
+        # the connection the server's transaction ends.
+        wrapper.abort(keep=wrapper.gate.cut(scope))
+        raise
+    try:
+        if exc_type is not None and wrapper.connection_lost():
+            # Django would try to roll back, reconnect, and raise the error of
+            # that in place of the one on its way.
+            wrapper.abort()
+        return django_exit(self, exc_type, exc_value, traceback)
+    finally:
+        wrapper.gate.end_exit(ending)
+
+
+async def aenter(self: Atomic) -> None:
+    """`Atomic.__aenter__`."""
+    if current_block() is None:
+        raise TransactionManagementError(
+            "`async with transaction.atomic()` needs a connection of its own: open one "
+            "around it with `async with new_connection():`. In synchronous code use "
+            "`with transaction.atomic():`."
+        )
+    await bridge.run(enter, self, scopes.place())
+
+
+async def aexit(self: Atomic, *exc: Any) -> None:
+    """`Atomic.__aexit__`."""
+    await bridge.run(leave, self, *exc)
+
+
+def decorate(self: Atomic, func: Callable[..., Any]) -> Callable[..., Any]:
+    """`Atomic.__call__`: `@atomic` on `async def` wraps the awaiting."""
+    if not inspect.iscoroutinefunction(func):
+        return django_call(self, func)  # type: ignore[no-any-return]
+
+    @functools.wraps(func)
+    async def inner(*args: Any, **kwargs: Any) -> Any:
+        async with self._recreate_cm():  # type: ignore[attr-defined]
+            return await func(*args, **kwargs)
+
+    return inner
+
+
+def on_commit(self: Any, func: Callable[..., Any], robust: bool = False) -> None:
+    """`BaseDatabaseWrapper.on_commit`: `func` may be an `async def`."""
+    if inspect.iscoroutinefunction(func):
+        func = dispatch.awaiting(func)
+    django_on_commit(self, func, robust)
+
+
+def _awaited(function: Callable[..., Any]) -> Callable[..., Any]:
+    native = dispatch.sync_to_async(function)
+
+    @functools.wraps(function)
+    async def inner(*args: Any, **kwargs: Any) -> Any:
+        return await native(*args, **kwargs)
+
+    inner.__name__ = inner.__qualname__ = f"a{function.__name__}"
+    inner.__doc__ = f"Asynchronous `transaction.{function.__name__}()`."
+    return inner
+
+
+# Django 6.1 renamed savepoint() and warns about the old name.
+_savepoint = getattr(transaction, "savepoint_create", transaction.savepoint)
+
+acommit = _awaited(transaction.commit)
+arollback = _awaited(transaction.rollback)
+asavepoint = _awaited(_savepoint)
+asavepoint_commit = _awaited(transaction.savepoint_commit)
+asavepoint_rollback = _awaited(transaction.savepoint_rollback)
+aclean_savepoints = _awaited(transaction.clean_savepoints)
+aget_autocommit = _awaited(transaction.get_autocommit)
+aset_autocommit = _awaited(transaction.set_autocommit)
+aget_rollback = _awaited(transaction.get_rollback)
+aset_rollback = _awaited(transaction.set_rollback)
+
+
+@asynccontextmanager
+async def amark_for_rollback_on_error(using: str | None = None) -> AsyncIterator[None]:
+    """Asynchronous `transaction.mark_for_rollback_on_error()`."""
+    with transaction.mark_for_rollback_on_error(using=using):
+        yield
+
+
+# What `django.db.transaction` gains.
+ADDED = {
+    function.__name__: function
+    for function in (
+        acommit,
+        arollback,
+        asavepoint,
+        asavepoint_commit,
+        asavepoint_rollback,
+        aclean_savepoints,
+        aget_autocommit,
+        aset_autocommit,
+        aget_rollback,
+        aset_rollback,
+        amark_for_rollback_on_error,
+    )
+}
+ADDED["asavepoint"] = asavepoint

@@ -1,0 +1,277 @@
+"""The database wrapper of a block: the configured backend's own, awaited.
+
+The class is made once per backend class, so every subclass of Django's
+PostgreSQL backend works and no ENGINE has to change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import InterfaceError
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.utils import load_backend
+
+from . import bridge, scopes
+from .cursors import AsyncCursor
+
+if TYPE_CHECKING:
+    from .connections import Block
+
+
+class _Driver:
+    """psycopg with a `connect()` that the event loop awaits."""
+
+    def __init__(self, wrapper: Any, database: Any) -> None:
+        self._wrapper = wrapper
+        self._database = database
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+    def connect(self, **params: Any) -> Any:
+        from .drivers import psycopg
+
+        return psycopg.connect(self._wrapper.gate, **params)
+
+
+class BlockWrapper:
+    """Mixed into the backend's DatabaseWrapper."""
+
+    # Given by `Block.wrapper()`; a wrapper without a block configures a pool.
+    block: Block | None = None
+
+    def __init__(self, settings_dict: dict[str, Any], alias: str) -> None:
+        super().__init__(settings_dict, alias)  # type: ignore[call-arg]
+        self.gate = scopes.Gate(alias, None)
+        self.Database = _Driver(self, type(self).Database)  # type: ignore[misc]
+        self._opening: Any = None
+        self._rollback_atomic: Any = None
+        self._pool: Any = None
+
+    # ----- the asynchronous face
+
+    def acursor(self) -> AsyncCursor:
+        """Return a cursor for `async with`; the connection opens when needed."""
+        self._check_block()
+        return AsyncCursor(self)
+
+    async def acommit(self) -> None:
+        """Commit the transaction (with autocommit off)."""
+        await bridge.run(self.commit)
+
+    async def arollback(self) -> None:
+        """Roll back the transaction (with autocommit off)."""
+        await bridge.run(self.rollback)
+
+    async def aclose(self) -> None:
+        """Close the connection, or give it back to its pool."""
+        await bridge.run(self.close)
+
+    # ----- what Django's wrapper asks for
+
+    @property
+    def pool(self) -> Any:
+        """The pool of this alias on this loop, or None without OPTIONS["pool"]."""
+        if self._pool is None and self.settings_dict["OPTIONS"].get("pool"):
+            from . import pool
+
+            self._pool = pool.handle(self)
+        return self._pool
+
+    def close_pool(self) -> None:
+        """Do nothing: a pool serves every block of its loop and ends with it."""
+
+    def ensure_connection(self) -> None:
+        if self.connection is not None and self._opening is None:
+            return
+        while self._opening is not None and self._opening[0] is not bridge.current():
+            # Another task is connecting; it is not done before the session's
+            # time zone and role are set.
+            bridge.await_(self._opening[1].wait())
+        if self.connection is None:
+            self._check_block()
+        super().ensure_connection()  # type: ignore[misc]
+
+    def connect(self) -> None:
+        from asyncio import Event
+
+        self._opening = (bridge.current(), Event())
+        try:
+            super().connect()  # type: ignore[misc]
+        except BaseException:
+            self._discard()
+            raise
+        finally:
+            opening, self._opening = self._opening, None
+            opening[1].set()
+        if self.block is not None and self.block.force_rollback:
+            self._begin_rollback()
+
+    def _close(self) -> None:
+        if self.pool is not None and not self.connection_lost():
+            try:
+                self._settle()
+            except BaseException:
+                self._discard()
+                raise
+        super()._close()  # type: ignore[misc]
+
+    # ----- life in a block
+
+    def finish(self) -> None:
+        """End of the block: roll back what is open, give the connection back."""
+        try:
+            if self.connection is not None:
+                self.gate.begin_exit(self.gate.root)
+                self._end_rollback()
+                self._roll_back_leftovers()
+                self.close()
+        finally:
+            self._discard()
+            self.gate.close()
+
+    def closed_cursor_error(self) -> Exception:
+        return InterfaceError(
+            "The cursor is closed. Open another one: `async with conn.acursor():`."
+        )
+
+    def cursor_class(self) -> Any:
+        """Return the class of cursor that the backend configures."""
+        return self.get_connection_params().get("cursor_factory")  # type: ignore
+
+    def _check_block(self) -> None:
+        if self.block is not None and not self.block.open:
+            raise InterfaceError(
+                f"The `async with new_connection()` block that this connection to "
+                f"'{self.alias}' belongs to has ended. Open another block, and use "
+                "its connection inside it."
+            )
+
+    # ----- endings
+
+    def _commit(self) -> None:
+        with self._unbroken():
+            super()._commit()  # type: ignore[misc]
+
+    def _rollback(self) -> None:
+        with self._unbroken():
+            super()._rollback()  # type: ignore[misc]
+
+    def _savepoint_rollback(self, sid: str) -> None:
+        with self._unbroken():
+            super()._savepoint_rollback(sid)  # type: ignore[misc]
+
+    def _savepoint_commit(self, sid: str) -> None:
+        with self._unbroken():
+            super()._savepoint_commit(sid)  # type: ignore[misc]
+
+    @contextmanager
+    def _unbroken(self) -> Iterator[None]:
+        """Give up the connection when a statement that ends work is broken off.
+
+        Nobody knows then whether the server has done it.
+        """
+        try:
+            yield
+        except Exception:
+            raise
+        except BaseException:
+            self.abort()
+            raise
+
+    def abort(self, keep: int | None = None) -> None:
+        """Drop the connection: the server rolls back.
+
+        Open atomic blocks then end without a statement, as Django has it after
+        `connection.close()` in one. With `keep`, only the outermost `keep` of
+        them are still to be ended.
+        """
+        self._discard()
+        self.run_on_commit: list[Any] = []
+        self.closed_in_transaction = self.needs_rollback = True
+        if keep is None:
+            return
+        if self._rollback_atomic is not None:
+            keep += 1
+        self.atomic_blocks = self.atomic_blocks[:keep]
+        self.savepoint_ids = self.savepoint_ids[: max(keep - 1, 0)]
+        if not keep:
+            self.in_atomic_block = self.closed_in_transaction = False
+
+    def connection_lost(self) -> bool:
+        """Tell whether the socket has been closed under Django's feet."""
+        return self.connection is not None and self.connection.closed
+
+    def _discard(self) -> None:
+        """Drop a connection that could not be made ready."""
+        connection, self.connection = self.connection, None
+        if connection is None:
+            return
+        connection.drop()
+        if (pool := getattr(connection, "_pool", None)) is not None:
+            pool.putconn(connection)
+
+    def _settle(self) -> None:
+        """Take in what streams have left on the wire, before the pool gets it."""
+        if self.connection is not None:
+            with self.connection.lock:
+                pass
+
+    def _begin_rollback(self) -> None:
+        from django.db.transaction import Atomic
+
+        from .transaction import django_enter
+
+        self._rollback_atomic = Atomic(self.alias, True, False)
+        # As in Django's TestCase: durable blocks may be nested in this one.
+        self._rollback_atomic._from_testcase = True
+        django_enter(self._rollback_atomic)
+
+    def _end_rollback(self) -> None:
+        from .transaction import django_exit
+
+        atomic, self._rollback_atomic = self._rollback_atomic, None
+        if atomic is not None and self.in_atomic_block:
+            self.needs_rollback = True
+            django_exit(atomic, None, None, None)
+
+    def _roll_back_leftovers(self) -> None:
+        """Undo a transaction that was begun and not ended (autocommit off)."""
+        if not self.connection.closed and not self.autocommit:
+            self.in_atomic_block = False
+            self.rollback()
+
+
+@cache
+def _block_class(base: type[BaseDatabaseWrapper]) -> type[Any]:
+    return type(
+        base.__name__, (BlockWrapper, base), {"__module__": base.__module__}
+    )
+
+
+def make(block: Block, settings_dict: dict[str, Any], alias: str) -> Any:
+    """Return a block's wrapper for `alias`; it connects at its first query."""
+    base = load_backend(settings_dict["ENGINE"]).DatabaseWrapper
+    if base.vendor != "postgresql":
+        raise ImproperlyConfigured(
+            f"new_connection() needs PostgreSQL; '{alias}' is configured with "
+            f"{settings_dict['ENGINE']}. Use it outside of the block."
+        )
+    check_psycopg()
+    wrapper = _block_class(base)(settings_dict, alias)
+    wrapper.block = block
+    wrapper.gate.root.place = block.place
+    return wrapper
+
+
+def check_psycopg() -> None:
+    """Raise ImproperlyConfigured unless psycopg and its pool are new enough."""
+    from .checks import psycopg_problem
+
+    if problem := psycopg_problem():
+        raise ImproperlyConfigured(problem)
