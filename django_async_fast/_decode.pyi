@@ -3,12 +3,22 @@ from datetime import tzinfo
 from types import CapsuleType
 from typing import Any, final
 
+__all__ = [
+    "BINARY_OIDS",
+    "RowDecoder",
+    "build_info",
+    "load_libpq",
+    "rows",
+    "shape",
+]
+
 BINARY_OIDS: frozenset[int]
 
 def build_info() -> dict[str, str]: ...
 def load_libpq(path: str) -> None: ...
 def rows(pgresult_ptr: int) -> int: ...
 def shape(pgresult_ptr: int) -> tuple[int, tuple[int, ...], tuple[int, ...]]: ...
+
 @final
 class RowDecoder:
     def __new__(

@@ -3,18 +3,21 @@
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeAlias, final
 
+from typing_extensions import disjoint_base
+
 # column, converters, expression: as in SQLCompiler.get_converters()
-_Converter: TypeAlias = tuple[int, Iterable[Callable[[Any, Any, Any], Any]], object]
+_ConverterTriple: TypeAlias = tuple[int, Iterable[Callable[[Any, Any, Any], Any]], object]
 _TranslateError: TypeAlias = Callable[[Exception], BaseException]
 # name, column, and whether to store past the class's descriptors
-_Annotation: TypeAlias = tuple[str, int] | tuple[str, int, bool]
+_AnnotationColumn: TypeAlias = tuple[str, int] | tuple[str, int, bool]
 
+@disjoint_base
 class Plan:
     def __init__(
         self,
-        *,
         width: int,
-        converters: Iterable[_Converter] = (),
+        *,
+        converters: Iterable[_ConverterTriple] = (),
         connection: object = None,
         translate_error: _TranslateError | None = None,
     ) -> None: ...
@@ -25,10 +28,10 @@ class Plan:
 class TuplePlan(Plan):
     def __init__(
         self,
-        *,
         width: int,
+        *,
         columns: int | None = None,
-        converters: Iterable[_Converter] = (),
+        converters: Iterable[_ConverterTriple] = (),
         connection: object = None,
         translate_error: _TranslateError | None = None,
     ) -> None: ...
@@ -37,9 +40,9 @@ class TuplePlan(Plan):
 class FlatPlan(Plan):
     def __init__(
         self,
-        *,
         width: int = 1,
-        converters: Iterable[_Converter] = (),
+        *,
+        converters: Iterable[_ConverterTriple] = (),
         connection: object = None,
         translate_error: _TranslateError | None = None,
     ) -> None: ...
@@ -52,7 +55,7 @@ class NamedPlan(Plan):
         *,
         width: int,
         columns: int | None = None,
-        converters: Iterable[_Converter] = (),
+        converters: Iterable[_ConverterTriple] = (),
         connection: object = None,
         translate_error: _TranslateError | None = None,
     ) -> None: ...
@@ -64,7 +67,7 @@ class DictPlan(Plan):
         names: Iterable[str],
         *,
         width: int,
-        converters: Iterable[_Converter] = (),
+        converters: Iterable[_ConverterTriple] = (),
         connection: object = None,
         translate_error: _TranslateError | None = None,
     ) -> None: ...
@@ -73,8 +76,8 @@ class DictPlan(Plan):
 class ModelPlan(Plan):
     def __init__(
         self,
-        *,
         width: int,
+        *,
         model: type[Any],
         db: str,
         columns: Iterable[tuple[str, int]],
@@ -83,11 +86,11 @@ class ModelPlan(Plan):
         fetch_mode: object = None,
         track_peers: bool = False,
         from_db: Callable[[str, list[str], Sequence[Any]], Any] | None = None,
-        annotations: Iterable[_Annotation] = (),
+        annotations: Iterable[_AnnotationColumn] = (),
         relations: Iterable[Relation] = (),
         known: Iterable[Known] = (),
         foreign_keys: Iterable[int] = (),
-        converters: Iterable[_Converter] = (),
+        converters: Iterable[_ConverterTriple] = (),
         connection: object = None,
         translate_error: _TranslateError | None = None,
     ) -> None: ...
@@ -114,6 +117,7 @@ class Batch:
     def rows(self) -> int: ...
     def __len__(self) -> int: ...
 
+@disjoint_base
 class RowBatch(Batch): ...
 
 @final

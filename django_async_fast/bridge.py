@@ -13,6 +13,7 @@ import threading
 from asyncio import AbstractEventLoop
 from asyncio.events import _set_running_loop
 from collections.abc import Awaitable, Callable
+from types import FrameType
 from typing import Any, TypeVar
 
 from greenlet import GreenletExit as GreenletExit
@@ -76,6 +77,14 @@ def current() -> Any:
     """Return an object that identifies the bridged call in progress, or None."""
     worker = getcurrent()
     return worker if type(worker) is _Worker else None
+
+
+def awaiting_frame() -> FrameType | None:
+    """Return the innermost frame of the coroutines that await the caller, or None."""
+    worker = getcurrent()
+    if type(worker) is not _Worker or worker.parent is None:
+        return None
+    return worker.parent.gr_frame
 
 
 def current_loop() -> AbstractEventLoop | None:

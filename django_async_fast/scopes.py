@@ -13,6 +13,7 @@ import sys
 from asyncio import Future
 from collections import deque
 from contextvars import ContextVar
+from types import FrameType
 from typing import Any
 
 from django.db.transaction import TransactionManagementError
@@ -23,7 +24,14 @@ from . import bridge, conf
 _entered: ContextVar[Scope | None] = ContextVar("daf_scope", default=None)
 
 # Modules whose frames are not the place where a user entered a scope.
-_MACHINERY = ("django.db.", "django.utils.", "django_async_fast.", "contextlib", "asgiref")
+_MACHINERY = (
+    "asgiref.",
+    "asyncio.",
+    "contextlib",
+    "django.",
+    "django_async_fast.",
+    "psycopg.",
+)
 
 Place = tuple[str, int] | None
 
@@ -34,9 +42,13 @@ class ScopeTimeout(TransactionManagementError):
 
 def place() -> Place:
     """Return file and line of the user's code that is running, or None."""
-    frame: Any = sys._getframe(1)
+    return _outside(sys._getframe(1)) or _outside(bridge.awaiting_frame())
+
+
+def _outside(frame: FrameType | None) -> Place:
     while frame is not None:
-        if not frame.f_globals.get("__name__", "").startswith(_MACHINERY):
+        module = frame.f_globals.get("__name__", "")
+        if not module.startswith(_MACHINERY):
             return frame.f_code.co_filename, frame.f_lineno
         frame = frame.f_back
     return None
@@ -195,6 +207,7 @@ class Gate:
                 "and this code does not run on the bridge, so it cannot wait. Call it "
                 "as `await run_sync(function, ...)`."
             )
+        here = place()  # afterwards, the frames that await this code are gone
         waiter = (scope, loop.create_future())
         self.waiting.append(waiter)
         timeout = conf.get("SCOPE_TIMEOUT")
@@ -204,7 +217,7 @@ class Gate:
         except BaseException as exc:
             self._give_up(waiter)
             if isinstance(exc, ScopeTimeout):
-                raise ScopeTimeout(f"{exc} This statement: {_told(place())}.") from None
+                raise ScopeTimeout(f"{exc} This statement: {_told(here)}.") from None
             raise
         finally:
             if timer:

@@ -45,11 +45,11 @@ def why_not(compiler: Any) -> str:
 
 def psycopg_cursor(cursor: Any) -> Any:
     """Return the psycopg 3 cursor inside Django's wrappers, or None."""
-    from psycopg import BaseCursor
+    from psycopg import Cursor
 
     while isinstance(cursor, CursorWrapper):
         cursor = cursor.cursor
-    return cursor if isinstance(cursor, BaseCursor) else None
+    return cursor if isinstance(cursor, Cursor) else None
 
 
 class Stream:
@@ -66,6 +66,8 @@ class Stream:
         self._django_iter = django_iter
         self._advance: Callable[[], Any] = self._start
         self._chunks: Any = None
+        # Why Django's own code builds the rows; '' where the core does.
+        self.reason = ""
 
     def __call__(self) -> Any:
         return self._advance()
@@ -89,8 +91,8 @@ class Stream:
     def _start(self) -> Any:
         queryset = self._iterable.queryset
         compiler = queryset.query.get_compiler(queryset.db)
-        if why_not(compiler):
-            return self._leave_to_django()
+        if reason := why_not(compiler):
+            return self._leave_to_django(reason)
         try:
             sql, params = compiler.as_sql()
             if not sql:
@@ -100,8 +102,8 @@ class Stream:
             return None
         try:
             plan = self._plan(queryset, compiler)
-        except Declined:
-            return self._leave_to_django()
+        except Declined as declined:
+            return self._leave_to_django(str(declined))
         return self._execute(compiler, plan, sql, params)
 
     def _plan(self, queryset: Any, compiler: Any) -> Any:
@@ -176,7 +178,8 @@ class Stream:
 
     # ----- where the core has no plan
 
-    def _leave_to_django(self) -> Any:
+    def _leave_to_django(self, reason: str) -> Any:
+        self.reason = reason
         rows = self._django_iter(self._iterable)
         size = self._iterable.chunk_size
 

@@ -1,0 +1,100 @@
+"""Run Django's runtests.py, in its folder, in one of the modes.
+
+`stock` is Django alone; `sync` has the package installed and no block; `bridge` runs
+the whole suite in one greenlet in one event loop in a block: every query is awaited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import runpy
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from tools.conformance.recording import counts
+
+
+def main(mode: str, arguments: list[str]) -> None:
+    sys.argv = ["runtests.py", *arguments]
+    sys.path.insert(0, os.getcwd())
+    if mode == "stock":
+        _run_tests()
+        return
+    _install_after_setup()
+    if mode == "sync":
+        _run_tests()
+    else:
+        asyncio.run(_in_a_block())
+
+
+def _run_tests() -> None:
+    runpy.run_path("runtests.py", run_name="__main__")
+
+
+async def _in_a_block() -> None:
+    from django_async_fast import bridge, connections
+
+    connections._block.set(connections.Block(force_rollback=False))
+    try:
+        await bridge.run(_run_tests)
+    except SystemExit as end:
+        # Tests leave tasks behind; the suite's result is what counts.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(int(end.code or 0))
+
+
+def _install_after_setup() -> None:
+    """Install where INSTALLED_APPS would: runtests.py sets that itself."""
+    import django
+
+    setup = django.setup
+
+    def setup_and_install(*args: Any, **kwargs: Any) -> None:
+        setup(*args, **kwargs)
+        from django_async_fast.install import install
+
+        install()
+        _count()
+
+    django.setup = setup_and_install
+
+
+def _count() -> None:
+    from django_async_fast import _native, bridge, streams
+
+    if counts["installed"]:
+        return
+    counts["installed"] = 1
+    bridge.await_ = _counting(bridge.await_, "waits awaited")
+    threading.Thread.start = _counting(  # type: ignore[method-assign]
+        threading.Thread.start, "threads started"
+    )
+    if not _native.COMPILED:
+        return
+    call = streams.Stream.__call__
+
+    def counted(self: Any) -> Any:
+        batch = call(self)
+        if batch is not None:
+            reason = getattr(self, "reason", "")
+            kind = f"rows left to Django: {reason}" if reason else "rows built"
+            counts[kind] += len(batch)
+        return batch
+
+    streams.Stream.__call__ = counted  # type: ignore[method-assign]
+
+
+def _counting(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    def inner(*args: Any, **kwargs: Any) -> Any:
+        counts[name] += 1
+        return function(*args, **kwargs)
+
+    return inner
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])

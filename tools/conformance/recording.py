@@ -1,0 +1,67 @@
+"""A test runner that writes down what became of each test."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from django.test.runner import DiscoverRunner
+
+outcomes: dict[str, str] = {}
+counts: Counter[str] = Counter()
+
+
+class _Recording:
+    """Mixed into unittest's result class."""
+
+    def _note(self, test: Any, outcome: str) -> None:
+        # A failing subtest decides, whatever comes after it.
+        if outcomes.get(test.id()) != "failed":
+            outcomes[test.id()] = outcome
+
+    def addSuccess(self, test: Any) -> None:
+        self._note(test, "passed")
+        super().addSuccess(test)  # type: ignore[misc]
+
+    def addError(self, test: Any, err: Any) -> None:
+        self._note(test, "failed")
+        super().addError(test, err)  # type: ignore[misc]
+
+    def addFailure(self, test: Any, err: Any) -> None:
+        self._note(test, "failed")
+        super().addFailure(test, err)  # type: ignore[misc]
+
+    def addSkip(self, test: Any, reason: str) -> None:
+        self._note(test, "skipped")
+        super().addSkip(test, reason)  # type: ignore[misc]
+
+    def addExpectedFailure(self, test: Any, err: Any) -> None:
+        self._note(test, "expected failure")
+        super().addExpectedFailure(test, err)  # type: ignore[misc]
+
+    def addUnexpectedSuccess(self, test: Any) -> None:
+        self._note(test, "failed")
+        super().addUnexpectedSuccess(test)  # type: ignore[misc]
+
+    def addSubTest(self, test: Any, subtest: Any, err: Any) -> None:
+        if err is not None:
+            self._note(test, "failed")
+        super().addSubTest(test, subtest, err)  # type: ignore[misc]
+
+
+class RecordingRunner(DiscoverRunner):
+    """Django's runner; results go to the file that CONFORMANCE_RESULT names."""
+
+    def get_resultclass(self) -> Any:
+        from unittest import TextTestResult
+
+        base = super().get_resultclass() or TextTestResult
+        return type("RecordingResult", (_Recording, base), {})
+
+    def suite_result(self, suite: Any, result: Any, **kwargs: Any) -> Any:
+        report = {"outcomes": outcomes, "counts": dict(counts)}
+        Path(os.environ["CONFORMANCE_RESULT"]).write_text(json.dumps(report))
+        return super().suite_result(suite, result, **kwargs)
