@@ -1,12 +1,14 @@
 """Rows into what a queryset yields, and the iterators that yield it."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeAlias, final
 
 from typing_extensions import disjoint_base
 
 # column, converters, expression: as in SQLCompiler.get_converters()
-_ConverterTriple: TypeAlias = tuple[int, Iterable[Callable[[Any, Any, Any], Any]], object]
+_ConverterTriple: TypeAlias = tuple[
+    int, Iterable[Callable[[Any, Any, Any], Any]], object
+]
 _TranslateError: TypeAlias = Callable[[Exception], BaseException]
 # name, column, and whether to store past the class's descriptors
 _AnnotationColumn: TypeAlias = tuple[str, int] | tuple[str, int, bool]
@@ -112,6 +114,7 @@ class Known:
         self, field: Any, related: dict[Any, Any], attnames: Iterable[str]
     ) -> None: ...
 
+@disjoint_base
 class Batch:
     @property
     def rows(self) -> int: ...
@@ -154,7 +157,7 @@ class AsyncRowIterator:
     def send(self, value: object) -> Any: ...
     def throw(self, *error: Any) -> Any: ...
     def close(self) -> None: ...
-    def aclose(self) -> Coroutine[Any, Any, None]: ...
+    async def aclose(self) -> None: ...
 
 def state_finalizer(state: Any) -> None: ...
 def state_finalizer_for(state_class: type[Any]) -> Callable[[Any], None]: ...

@@ -33,6 +33,7 @@ class _Pool:
         self.pool = pool
         self.opening = asyncio.Lock()
         self.opened = False
+        self.keeper: asyncio.Task[None] | None = None
         self.closer: AsyncIterator[None] | None = None
         self.returning: set[asyncio.Task[None]] = set()
 
@@ -50,16 +51,28 @@ class _Pool:
 
     async def _open(self) -> None:
         await self.pool.open()
+        self.keeper = asyncio.get_running_loop().create_task(self._keep())
         # `asyncio.run` and its like end every asynchronous generator before
         # they close the loop: the one hook that a loop has for this.
         self.closer = self._close_with_the_loop()
         await anext(self.closer)
 
+    async def _keep(self) -> None:
+        # But before, they cancel every task and wait for it. A worker that is
+        # connecting takes that for a failed attempt and works on: unless the
+        # pool is closed at once, `asyncio.run` never returns.
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await self.pool.close(timeout=1.0)
+
     async def _close_with_the_loop(self) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            await self.pool.close(timeout=1.0)
+            assert self.keeper is not None
+            self.keeper.cancel()
+            await asyncio.wait([self.keeper])
 
 
 class PoolHandle:

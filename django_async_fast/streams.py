@@ -27,6 +27,8 @@ _BYPASSED = {
     if getattr(SQLCompiler, name).__code__.co_filename == django_compiler.__file__
 }
 
+_cursor_iter = django_compiler.cursor_iter
+
 PlanMaker = Callable[[Any, Any, dict[str, Any]], Any]
 
 
@@ -40,6 +42,8 @@ def why_not(compiler: Any) -> str:
         getattr(kind, name) is not function for name, function in _BYPASSED.items()
     ):
         return f"{kind.__name__} is not Django's own compiler"
+    if django_compiler.cursor_iter is not _cursor_iter:
+        return "cursor_iter() has been replaced"
     return ""
 
 
@@ -110,6 +114,9 @@ class Stream:
         fields = [column[0] for column in compiler.select[: compiler.col_count]]
         if compiler.has_composite_fields(fields):
             raise Declined("a composite primary key is selected as a tuple")
+        if queryset.query.combinator and compiler.klass_info is None:
+            # Its rows can be wider than its own SELECT: union() of values().
+            raise Declined("a combined query's columns are known when it has run")
         connection = compiler.connection
         converters = compiler.get_converters(fields)
         common = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.backends.postgresql import psycopg_any
-from psycopg import pq
+from psycopg import _cmodule, pq
 from psycopg._tz import get_tzinfo
 from psycopg.adapt import AdaptersMap
 from psycopg.types import bool as bool_
@@ -51,6 +51,11 @@ EXPECTED: dict[int, type[Any]] = {
 }
 
 
+def _compiled(loader: type[Any]) -> Any:
+    """Return psycopg's compiled twin of `loader`, if it has one."""
+    return getattr(_cmodule._psycopg, loader.__name__, None)
+
+
 class UnknownType(Exception):
     """A binary result has a column that nobody can read as Django needs it."""
 
@@ -69,7 +74,7 @@ class Decoders:
         self.customised = [
             oid
             for oid, expected in EXPECTED.items()
-            if adapters.get_loader(oid, TEXT) is not expected
+            if adapters.get_loader(oid, TEXT) not in (expected, _compiled(expected))
         ]
         loader = adapters.get_loader(TIMESTAMPTZ, TEXT)
         if not issubclass(loader, psycopg_any.BaseTzLoader):

@@ -1,0 +1,102 @@
+# Every act of development. `make help` lists them.
+#
+#   PYTHON=...   the interpreter for a new environment (default: the newest usable)
+#   VENV=...     the environment (default: .venv)
+#   DJANGO=...   a requirement such as 'Django~=5.2.0' (default: the newest supported)
+#   ARGS=...     passed on to pytest, the demo or the benchmarks
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+VENV ?= .venv
+ARGS ?=
+DJANGO ?=
+MATRIX := 5.2 6.0 6.1
+
+export PYTHON
+BIN := $(VENV)/bin
+RUN := $(BIN)/python
+IN_PLACE := $(RUN) -c 'import setuptools; setuptools.setup()' --quiet
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYO3_PYTHON = $(abspath $(RUN))
+
+COMPILED_FROM := pyproject.toml setup.cfg $(shell find native rust \
+	-name target -prune -o -type f ! -name '*.c' ! -name '*.html' -print)
+
+# --- what people type -------------------------------------------------------------
+
+.PHONY: help
+help: ## list the acts
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(VENV)/.package ## stream 200,000 rows, stock Django against this package
+	@$(RUN) examples/demo.py $(ARGS)
+
+.PHONY: test
+test: $(VENV)/.package ## run the tests on a real PostgreSQL (ARGS=... goes to pytest)
+	DJANGO_ASYNC_FAST_IMPL=native $(RUN) -m pytest $(ARGS)
+ifeq ($(ARGS),)
+	DJANGO_ASYNC_FAST_IMPL=python $(RUN) -m pytest -m fallback
+endif
+
+.PHONY: test-matrix
+test-matrix: $(MATRIX:%=test-django-%) ## run the tests on every supported Django
+
+test-django-%:
+	$(MAKE) test VENV=.venvs/$* DJANGO='Django~=$*.0'
+
+.PHONY: dev
+dev: $(VENV)/.dev ## rebuild both compiled parts in place, in seconds
+	$(IN_PLACE) build_ext --inplace --force
+	@touch $(VENV)/.package
+
+.PHONY: dev-rust
+dev-rust: $(VENV)/.dev ## rebuild rust/ alone, with maturin
+	cd rust && $(abspath $(RUN)) -m maturin develop --quiet --release
+
+.PHONY: build
+build: $(VENV)/.dev ## build dist/: the sdist, and the wheel from it
+	$(RUN) -m build --outdir dist
+
+.PHONY: bench
+bench: $(VENV)/.dev ## run the benchmarks
+	$(RUN) -m bench $(ARGS)
+
+.PHONY: lint
+lint: $(VENV)/.dev ## check style, types, Cython and Rust
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+	$(RUN) -m mypy
+	$(RUN) -m mypy.stubtest django_async_fast._rows django_async_fast._decode
+	PATH="$(abspath $(BIN)):$$PATH" cython-lint native
+	cargo fmt --manifest-path rust/Cargo.toml --check
+	cargo clippy --manifest-path rust/Cargo.toml --quiet --all-targets -- -D warnings
+
+.PHONY: clean
+clean: ## remove what was built (the environments stay: rm -r .venv .venvs)
+	rm -rf build dist *.egg-info rust/target native/*.c native/*.html
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .coverage
+	rm -f django_async_fast/*.so $(VENV)/.package .venvs/*/.package
+	find . -name .git -prune -o -name '.venv*' -prune -o -name __pycache__ -print \
+		| xargs rm -rf
+
+# --- the environment: each stamp says that its step was done ----------------------
+
+$(VENV)/.environment: pyproject.toml
+	@echo "Preparing the environment $(VENV) ..."
+	@$(RUN) -c '' 2>/dev/null || "$${PYTHON:-$$(tools/find_python)}" -m venv --clear $(VENV)
+	@$(RUN) -m pip install --quiet --upgrade 'pip>=25.1'
+	@$(RUN) -m pip install --quiet --group demo --group test
+	@touch $@
+
+$(VENV)/.package: $(VENV)/.environment $(COMPILED_FROM)
+	@echo "Compiling the package (a minute or so, the first time) ..."
+	@rm -f native/*.c  # Cython does not see that a header changed
+	@$(RUN) -m pip install -qq --editable . $(if $(DJANGO),'$(DJANGO)')
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.package
+	@$(RUN) -m pip install --quiet --group dev
+	@touch $@

@@ -1,0 +1,189 @@
+"""Typed attributes of django_async_fast._rows, and who owns a row.
+
+A row is an array of `plan.width` references that `load` fills and the caller owns.
+`build` may take a reference out and leaves NULL in its place; the caller releases
+what is left. Converters replace a reference in place.
+"""
+from cpython.object cimport PyObject, PyTypeObject
+from libc.stdint cimport uint32_t
+
+
+cdef extern from "row_decoder.h":
+    const char *ROW_DECODER_CAPSULE
+    int ROW_DECODER_ABI
+    ctypedef struct row_decoder:
+        uint32_t abi
+        uint32_t columns
+        void *ctx
+        int (*decode_row)(
+            void *ctx, const void *result, int row, PyObject **out
+        ) noexcept
+
+
+cdef struct Slot:
+    PyObject *name  # borrowed from the plan's list of names, interned
+    Py_ssize_t column
+
+
+cdef class _Converter:
+    cdef Py_ssize_t column
+    cdef tuple functions
+    cdef object expression
+
+
+cdef class Plan:
+    cdef readonly Py_ssize_t width
+    cdef bint ready
+    cdef tuple converters  # of _Converter; None when there are none
+    cdef object connection
+    cdef object translate_error
+
+    cdef int check_column(self, Py_ssize_t column) except -1
+    cdef int convert(self, PyObject **row) except -1
+    cdef object build(self, PyObject **row)
+
+
+cdef class TuplePlan(Plan):
+    cdef Py_ssize_t columns
+
+
+cdef class FlatPlan(Plan):
+    pass
+
+
+cdef class NamedPlan(Plan):
+    cdef Py_ssize_t columns
+    cdef object tuple_class
+
+
+cdef class DictPlan(Plan):
+    cdef tuple names
+    cdef dict template
+
+
+cdef class ModelPlan(Plan):
+    cdef object model
+    cdef object state_class
+    cdef object db
+    cdef object fetch_mode
+    cdef object from_db
+    cdef list attnames
+    cdef Slot *slots
+    cdef Py_ssize_t slot_count
+    cdef Py_ssize_t pk_column
+    cdef tuple foreign_keys  # of columns
+    cdef list peers  # of weak references; None when they are not tracked
+    cdef tuple annotations
+    cdef tuple relations
+    cdef tuple known
+    cdef bint bare  # nothing left to do once the instance exists
+    cdef bint uses_state  # for peers or for a relation stored directly
+    cdef bint lists  # from_db gets its values in a list, not in a tuple
+
+    cdef int set_columns(self, list columns) except -1
+    cdef int set_relations(self, tuple relations) except -1
+    cdef void hand_over_lists(self)
+    cdef object make(self, PyObject **row, str owner_cache, object owner)
+    cdef object call_from_db(self, PyObject **row)
+    cdef bint refers(self, PyObject **row)
+    cdef object new_state(self, dict cache)
+    cdef object new_instance(self, PyObject **row, object state)
+    cdef int complete(
+        self,
+        PyObject **row,
+        object obj,
+        object state,
+        dict cache,
+        str owner_cache,
+        object owner,
+    ) except -1
+
+
+cdef class _Annotation:
+    cdef str name
+    cdef Py_ssize_t column
+    cdef bint direct
+
+
+cdef class Relation:
+    cdef ModelPlan plan
+    cdef object local_setter
+    cdef object remote_setter
+    cdef str local_cache
+    cdef str remote_cache
+
+
+cdef class Known:
+    cdef object field
+    cdef str name
+    cdef dict related
+    cdef tuple attnames
+
+    cdef int set(self, object obj) except -1
+
+
+cdef class Batch:
+    cdef readonly Py_ssize_t rows
+
+    cdef object item(self, Py_ssize_t index)
+
+
+cdef class RowBatch(Batch):
+    cdef Plan plan
+
+    cdef int set_plan(self, Plan plan) except -1
+    cdef int load(self, Py_ssize_t index, PyObject **out) noexcept
+
+
+cdef class ListBatch(Batch):
+    cdef list items
+
+
+cdef class TupleBatch(RowBatch):
+    cdef list values
+    cdef bint as_they_are
+
+
+cdef class ResultBatch(RowBatch):
+    cdef object decoder
+    cdef object capsule
+    cdef object owner
+    cdef const row_decoder *decode
+    cdef const void *result
+
+
+cdef class RowIterator:
+    cdef object source  # None: finished
+    cdef Batch batch
+    cdef Py_ssize_t position
+    cdef Py_ssize_t rows
+
+    cdef bint fetch(self) except -1
+    cdef int failed(self) except -1
+
+
+cdef class AsyncRowIterator:
+    cdef object source  # None: finished
+    cdef Batch batch
+    cdef Py_ssize_t position
+    cdef Py_ssize_t rows
+    cdef object pending  # the fetch under way, as an iterator
+    cdef object waiting_for  # what it yielded last
+    cdef object stop  # a StopIteration to use again
+    cdef long long since  # when the loop last had control, ns; 0: just now
+    cdef int credit  # ready items until the clock is looked at; 0 while suspended
+    cdef bint paused
+    cdef bint running
+
+    cdef object step(self, object sent, bint *suspends)
+    cdef object slow_step(self, object sent, bint *suspends)
+    cdef object take(self)
+    cdef bint owes_pause(self) except -1
+    cdef int fetch(self) except -1
+    cdef object resume(self, object sent, bint *suspends)
+    cdef int adopt(self, object batch) except -1
+    cdef object drive(self, object sent)
+    cdef int check_idle(self, str method) except -1
+    cdef object finish(self)
+    cdef void abandon(self)
+    cdef int failed(self) except -1

@@ -1,0 +1,304 @@
+# Model instances, as django.db.models.query.ModelIterable makes them.
+
+cdef extern from *:
+    ctypedef object (*allocfunc)(PyTypeObject *cls, Py_ssize_t items)
+    ctypedef struct ClassSlots "PyTypeObject":
+        allocfunc tp_alloc
+    object PyObject_GenericGetDict(object obj, void *context)
+    int PyObject_SetAttr(object obj, object name, object value) except -1
+    object PyWeakref_NewRef(object obj, PyObject *callback)
+    PyObject *PyDict_GetItemWithError(dict d, object key) except? NULL
+
+
+cdef inline object allocate(object cls):
+    """As object.__new__, for a class that `check_class` has passed."""
+    return (<ClassSlots *> cls).tp_alloc(<PyTypeObject *> cls, 0)
+
+
+cdef int check_class(cls) except -1:
+    if not isinstance(cls, type):
+        raise TypeError(f"expected a class to allocate, got {cls!r}")
+    # It refuses what has a layout of its own or is abstract.
+    getattr(object, "__new__")(cls)
+    return 0
+
+
+@cython.final
+cdef class ModelPlan(Plan):
+    """An instance of `model`: allocated and filled, or made by `from_db` when given.
+
+    Allocating skips `Model.__init__`: whether the class can tell is the caller's to
+    know. `columns` are (attname, column) in the order of the model's fields; deferred
+    ones are left out. When one of the columns `foreign_keys` is not NULL, the state
+    starts with an empty `fields_cache`, as Django's `__set__` of a foreign key leaves
+    it. A plan is for one run of one query: with `track_peers` all it builds are peers.
+    """
+
+    def __init__(
+        self,
+        Py_ssize_t width,
+        *,
+        model,
+        db,
+        columns,
+        Py_ssize_t pk_column,
+        state_class=None,
+        fetch_mode=None,
+        bint track_peers=False,
+        from_db=None,
+        annotations=(),
+        relations=(),
+        known=(),
+        foreign_keys=(),
+        **common,
+    ):
+        Plan.__init__(self, width=width, **common)
+        if from_db is None:
+            check_class(model)
+            check_class(state_class)
+        self.model = model
+        self.state_class = state_class
+        self.db = db
+        self.fetch_mode = fetch_mode
+        self.from_db = from_db
+        self.peers = [] if track_peers else None
+        self.pk_column = pk_column
+        self.check_column(pk_column)
+        self.set_columns(list(columns))
+        self.foreign_keys = tuple(foreign_keys) or None
+        for column in self.foreign_keys or ():
+            self.check_column(column)
+        self.annotations = tuple([_Annotation(*given) for given in annotations])
+        for annotation in self.annotations:
+            self.check_column((<_Annotation> annotation).column)
+        self.set_relations(tuple(relations))
+        self.known = tuple(known)
+        for item in self.known:
+            if type(item) is not Known:
+                raise TypeError(f"known takes Known, not {item!r}")
+        self.uses_state = track_peers or any(
+            [(<Relation> relation).local_cache is not None for relation in self.relations]
+        )
+        self.bare = not (track_peers or self.annotations or self.relations or self.known)
+        if self.converters is not None:
+            self.hand_over_lists()
+
+    def __dealloc__(self):
+        PyMem_Free(self.slots)
+
+    cdef int set_columns(self, list columns) except -1:
+        self.attnames = [intern(name) for name, _ in columns]
+        self.slots = <Slot *> PyMem_Malloc(max(len(columns), 1) * sizeof(Slot))
+        if self.slots is NULL:
+            raise MemoryError()
+        for i, (_, column) in enumerate(columns):
+            self.check_column(column)
+            self.slots[i].column = column
+            self.slots[i].name = <PyObject *> self.attnames[i]
+        self.slot_count = len(columns)
+        return 0
+
+    cdef int set_relations(self, tuple relations) except -1:
+        cdef ModelPlan plan
+        for item in relations:
+            if type(item) is not Relation:
+                raise TypeError(f"relations takes Relation, not {item!r}")
+            plan = (<Relation> item).plan
+            if plan.width != self.width:
+                raise ValueError(
+                    f"a relation's plan is for rows of {plan.width}, not of {self.width}"
+                )
+            if plan.converters is not None:
+                raise ValueError("converters belong to the outermost plan")
+        self.relations = relations
+        return 0
+
+    cdef void hand_over_lists(self):
+        # With converters Django's rows are lists, and so are the slices from_db gets.
+        self.lists = True
+        for relation in self.relations:
+            (<Relation> relation).plan.hand_over_lists()
+
+    cdef object build(self, PyObject **row):
+        return self.make(row, None, None)
+
+    cdef object make(self, PyObject **row, str owner_cache, object owner):
+        """The instance; when `owner_cache` is given, it has `owner` cached under that."""
+        cdef object obj, state = None
+        cdef dict cache = None
+        if self.from_db is not None:
+            obj = self.call_from_db(row)
+            if self.uses_state or owner_cache is not None:
+                state = obj._state
+        else:
+            if self.foreign_keys is not None and self.refers(row):
+                cache = {}
+            state = self.new_state(cache)
+            obj = self.new_instance(row, state)
+        if not self.bare or owner_cache is not None:
+            self.complete(row, obj, state, cache, owner_cache, owner)
+        return obj
+
+    cdef object call_from_db(self, PyObject **row):
+        cdef Py_ssize_t i
+        cdef list values = [
+            <object> row[self.slots[i].column] for i in range(self.slot_count)
+        ]
+        return self.from_db(
+            self.db, self.attnames, values if self.lists else tuple(values)
+        )
+
+    cdef bint refers(self, PyObject **row):
+        """Whether a foreign key of the row is set."""
+        for column in self.foreign_keys:
+            if <object> row[<Py_ssize_t> column] is not None:
+                return True
+        return False
+
+    cdef object new_state(self, dict cache):
+        # In the order in which Model.__init__ and from_db set them.
+        cdef object state = allocate(self.state_class)
+        if cache is not None:
+            PyObject_SetAttr(state, "fields_cache", cache)
+        PyObject_SetAttr(state, "adding", False)
+        PyObject_SetAttr(state, "db", self.db)
+        if self.fetch_mode is not None:
+            PyObject_SetAttr(state, "fetch_mode", self.fetch_mode)
+        return state
+
+    cdef object new_instance(self, PyObject **row, object state):
+        cdef object obj = allocate(self.model)
+        cdef object attributes = PyObject_GenericGetDict(obj, NULL)
+        cdef PyObject *target = <PyObject *> attributes
+        cdef Slot *slot = self.slots
+        cdef Slot *end = slot + self.slot_count
+        PyDict_SetItem(target, <PyObject *> "_state", <PyObject *> state)
+        while slot < end:
+            PyDict_SetItem(target, slot.name, row[slot.column])
+            slot += 1
+        return obj
+
+    cdef int complete(
+        self,
+        PyObject **row,
+        object obj,
+        object state,
+        dict cache,
+        str owner_cache,
+        object owner,
+    ) except -1:
+        """What ModelIterable and RelatedPopulator do to an instance, in their order."""
+        # Nobody else has seen the state: no cache here means that there is none.
+        cdef bint fresh = self.from_db is None
+        cdef _Annotation annotation
+        cdef Relation relation
+        cdef Known known
+        cdef object child
+        if self.peers is not None:
+            self.peers.append(PyWeakref_NewRef(obj, NULL))
+            PyObject_SetAttr(state, "peers", self.peers)
+        for relation in self.relations:
+            child = None
+            if <object> row[relation.plan.pk_column] is not None:
+                child = relation.plan.make(row, relation.remote_cache, obj)
+            if relation.local_cache is not None:
+                if cache is None:
+                    cache = fields_cache(state, fresh)
+                cache[relation.local_cache] = child
+            elif relation.local_setter is not None:
+                relation.local_setter(obj, child)
+                fresh, cache = False, None
+            if child is not None and relation.remote_setter is not None:
+                relation.remote_setter(child, obj)
+                fresh, cache = False, None
+        for annotation in self.annotations:
+            if annotation.direct:
+                attributes = PyObject_GenericGetDict(obj, NULL)
+                PyDict_SetItem(
+                    <PyObject *> attributes,
+                    <PyObject *> annotation.name,
+                    row[annotation.column],
+                )
+            else:
+                PyObject_SetAttr(obj, annotation.name, <object> row[annotation.column])
+                fresh, cache = False, None
+        for known in self.known:
+            known.set(obj)
+            fresh, cache = False, None
+        if owner_cache is not None:
+            if cache is None:
+                cache = fields_cache(state, fresh)
+            cache[owner_cache] = owner
+        return 0
+
+
+cdef dict fields_cache(object state, bint fresh):
+    cdef dict cache
+    if not fresh:
+        return state.fields_cache
+    # As its descriptor would, without the Python call (measured NN ns).
+    cache = {}
+    PyObject_SetAttr(state, "fields_cache", cache)
+    return cache
+
+
+@cython.final
+cdef class _Annotation:
+    def __init__(self, str name not None, Py_ssize_t column, bint direct=False):
+        self.name = intern(name)
+        self.column = column
+        self.direct = direct
+
+
+@cython.final
+cdef class Relation:
+    """A select_related() branch: `plan` from the same row, None when its key is NULL.
+
+    A setter that does nothing is passed as None. `local_cache` and `remote_cache` are
+    keys of `_state.fields_cache`, stored directly instead of calling the setter.
+    """
+
+    def __init__(
+        self,
+        ModelPlan plan not None,
+        local_setter=None,
+        remote_setter=None,
+        str local_cache=None,
+        str remote_cache=None,
+    ):
+        if not plan.ready:
+            raise ValueError("the plan was never initialised")
+        self.plan = plan
+        self.local_setter = local_setter
+        self.remote_setter = remote_setter if remote_cache is None else None
+        self.local_cache = None if local_cache is None else intern(local_cache)
+        self.remote_cache = None if remote_cache is None else intern(remote_cache)
+
+
+@cython.final
+cdef class Known:
+    """Objects known before the query, as ModelIterable's known_related_objects."""
+
+    def __init__(self, field, dict related not None, attnames):
+        self.field = field
+        self.name = field.name
+        self.related = related
+        self.attnames = tuple(attnames)
+
+    cdef int set(self, object obj) except -1:
+        cdef PyObject *found
+        cdef dict attributes
+        if self.field.is_cached(obj):
+            return 0
+        attributes = obj.__dict__
+        for attname in self.attnames:
+            if attname not in attributes:
+                return 0
+        if len(self.attnames) == 1:
+            key = getattr(obj, self.attnames[0])
+        else:
+            key = tuple([getattr(obj, attname) for attname in self.attnames])
+        found = PyDict_GetItemWithError(self.related, key)
+        if found is not NULL:
+            PyObject_SetAttr(obj, self.name, <object> found)
+        return 0

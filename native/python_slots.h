@@ -1,0 +1,110 @@
+/* What Cython has no words for: slots filled after the type is made, and StopIteration
+ * handed over without the cost of raising it. */
+#ifndef DJANGO_ASYNC_FAST_PYTHON_SLOTS_H
+#define DJANGO_ASYNC_FAST_PYTHON_SLOTS_H
+
+#include <Python.h>
+
+#if defined(NDEBUG) && (defined(__OPTIMIZE__) || defined(_MSC_VER))
+#define BUILD_PROFILE "release"
+#else
+#define BUILD_PROFILE "debug"
+#endif
+
+/* A new reference, given to Cython as the object it is. */
+#define steal_reference(pointer) (pointer)
+/* The error that is set, as the result of a function declared `except -1`. */
+#define propagate_error() (-1)
+
+/* Raise `stop` with `item` (stolen) as its value. The old value goes last: freeing it
+ * may run anything, and by then the exception is no longer free to be reused. */
+static inline void
+raise_stop_iteration(PyObject *stop, PyObject *item)
+{
+    PyObject *old = ((PyStopIterationObject *)stop)->value;
+    ((PyStopIterationObject *)stop)->value = item;
+    Py_INCREF(stop);
+#if PY_VERSION_HEX >= 0x030C0000
+    PyErr_SetRaisedException(stop);
+#else
+    Py_INCREF(PyExc_StopIteration);
+    PyErr_Restore(PyExc_StopIteration, stop, NULL);
+#endif
+    Py_XDECREF(old);
+}
+
+/* Whether nobody but the iterator holds `stop` (or None) and nothing clings to it. */
+static inline int
+can_reuse_stop_iteration(PyObject *stop)
+{
+    PyBaseExceptionObject *exception = (PyBaseExceptionObject *)stop;
+    return stop != Py_None && Py_REFCNT(stop) == 1 && !exception->traceback
+           && !exception->context && !exception->cause && !exception->dict;
+}
+
+/* The slots SEND, PyIter_Send and `yield from` use. The method `__next__` keeps
+ * Cython's function, which does the same. */
+static void
+set_await_slots(PyTypeObject *type, iternextfunc iternext, sendfunc send)
+{
+    type->tp_iternext = iternext;
+    type->tp_as_async->am_send = send;
+}
+
+static PyObject *fields_cache_name;
+
+static int
+intern_names(void)
+{
+    fields_cache_name = PyUnicode_InternFromString("fields_cache");
+    return fields_cache_name == NULL ? -1 : 0;
+}
+
+static int
+stop_at_filled_dict(PyObject *value, void *Py_UNUSED(argument))
+{
+    return PyDict_Check(value) && PyDict_GET_SIZE(value) != 0;
+}
+
+/* ModelState.__del__: fields_cache.clear(), if there is one.
+ *
+ * Looking the attribute up would have Django's descriptor make the dict, and asking for
+ * __dict__ would make that. tp_traverse sees the values and makes nothing. */
+static void
+finalize_state(PyObject *state)
+{
+    traverseproc traverse = Py_TYPE(state)->tp_traverse;
+    if (traverse == NULL || !traverse(state, stop_at_filled_dict, NULL)) {
+        return;
+    }
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyObject *cache = PyObject_GetAttr(state, fields_cache_name);
+    if (cache != NULL && PyDict_Check(cache)) {
+        PyDict_Clear(cache);
+    }
+    Py_XDECREF(cache);
+    PyErr_Restore(type, value, traceback);
+}
+
+/* A `__del__` for `state_class` that its tp_finalize slot calls without a Python call:
+ * CPython puts the C function of a slot wrapper straight into the slot. */
+static PyObject *
+new_state_finalizer(PyTypeObject *state_class)
+{
+    PyObject *model = PyObject_GetAttrString((PyObject *)&PyGen_Type, "__del__");
+    if (model == NULL) {
+        return NULL;
+    }
+    if (!Py_IS_TYPE(model, &PyWrapperDescr_Type)) {
+        Py_DECREF(model);
+        PyErr_SetString(PyExc_TypeError, "generator.__del__ is no slot wrapper");
+        return NULL;
+    }
+    PyObject *finalizer = PyDescr_NewWrapper(
+        state_class, ((PyWrapperDescrObject *)model)->d_base, (void *)finalize_state);
+    Py_DECREF(model);
+    return finalizer;
+}
+
+#endif

@@ -1,0 +1,42 @@
+//! PostgreSQL's binary values as Python values, straight from libpq's result.
+//!
+//! `wire/` reads the bytes and knows no Python; `types/` builds the Python value of one
+//! type family per file; `row` ties decoders to columns and hands `native/` one C function
+//! per query; `libpq` finds the functions that read a result.
+
+mod fault;
+mod libpq;
+mod row;
+mod types;
+
+use pyo3::prelude::*;
+
+#[pymodule(gil_used = true)]
+mod _decode {
+    #[allow(clippy::wildcard_imports)]
+    use super::*;
+
+    #[pymodule_export]
+    use super::row::RowDecoder;
+
+    #[pymodule_export]
+    use super::libpq::{load_libpq, rows, shape};
+
+    /// How this module was built: `profile` ("release" or "debug") and `version`.
+    #[pyfunction]
+    fn build_info() -> std::collections::BTreeMap<&'static str, &'static str> {
+        let profile = if cfg!(debug_assertions) {
+            "debug"
+        } else {
+            "release"
+        };
+        [("profile", profile), ("version", env!("CARGO_PKG_VERSION"))].into()
+    }
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        let oids = types::BINARY_OIDS.iter().copied();
+        let oids = pyo3::types::PyFrozenSet::new(module.py(), oids)?;
+        module.add("BINARY_OIDS", oids)
+    }
+}

@@ -1,0 +1,310 @@
+//! A result's row as Python values: decoders chosen once per query, one C function that
+//! `native/` calls per row (`native/row_decoder.h` is the contract).
+
+use crate::fault::{panicked, Fault};
+use crate::libpq::{Libpq, PgResult, RawResult};
+use crate::types::{decoder, Decode, Loader, Session, Value};
+use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyCapsule, PyMapping, PyTuple, PyTzInfo};
+use pyo3::{PyTraverseError, PyVisit};
+use std::ffi::{c_int, CStr};
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::ptr::NonNull;
+
+const CAPSULE: &CStr = c"django_async_fast._decode.RowDecoder";
+const ABI: u32 = 1;
+const BINARY: c_int = 1;
+
+/// `row_decoder` of `native/row_decoder.h`, field by field.
+#[repr(C)]
+struct Contract {
+    abi: u32,
+    columns: u32,
+    ctx: *const RowDecoder,
+    decode_row: DecodeRow,
+}
+
+type DecodeRow =
+    unsafe extern "C" fn(*const RowDecoder, RawResult, c_int, *mut *mut ffi::PyObject) -> c_int;
+
+/// What the capsule points to: the contract first, then what keeps its `ctx` alive.
+#[repr(C)]
+struct Handed {
+    contract: Contract,
+    /// A reference of its own; not a `Py`, which would put off giving it back, because
+    /// PyO3 cannot know that a capsule's destructor holds the GIL.
+    owner: *mut ffi::PyObject,
+}
+
+/// # Safety
+/// `capsule` is being destroyed and was made by [`RowDecoder::capsule`].
+unsafe extern "C" fn release(capsule: *mut ffi::PyObject) {
+    // SAFETY: the pointer is the box that was leaked into this capsule, once.
+    unsafe {
+        let handed = ffi::PyCapsule_GetPointer(capsule, CAPSULE.as_ptr());
+        if !handed.is_null() {
+            let handed = Box::from_raw(handed.cast::<Handed>());
+            ffi::Py_DECREF(handed.owner);
+        }
+    }
+}
+
+struct Column {
+    oid: u32,
+    /// The value goes to a Python callable: any type, either format.
+    loaded: bool,
+    decoder: Box<dyn Decode>,
+}
+
+/// Decodes the rows of results that have the given columns.
+#[pyclass(frozen, module = "django_async_fast._decode")]
+pub struct RowDecoder {
+    libpq: &'static Libpq,
+    columns: Box<[Column]>,
+}
+
+#[pymethods]
+impl RowDecoder {
+    #[new]
+    #[pyo3(signature = (columns, *, session_timezone=None, timezone=None, loaders=None))]
+    fn new(
+        py: Python<'_>,
+        columns: Vec<u32>,
+        session_timezone: Option<Bound<'_, PyTzInfo>>,
+        timezone: Option<Bound<'_, PyTzInfo>>,
+        loaders: Option<Bound<'_, PyMapping>>,
+    ) -> PyResult<Self> {
+        let session = Session::new(py, session_timezone, timezone)?;
+        let mut loaders = callables(loaders, columns.len())?;
+        let column = |(oid, index): (u32, usize)| {
+            let loader = loaders.get_mut(index).and_then(Option::take);
+            let loaded = loader.is_some();
+            let decoder = match loader {
+                Some(callable) => Some(Box::new(Loader(callable)) as Box<dyn Decode>),
+                None => decoder(py, oid, &session)?,
+            };
+            let decoder = decoder.ok_or_else(|| {
+                PyValueError::new_err(format!(
+                    "column {index} has OID {oid}, which is not decoded from binary: \
+                     give a loader for it"
+                ))
+            })?;
+            Ok(Column {
+                oid,
+                loaded,
+                decoder,
+            })
+        };
+        Ok(Self {
+            libpq: Libpq::loaded()?,
+            columns: columns
+                .into_iter()
+                .zip(0..)
+                .map(column)
+                .collect::<PyResult<_>>()?,
+        })
+    }
+
+    /// A PyCapsule of the C struct `row_decoder`; it keeps this decoder alive.
+    #[getter]
+    fn capsule<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyCapsule>> {
+        let decoder = slf.get();
+        let contract = Contract {
+            abi: ABI,
+            columns: u32::try_from(decoder.columns.len())?,
+            ctx: decoder,
+            decode_row,
+        };
+        let owner = slf.clone().into_ptr();
+        let handed = NonNull::from(Box::leak(Box::new(Handed { contract, owner })));
+        // SAFETY: `release` takes back what is handed over here, on a thread with the GIL.
+        unsafe {
+            PyCapsule::new_with_pointer_and_destructor(
+                slf.py(),
+                handed.cast(),
+                CAPSULE,
+                Some(release),
+            )
+        }
+    }
+
+    /// The number of rows of a result, after checking that it has this decoder's columns
+    /// in binary format. Raises ValueError otherwise.
+    fn check(&self, pgresult_ptr: usize) -> PyResult<c_int> {
+        let result = PgResult::at(pgresult_ptr)?;
+        let (got, expected) = (result.columns(), self.columns.len());
+        if usize::try_from(got) != Ok(expected) {
+            return Err(PyValueError::new_err(format!(
+                "expected a result of {expected} columns, got {got}"
+            )));
+        }
+        for (index, column) in (0..).zip(&self.columns) {
+            let (oid, format) = (result.oid(index), result.format(index));
+            if !column.loaded && (oid != column.oid || format != BINARY) {
+                let expected = column.oid;
+                return Err(PyValueError::new_err(format!(
+                    "expected column {index} with OID {expected} in format 1 (binary), \
+                     got OID {oid} in format {format}"
+                )));
+            }
+        }
+        Ok(result.rows())
+    }
+
+    /// One row as a tuple. Checks the result and the row each time: for tests, and where
+    /// speed does not matter.
+    fn decode<'py>(
+        &self,
+        py: Python<'py>,
+        pgresult_ptr: usize,
+        row: c_int,
+    ) -> PyResult<Bound<'py, PyTuple>> {
+        self.check(pgresult_ptr)?;
+        let result = PgResult::at(pgresult_ptr)?;
+        let row = result.checked_row(row)?;
+        let mut values: Vec<*mut ffi::PyObject> = vec![std::ptr::null_mut(); self.columns.len()];
+        // SAFETY: the result was checked, and there is room for every column.
+        unsafe { self.fill(py, result.raw(), row, values.as_mut_ptr()) }?;
+        // SAFETY: `fill` has handed over one new reference per column.
+        let own = |value| unsafe { Bound::from_owned_ptr(py, value) };
+        let values: Vec<_> = values.into_iter().map(own).collect();
+        PyTuple::new(py, values)
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // the signature that PyO3 asks for
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // A loader may hold its connection, which may hold this decoder. No __clear__:
+        // like a tuple, a decoder never closes such a cycle by itself.
+        self.columns
+            .iter()
+            .try_for_each(|column| column.decoder.traverse(&visit))
+    }
+}
+
+impl RowDecoder {
+    /// Decode a row into `out`, all of it or nothing.
+    ///
+    /// # Safety
+    /// `result` is a live result and `out` has room for every column.
+    #[inline]
+    unsafe fn fill(
+        &self,
+        py: Python<'_>,
+        result: RawResult,
+        row: c_int,
+        out: *mut *mut ffi::PyObject,
+    ) -> PyResult<()> {
+        let mut written = Written { out, count: 0 };
+        for (index, column) in (0..).zip(&self.columns) {
+            // SAFETY: the caller vouches for the result.
+            let value = match unsafe { self.libpq.value(result, row, index) } {
+                Some(data) => column.decoder.decode(py, data),
+                None => Ok(none()),
+            };
+            match value {
+                // SAFETY: `out` has room for every column.
+                Ok(value) => unsafe { written.push(value) },
+                Err(fault) => return Err(failed(py, fault, written.count, column.oid)),
+            }
+        }
+        std::mem::forget(written);
+        Ok(())
+    }
+}
+
+#[cold]
+fn failed(py: Python<'_>, fault: Fault, column: usize, oid: u32) -> PyErr {
+    fault.into_error(py, column, oid)
+}
+
+/// References written so far; given back when the row fails or a decoder panics.
+struct Written {
+    out: *mut *mut ffi::PyObject,
+    count: usize,
+}
+
+impl Written {
+    /// # Safety
+    /// `out` has room for one more.
+    #[inline]
+    unsafe fn push(&mut self, value: Value) {
+        // SAFETY: the caller's.
+        unsafe { self.out.add(self.count).write(value.as_ptr()) };
+        self.count += 1;
+    }
+}
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        for index in 0..self.count {
+            // SAFETY: `push` wrote a reference there that nobody else has seen.
+            unsafe { ffi::Py_DECREF(*self.out.add(index)) };
+        }
+    }
+}
+
+#[inline]
+fn none() -> Value {
+    // SAFETY: None always exists.
+    unsafe { crate::types::borrowed(ffi::Py_None()) }
+}
+
+/// `decode_row` of the contract.
+///
+/// # Safety
+/// As `native/row_decoder.h` says: the GIL is held, `ctx` comes with this function,
+/// `result` is live and `out` has room for the columns.
+unsafe extern "C" fn decode_row(
+    ctx: *const RowDecoder,
+    result: RawResult,
+    row: c_int,
+    out: *mut *mut ffi::PyObject,
+) -> c_int {
+    // SAFETY: the caller holds the GIL.
+    let py = unsafe { Python::assume_attached() };
+    // SAFETY: `ctx` points into the RowDecoder that the capsule keeps alive; the rest is
+    // what `fill` asks for.
+    let filled = catch_unwind(AssertUnwindSafe(|| unsafe {
+        (*ctx).fill(py, result, row, out)
+    }));
+    match filled {
+        Ok(Ok(())) => 0,
+        Ok(Err(error)) => {
+            error.restore(py);
+            -1
+        }
+        Err(payload) => {
+            panicked(&*payload).restore(py);
+            -1
+        }
+    }
+}
+
+/// The loaders by column, in a list as long as the columns.
+fn callables(
+    loaders: Option<Bound<'_, PyMapping>>,
+    columns: usize,
+) -> PyResult<Vec<Option<Py<PyAny>>>> {
+    let mut callables: Vec<_> = (0..columns).map(|_| None).collect();
+    let Some(loaders) = loaders else {
+        return Ok(callables);
+    };
+    for item in loaders.items()? {
+        let (index, callable): (isize, Bound<'_, PyAny>) = item.extract()?;
+        let place = usize::try_from(index)
+            .ok()
+            .and_then(|index| callables.get_mut(index))
+            .ok_or_else(|| {
+                PyIndexError::new_err(format!("loader for column {index} of {columns} columns"))
+            })?;
+        if !callable.is_callable() {
+            return Err(PyTypeError::new_err(format!(
+                "the loader of column {index} is not callable"
+            )));
+        }
+        *place = Some(callable.unbind());
+    }
+    Ok(callables)
+}

@@ -1,0 +1,15 @@
+//! `inet` and `cidr`, which Django takes as text.
+
+use super::text::ascii;
+use super::{Decode, Value};
+use crate::fault::Fault;
+use pyo3::Python;
+use wire::inet;
+
+pub struct Inet;
+
+impl Decode for Inet {
+    fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+        ascii(py, inet::inet(data)?.as_bytes())
+    }
+}

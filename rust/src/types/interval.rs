@@ -1,0 +1,40 @@
+//! `interval`.
+
+use super::datetime::Datetime;
+use super::{Decode, Value};
+use crate::fault::Fault;
+use pyo3::prelude::*;
+use wire::interval::interval;
+
+/// The most days that a timedelta holds, of either sign.
+const MOST_DAYS: i64 = 999_999_999;
+
+pub struct Interval(Datetime);
+
+impl Interval {
+    pub fn new(py: Python<'_>) -> PyResult<Self> {
+        Datetime::new(py).map(Self)
+    }
+}
+
+impl Decode for Interval {
+    #[inline]
+    fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+        let value = interval(data)?;
+        if value.is_infinite() {
+            // What Django gets today: psycopg's text loader takes "infinity" for nothing.
+            return self.0.delta(py, 0, 0, 0);
+        }
+        let span = value.span();
+        match i32::try_from(span.days) {
+            Ok(days) if span.days.abs() <= MOST_DAYS => {
+                self.0.delta(py, days, span.seconds, span.micros)
+            }
+            _ => Err(Fault::data(format!(
+                "can't parse interval '{}': days={}; must have magnitude <= {MOST_DAYS}",
+                value.print(),
+                span.days,
+            ))),
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! `json` is parsed, as psycopg does; `jsonb` is left as text, as Django asks of psycopg.
+
+use super::bytea::bytes;
+use super::text::unicode;
+use super::{call, Decode, Value};
+use crate::fault::Fault;
+use pyo3::prelude::*;
+use wire::scalar;
+
+pub struct Json {
+    loads: Py<PyAny>,
+}
+
+pub struct Jsonb;
+
+impl Json {
+    pub fn new(py: Python<'_>) -> PyResult<Self> {
+        let loads = py.import("json")?.getattr("loads")?.unbind();
+        Ok(Self { loads })
+    }
+}
+
+impl Decode for Json {
+    fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+        call(py, &self.loads, bytes(py, data)?)
+    }
+}
+
+impl Decode for Jsonb {
+    #[inline]
+    fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+        unicode(py, scalar::jsonb(data)?)
+    }
+}

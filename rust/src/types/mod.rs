@@ -1,0 +1,194 @@
+//! One file per family of types, one decoder per type.
+
+mod bool;
+mod bytea;
+mod date;
+mod datetime;
+mod float;
+mod inet;
+mod int;
+mod interval;
+mod json;
+mod loader;
+mod numeric;
+mod text;
+mod time;
+mod timestamp;
+mod uuid;
+
+use crate::fault::Fault;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyTzInfo;
+use pyo3::{PyTraverseError, PyVisit};
+use std::ptr::NonNull;
+
+pub use loader::Loader;
+
+/// A new reference.
+pub type Value = NonNull<ffi::PyObject>;
+
+/// Builds the Python value of one column's type. Whatever it needs is looked up when it
+/// is made, once per query; `decode` runs once per value.
+pub trait Decode: Send + Sync {
+    fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault>;
+
+    /// Visit the Python objects that could be part of a reference cycle.
+    fn traverse(&self, _visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        Ok(())
+    }
+}
+
+/// What the values of a query depend on besides their bytes.
+pub struct Session {
+    /// The zone in which the server would print a timestamptz; `None` is UTC.
+    zone: Option<Py<PyTzInfo>>,
+    /// The tzinfo that replaces it, `None` for naive values.
+    timezone: Option<Py<PyTzInfo>>,
+}
+
+impl Session {
+    pub fn new(
+        py: Python<'_>,
+        zone: Option<Bound<'_, PyTzInfo>>,
+        timezone: Option<Bound<'_, PyTzInfo>>,
+    ) -> PyResult<Self> {
+        let zone = match zone {
+            Some(zone) if !is_utc(py, &zone)? => Some(zone.unbind()),
+            _ => None,
+        };
+        Ok(Self {
+            zone,
+            timezone: timezone.map(Bound::unbind),
+        })
+    }
+}
+
+fn is_utc(py: Python<'_>, zone: &Bound<'_, PyTzInfo>) -> PyResult<bool> {
+    if zone.is(PyTzInfo::utc(py)?) {
+        return Ok(true);
+    }
+    let key = zone.getattr_opt("key")?;
+    Ok(key.is_some_and(|key| key.eq("UTC").unwrap_or(false)))
+}
+
+/// Every OID that [`decoder`] knows, each with the name in `pg_type`.
+pub const BINARY_OIDS: &[u32] = &[
+    oid::BOOL,
+    oid::BYTEA,
+    oid::CHAR,
+    oid::NAME,
+    oid::INT8,
+    oid::INT2,
+    oid::INT4,
+    oid::TEXT,
+    oid::OID,
+    oid::JSON,
+    oid::CIDR,
+    oid::FLOAT4,
+    oid::FLOAT8,
+    oid::UNKNOWN,
+    oid::INET,
+    oid::BPCHAR,
+    oid::VARCHAR,
+    oid::DATE,
+    oid::TIME,
+    oid::TIMESTAMP,
+    oid::TIMESTAMPTZ,
+    oid::INTERVAL,
+    oid::TIMETZ,
+    oid::NUMERIC,
+    oid::UUID,
+    oid::JSONB,
+];
+
+/// The decoder of a type, or `None` for a type that is not decoded from binary.
+pub fn decoder(py: Python<'_>, oid: u32, session: &Session) -> PyResult<Option<Box<dyn Decode>>> {
+    Ok(Some(match oid {
+        oid::BOOL => Box::new(bool::Bool),
+        oid::BYTEA => Box::new(bytea::Bytea),
+        oid::CHAR => Box::new(text::Char),
+        oid::NAME | oid::TEXT | oid::UNKNOWN | oid::BPCHAR | oid::VARCHAR => Box::new(text::Text),
+        oid::INT2 => Box::new(int::Int2),
+        oid::INT4 => Box::new(int::Int4),
+        oid::INT8 => Box::new(int::Int8),
+        oid::OID => Box::new(int::Oid),
+        oid::FLOAT4 => Box::new(float::Float4),
+        oid::FLOAT8 => Box::new(float::Float8),
+        oid::NUMERIC => Box::new(numeric::Numeric::new(py)?),
+        oid::JSON => Box::new(json::Json::new(py)?),
+        oid::JSONB => Box::new(json::Jsonb),
+        oid::CIDR | oid::INET => Box::new(inet::Inet),
+        oid::UUID => Box::new(uuid::Uuid::new(py)?),
+        oid::DATE => Box::new(date::Date::new(py)?),
+        oid::TIME => Box::new(time::Time::new(py)?),
+        oid::TIMETZ => Box::new(time::Timetz::new(py)?),
+        oid::TIMESTAMP => Box::new(timestamp::Timestamp::new(py)?),
+        oid::TIMESTAMPTZ => timestamp::timestamptz(py, session)?,
+        oid::INTERVAL => Box::new(interval::Interval::new(py)?),
+        _ => return Ok(None),
+    }))
+}
+
+/// Type OIDs as `pg_type.dat` fixes them.
+mod oid {
+    pub const BOOL: u32 = 16;
+    pub const BYTEA: u32 = 17;
+    pub const CHAR: u32 = 18;
+    pub const NAME: u32 = 19;
+    pub const INT8: u32 = 20;
+    pub const INT2: u32 = 21;
+    pub const INT4: u32 = 23;
+    pub const TEXT: u32 = 25;
+    pub const OID: u32 = 26;
+    pub const JSON: u32 = 114;
+    pub const CIDR: u32 = 650;
+    pub const FLOAT4: u32 = 700;
+    pub const FLOAT8: u32 = 701;
+    pub const UNKNOWN: u32 = 705;
+    pub const INET: u32 = 869;
+    pub const BPCHAR: u32 = 1042;
+    pub const VARCHAR: u32 = 1043;
+    pub const DATE: u32 = 1082;
+    pub const TIME: u32 = 1083;
+    pub const TIMESTAMP: u32 = 1114;
+    pub const TIMESTAMPTZ: u32 = 1184;
+    pub const INTERVAL: u32 = 1186;
+    pub const TIMETZ: u32 = 1266;
+    pub const NUMERIC: u32 = 1700;
+    pub const UUID: u32 = 2950;
+    pub const JSONB: u32 = 3802;
+}
+
+/// The new reference that a function of Python's C API returned, or the exception it set.
+///
+/// # Safety
+/// `object` is such a return value: owned, or NULL with an exception set.
+#[inline]
+unsafe fn owned(py: Python<'_>, object: *mut ffi::PyObject) -> Result<Value, Fault> {
+    NonNull::new(object).ok_or_else(|| Fault::pending(py))
+}
+
+/// A new reference to a living object.
+///
+/// # Safety
+/// `object` is not NULL and alive.
+#[inline]
+pub unsafe fn borrowed(object: *mut ffi::PyObject) -> Value {
+    // SAFETY: the caller's.
+    unsafe {
+        ffi::Py_INCREF(object);
+        NonNull::new_unchecked(object)
+    }
+}
+
+/// `callable(argument)`, where the reference to the argument is given away.
+#[inline]
+fn call(py: Python<'_>, callable: &Py<PyAny>, argument: Value) -> Result<Value, Fault> {
+    // SAFETY: both are alive; the argument is ours to give back after the call.
+    unsafe {
+        let result = ffi::PyObject_CallOneArg(callable.as_ptr(), argument.as_ptr());
+        ffi::Py_DECREF(argument.as_ptr());
+        owned(py, result)
+    }
+}

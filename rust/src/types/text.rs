@@ -1,0 +1,57 @@
+//! `text`, `varchar`, `bpchar`, `name`, `unknown`, and `"char"`.
+
+use super::{owned, Decode, Value};
+use crate::fault::Fault;
+use pyo3::{ffi, Python};
+use wire::scalar;
+
+pub struct Text;
+pub struct Char;
+
+impl Decode for Text {
+    #[inline]
+    fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+        unicode(py, data)
+    }
+}
+
+impl Decode for Char {
+    fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+        match scalar::char(data)? {
+            scalar::Char::Empty => unicode(py, b""),
+            scalar::Char::Ascii(byte) => unicode(py, &[byte]),
+            scalar::Char::Octal(digits) => unicode(py, &digits),
+        }
+    }
+}
+
+/// A `str` of UTF-8 (Django sets `client_encoding` to it); raises UnicodeDecodeError.
+#[inline]
+pub fn unicode(py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+    // Shorter ones are CPython's shared strings: leave these to its own decoder.
+    if data.len() > 1 && data.is_ascii() {
+        return ascii(py, data);
+    }
+    let length = data.len().cast_signed();
+    // SAFETY: a slice is never longer than isize::MAX; a NULL `errors` means strict.
+    unsafe {
+        let text = ffi::PyUnicode_DecodeUTF8(data.as_ptr().cast(), length, std::ptr::null());
+        owned(py, text)
+    }
+}
+
+/// A `str` of two or more ASCII characters.
+#[inline]
+pub fn ascii(py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+    debug_assert!(data.len() > 1 && data.is_ascii());
+    // SAFETY: a new ASCII string's characters follow its header (PEP 393), there is room
+    // for all of them and the final NUL is already there.
+    unsafe {
+        let text = owned(py, ffi::PyUnicode_New(data.len().cast_signed(), 127))?;
+        let characters = text.as_ptr().cast::<ffi::PyASCIIObject>().add(1);
+        characters
+            .cast::<u8>()
+            .copy_from_nonoverlapping(data.as_ptr(), data.len());
+        Ok(text)
+    }
+}

@@ -1,0 +1,53 @@
+//! `time` and `timetz`.
+
+use super::datetime::Datetime;
+use super::{Decode, Value};
+use crate::fault::Fault;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use wire::calendar::{print_time, time, timetz, Clock};
+
+pub struct Time(Datetime);
+pub struct Timetz(Datetime);
+
+impl Time {
+    pub fn new(py: Python<'_>) -> PyResult<Self> {
+        Datetime::new(py).map(Self)
+    }
+}
+
+impl Timetz {
+    pub fn new(py: Python<'_>) -> PyResult<Self> {
+        Datetime::new(py).map(Self)
+    }
+}
+
+impl Decode for Time {
+    #[inline]
+    fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+        let clock = time(data)?;
+        // SAFETY: None is alive.
+        let value = unsafe { self.0.time(py, clock, ffi::Py_None()) };
+        value.map_err(|fault| unfit(fault, "time", clock, None))
+    }
+}
+
+impl Decode for Timetz {
+    fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+        let (clock, east) = timetz(data)?;
+        let zone = self.0.timezone(py, east)?;
+        // SAFETY: the zone lives to the end of this function.
+        let value = unsafe { self.0.time(py, clock, zone.as_ptr()) };
+        value.map_err(|fault| unfit(fault, "timetz", clock, Some(east)))
+    }
+}
+
+/// 24:00:00, which Python refuses: its words, with the value in front.
+#[cold]
+fn unfit(fault: Fault, what: &str, clock: Clock, east: Option<i32>) -> Fault {
+    let text = print_time(clock, east);
+    fault.refine(|py, error| {
+        let why = error.value(py);
+        Some(Fault::data(format!("can't parse {what} '{text}': {why}")))
+    })
+}

@@ -1,0 +1,172 @@
+//! `timestamp` and `timestamptz`.
+//!
+//! Django reads a timestamptz in the session's time zone and then replaces the tzinfo by
+//! the connection's (or by None). With the session in UTC, where Django puts it unless told
+//! otherwise, both steps are one; otherwise the value goes through the session's zone.
+
+use super::datetime::{out_of_range, Datetime};
+use super::{call, Decode, Session, Value};
+use crate::fault::Fault;
+use pyo3::exceptions::{PyOverflowError, PyValueError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyDelta, PyDeltaAccess, PyTzInfo};
+use wire::calendar::{print_timestamp, split, timestamp, Clock, Day, OutOfRange};
+
+pub struct Timestamp(Datetime);
+
+impl Timestamp {
+    pub fn new(py: Python<'_>) -> PyResult<Self> {
+        Datetime::new(py).map(Self)
+    }
+}
+
+impl Decode for Timestamp {
+    #[inline]
+    fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+        let micros = timestamp(data)?;
+        let (days, of_day) = split(micros);
+        match Day::in_python(days) {
+            // SAFETY: None is alive.
+            Ok(day) => unsafe {
+                let none = ffi::Py_None();
+                self.0.datetime(py, day, Clock::of(of_day), none)
+            },
+            Err(why) => Err(out_of_range(
+                "timestamp",
+                why,
+                &print_timestamp(micros, None),
+            )),
+        }
+    }
+}
+
+pub fn timestamptz(py: Python<'_>, session: &Session) -> PyResult<Box<dyn Decode>> {
+    let datetime = Datetime::new(py)?;
+    let tzinfo = match &session.timezone {
+        Some(timezone) => timezone.clone_ref(py).into_any(),
+        None => py.None(),
+    };
+    Ok(match &session.zone {
+        None => Box::new(TimestamptzUtc { datetime, tzinfo }),
+        Some(zone) => Box::new(TimestamptzIn {
+            datetime,
+            tzinfo,
+            zone: zone.clone_ref(py),
+            from_utc: zone.getattr(py, "fromutc")?,
+        }),
+    })
+}
+
+/// A timestamptz of a session in UTC.
+struct TimestamptzUtc {
+    datetime: Datetime,
+    tzinfo: Py<PyAny>,
+}
+
+impl Decode for TimestamptzUtc {
+    #[inline]
+    fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+        let micros = timestamp(data)?;
+        let (days, of_day) = split(micros);
+        match Day::in_python(days) {
+            // SAFETY: `self` keeps the tzinfo alive.
+            Ok(day) => unsafe {
+                let tzinfo = self.tzinfo.as_ptr();
+                self.datetime.datetime(py, day, Clock::of(of_day), tzinfo)
+            },
+            Err(why) => Err(out_of_range(
+                "timestamp",
+                why,
+                &print_timestamp(micros, Some(0)),
+            )),
+        }
+    }
+}
+
+/// A timestamptz of a session in another zone.
+struct TimestamptzIn {
+    datetime: Datetime,
+    tzinfo: Py<PyAny>,
+    zone: Py<PyTzInfo>,
+    /// The bound method: `astimezone` is little more than a call of it.
+    from_utc: Py<PyAny>,
+}
+
+impl Decode for TimestamptzIn {
+    fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+        let micros = timestamp(data)?;
+        let (days, of_day) = split(micros);
+        match Day::in_python(days) {
+            Ok(day) => self.convert(py, day, Clock::of(of_day), micros),
+            Err(why) => self.at_the_edge(py, micros, why),
+        }
+    }
+}
+
+impl TimestamptzIn {
+    fn convert(&self, py: Python<'_>, day: Day, clock: Clock, micros: i64) -> Result<Value, Fault> {
+        // SAFETY: `self` keeps both tzinfos alive.
+        unsafe {
+            let utc = self.datetime.datetime(py, day, clock, self.zone.as_ptr())?;
+            match call(py, &self.from_utc, utc) {
+                Ok(local) => self.datetime.replace(py, local, self.tzinfo.as_ptr()),
+                Err(fault) => Err(self.unfit(fault, micros)),
+            }
+        }
+    }
+
+    /// The local time may lie outside of Python's years though UTC does not.
+    #[cold]
+    fn unfit(&self, fault: Fault, micros: i64) -> Fault {
+        fault.refine(|py, error| {
+            let range = error.is_instance_of::<PyOverflowError>(py)
+                || error.is_instance_of::<PyValueError>(py);
+            let why = side(micros);
+            range.then(|| match self.offset(py, why) {
+                Ok(east) => out_of_range("timestamp", why, &print_timestamp(micros, Some(east))),
+                Err(error) => error.into(),
+            })
+        })
+    }
+
+    /// UTC lies outside of Python's years, though the local time may not.
+    #[cold]
+    fn at_the_edge(&self, py: Python<'_>, micros: i64, why: OutOfRange) -> Result<Value, Fault> {
+        let east = self.offset(py, why)?;
+        let local = micros.saturating_add(i64::from(east) * 1_000_000);
+        let (days, of_day) = split(local);
+        match Day::in_python(days) {
+            // SAFETY: `self` keeps the tzinfo alive.
+            Ok(day) => unsafe {
+                let tzinfo = self.tzinfo.as_ptr();
+                self.datetime.datetime(py, day, Clock::of(of_day), tzinfo)
+            },
+            Err(why) => Err(out_of_range(
+                "timestamp",
+                why,
+                &print_timestamp(micros, Some(east)),
+            )),
+        }
+    }
+
+    /// The zone's seconds east of UTC at the beginning or the end of Python's years.
+    fn offset(&self, py: Python<'_>, why: OutOfRange) -> PyResult<i32> {
+        let edge = match why {
+            OutOfRange::TooSmall => "min",
+            OutOfRange::TooLarge => "max",
+        };
+        let edge = py.import("datetime")?.getattr("datetime")?.getattr(edge)?;
+        let offset = self.zone.bind(py).call_method1("utcoffset", (edge,))?;
+        let offset = offset.cast::<PyDelta>()?;
+        Ok(offset.get_days() * 86_400 + offset.get_seconds())
+    }
+}
+
+fn side(micros: i64) -> OutOfRange {
+    if micros < 0 {
+        OutOfRange::TooSmall
+    } else {
+        OutOfRange::TooLarge
+    }
+}

@@ -1,0 +1,136 @@
+//! Types whose binary form is one number or one string.
+
+use crate::reader::{exactly, Malformed};
+
+/// `bool`: one byte, anything but zero is true.
+///
+/// # Errors
+/// [`Malformed::Length`]; so do all fixed-length types here.
+#[inline]
+pub fn boolean(data: &[u8]) -> Result<bool, Malformed> {
+    exactly::<1>(data).map(|[byte]| byte != 0)
+}
+
+/// `int2`.
+///
+/// # Errors
+/// As [`boolean`].
+#[inline]
+pub fn int2(data: &[u8]) -> Result<i16, Malformed> {
+    exactly(data).map(i16::from_be_bytes)
+}
+
+/// `int4`.
+///
+/// # Errors
+/// As [`boolean`].
+#[inline]
+pub fn int4(data: &[u8]) -> Result<i32, Malformed> {
+    exactly(data).map(i32::from_be_bytes)
+}
+
+/// `int8`.
+///
+/// # Errors
+/// As [`boolean`].
+#[inline]
+pub fn int8(data: &[u8]) -> Result<i64, Malformed> {
+    exactly(data).map(i64::from_be_bytes)
+}
+
+/// `oid`.
+///
+/// # Errors
+/// As [`boolean`].
+#[inline]
+pub fn oid(data: &[u8]) -> Result<u32, Malformed> {
+    exactly(data).map(u32::from_be_bytes)
+}
+
+/// `uuid`: sixteen bytes, most significant first.
+///
+/// # Errors
+/// As [`boolean`].
+#[inline]
+pub fn uuid(data: &[u8]) -> Result<[u8; 16], Malformed> {
+    exactly(data)
+}
+
+/// `jsonb`: a version byte, then the text of the document.
+///
+/// # Errors
+/// [`Malformed::Short`] without a version, [`Malformed::Field`] for another than 1.
+#[inline]
+pub fn jsonb(data: &[u8]) -> Result<&[u8], Malformed> {
+    match data.split_first() {
+        Some((1, text)) => Ok(text),
+        Some((&version, _)) => Err(Malformed::Field {
+            name: "jsonb version",
+            expected: "1",
+            got: version.into(),
+        }),
+        None => Err(Malformed::Short {
+            expected: 1,
+            got: 0,
+        }),
+    }
+}
+
+/// How PostgreSQL writes a `"char"` as text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Char {
+    /// The zero byte is the empty string.
+    Empty,
+    /// An ASCII character stands for itself.
+    Ascii(u8),
+    /// A high byte becomes a backslash and three octal digits.
+    Octal([u8; 4]),
+}
+
+/// `"char"`: one byte.
+///
+/// # Errors
+/// As [`boolean`].
+#[inline]
+pub fn char(data: &[u8]) -> Result<Char, Malformed> {
+    Ok(match exactly::<1>(data)? {
+        [0] => Char::Empty,
+        [byte] if byte.is_ascii() => Char::Ascii(byte),
+        [byte] => {
+            let octal = |shift: u8| b'0' + (byte >> shift & 7);
+            Char::Octal([b'\\', octal(6), octal(3), octal(0)])
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_keep_their_sign() {
+        assert_eq!(int2(&[0xFF, 0xFF]), Ok(-1));
+        assert_eq!(int4(&[0x80, 0, 0, 0]), Ok(i32::MIN));
+        assert_eq!(oid(&[0xFF; 4]), Ok(u32::MAX));
+        assert_eq!(int8(&[0xFF; 8]), Ok(-1));
+        assert_eq!(boolean(&[2]), Ok(true));
+        assert!(boolean(&[]).is_err());
+    }
+
+    #[test]
+    fn char_is_what_charout_prints() {
+        assert_eq!(char(&[0]), Ok(Char::Empty));
+        assert_eq!(char(b"a"), Ok(Char::Ascii(b'a')));
+        assert_eq!(char(&[0o377]), Ok(Char::Octal(*b"\\377")));
+    }
+
+    #[test]
+    fn jsonb_needs_version_one() {
+        assert_eq!(jsonb(b"\x01{}"), Ok(&b"{}"[..]));
+        assert_eq!(
+            jsonb(b"\x02{}").unwrap_err().to_string(),
+            "expected jsonb version 1, got 2"
+        );
+        assert!(jsonb(b"").is_err());
+    }
+}

