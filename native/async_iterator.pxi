@@ -127,12 +127,16 @@ cdef class AsyncRowIterator:
             self.pending = None
             self.adopt(stop.value)
             return self.drive(None)
+        except StopAsyncIteration as error:
+            self.running = False
+            self.abandon()
+            raise RuntimeError(NOT_THE_END) from error
         except:
             self.running = False
             self.abandon()
             raise
         self.running = False
-        self.waiting_for = result
+        self.remember(result)
         return result
 
     def close(self):
@@ -224,6 +228,9 @@ cdef class AsyncRowIterator:
                 self.adopt(awaitable)
             else:
                 self.pending = awaitable_iterator(awaitable)
+        except (StopIteration, StopAsyncIteration) as error:
+            self.abandon()
+            raise RuntimeError(NOT_THE_END) from error
         except:
             self.abandon()
             raise
@@ -247,13 +254,18 @@ cdef class AsyncRowIterator:
             suspends[0] = True
             self.since = 0
             yielded = steal_reference(result)
-            if hasattr(yielded, "done"):
-                self.waiting_for = yielded
+            self.remember(yielded)
             return yielded
         self.pending = None
         if outcome == PYGEN_ERROR:
             self.failed()
         self.adopt(steal_reference(result))
+
+    cdef int remember(self, object yielded) except -1:
+        # The mark of what asyncio's tasks wait for; see `resume`.
+        if hasattr(yielded, "_asyncio_future_blocking"):
+            self.waiting_for = yielded
+        return 0
 
     cdef int adopt(self, object batch) except -1:
         if batch is None:
@@ -295,6 +307,9 @@ cdef class AsyncRowIterator:
     cdef int failed(self) except -1:
         try:
             propagate_error()
+        except (StopIteration, StopAsyncIteration) as error:
+            self.abandon()
+            raise RuntimeError(NOT_THE_END) from error
         except:
             self.abandon()
             raise

@@ -1,5 +1,8 @@
 # The iterator of synchronous querysets.
 
+# As in a generator (PEP 479): from a converter it must not pass for the end of the rows.
+cdef str NOT_THE_END = "a source or a row raised StopIteration"
+
 ctypedef PyObject *(*take_item)(Batch batch, Py_ssize_t index) noexcept
 
 
@@ -66,6 +69,9 @@ cdef class RowIterator:
             batch = self.source()
             if batch is not None and not isinstance(batch, Batch):
                 raise TypeError(f"a source returns batches or None, not {batch!r}")
+        except StopIteration as error:
+            self.close()
+            raise RuntimeError(NOT_THE_END) from error
         except:
             self.close()
             raise
@@ -79,6 +85,9 @@ cdef class RowIterator:
     cdef int failed(self) except -1:
         try:
             propagate_error()
+        except StopIteration as error:
+            self.close()
+            raise RuntimeError(NOT_THE_END) from error
         except:
             self.close()
             raise

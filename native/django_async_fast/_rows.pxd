@@ -168,7 +168,7 @@ cdef class AsyncRowIterator:
     cdef Py_ssize_t position
     cdef Py_ssize_t rows
     cdef object pending  # the fetch under way, as an iterator
-    cdef object waiting_for  # what it yielded last
+    cdef object waiting_for  # the future it yielded last
     cdef object stop  # a StopIteration to use again
     cdef long long since  # when the loop last had control, ns; 0: just now
     cdef int credit  # ready items until the clock is looked at; 0 while suspended
@@ -181,6 +181,7 @@ cdef class AsyncRowIterator:
     cdef bint owes_pause(self) except -1
     cdef int fetch(self) except -1
     cdef object resume(self, object sent, bint *suspends)
+    cdef int remember(self, object yielded) except -1
     cdef int adopt(self, object batch) except -1
     cdef object drive(self, object sent)
     cdef int check_idle(self, str method) except -1

@@ -973,6 +973,29 @@ def test_a_converter_may_close_or_use_its_iterator(act: Callable[[Any], Any]) ->
     assert seen[0] is None or seen[0][0] == [2]
 
 
+class Stopping:
+    """Raises what would pass for the end of the rows (PEP 479)."""
+
+    def __init__(self, error: type[BaseException]) -> None:
+        self.error = error
+
+    def __call__(self, *_: Any) -> Any:
+        raise self.error
+
+
+def stopping_batch(error: type[BaseException]) -> Any:
+    plan = rows.TuplePlan(width=1, converters=[(0, (Stopping(error),), None)])
+    return rows.TupleBatch(plan, [(1,)])
+
+
+def test_stop_iteration_does_not_pass_for_the_end() -> None:
+    for source in (Stopping(StopIteration), source_of(stopping_batch(StopIteration))):
+        iterator = rows.RowIterator(source)
+        with pytest.raises(RuntimeError, match="raised StopIteration"):
+            next(iterator)
+        assert list(iterator) == []
+
+
 def test_a_source_may_close_its_iterator() -> None:
     def source() -> Any:
         iterator.close()
@@ -1077,6 +1100,22 @@ def test_async_a_fetch_that_fails_ends_the_iteration(wrong: Any) -> None:
             await anext(iterator)
         assert await collect(iterator) == []
         assert source.diary == ["fetch", "fetch", "abandon"]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("error", [StopIteration, StopAsyncIteration])
+def test_async_stop_iteration_does_not_pass_for_the_end(error: Any) -> None:
+    async def fails() -> Any:
+        raise StopAsyncIteration
+
+    async def main() -> None:
+        sources = [Stopping(error), source_of(stopping_batch(error)), Source(fails())]
+        for source in sources:
+            iterator = rows.AsyncRowIterator(source)
+            with pytest.raises(RuntimeError, match="raised StopIteration"):
+                await anext(iterator)
+            assert await collect(iterator) == []
 
     asyncio.run(main())
 
