@@ -7,10 +7,12 @@ server then sends is checked once more (`drivers/results.py`).
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.db.models import Field, ForeignKey
 from django.db.models import fields as django_fields
+from django.db.models.expressions import RawSQL
 from django.db.models.fields.files import FileField
 from django.db.models.fields.json import JSONField
 
@@ -39,6 +41,9 @@ _safe_classes: dict[type[Any], bool] = {}
 # Fields whose column turned out to have a type that `rust/` does not know: an
 # enum behind a CharField, say. They are asked for as text from then on.
 _text_fields: set[int] = set()
+_text_columns: set[str] = set()
+
+_COLUMN = re.compile(r'"[^"]+"\."[^"]+"')
 
 
 def binary_possible(expressions: Any) -> bool:
@@ -56,6 +61,9 @@ def why_text(expression: Any) -> str:
 
 def remember_text(expression: Any) -> None:
     """Ask for this expression's field as text from now on."""
+    if isinstance(expression, RawSQL):
+        _text_columns.add(expression.sql)
+        return
     field = expression.output_field
     # A model's field lives as long as the process: its id stays its own.
     if getattr(field, "model", None) is not None:
@@ -63,6 +71,8 @@ def remember_text(expression: Any) -> None:
 
 
 def _is_safe(expression: Any) -> bool:
+    if type(expression) is RawSQL:
+        return _is_safe_raw(expression.sql)
     field = getattr(expression, "output_field", None)
     while isinstance(field, ForeignKey):
         field = field.target_field
@@ -71,6 +81,15 @@ def _is_safe(expression: Any) -> bool:
     if safe is None:
         safe = _safe_classes[kind] = _is_safe_class(kind)
     return safe and id(field) not in _text_fields
+
+
+def _is_safe_raw(sql: str) -> bool:
+    """Tell it of SQL whose type nobody knows before it has run.
+
+    A bare column, which prefetching a many-to-many relation adds, may be asked
+    for again as text if its type is unknown; anything else might have effects.
+    """
+    return _COLUMN.fullmatch(sql) is not None and sql not in _text_columns
 
 
 def _is_safe_class(kind: type[Any]) -> bool:

@@ -119,7 +119,7 @@ def seams() -> Iterator[tuple[Any, str, Any, str]]:
         core = "the core builds the rows, for sync and async alike"
         yield kind, "__iter__", _iterate_with_the_core(kind), core
     if "__del__" in vars(ModelState):
-        finalizer = _native.rows.state_finalizer
+        finalizer = _native.rows.state_finalizer_for(ModelState)
         yield ModelState, "__del__", finalizer, "Django's costs 350 ns per instance"
     yield from _cursor_seams()
 

@@ -17,7 +17,7 @@ from django.db.models.sql import compiler as django_compiler
 from django.db.models.sql.compiler import SQLCompiler
 
 from . import _native, bridge, formats
-from .plan import Declined
+from .plan import Declined, models
 
 # What `Stream` does in Django's place. A compiler with its own version, or a
 # tool that has replaced Django's, is left to do its work.
@@ -70,6 +70,7 @@ class Stream:
         self._django_iter = django_iter
         self._advance: Callable[[], Any] = self._start
         self._chunks: Any = None
+        self._in_block = bridge.in_bridge()
         # Why Django's own code builds the rows; '' where the core does.
         self.reason = ""
 
@@ -77,18 +78,24 @@ class Stream:
         return self._advance()
 
     def close(self) -> None:
-        """End the iteration; may do I/O."""
-        self._advance = _nothing
-        chunks, self._chunks = self._chunks, None
-        if chunks is not None:
-            chunks.close()
+        """End the iteration; closes its cursor on the server if that is possible."""
+        # An iterator of a block may be finalised anywhere: off the bridge there
+        # is nobody to await the server.
+        self._end(abandon=self._in_block and not bridge.can_wait())
 
     def abandon(self) -> None:
         """End the iteration where no I/O is possible."""
+        self._end(abandon=True)
+
+    def _end(self, abandon: bool) -> None:
         self._advance = _nothing
         chunks, self._chunks = self._chunks, None
-        if chunks is not None:
+        if chunks is None:
+            return
+        if abandon:
             chunks.abandon()
+        else:
+            chunks.close()
 
     # ----- beginning
 
@@ -114,7 +121,7 @@ class Stream:
         fields = [column[0] for column in compiler.select[: compiler.col_count]]
         if compiler.has_composite_fields(fields):
             raise Declined("a composite primary key is selected as a tuple")
-        if queryset.query.combinator and compiler.klass_info is None:
+        if queryset.query.combinator and self._make_plan is not models:
             # Its rows can be wider than its own SELECT: union() of values().
             raise Declined("a combined query's columns are known when it has run")
         connection = compiler.connection

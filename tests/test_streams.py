@@ -1,0 +1,399 @@
+"""What the core builds equals what Django's own iterables build, row by row."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import gc
+import pickle
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.contrib.contenttypes.models import ContentType
+from django.db import DataError, connection, transaction
+from django.db.models import Count, F, FilteredRelation, Prefetch, Q, Value
+from django.db.models.base import ModelState
+from django.db.models.functions import Upper
+from django.db.models.signals import post_init
+from django_async_fast import _native, iterables, new_connection, run_sync
+from django_async_fast.streams import Stream
+
+from tests.testapp.models import (
+    Author,
+    Bestseller,
+    Book,
+    Everything,
+    Note,
+    Novel,
+    OwnFromDb,
+    OwnInit,
+    Profile,
+    Publisher,
+    Tag,
+    UuidKey,
+)
+
+pytestmark = [
+    pytest.mark.keep_rows,
+    pytest.mark.skipif(not _native.COMPILED, reason="about the compiled core"),
+]
+
+ROWS = 50
+
+
+@pytest.fixture(scope="module", autouse=True)
+def library(_databases: object, _clean_tables_of_module: object) -> None:
+    authors = [Author.objects.create(name=f"a{i}") for i in range(5)]
+    authors[1].mentor = authors[0]
+    authors[1].save()
+    Profile.objects.create(author=authors[0], bio="first")
+    houses = [Publisher.objects.create(name=f"p{i}") for i in range(3)]
+    tags = [Tag.objects.create(name=f"t{i}") for i in range(3)]
+    for i in range(ROWS):
+        book = Book.objects.create(
+            title=f"b{i} é",
+            pages=i * 10,
+            price=f"{i}.50",
+            in_print=i % 3 != 0,
+            published="2020-02-29" if i % 2 else None,
+            author=authors[i % 5],
+            publisher=houses[i % 3] if i % 4 else None,
+        )
+        book.tags.set(tags[: i % 4])
+    Novel.objects.create(title="novel", author=authors[0], genre="crime")
+    kind = ContentType.objects.get_for_model(Book)
+    Note.objects.create(text="n", content_type=kind, object_id=book.pk)
+    OwnFromDb.objects.create(name="x", size=3)
+    OwnInit.objects.create(name="x", size=3)
+    UuidKey.objects.create(name="u")
+    Everything.objects.create()
+    Everything.objects.create(
+        small=-1, integer=2, big=2**62, positive=3, char="c", text="t", slug="s",
+        email="e@example.org", url="http://example.org", boolean=True, decimal="1.5",
+        float=0.1, datetime="2024-01-02T03:04:05.678901Z", date="2024-01-02",
+        time="03:04:05.6", duration="3 days, 1:02:03.4", uuid="a" * 32,
+        json={"a": [1, None, "é"]}, inet="2001:db8::1", binary=b"\0\1", file="f.txt",
+    )  # fmt: skip
+
+
+def first_author() -> Author:
+    return Author.objects.get(name="a0")
+
+
+QUERYSETS: dict[str, Callable[[], Any]] = {
+    "plain": lambda: Book.objects.order_by("pk"),
+    "one column": lambda: Author.objects.only("pk").order_by("pk"),
+    "every type": lambda: Everything.objects.order_by("pk"),
+    "uuid key": lambda: UuidKey.objects.all(),
+    "deferred": lambda: Book.objects.defer("title", "price").order_by("pk"),
+    "only": lambda: Book.objects.only("title").order_by("pk"),
+    "annotated": lambda: Book.objects.annotate(n=Count("tags"), u=Upper("title")).order_by("pk"),
+    "annotated with a property's name": lambda: Author.objects.annotate(pk_=F("pk")),
+    "select_related": lambda: Book.objects.select_related("author", "publisher").order_by("pk"),
+    "select_related deep": lambda: Book.objects.select_related("author__mentor").order_by("pk"),
+    "select_related reverse": lambda: Author.objects.select_related("profile").order_by("pk"),
+    "select_related child": lambda: Book.objects.select_related("novel").order_by("pk"),
+    "select_related and only": lambda: Book.objects.select_related("author").only(
+        "title", "author__name"
+    ),
+    "filtered relation": lambda: Author.objects.annotate(
+        big=FilteredRelation("books", condition=Q(books__pages__gte=400))
+    )
+    .select_related("big")
+    .order_by("pk", "big__pk"),
+    "known related": lambda: first_author().books.order_by("pk"),
+    "many to many": lambda: Tag.objects.get(name="t0").books.order_by("pk"),
+    "prefetch": lambda: Author.objects.prefetch_related("books__tags").order_by("pk"),
+    "prefetch to_attr": lambda: Author.objects.prefetch_related(
+        Prefetch("books", Book.objects.order_by("-pk"), to_attr="works")
+    ).order_by("pk"),
+    "generic": lambda: Note.objects.prefetch_related("about"),
+    "child": lambda: Novel.objects.all(),
+    "proxy": lambda: Bestseller.objects.order_by("pk"),
+    "own from_db": lambda: OwnFromDb.objects.all(),
+    "own __init__": lambda: OwnInit.objects.all(),
+    "extra": lambda: Book.objects.extra(select={"one": "1"}).order_by("pk"),
+    "ordered by extra": lambda: Book.objects.extra(
+        select={"one": "pages %% 7"}, order_by=["one", "id"]
+    ),
+    "union": lambda: Author.objects.filter(pk=1).union(Author.objects.filter(pk=2)),
+    "distinct on": lambda: Book.objects.order_by("author_id", "pk").distinct("author_id"),
+    "none": lambda: Book.objects.none(),
+    "no rows": lambda: Book.objects.filter(title=""),
+    "values": lambda: Book.objects.order_by("pk").values(),
+    "values of relations": lambda: Book.objects.order_by("pk").values("title", "author__name"),
+    "values annotated": lambda: Book.objects.values("author").annotate(n=Count("pk")).order_by("author"),
+    "values json": lambda: Everything.objects.order_by("pk").values("json", "json__a"),
+    "values extra": lambda: Book.objects.extra(select={"one": "1"}).values("one", "title").order_by("pk"),
+    "values union": lambda: Author.objects.values("name").union(Tag.objects.values("name")).order_by("name"),
+    "values_list": lambda: Book.objects.order_by("pk").values_list(),
+    "values_list json": lambda: Everything.objects.order_by("pk").values_list("json", "pk"),
+    "values_list flat": lambda: Book.objects.order_by("pk").values_list("title", flat=True),
+    "values_list named": lambda: Book.objects.order_by("pk").values_list("title", "pages", named=True),
+    "values_list expression": lambda: Book.objects.order_by("pk").values_list(Upper("title"), Value(1)),
+    "dates": lambda: Book.objects.dates("published", "month"),
+    "datetimes": lambda: Everything.objects.datetimes("datetime", "hour"),
+}  # fmt: skip
+
+
+def told(value: Any, seen: set[int] | None = None) -> Any:
+    """Return all there is to know about a row, in comparable form."""
+    seen = seen or set()
+    if isinstance(value, ModelState):
+        return value.db, value.adding
+    if hasattr(value, "_state"):
+        if id(value) in seen:
+            return "again"
+        seen = {*seen, id(value)}
+        state = value._state
+        return (
+            type(value),
+            [(k, told(v, seen)) for k, v in value.__dict__.items() if k != "_state"],
+            (type(state), state.db, state.adding, getattr(state, "fetch_mode", None)),
+            {k: told(v, seen) for k, v in state.fields_cache.items()},
+        )
+    if isinstance(value, dict):
+        return type(value), [(k, told(v, seen)) for k, v in value.items()]
+    if isinstance(value, (list, tuple)):
+        # A namedtuple class is made anew for each query.
+        return type(value).__name__, getattr(value, "_fields", None), [told(v, seen) for v in value]
+    if hasattr(value, "_result_cache"):
+        return "queryset", told(value._result_cache, seen)
+    return type(value), repr(value)
+
+
+@pytest.fixture
+def without_core() -> Iterator[Callable[[], Any]]:
+    """Return a context in which Django's iterables build the rows."""
+    from contextlib import contextmanager
+
+    @contextmanager
+    def off() -> Iterator[None]:
+        ours = {kind: kind.__iter__ for kind in iterables.PLANS}
+        for kind, stock in iterables.DJANGO_ITER.items():
+            kind.__iter__ = stock
+        try:
+            yield
+        finally:
+            for kind, ours_iter in ours.items():
+                kind.__iter__ = ours_iter
+
+    yield off
+
+
+@pytest.mark.parametrize("name", QUERYSETS)
+def test_sync_list_equals_djangos(name: str, without_core: Any) -> None:
+    with without_core():
+        expected = told(list(QUERYSETS[name]()))
+    assert told(list(QUERYSETS[name]())) == expected
+
+
+@pytest.mark.parametrize("name", QUERYSETS)
+def test_sync_iterator_equals_djangos(name: str, without_core: Any) -> None:
+    with without_core():
+        expected = told(list(QUERYSETS[name]().iterator(7)))
+    assert told(list(QUERYSETS[name]().iterator(7))) == expected
+
+
+@pytest.mark.parametrize("name", QUERYSETS)
+async def test_async_iteration_equals_djangos(name: str, without_core: Any) -> None:
+    async with new_connection():
+        make = QUERYSETS[name]
+        with without_core():
+            expected = told(await run_sync(lambda: list(make())))
+        queryset = await run_sync(make)
+        assert told([row async for row in queryset]) == expected
+        queryset = await run_sync(make)
+        assert told([row async for row in queryset.aiterator(7)]) == expected
+        async with transaction.atomic():
+            queryset = await run_sync(make)
+            assert told([row async for row in queryset.aiterator(7)]) == expected
+
+
+@pytest.fixture
+def reasons(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Collect the kind of batch, or why Django's code built it."""
+    seen: list[str] = []
+    call = Stream.__call__
+
+    def recording(self: Any) -> Any:
+        batch = call(self)
+        if batch is not None:
+            seen.append(self.reason or type(batch).__name__)
+        return batch
+
+    monkeypatch.setattr(Stream, "__call__", recording)
+    return seen
+
+
+BY_DJANGO = {"values union"}
+AS_TEXT = {"extra", "ordered by extra", "values extra"}
+
+
+@pytest.mark.parametrize("name", sorted(set(QUERYSETS) - {"none", "no rows"}))
+def test_the_core_is_on_the_main_path(name: str, reasons: list[str]) -> None:
+    list(QUERYSETS[name]())
+    expected = "TupleBatch" if name in AS_TEXT else "ResultBatch"
+    if name in BY_DJANGO:
+        expected = "a combined query's columns are known when it has run"
+    assert set(reasons) - {"ListBatch"} == {expected}
+
+
+def test_copies_and_pickles(without_core: Any) -> None:
+    def copies(book: Any) -> Any:
+        made = [copy.copy(book), copy.deepcopy(book), pickle.loads(pickle.dumps(book))]
+        return [told(each) for each in made]
+
+    queryset = Book.objects.select_related("author").order_by("pk")
+    with without_core():
+        expected = copies(queryset[3])
+    assert copies(queryset[3]) == expected
+    ours = pickle.dumps(queryset[3])
+    assert b"django_async_fast" not in ours
+
+
+def test_a_receiver_of_post_init_is_called() -> None:
+    seen = []
+
+    def receiver(instance: Any, **kwargs: Any) -> None:
+        seen.append(instance.pk)
+
+    post_init.connect(receiver, sender=Author)
+    try:
+        found = list(Author.objects.order_by("pk"))
+    finally:
+        post_init.disconnect(receiver, sender=Author)
+    assert seen == [author.pk for author in found]
+
+
+def test_a_type_that_only_psycopg_loads_is_read_as_text(reasons: list[str]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TYPE mood AS ENUM ('calm', 'cross')")
+        cursor.execute("ALTER TABLE testapp_uuidkey ADD COLUMN mood mood DEFAULT 'calm'")
+        cursor.execute("ALTER TABLE testapp_uuidkey RENAME name TO old")
+        cursor.execute("ALTER TABLE testapp_uuidkey RENAME mood TO name")
+    try:
+        assert [each.name for each in UuidKey.objects.all()] == ["calm"]
+        assert [each.name for each in UuidKey.objects.iterator()] == ["calm"]
+        assert [each.name for each in UuidKey.objects.all()] == ["calm"]
+        assert set(reasons) == {"TupleBatch"}
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE testapp_uuidkey DROP COLUMN name")
+            cursor.execute("ALTER TABLE testapp_uuidkey RENAME old TO name")
+            cursor.execute("DROP TYPE mood")
+        from django_async_fast import formats
+
+        formats._text_fields.clear()
+
+
+def test_a_loader_of_the_users_own_is_respected() -> None:
+    from psycopg.types.numeric import FloatLoader
+
+    connection.ensure_connection()
+    list(Book.objects.all())
+    connection.connection.adapters.register_loader("numeric", FloatLoader)
+    try:
+        assert {type(book.price) for book in Book.objects.all()} == {float}
+    finally:
+        connection.close()
+
+
+async def test_other_queries_in_the_loops_body() -> None:
+    async with new_connection():
+        titles = []
+        async for book in Book.objects.order_by("pk").aiterator(3):
+            titles.append(book.title)
+            await Book.objects.filter(pk=book.pk).aupdate(pages=F("pages"))
+            assert await Tag.objects.acount() == 3
+        assert len(titles) == ROWS + 1
+
+
+async def test_two_streams_at_once() -> None:
+    async with new_connection():
+        async def read() -> int:
+            return len([b async for b in Book.objects.aiterator(4)])
+
+        counts = await asyncio.gather(*(read() for _ in range(5)))
+        assert counts == [ROWS + 1] * 5
+
+
+@pytest.mark.parametrize("atomic", [False, True])
+async def test_left_half_way(atomic: bool) -> None:
+    async def names(cursor: Any) -> list[str]:
+        await cursor.execute("SELECT name FROM pg_cursors")
+        return [name for (name,) in await cursor.fetchall()]
+
+    async def leave_by_break() -> None:
+        async for _ in Book.objects.aiterator(3):
+            break
+
+    async def leave_by_aclose() -> None:
+        stream = aiter(Book.objects.aiterator(3))
+        await anext(stream)
+        await stream.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await anext(stream)
+
+    async def check(conn: Any) -> None:
+        for leave in (leave_by_break, leave_by_aclose):
+            await leave()
+            gc.collect()
+            assert await Book.objects.acount() == ROWS + 1
+            async with conn.acursor() as cursor:
+                assert await names(cursor) == []
+
+    async with new_connection() as conn:
+        if atomic:
+            async with transaction.atomic():
+                await check(conn)
+        else:
+            await check(conn)
+
+
+async def test_memory_does_not_grow_with_the_rows() -> None:
+    async with new_connection():
+        counts = []
+        async for _ in Book.objects.aiterator(5):
+            counts.append(sys.getallocatedblocks())
+        half = len(counts) // 2
+        assert max(counts[half:]) - max(counts[:half]) < 500
+
+
+async def test_decode_errors_are_django_errors_and_lose_nothing() -> None:
+    bad = Book.objects.annotate(x=Value(1)).extra()
+    async with new_connection():
+        with pytest.raises(DataError):
+            await bad.extra(where=["1 / (pages * 0) = 1"]).aget()
+        assert await Book.objects.acount() == ROWS + 1
+        with pytest.raises(DataError):
+            async for _ in Everything.objects.raw(
+                "SELECT id, 'infinity'::timestamptz AS datetime FROM testapp_everything"
+            ):
+                pass
+        assert await Book.objects.acount() == ROWS + 1
+
+
+async def test_infinity_in_a_column_raises_in_the_loop() -> None:
+    async with new_connection() as conn, transaction.atomic():
+        async with conn.acursor() as cursor:
+            await cursor.execute("UPDATE testapp_everything SET datetime = 'infinity'")
+        with pytest.raises(DataError):
+            [each async for each in Everything.objects.aiterator()]
+        assert await Book.objects.acount() == ROWS + 1
+        transaction.set_rollback(True)
+
+
+def test_peers() -> None:
+    try:
+        from django.db.models import FETCH_PEERS
+    except ImportError:
+        pytest.skip("Django before 6.1 has no fetch modes")
+    books = list(Book.objects.fetch_mode(FETCH_PEERS).order_by("pk"))
+    from django.test.utils import CaptureQueriesContext
+
+    with CaptureQueriesContext(connection) as queries:
+        assert len({book.author.name for book in books}) == 5
+    assert len(queries) == 1
