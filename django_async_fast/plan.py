@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import django
-from django.db.models import Model
+from django.db.models import Field, Model
 from django.db.models import query as django_query
 from django.db.models.base import ModelState
 from django.db.models.fields.files import FileDescriptor, ImageFileDescriptor
@@ -186,10 +186,16 @@ def _relation(populator: Any, db: str, fetch_mode: Any, common: dict[str, Any]) 
             **bare,
         ),
         local_setter=populator.local_setter,
-        remote_setter=populator.remote_setter,
+        remote_setter=None if _is_many_to_one(populator) else populator.remote_setter,
         local_cache=_cache_name(populator.local_setter),
         remote_cache=_cache_name(populator.remote_setter),
     )
+
+
+def _is_many_to_one(populator: Any) -> bool:
+    """Tell whether Django's remote setter is the one that does nothing."""
+    field = getattr(populator.local_setter, "__self__", None)
+    return isinstance(field, Field) and not field.unique
 
 
 def _cache_name(setter: Any) -> str | None:

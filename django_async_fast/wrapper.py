@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 from django.db import InterfaceError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import load_backend
@@ -60,6 +60,10 @@ class BlockWrapper:
         self._check_block()
         return AsyncCursor(self)
 
+    async def aensure_connection(self) -> None:
+        """Open the connection now, as `ensure_connection()` does."""
+        await bridge.run(self.ensure_connection)
+
     async def acommit(self) -> None:
         """Commit the transaction (with autocommit off)."""
         await bridge.run(self.commit)
@@ -95,6 +99,7 @@ class BlockWrapper:
             bridge.await_(self._opening[1].wait())
         if self.connection is None:
             self._check_block()
+            self._check_bridge()
         super().ensure_connection()  # type: ignore[misc]
 
     def connect(self) -> None:
@@ -143,6 +148,13 @@ class BlockWrapper:
     def cursor_class(self) -> Any:
         """Return the class of cursor that the backend configures."""
         return self.get_connection_params().get("cursor_factory")  # type: ignore
+
+    def _check_bridge(self) -> None:
+        if not bridge.in_bridge():
+            raise SynchronousOnlyOperation(
+                f"The block's connection to '{self.alias}' is not open yet, and opening "
+                "it has to be awaited: `await conn.aensure_connection()`."
+            )
 
     def _check_block(self) -> None:
         if self.block is not None and not self.block.open:

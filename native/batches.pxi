@@ -2,9 +2,7 @@
 
 cdef extern from "Python.h":
     # Errors stay set and are passed on by `load`, which is C to its caller.
-    bint PyTuple_Check(PyObject *obj) noexcept
     bint PyTuple_CheckExact(PyObject *obj) noexcept
-    bint PyList_Check(PyObject *obj) noexcept
     PyObject *PyList_GET_ITEM(PyObject *items, Py_ssize_t index) noexcept
     Py_ssize_t PyList_GET_SIZE(PyObject *items) noexcept
     PyObject *PySequence_Tuple(PyObject *obj) noexcept
@@ -117,13 +115,16 @@ cdef class TupleBatch(RowBatch):
 
     cdef int load(self, Py_ssize_t index, PyObject **out) noexcept:
         cdef PyObject *values = <PyObject *> self.values
+        cdef PyObject *given
         cdef PyObject *row
         cdef Py_ssize_t i
         if index >= PyList_GET_SIZE(values):
             PyErr_Format(PyExc_IndexError, "the list of rows has become shorter")
             return -1
-        # A tuple of the row: the row itself when it is one.
-        row = PySequence_Tuple(PyList_GET_ITEM(values, index))
+        # Held: a row that is no tuple runs code of its own, which may change the list.
+        given = Py_NewRef(PyList_GET_ITEM(values, index))
+        row = PySequence_Tuple(given)
+        Py_XDECREF(given)
         if row is NULL:
             return -1
         if PyTuple_GET_SIZE(row) < self.plan.width:

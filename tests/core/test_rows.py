@@ -251,6 +251,18 @@ def test_a_list_that_shrinks_meanwhile_is_an_error() -> None:
             next(iterator)
 
 
+def test_a_row_may_empty_the_list_it_is_in() -> None:
+    class Row:
+        def __iter__(self) -> Iterator[Any]:
+            values.clear()
+            gc.collect()
+            return iter((1, 2))
+
+    values: list[Any] = [Row()]
+    batch = rows.TupleBatch(rows.FlatPlan(width=2), values)
+    assert next(rows.RowIterator(source_of(batch))) == 1
+
+
 def test_short_rows_are_an_error_that_says_both_numbers() -> None:
     with pytest.raises(ValueError, match="at least 3 columns, got 2"):
         build(rows.DictPlan("abc", width=3), (1, 2))

@@ -1,0 +1,110 @@
+"""The pool: per loop and alias, psycopg's own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+from django.db import OperationalError
+from django_async_fast import new_connection, pool
+
+from tests.testapp.models import Tag
+
+SIZE = 4  # as tests/settings.py configures it
+
+
+async def backend_pid(conn: object) -> int:
+    async with conn.acursor() as cursor:  # type: ignore[attr-defined]
+        await cursor.execute("SELECT pg_backend_pid()")
+        return (await cursor.fetchone())[0]  # type: ignore[no-any-return]
+
+
+async def one_request(seen: set[int]) -> None:
+    async with new_connection("pooled") as conn:
+        seen.add(await backend_pid(conn))
+
+
+def stats() -> dict[str, int]:
+    (entry,) = pool._pools[asyncio.get_running_loop()].values()
+    return entry.pool.get_stats()
+
+
+async def test_connections_are_reused_and_bounded() -> None:
+    seen: set[int] = set()
+    await asyncio.gather(*(one_request(seen) for _ in range(50)))
+    assert 1 <= len(seen) <= SIZE
+    assert stats()["pool_available"] == stats()["pool_size"]
+
+
+async def test_nothing_is_taken_before_the_first_query() -> None:
+    async with new_connection("pooled"):
+        assert not pool._pools.get(asyncio.get_running_loop())
+
+
+async def test_a_full_pool_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with new_connection("pooled"):
+        await Tag.objects.using("pooled").acount()
+    (entry,) = pool._pools[asyncio.get_running_loop()].values()
+    entry.pool.timeout = 0.2
+    release = asyncio.Event()
+
+    async def hold() -> None:
+        async with new_connection("pooled") as conn:
+            await backend_pid(conn)
+            await release.wait()
+
+    holders = [asyncio.create_task(hold()) for _ in range(SIZE)]
+    await asyncio.sleep(0.1)
+    with pytest.raises(OperationalError, match=f"at most {SIZE}"):
+        await one_request(set())
+    release.set()
+    await asyncio.gather(*holders)
+    await one_request(set())
+
+
+async def test_a_session_is_clean_for_the_next_block() -> None:
+    async with new_connection("pooled") as conn:
+        async with conn.acursor() as cursor:
+            await cursor.execute("BEGIN")
+            await cursor.execute("INSERT INTO testapp_tag (name) VALUES ('a')")
+    async with new_connection("pooled"):
+        assert await Tag.objects.using("pooled").acount() == 0
+
+
+async def test_the_time_zone_is_djangos() -> None:
+    async with new_connection("pooled") as conn, conn.acursor() as cursor:
+        await cursor.execute("SHOW timezone")
+        assert await cursor.fetchone() == ("UTC",)
+
+
+def test_a_pool_for_each_loop() -> None:
+    pids: list[set[int]] = [set(), set()]
+
+    def other_loop() -> None:
+        asyncio.run(one_request(pids[1]))
+
+    async def main() -> None:
+        await one_request(pids[0])
+        thread = threading.Thread(target=other_loop)
+        thread.start()
+        await asyncio.to_thread(thread.join)
+        await one_request(pids[0])
+
+    asyncio.run(main())
+    assert len(pids[0]) == len(pids[1]) == 1
+    assert pids[0] != pids[1]
+
+
+def test_a_pool_ends_with_its_loop(recwarn: pytest.WarningsRecorder) -> None:
+    for _ in range(3):
+        asyncio.run(one_request(set()))
+    assert not [w for w in recwarn if issubclass(w.category, ResourceWarning)]
+
+
+async def test_blocks_nest() -> None:
+    async with new_connection("pooled") as outer:
+        first = await backend_pid(outer)
+        async with new_connection("pooled") as inner:
+            assert await backend_pid(inner) != first
+        assert await backend_pid(outer) == first
