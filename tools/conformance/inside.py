@@ -37,6 +37,7 @@ def _run_tests() -> None:
 async def _in_a_block() -> None:
     from django_async_fast import bridge, connections
 
+    _keep_sync_code_on(asyncio.get_running_loop())
     connections._block.set(connections.Block(force_rollback=False))
     try:
         await bridge.run(_run_tests)
@@ -45,6 +46,26 @@ async def _in_a_block() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(int(end.code or 0))
+
+
+def _keep_sync_code_on(loop: asyncio.AbstractEventLoop) -> None:
+    """Run thread-sensitive code where asgiref would: with the suite itself.
+
+    The suite calls `async_to_sync`, and what that hands back to `sync_to_async` runs
+    in the suite's own thread and transaction. Here the suite runs on the bridge.
+    """
+    from asgiref.sync import SyncToAsync
+
+    from django_async_fast import bridge
+
+    threaded = SyncToAsync.__call__
+
+    async def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._thread_sensitive and asyncio.get_running_loop() is loop:
+            return await bridge.run(self.func, *args, **kwargs)
+        return await threaded(self, *args, **kwargs)
+
+    SyncToAsync.__call__ = call  # type: ignore[method-assign]
 
 
 def _install_after_setup() -> None:
