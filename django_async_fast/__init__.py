@@ -6,12 +6,15 @@ from ._version import __version__
 
 # Name -> module. Imported at first use: most need Django's settings.
 _PUBLIC = {
-    "afetch_related": "dispatch",
+    "achunks": "helpers",
+    "afetch_related": "helpers",
+    "alist": "helpers",
     "async_connections": "connections",
-    "install": "install",
+    "explain_plan": "explain",
+    "install": "seams",
     "new_connection": "connections",
     "run_sync": "dispatch",
-    "uninstall": "install",
+    "uninstall": "seams",
 }
 
 __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604

@@ -11,6 +11,6 @@ class DjangoAsyncFastConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks  # noqa: F401 - registers the system checks
-        from .install import install
+        from .seams import install
 
         install()

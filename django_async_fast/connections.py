@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import inspect
 import threading
+from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, connections
 from django.db.utils import ConnectionDoesNotExist, ConnectionHandler
@@ -14,18 +17,33 @@ from . import bridge, scopes, wrapper
 
 django_create_connection = ConnectionHandler.create_connection
 
+AsyncFunction = TypeVar("AsyncFunction", bound=Callable[..., Coroutine[Any, Any, Any]])
+
 _block: ContextVar[Block | None] = ContextVar("daf_block", default=None)
 
 
 class Block:
-    """One `async with new_connection()`: an alias means a connection of its own."""
+    """One `async with new_connection()`: an alias means a connection of its own.
 
-    __slots__ = ("force_rollback", "loop", "open", "place", "thread", "wrappers")
+    Blocks inside of a `shared` one use its connections: a test sees what the
+    code under test has done, and undoes it.
+    """
 
-    def __init__(self, force_rollback: bool) -> None:
+    __slots__ = (
+        "force_rollback",
+        "loop",
+        "open",
+        "place",
+        "shared",
+        "thread",
+        "wrappers",
+    )
+
+    def __init__(self, force_rollback: bool, shared: bool = False) -> None:
         self.loop = asyncio.get_running_loop()
         self.thread = threading.get_ident()
         self.force_rollback = force_rollback
+        self.shared = shared
         self.place = scopes.place()
         self.wrappers: dict[str, Any] = {}
         self.open = True
@@ -77,6 +95,14 @@ def current_block() -> Block | None:
     return block
 
 
+def shared_block() -> Block | None:
+    """Return the shared block that a new block would join, or None."""
+    block = _block.get()
+    if block is None or not block.shared or not block.open:
+        return None
+    return block if block.loop is bridge.current_loop() else None
+
+
 class new_connection:
     """Open a block: inside it the async ORM runs on connections of its own.
 
@@ -84,6 +110,8 @@ class new_connection:
     `conn` is the block's connection to `using`; other aliases get one at their
     first use. All open lazily. Blocks nest. With `force_rollback` everything
     that is done inside is rolled back at the end.
+
+    `@new_connection()` on an `async def` opens a block for each call.
 
     Raises ConnectionDoesNotExist for an unknown alias, RuntimeError outside of
     an event loop.
@@ -96,12 +124,33 @@ class new_connection:
         self.force_rollback = force_rollback
         self._block: Block | None = None
         self._before: Block | None = None
+        self._undo: Any = None
+
+    def __call__(self, func: AsyncFunction) -> AsyncFunction:
+        if not inspect.iscoroutinefunction(func):
+            raise TypeError(
+                "@new_connection() decorates `async def` functions. Put it on the "
+                "outermost one, or use `async with new_connection():` inside."
+            )
+
+        @functools.wraps(func)
+        async def inner(*args: Any, **kwargs: Any) -> Any:
+            async with type(self)(self.using, self.force_rollback):
+                return await func(*args, **kwargs)
+
+        return cast(AsyncFunction, inner)
 
     async def __aenter__(self) -> Any:
         if self._block is not None:
             raise RuntimeError("This new_connection() has been entered already.")
-        block = self._make_block()
-        conn = block.wrapper(self.using)
+        block = shared_block()
+        if block is None:
+            block = self._make_block()
+            conn = block.wrapper(self.using)
+        else:
+            conn = block.wrapper(self.using)
+            if self.force_rollback:
+                self._undo = await bridge.run(conn.begin_undo)
         self._block, self._before = block, _block.get()
         _block.set(block)
         return conn
@@ -109,6 +158,10 @@ class new_connection:
     async def __aexit__(self, *exc: object) -> None:
         block, self._block = self._block, None
         assert block is not None
+        if block is self._before:
+            if self._undo is not None:
+                await bridge.run(block.wrapper(self.using).undo, self._undo)
+            return
         # A fixture may leave in another context than it entered in.
         if _block.get() is block:
             _block.set(self._before)

@@ -1,7 +1,7 @@
 """Where Django's own async methods decide between a thread and the bridge.
 
 Django's `aget()` is `await sync_to_async(self.get)()`. In the modules listed in
-`install.py` that name is ours: in a block it runs the function on the bridge,
+`seams.py` that name is ours: in a block it runs the function on the bridge,
 elsewhere it is asgiref's.
 """
 
@@ -82,16 +82,3 @@ async def run_sync(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> An
     `asgiref.sync.sync_to_async`.
     """
     return await sync_to_async(func)(*args, **kwargs)
-
-
-async def afetch_related(instances: Any, *lookups: str) -> Any:
-    """Load relations, `"author__publisher"`, that are not loaded yet.
-
-    `instances` is a model instance or a list of them, and is returned. One
-    query per level and lookup, as `prefetch_related()` does.
-    """
-    from django.db.models import Model, prefetch_related_objects
-
-    batch = [instances] if isinstance(instances, Model) else list(instances)
-    await run_sync(prefetch_related_objects, batch, *lookups)
-    return instances

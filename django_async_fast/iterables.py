@@ -108,7 +108,7 @@ def aiterator(self: Any, chunk_size: int = 2000) -> AsyncIterator[Any]:
 
 
 def seams() -> Iterator[tuple[Any, str, Any, str]]:
-    """Yield (owner, name, replacement, reason) for `install.py`."""
+    """Yield (owner, name, replacement, reason) for `seams.py`."""
     native = "in a block, iterate on the block's connection"
     yield django_query.BaseIterable, "__aiter__", iterable_aiter, native
     yield QuerySet, "__aiter__", queryset_aiter, native

@@ -16,6 +16,7 @@ from contextvars import ContextVar
 from types import FrameType
 from typing import Any
 
+from django.db import InterfaceError
 from django.db.transaction import TransactionManagementError
 
 from . import bridge, conf
@@ -229,8 +230,10 @@ class Gate:
         raise self._refusal(scope)
 
     def _refusal(self, scope: Scope) -> Exception:
-        what = "atomic block" if scope.around else "new_connection() block"
-        return TransactionManagementError(
+        what, kind = "new_connection() block", InterfaceError
+        if scope.around is not None:
+            what, kind = "atomic block", TransactionManagementError
+        return kind(
             f"The {what} on '{self.alias}' that this task was started in (entered at "
             f"{_told(scope.place)}) has ended. Await the task inside the block, or open "
             "a block of its own in it: `async with new_connection():`."

@@ -112,12 +112,13 @@ class Stream:
             self._advance = _nothing
             return None
         try:
-            plan = self._plan(queryset, compiler)
+            plan = self.plan(queryset, compiler)
         except Declined as declined:
             return self._leave_to_django(str(declined))
         return self._execute(compiler, plan, sql, params)
 
-    def _plan(self, queryset: Any, compiler: Any) -> Any:
+    def plan(self, queryset: Any, compiler: Any) -> Any:
+        """Return the plan of a compiled query; raise Declined."""
         fields = [column[0] for column in compiler.select[: compiler.col_count]]
         if compiler.has_composite_fields(fields):
             raise Declined("a composite primary key is selected as a tuple")
@@ -215,7 +216,7 @@ def _binary(inner: Any, fields: list[Any]) -> bool:
     from .drivers import results
 
     # Only Django's own cursors can be asked for binary with client-side
-    # parameters; see `install.py`.
+    # parameters; see `seams.py`.
     return hasattr(inner, "_daf_binary") and not (
         results.decoders(inner.connection).customised
     )

@@ -52,6 +52,8 @@ class BlockWrapper:
         self._opening: Any = None
         self._rollback_atomic: Any = None
         self._pool: Any = None
+        # Where autocommit has been switched off.
+        self.autocommit_place: scopes.Place = None
 
     # ----- the asynchronous face
 
@@ -101,6 +103,18 @@ class BlockWrapper:
             self._check_block()
             self._check_bridge()
         super().ensure_connection()  # type: ignore[misc]
+
+    def set_autocommit(
+        self,
+        autocommit: bool,
+        force_begin_transaction_with_broken_autocommit: bool = False,
+    ) -> None:
+        super().set_autocommit(  # type: ignore[misc]
+            autocommit, force_begin_transaction_with_broken_autocommit
+        )
+        # Only atomic blocks force: their place is their scope's.
+        if not force_begin_transaction_with_broken_autocommit:
+            self.autocommit_place = None if autocommit else scopes.place()
 
     def connect(self) -> None:
         from asyncio import Event
@@ -233,6 +247,20 @@ class BlockWrapper:
         if self.connection is not None:
             with self.connection.lock:
                 pass
+
+    def begin_undo(self) -> Any:
+        """Enter an atomic block that `undo()` will roll back; return it."""
+        from django.db.transaction import Atomic
+
+        atomic = Atomic(self.alias, True, False)
+        atomic._from_testcase = True
+        atomic.__enter__()
+        return atomic
+
+    def undo(self, atomic: Any) -> None:
+        """Roll back what has been done since `begin_undo()`."""
+        self.needs_rollback = True
+        atomic.__exit__(None, None, None)
 
     def _begin_rollback(self) -> None:
         from django.db.transaction import Atomic

@@ -82,11 +82,11 @@ def release(name: str) -> str:
 
 def stock(name: str) -> Any:
     """Return what `name` was before the package was installed."""
-    from django_async_fast import install
+    from django_async_fast import seams
 
     owner_name, _, attribute = name.rpartition(".")
     owner = locate(owner_name)
-    for patched, patched_name, before in install._applied:
+    for patched, patched_name, before in seams._applied:
         if patched is owner and patched_name == attribute:
             return before
     return locate(name)

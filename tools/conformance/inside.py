@@ -76,7 +76,7 @@ def _install_after_setup() -> None:
 
     def setup_and_install(*args: Any, **kwargs: Any) -> None:
         setup(*args, **kwargs)
-        from django_async_fast.install import install
+        from django_async_fast import install
 
         install()
         _count()

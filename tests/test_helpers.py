@@ -1,0 +1,109 @@
+"""alist, achunks, afetch_related and explain_plan."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from django.db.models import Count
+from django.test.utils import CaptureQueriesContext
+from django_async_fast import (
+    _native,
+    achunks,
+    afetch_related,
+    alist,
+    bridge,
+    explain_plan,
+    new_connection,
+)
+
+from tests.testapp.models import Author, Book, OwnFromDb, Tag
+
+
+async def numbers(count: int) -> AsyncIterator[int]:
+    for i in range(count):
+        yield i
+
+
+async def test_alist_of_any_async_iterable() -> None:
+    assert await alist(numbers(3)) == [0, 1, 2]
+
+
+async def test_alist_of_a_queryset_is_one_bridge_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with new_connection() as conn:
+        await Tag.objects.abulk_create(Tag(name=str(i)) for i in range(5))
+        calls = []
+        run = bridge.run
+        monkeypatch.setattr(bridge, "run", lambda *a, **k: calls.append(a) or run(*a, **k))
+        with CaptureQueriesContext(conn) as queries:
+            assert len(await alist(Tag.objects.all())) == 5
+        assert len(calls) == len(queries) == 1
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 7])
+async def test_achunks(size: int) -> None:
+    async with new_connection():
+        await Tag.objects.abulk_create(Tag(name=str(i)) for i in range(5))
+        names = [str(i) for i in range(5)]
+        expected = [names[i : i + size] for i in range(0, 5, size)]
+        queryset = Tag.objects.order_by("name").values_list("name", flat=True)
+        assert [chunk async for chunk in achunks(queryset, size)] == expected
+        everything = [i async for chunk in achunks(numbers(5), size) for i in chunk]
+        assert everything == list(range(5))
+
+
+async def test_achunks_prefetches_and_can_be_left() -> None:
+    async with new_connection() as conn:
+        author = await Author.objects.acreate(name="a")
+        for i in range(4):
+            await Book.objects.acreate(title=str(i), author=author)
+        chunks = achunks(Book.objects.prefetch_related("tags"), 2)
+        first = await anext(chunks)
+        assert all(book._prefetched_objects_cache["tags"] is not None for book in first)
+        await chunks.aclose()
+        async with conn.acursor() as cursor:
+            await cursor.execute("SELECT count(*) FROM pg_cursors")
+            assert await cursor.fetchone() == (0,)
+
+
+async def test_achunks_refuses_nonsense() -> None:
+    with pytest.raises(ValueError, match="positive"):
+        await anext(achunks(numbers(1), 0))
+
+
+async def test_afetch_related() -> None:
+    async with new_connection() as conn:
+        mentor = await Author.objects.acreate(name="m")
+        author = await Author.objects.acreate(name="a", mentor=mentor)
+        await Book.objects.acreate(title="b", author=author)
+        book = await Book.objects.aget()
+        assert await afetch_related(book, "author__mentor", "tags") is book
+        with CaptureQueriesContext(conn) as queries:
+            assert book.author.mentor.name == "m"
+            assert list(book.tags.all()) == []
+        assert len(queries) == 0
+        books = await alist(Book.objects.all())
+        await afetch_related(books, "author")
+        assert books[0].author.name == "a"
+
+
+needs_core = pytest.mark.skipif(not _native.COMPILED, reason="about the compiled core")
+
+
+@needs_core
+def test_explain_plan_of_instances() -> None:
+    found = explain_plan(Book.objects.select_related("author").annotate(n=Count("tags")))
+    assert found.binary
+    assert found.instances == {"Book": "", "Author": ""}
+    assert "price: DecimalField" in str(found)
+    assert "instances of Author: filled directly" in str(found)
+
+
+@needs_core
+def test_explain_plan_says_why() -> None:
+    assert "from_db() is overridden" in str(explain_plan(OwnFromDb.objects.all()))
+    text = explain_plan(Tag.objects.extra(select={"x": "1"}))
+    assert not text.binary
+    assert "only psycopg can load" in str(text)
+    union = explain_plan(Tag.objects.values("name").union(Author.objects.values("name")))
+    assert union.why_django
