@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import inspect
 import threading
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from typing import Any, TypeVar, cast
 
+from asgiref.sync import iscoroutinefunction
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, connections
 from django.db.utils import ConnectionDoesNotExist, ConnectionHandler
 
@@ -127,7 +127,7 @@ class new_connection:
         self._undo: Any = None
 
     def __call__(self, func: AsyncFunction) -> AsyncFunction:
-        if not inspect.iscoroutinefunction(func):
+        if not iscoroutinefunction(func):
             raise TypeError(
                 "@new_connection() decorates `async def` functions. Put it on the "
                 "outermost one, or use `async with new_connection():` inside."

@@ -55,7 +55,8 @@ def _outside(frame: FrameType | None) -> Place:
     return None
 
 
-def _told(where: Place) -> str:
+def told(where: Place) -> str:
+    """Return `where` for a message."""
     return f"{where[0]}:{where[1]}" if where else "an unknown place"
 
 
@@ -218,7 +219,7 @@ class Gate:
         except BaseException as exc:
             self._give_up(waiter)
             if isinstance(exc, ScopeTimeout):
-                raise ScopeTimeout(f"{exc} This statement: {_told(here)}.") from None
+                raise ScopeTimeout(f"{exc} This statement: {told(here)}.") from None
             raise
         finally:
             if timer:
@@ -235,7 +236,7 @@ class Gate:
             what, kind = "atomic block", TransactionManagementError
         return kind(
             f"The {what} on '{self.alias}' that this task was started in (entered at "
-            f"{_told(scope.place)}) has ended. Await the task inside the block, or open "
+            f"{told(scope.place)}) has ended. Await the task inside the block, or open "
             "a block of its own in it: `async with new_connection():`."
         )
 
@@ -271,7 +272,7 @@ class Gate:
         waiter[1].set_exception(
             ScopeTimeout(
                 f"Waited {timeout:g} s for the connection '{self.alias}', held by the "
-                f"{what} entered at {_told(holder.place)}. Tasks on one connection take "
+                f"{what} entered at {told(holder.place)}. Tasks on one connection take "
                 "turns; open a `new_connection()` block in each for parallel work."
             )
         )

@@ -44,6 +44,7 @@ NATIVE_MODULES = (
     "django.dispatch.dispatcher",
 )
 CACHE_MODULE = "django.core.cache.backends.base"
+HANDLER_MODULE = "django.core.handlers.base"
 
 _applied: list[tuple[Any, str, Any]] = []
 _later: _Later | None = None
@@ -126,7 +127,9 @@ def install() -> None:
         return
     for owner, name, replacement, _ in list(seams()):
         _set(owner, name, replacement)
+    waiting: dict[str, Callable[[ModuleType], None]]
     waiting = dict.fromkeys((*NATIVE_MODULES, CACHE_MODULE), _patch_module)
+    waiting[HANDLER_MODULE] = _patch_handler
     for name in [name for name in waiting if name in sys.modules]:
         waiting.pop(name)(sys.modules[name])
     _later = _Later(waiting)
@@ -160,6 +163,13 @@ def _patch_module(module: ModuleType) -> None:
     cache = module.__name__ == CACHE_MODULE
     replacement = dispatch.cache_sync_to_async if cache else dispatch.sync_to_async
     _set(module, "sync_to_async", replacement)
+
+
+def _patch_handler(module: ModuleType) -> None:
+    from . import requests
+
+    # ATOMIC_REQUESTS for asynchronous views, inside the middleware.
+    _set(module.BaseHandler, "make_view_atomic", requests.make_view_atomic)
 
 
 class _Later(MetaPathFinder):

@@ -22,6 +22,9 @@ from .cursors import AsyncCursor
 if TYPE_CHECKING:
     from .connections import Block
 
+# libpq's PQTRANS_IDLE: connected, and in no transaction.
+IDLE = 0
+
 
 class _Driver:
     """psycopg with a `connect()` that the event loop awaits."""
@@ -232,6 +235,11 @@ class BlockWrapper:
     def connection_lost(self) -> bool:
         """Tell whether the socket has been closed under Django's feet."""
         return self.connection is not None and self.connection.closed
+
+    def in_transaction(self) -> bool:
+        """Tell whether the server has a transaction open on the connection."""
+        pgconn = getattr(self.connection, "pgconn", None)
+        return pgconn is None or pgconn.transaction_status != IDLE
 
     def _discard(self) -> None:
         """Drop a connection that could not be made ready."""

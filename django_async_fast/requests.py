@@ -1,0 +1,201 @@
+"""A block for each asynchronous request, until its response has been sent.
+
+Nothing is opened before the first query. The block ends with the request, with
+the asynchronous iterator of a streaming response, or when the client goes away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction
+from django.core.handlers.base import BaseHandler
+from django.db import connections
+from django.db.transaction import Atomic
+
+from . import bridge, scopes, transaction
+from .connections import Block, _block, shared_block
+
+logger = logging.getLogger("django_async_fast")
+
+django_make_view_atomic = BaseHandler.make_view_atomic
+
+# The life of the request that this context serves.
+_life: ContextVar[Life | None] = ContextVar("daf_request", default=None)
+
+# Streams being closed: a loop keeps no reference to its tasks.
+_closing: set[asyncio.Task[None]] = set()
+
+
+async def respond(get_response: Callable[[Any], Any], request: Any) -> Any:
+    """Await the response to `request` in a block of its own."""
+    life = Life(f"{request.method} {request.path}")
+    try:
+        with life.inside():
+            response = await get_response(request)
+    except BaseException:
+        await life.end()
+        raise
+    if response.streaming and response.is_async:
+        # Not its public twin: that one wraps the iterator in a generator, and
+        # closing the generator would not close the iterator.
+        response.streaming_content = Stream(response._iterator, life)
+    else:
+        await life.end()
+    return response
+
+
+class Life:
+    """The block of one request, which is entered step by step."""
+
+    __slots__ = ("around", "block", "joined", "name", "scope")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        shared = shared_block()
+        self.joined = shared is not None
+        self.block = shared or Block(force_rollback=False)
+        # The scope that the caller is in, and the one that the request is in.
+        self.around = self.scope = scopes._entered.get()
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Enter the block in the current context, for a step of the request."""
+        before = _life.get(), _block.get(), scopes._entered.get()
+        _life.set(self)
+        _block.set(self.block)
+        scopes._entered.set(self.scope)
+        try:
+            yield
+        finally:
+            self.scope = scopes._entered.get()
+            _life.set(before[0])
+            _block.set(before[1])
+            scopes._entered.set(before[2])
+
+    async def end(self) -> None:
+        """Roll back what the request has left open, give its connections back."""
+        with self.inside():
+            await bridge.run(self._end)
+
+    def _end(self) -> None:
+        try:
+            self._leave_atomics()
+            self._restore_autocommit()
+        finally:
+            if not self.joined:
+                self._close()
+
+    def _leave_atomics(self) -> None:
+        gates = {wrapper.gate for wrapper in self.block.wrappers.values()}
+        while (scope := scopes._entered.get()) not in (None, self.around):
+            if scope.open and scope.gate in gates:
+                self._warn(scope.gate.alias, scope.place)
+                self._leave(scope.owner)
+            if scopes._entered.get() is scope:
+                scopes._entered.set(scope.beneath)
+
+    def _leave(self, atomic: Atomic) -> None:
+        exc = LeftOpen(self.name)
+        try:
+            transaction.leave(atomic, LeftOpen, exc, None)
+        except Exception:
+            logger.exception("Rolling back what %s left open failed.", self.name)
+
+    def _restore_autocommit(self) -> None:
+        for alias, wrapper in self.block.wrappers.items():
+            if (
+                wrapper.connection is None
+                or wrapper.in_atomic_block
+                or wrapper.get_autocommit()
+                or not wrapper.settings_dict["AUTOCOMMIT"]
+            ):
+                continue
+            if wrapper.in_transaction():
+                self._warn(alias, wrapper.autocommit_place)
+            wrapper.rollback()
+            wrapper.set_autocommit(True)
+
+    def _close(self) -> None:
+        # The response is made: what is wrong with a connection now is for the
+        # log, and the connection has been dropped.
+        try:
+            self.block.close()
+        except Exception:
+            logger.exception("Giving back the connections of %s failed.", self.name)
+
+    def _warn(self, alias: str, where: scopes.Place) -> None:
+        logger.warning(
+            "%s left a transaction on '%s' open; it is rolled back. It was begun at "
+            "%s.",
+            self.name,
+            alias,
+            scopes.told(where),
+        )
+
+
+class LeftOpen(Exception):
+    """Rolls back an atomic block that nobody has left."""
+
+
+class Stream:
+    """A response's asynchronous iterator, in the request's block until it ends."""
+
+    def __init__(self, parts: AsyncIterator[Any], life: Life) -> None:
+        self._parts = parts
+        self._life: Life | None = life
+        self._loop = asyncio.get_running_loop()
+
+    def __aiter__(self) -> Stream:
+        return self
+
+    async def __anext__(self) -> Any:
+        if self._life is None:
+            raise StopAsyncIteration
+        try:
+            with self._life.inside():
+                return await anext(self._parts)
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def aclose(self) -> None:
+        """End the iteration, then the block."""
+        life, self._life = self._life, None
+        if life is None:
+            return
+        try:
+            if (aclose := getattr(self._parts, "aclose", None)) is not None:
+                with life.inside():
+                    await aclose()
+        finally:
+            await life.end()
+
+    def close(self) -> None:
+        """Have the loop close the stream. Django calls this in any thread."""
+        if self._life is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._close_soon)
+
+    # Cancelled between the middleware and the first part, nobody closes it.
+    __del__ = close
+
+    def _close_soon(self) -> None:
+        task = self._loop.create_task(self.aclose())
+        _closing.add(task)
+        task.add_done_callback(_closing.discard)
+
+
+def make_view_atomic(self: BaseHandler, view: Callable[..., Any]) -> Any:
+    """`BaseHandler.make_view_atomic`: ATOMIC_REQUESTS for an asynchronous view."""
+    if _life.get() is None or not iscoroutinefunction(view):
+        return django_make_view_atomic(self, view)
+    non_atomic_requests: set[str] = getattr(view, "_non_atomic_requests", set())
+    for alias, settings in connections.settings.items():
+        if settings["ATOMIC_REQUESTS"] and alias not in non_atomic_requests:
+            view = Atomic(alias, True, False)(view)
+    return view
