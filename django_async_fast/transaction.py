@@ -7,16 +7,16 @@ asynchronous face and a scope of the connection it works on.
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from asgiref.sync import iscoroutinefunction
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import Atomic, TransactionManagementError
 
-from . import bridge, dispatch, scopes
+from . import bridge, characteristics, dispatch, scopes
 from .connections import bridged_block, current_block
 
 django_enter = Atomic.__enter__
@@ -37,11 +37,11 @@ def get_connection(using: str | None = None) -> Any:
 def enter(self: Atomic, where: scopes.Place = None) -> None:
     """`Atomic.__enter__`: on a block's connection it opens a scope first."""
     if bridged_block() is None:
-        return django_enter(self)
+        return _begin(self)
     gate = connections[self.using or DEFAULT_DB_ALIAS].gate
     scope = gate.enter(self, where or scopes.place())
     try:
-        django_enter(self)
+        _begin(self)
     except BaseException:
         gate.end_exit(scope)
         raise
@@ -50,7 +50,7 @@ def enter(self: Atomic, where: scopes.Place = None) -> None:
 def leave(self: Atomic, exc_type: Any, exc_value: Any, traceback: Any) -> None:
     """`Atomic.__exit__`: children of the scope are done, or refused, before."""
     if bridged_block() is None:
-        return django_exit(self, exc_type, exc_value, traceback)
+        return _end(self, exc_type, exc_value, traceback)
     wrapper = connections[self.using or DEFAULT_DB_ALIAS]
     scope = wrapper.gate.find(self)
     if scope is None:
@@ -67,9 +67,32 @@ def leave(self: Atomic, exc_type: Any, exc_value: Any, traceback: Any) -> None:
             # Django would try to roll back, reconnect, and raise the error of
             # that in place of the one on its way.
             wrapper.abort()
-        return django_exit(self, exc_type, exc_value, traceback)
+        return _end(self, exc_type, exc_value, traceback)
     finally:
         wrapper.gate.end_exit(ending)
+
+
+def _begin(self: Atomic) -> None:
+    wanted = getattr(self, "characteristics", None)
+    if not wanted:
+        django_enter(self)
+        return
+    connection = django_get_connection(self.using)
+    characteristics.begin(connection, wanted)
+    try:
+        django_enter(self)
+    except BaseException:
+        characteristics.end(connection)
+        raise
+    characteristics.begun(connection, wanted)
+
+
+def _end(self: Atomic, *exc: Any) -> None:
+    try:
+        django_exit(self, *exc)
+    finally:
+        if getattr(self, "characteristics", None):
+            characteristics.end(django_get_connection(self.using))
 
 
 async def aenter(self: Atomic) -> None:
@@ -90,7 +113,7 @@ async def aexit(self: Atomic, *exc: Any) -> None:
 
 def decorate(self: Atomic, func: Callable[..., Any]) -> Callable[..., Any]:
     """`Atomic.__call__`: `@atomic` on `async def` wraps the awaiting."""
-    if not inspect.iscoroutinefunction(func):
+    if not iscoroutinefunction(func):
         return django_call(self, func)  # type: ignore[no-any-return]
 
     @functools.wraps(func)
@@ -101,9 +124,51 @@ def decorate(self: Atomic, func: Callable[..., Any]) -> Callable[..., Any]:
     return inner
 
 
+class _Atomic(Atomic):
+    """Django's `Atomic`, for a transaction with characteristics of its own."""
+
+    def __init__(
+        self,
+        using: str | None,
+        savepoint: bool,
+        durable: bool,
+        wanted: dict[str, Any],
+    ) -> None:
+        super().__init__(using, savepoint, durable)
+        self.characteristics = wanted
+
+    __enter__ = enter
+    __exit__ = leave
+    __aenter__ = aenter
+    __aexit__ = aexit
+    __call__ = decorate
+
+
+def atomic(
+    using: Any = None,
+    savepoint: bool = True,
+    durable: bool = False,
+    *,
+    isolation_level: Any = None,
+    read_only: bool | None = None,
+    deferrable: bool | None = None,
+) -> Any:
+    """Django's `transaction.atomic`, with the characteristics of the transaction.
+
+    `isolation_level` is a `psycopg.IsolationLevel` or its name, "repeatable
+    read"; see PostgreSQL's SET TRANSACTION. Raises TransactionManagementError
+    where a transaction has begun already. In the transaction of a test only
+    `read_only=True` has an effect.
+    """
+    wanted = characteristics.chosen(isolation_level, read_only, deferrable)
+    if not wanted:
+        return transaction.atomic(using, savepoint, durable)
+    return _Atomic(using, savepoint, durable, wanted)
+
+
 def on_commit(self: Any, func: Callable[..., Any], robust: bool = False) -> None:
     """`BaseDatabaseWrapper.on_commit`: `func` may be an `async def`."""
-    if inspect.iscoroutinefunction(func):
+    if iscoroutinefunction(func):
         func = dispatch.awaiting(func)
     django_on_commit(self, func, robust)
 
