@@ -71,7 +71,8 @@ def _value_names(query: Any) -> list[str]:
 def models(queryset: Any, compiler: Any, common: dict[str, Any]) -> Any:
     """Plan of a queryset of model instances."""
     select, klass_info = compiler.select, compiler.klass_info
-    db, fetch_mode = queryset.db, getattr(queryset, "_fetch_mode", None)
+    # Not `queryset.db`, which asks the routers anew.
+    db, fetch_mode = compiler.using, getattr(queryset, "_fetch_mode", None)
     start = klass_info["select_fields"][0]
     end = klass_info["select_fields"][-1] + 1
     attnames = [column[0].target.attname for column in select[start:end]]

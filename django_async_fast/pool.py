@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import os
 from asyncio import AbstractEventLoop
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -18,6 +19,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from . import bridge
 from .drivers import psycopg as driver
+from .scopes import Gate
 
 if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool
@@ -109,7 +111,12 @@ class PoolHandle:
             bridge.await_(asyncio.shield(task))
 
     def close(self) -> None:
-        """Leave the pool open: other blocks use it. It ends with its loop."""
+        """Close the pool; a connection that is out is closed when it comes back."""
+        loop = bridge.current_loop()
+        assert loop is not None
+        _pools[loop].pop((os.getpid(), self._wrapper.alias), None)
+        if self._entry.opened:
+            bridge.await_(self._entry.pool.close())
 
     async def _getconn(self) -> Any:
         from psycopg_pool import PoolTimeout
@@ -139,6 +146,20 @@ def handle(wrapper: Any) -> PoolHandle:
     return PoolHandle(wrapper, pools[key])
 
 
+def _bridged(function: Callable[[Any], Any], gate: Gate) -> Callable[[Any], Any]:
+    """Return the pool's callback that calls the synchronous `function`."""
+
+    async def callback(origin: Any) -> None:
+        view = driver.view(origin, gate)
+        try:
+            await bridge.run(function, view)
+        finally:
+            view.detach()
+            view._pool = None
+
+    return callback
+
+
 def _make(wrapper: Any, options: dict[str, Any]) -> AsyncConnectionPool[Any]:
     if wrapper.settings_dict.get("CONN_MAX_AGE", 0) != 0:
         raise ImproperlyConfigured("Pooling doesn't support persistent connections.")
@@ -149,19 +170,17 @@ def _make(wrapper: Any, options: dict[str, Any]) -> AsyncConnectionPool[Any]:
     params["autocommit"] = True
     configure = type(wrapper)(wrapper.settings_dict, wrapper.alias)
 
-    async def configured(origin: Any) -> None:
-        view = driver.view(origin, configure.gate)
-        try:
-            await bridge.run(configure._configure_connection, view)
-        finally:
-            view.detach()
-            view._pool = None
-
     checks = wrapper.settings_dict["CONN_HEALTH_CHECKS"]
     options = {
         "check": AsyncConnectionPool.check_connection if checks else None,
         **options,
     }
+    for name in ("check", "reset"):
+        if options.get(name) and not inspect.iscoroutinefunction(options[name]):
+            options[name] = _bridged(options[name], configure.gate)
     return AsyncConnectionPool(
-        kwargs=params, open=False, configure=configured, **options
+        kwargs=params,
+        open=False,
+        configure=_bridged(configure._configure_connection, configure.gate),
+        **options,
     )

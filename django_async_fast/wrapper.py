@@ -29,8 +29,9 @@ IDLE = 0
 class _Driver:
     """psycopg with a `connect()` that the event loop awaits."""
 
-    def __init__(self, wrapper: Any, database: Any) -> None:
-        self._wrapper = wrapper
+    def __init__(self, gate: scopes.Gate, database: Any) -> None:
+        # Not the wrapper: a cycle would keep it until the next collection.
+        self._gate = gate
         self._database = database
 
     def __getattr__(self, name: str) -> Any:
@@ -39,7 +40,7 @@ class _Driver:
     def connect(self, **params: Any) -> Any:
         from .drivers import psycopg
 
-        return psycopg.connect(self._wrapper.gate, **params)
+        return psycopg.connect(self._gate, **params)
 
 
 class BlockWrapper:
@@ -51,8 +52,7 @@ class BlockWrapper:
     def __init__(self, settings_dict: dict[str, Any], alias: str) -> None:
         super().__init__(settings_dict, alias)  # type: ignore[call-arg]
         self.gate = scopes.Gate(alias, None)
-        self.Database = _Driver(self, type(self).Database)  # type: ignore[misc]
-        self._opening: Any = None
+        self.Database = _Driver(self.gate, type(self).Database)  # type: ignore[misc]
         self._rollback_atomic: Any = None
         self._pool: Any = None
         # Where autocommit has been switched off.
@@ -93,19 +93,10 @@ class BlockWrapper:
         return self._pool
 
     def close_pool(self) -> None:
-        """Do nothing: a pool serves every block of its loop and ends with it."""
-
-    def ensure_connection(self) -> None:
-        if self.connection is not None and self._opening is None:
-            return
-        while self._opening is not None and self._opening[0] is not bridge.current():
-            # Another task is connecting; it is not done before the session's
-            # time zone and role are set.
-            bridge.await_(self._opening[1].wait())
-        if self.connection is None:
-            self._check_block()
-            self._check_bridge()
-        super().ensure_connection()  # type: ignore[misc]
+        """Close the alias's pool on this loop; blocks in progress keep theirs."""
+        if self.pool is not None:
+            self._pool.close()
+            self._pool = None
 
     def set_autocommit(
         self,
@@ -119,18 +110,25 @@ class BlockWrapper:
         if not force_begin_transaction_with_broken_autocommit:
             self.autocommit_place = None if autocommit else scopes.place()
 
-    def connect(self) -> None:
-        from asyncio import Event
+    def ensure_connection(self) -> None:
+        # Open already is fine on the loop too, where Django's would refuse.
+        if self.connection is None:
+            self._check_block()
+            self._check_bridge()
+            super().ensure_connection()  # type: ignore[misc]
 
-        self._opening = (bridge.current(), Event())
+    def connect(self) -> None:
+        # A scope, because the session is not ready before its time zone and
+        # role are set: no other task's statement may come in between.
+        connecting = self.gate.enter(self, scopes.place())
         try:
-            super().connect()  # type: ignore[misc]
+            if self.connection is None:
+                super().connect()  # type: ignore[misc]
         except BaseException:
             self._discard()
             raise
         finally:
-            opening, self._opening = self._opening, None
-            opening[1].set()
+            self.gate.end_exit(connecting)
         if self.block is not None and self.block.force_rollback:
             self._begin_rollback()
 
@@ -305,6 +303,8 @@ def _block_class(base: type[BaseDatabaseWrapper]) -> type[Any]:
 def make(block: Block, settings_dict: dict[str, Any], alias: str) -> Any:
     """Return a block's wrapper for `alias`; it connects at its first query."""
     base = load_backend(settings_dict["ENGINE"]).DatabaseWrapper
+    if base.vendor == "unknown":
+        return base(settings_dict, alias)  # Django's dummy: it only raises
     if base.vendor != "postgresql":
         raise ImproperlyConfigured(
             f"new_connection() needs PostgreSQL; '{alias}' is configured with "
