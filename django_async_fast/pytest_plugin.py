@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-LOOP_SCOPES = ("function", "class", "module", "package", "session")
+LOOP_SCOPES: tuple[Any, ...] = ("function", "class", "module", "package", "session")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -65,8 +65,8 @@ def _open(
     request: pytest.FixtureRequest,
     block: Callable[[], AbstractAsyncContextManager[Any]],
 ) -> Iterator[None]:
-    test = getattr(request.node, "obj", None)
-    if not inspect.iscoroutinefunction(inspect.unwrap(test)):  # type: ignore[arg-type]
+    test: Any = getattr(request.node, "obj", None)
+    if not inspect.iscoroutinefunction(inspect.unwrap(test)):
         raise pytest.UsageError(
             f"{request.fixturename} is for tests that are `async def` functions, which "
             f"{request.node.nodeid} is not. In synchronous tests use Django's own "

@@ -144,12 +144,8 @@ async def test_after_a_cancellation() -> None:
 async def test_after_a_lost_connection() -> None:
     async with new_connection() as conn:
         with pytest.raises(DatabaseError):
-            async with atomic(read_only=True):
-                async with conn.acursor() as cursor:
-                    await cursor.execute(
-                        "SELECT pg_terminate_backend(%s)",
-                        [conn.connection.info.backend_pid],
-                    )
+            async with atomic(read_only=True), conn.acursor() as cursor:
+                await cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
         assert await shown(conn) == DEFAULT
 
 
