@@ -66,7 +66,7 @@ class Scope:
     __slots__ = ("around", "beneath", "gate", "open", "owner", "place")
 
     def __init__(
-        self, gate: Gate, around: Scope | None, owner: object, where: Place
+        self, gate: Gate | None, around: Scope | None, owner: object, where: Place
     ) -> None:
         self.gate = gate
         # The scope of the same connection that this one is nested in.
@@ -89,7 +89,9 @@ class Gate:
 
     def __init__(self, alias: str, where: Place) -> None:
         self.alias = alias
-        self.root = Scope(self, None, None, where)
+        # Nobody enters it, so it need not know its gate; a cycle would keep a
+        # closed connection's remains until the next collection.
+        self.root = Scope(None, None, None, where)
         self.root.beneath = None
         self.innermost: Scope = self.root
         self.busy = False

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from tools.conformance.recording import counts
+from tools.conformance.recording import counts, running
 
 
 def main(mode: str, arguments: list[str]) -> None:
@@ -52,16 +52,19 @@ def _keep_sync_code_on(loop: asyncio.AbstractEventLoop) -> None:
     """Run thread-sensitive code where asgiref would: with the suite itself.
 
     The suite calls `async_to_sync`, and what that hands back to `sync_to_async` runs
-    in the suite's own thread and transaction. Here the suite runs on the bridge.
+    in the suite's own thread and transaction. Here the suite runs on the bridge. A
+    test that may not use the database keeps its threads: it is about them.
     """
     from asgiref.sync import SyncToAsync
+    from django.test import TransactionTestCase
 
     from django_async_fast import bridge
 
     threaded = SyncToAsync.__call__
 
     async def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if self._thread_sensitive and asyncio.get_running_loop() is loop:
+        ours = self._thread_sensitive and asyncio.get_running_loop() is loop
+        if ours and isinstance(running[0], TransactionTestCase):
             return await bridge.run(self.func, *args, **kwargs)
         return await threaded(self, *args, **kwargs)
 

@@ -12,10 +12,17 @@ from django.test.runner import DiscoverRunner
 
 outcomes: dict[str, str] = {}
 counts: Counter[str] = Counter()
+# The test in progress.
+running: list[Any] = []
 
 
 class _Recording:
     """Mixed into unittest's result class."""
+
+    def startTest(self, test: Any) -> None:
+        running.clear()
+        running.append(test)
+        super().startTest(test)  # type: ignore[misc]
 
     def _note(self, test: Any, outcome: str) -> None:
         # A failing subtest decides, whatever comes after it.
