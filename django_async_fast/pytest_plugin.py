@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import ModuleType
 from typing import Any
 
@@ -55,10 +55,16 @@ def _rolled_back() -> AbstractAsyncContextManager[Any]:
     return shared_connection(force_rollback=True)
 
 
-def _committing() -> AbstractAsyncContextManager[Any]:
+@asynccontextmanager
+async def _committing() -> AsyncIterator[None]:
     from .connections import new_connection
+    from .test import close_threads_connections
 
-    return new_connection()
+    try:
+        async with new_connection():
+            yield
+    finally:
+        await close_threads_connections()
 
 
 def _open(

@@ -92,10 +92,10 @@ class Life:
                 self._close()
 
     def _leave_atomics(self) -> None:
-        gates = {wrapper.gate for wrapper in self.block.wrappers.values()}
+        aliases = {w.gate: alias for alias, w in self.block.wrappers.items()}
         while (scope := scopes._entered.get()) not in (None, self.around):
-            if scope.open and scope.gate in gates:
-                self._warn(scope.gate.alias, scope.place)
+            if scope.open and scope.gate in aliases:
+                self._warn(aliases[scope.gate], scope.place)
                 self._leave(scope.owner)
             if scopes._entered.get() is scope:
                 scopes._entered.set(scope.beneath)

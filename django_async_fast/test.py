@@ -15,7 +15,12 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
-from asgiref.sync import SyncToAsync, iscoroutinefunction
+from asgiref.sync import (
+    SyncToAsync,
+    async_to_sync,
+    iscoroutinefunction,
+    sync_to_async,
+)
 from django import test
 from django.db import DEFAULT_DB_ALIAS, connections
 
@@ -55,6 +60,11 @@ class shared_connection(new_connection):
         await super().__aexit__(*exc)
 
 
+async def close_threads_connections() -> None:
+    """Close what `sync_to_async()` has opened: it would be in the way of a flush."""
+    await sync_to_async(connections.close_all)()
+
+
 def _share(change: int) -> None:
     global _sharing
     _sharing += change
@@ -74,10 +84,12 @@ async def _sync_to_async_call(
 class _Home:
     """The event loop, the context and the block of one test class."""
 
-    def __init__(self, loop_factory: Callable[[], Any] | None) -> None:
+    def __init__(
+        self, loop_factory: Callable[[], Any] | None, connection: new_connection
+    ) -> None:
         self._runner = asyncio.Runner(loop_factory=loop_factory)
         self._context = contextvars.copy_context()
-        self._connection = shared_connection()
+        self._connection = connection
         self._await(self._connection.__aenter__(), self._context)
 
     def run(self, func: Callable[..., Any], *args: Any) -> Any:
@@ -129,7 +141,7 @@ def _at_home(method: Callable[..., Any]) -> Callable[..., Any]:
         if bridge.in_bridge():
             return method(cls)
         if cls.__dict__.get("_home") is None:
-            cls._home = _Home(cls.loop_factory)
+            cls._home = _Home(cls.loop_factory, cls._connection_class())
         return cls._home.run(method, cls)
 
     return inner
@@ -187,6 +199,7 @@ class _OnLoop:
     # As in unittest.IsolatedAsyncioTestCase: None is asyncio's own.
     loop_factory: Callable[[], Any] | None = None
     _home: _Home | None = None
+    _connection_class = new_connection
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -255,7 +268,10 @@ async def _await_in(context: _Bridged, func: Callable[[], Any]) -> None:
 
 
 class TransactionTestCase(_OnLoop, test.TransactionTestCase):
-    """Django's TransactionTestCase: what a test does is committed, and flushed."""
+    """Django's TransactionTestCase: what a test does is committed, and flushed.
+
+    Code under test has connections of its own, in blocks and in threads.
+    """
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -265,12 +281,20 @@ class TransactionTestCase(_OnLoop, test.TransactionTestCase):
     def tearDownClass(cls) -> None:
         super().tearDownClass()
 
+    def _fixture_teardown(self) -> None:
+        _leave_inner(dict.fromkeys(self._databases_names()))
+        async_to_sync(close_threads_connections)()
+        super()._fixture_teardown()
+
 
 class TestCase(_OnLoop, test.TestCase):
     """Django's TestCase: each class and each test in a transaction, rolled back.
 
-    Tests, `setUp()`, `tearDown()` and `setUpTestData()` may be `async def`.
+    Tests, `setUp()`, `tearDown()` and `setUpTestData()` may be `async def`. Code
+    under test shares the test's connections.
     """
+
+    _connection_class = shared_connection
 
     @classmethod
     def setUpClass(cls) -> None:

@@ -87,6 +87,8 @@ async def test_committed_and_emptied(async_transactional_db, Tag, i):
     assert await committed(Tag) == 1
     response = await AsyncClient().get("/own")
     assert response.json() == {"count": 2}
+    response = await AsyncClient().get("/synchronous")
+    assert response.json() == {"count": 2}
 
 @pytest.mark.parametrize("i", range(2))
 async def test_both(async_db, async_transactional_db, Tag, i):

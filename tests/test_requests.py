@@ -9,6 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
+import django
 import psycopg
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
@@ -27,7 +28,8 @@ from django.urls import path
 from django.utils.decorators import sync_only_middleware
 from django.views import View
 
-from django_async_fast import async_connections, new_connection
+from django_async_fast import async_connections, new_connection, pool
+from django_async_fast.asgi import lifespan
 from django_async_fast.connections import current_block
 from tests.testapp.models import Tag
 
@@ -461,6 +463,9 @@ async def test_the_client_goes_away_during_the_stream(
     assert seen["closed"] == 0
 
 
+@pytest.mark.skipif(
+    django.VERSION < (6, 1), reason="Django's handler leaves the view's task running"
+)
 async def test_the_server_cancels_the_request(
     sessions: Callable[[], list[str]],
 ) -> None:
@@ -572,3 +577,49 @@ def test_decorator_in_synchronous_code() -> None:
 def test_decorator_of_synchronous_code_is_refused() -> None:
     with pytest.raises(TypeError, match="async def"):
         new_connection()(lambda: None)  # type: ignore[type-var]
+
+
+# ----- lifespan
+
+
+async def test_lifespan() -> None:
+    served = ApplicationCommunicator(lifespan(ASGIHandler()), {"type": "lifespan"})
+    await served.send_input({"type": "lifespan.startup"})
+    message = await served.receive_output(5)
+    assert message == {"type": "lifespan.startup.complete"}
+    entries = pool._pools[asyncio.get_running_loop()]
+    assert [(alias, e.opened) for (_, alias), e in entries.items()] == [
+        ("pooled", True)
+    ]
+    await served.send_input({"type": "lifespan.shutdown"})
+    message = await served.receive_output(5)
+    assert message == {"type": "lifespan.shutdown.complete"}
+    assert entries == {}
+    await served.wait(5)
+
+
+async def test_lifespan_without_a_database() -> None:
+    before = connections.settings["pooled"]["NAME"]
+    connections.settings["pooled"]["NAME"] = "django_async_fast_nowhere"
+    options = connections.settings["pooled"]["OPTIONS"]
+    connections.settings["pooled"]["OPTIONS"] = {"pool": {"timeout": 0.5}}
+    try:
+        served = ApplicationCommunicator(lifespan(ASGIHandler()), {"type": "lifespan"})
+        await served.send_input({"type": "lifespan.startup"})
+        message = await served.receive_output(5)
+        assert message["type"] == "lifespan.startup.failed"
+        with pytest.raises(Exception, match=r"."):
+            await served.wait(5)
+    finally:
+        connections.settings["pooled"]["NAME"] = before
+        connections.settings["pooled"]["OPTIONS"] = options
+
+
+async def test_lifespan_leaves_requests_alone() -> None:
+    app = communicator("lazy")
+    app.application = lifespan(app.application)
+    served = ApplicationCommunicator(app.application, app.scope)
+    await served.send_input({"type": "http.request"})
+    assert (await served.receive_output(5))["status"] == 200
+    await served.receive_output(5)
+    await served.wait(5)

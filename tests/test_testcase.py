@@ -345,6 +345,25 @@ class CommittingTests(TransactionTestCase):
             transaction.on_commit(lambda: seen.append(Tag.objects.count()))
         self.assertEqual(seen, [1])
 
+    async def test_atomic_not_left(self) -> None:
+        await transaction.atomic().__aenter__()
+        await Tag.objects.acreate(name="a")
+
+    def test_a_synchronous_test(self) -> None:
+        Tag.objects.create(name="a")
+        self.assertEqual(async_to_sync(committed)(), 2)
+
+    async def test_blocks_and_threads_have_connections_of_their_own(self) -> None:
+        async with new_connection() as conn:
+            self.assertIsNot(conn, self.connection)
+            async with transaction.atomic():
+                await Tag.objects.acreate(name="a")
+                self.assertEqual(await sync_to_async(Tag.objects.count)(), 1)
+        self.assertEqual(await sync_to_async(Tag.objects.count)(), 2)
+
+    async def setUp(self) -> None:
+        self.connection = async_connections["default"]
+
 
 @unittest.skip("a skipped class")
 class SkippedTests(TestCase):
