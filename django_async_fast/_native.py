@@ -31,7 +31,7 @@ def _load() -> str:
         from . import _decode, _rows
 
         _decode.load_libpq(_libpq_path(pq.__impl__))
-    except (ImportError, OSError) as exc:
+    except (AttributeError, ImportError, OSError) as exc:
         if IMPL == "native":
             raise ImportError(
                 f"DJANGO_ASYNC_FAST_IMPL=native, but the compiled core fails: {exc}"
@@ -50,7 +50,7 @@ def _libpq_path(implementation: str) -> str:
     else:
         from psycopg.pq import _pq_ctypes
 
-        return str(_pq_ctypes.impl.pq._name)
+        return str(_pq_ctypes.pq._name)
     return str(loaded.__file__)
 
 

@@ -14,7 +14,6 @@ from asyncio import Future
 from collections import deque
 from contextvars import ContextVar
 from types import FrameType
-from typing import Any
 
 from django.db import InterfaceError
 from django.db.transaction import TransactionManagementError

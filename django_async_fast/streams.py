@@ -146,6 +146,7 @@ class Stream:
         fields = [column[0] for column in compiler.select[: compiler.col_count]]
         if binary := _binary(inner, fields):
             inner.format = 1
+        hold = _hold(inner) if chunked and binary else None
         try:
             cursor.execute(sql, params)
         except Exception as exc:
@@ -156,7 +157,10 @@ class Stream:
                 raise exc from None
             raise
         if chunked:
-            return self._begin_chunks(plan, cursor, inner if binary else None, fields)
+            size = self._iterable.chunk_size
+            self._chunks = _chunks(plan, cursor, inner, fields, size, binary, hold)
+            self._advance = self._next_chunk
+            return self._next_chunk()
         self._advance = _nothing
         try:
             if not binary:
@@ -174,16 +178,6 @@ class Stream:
         with connection.cursor() as cursor:
             cursor.execute(sql, params)
             return _native.rows.TupleBatch(plan, cursor.fetchall())
-
-    def _begin_chunks(
-        self, plan: Any, cursor: Any, inner: Any, fields: list[Any]
-    ) -> Any:
-        from .drivers import chunks
-
-        size = self._iterable.chunk_size
-        self._chunks = chunks.begin(plan, cursor, inner, len(fields), size)
-        self._advance = self._next_chunk
-        return self._next_chunk()
 
     def _next_chunk(self) -> Any:
         batch = self._chunks.next_batch()
@@ -219,6 +213,34 @@ def _binary(inner: Any, fields: list[Any]) -> bool:
     # parameters; see `seams.py`.
     return hasattr(inner, "_daf_binary") and not (
         results.decoders(inner.connection).customised
+    )
+
+
+def _hold(inner: Any) -> Any:
+    """Return the transaction to read a WITH HOLD cursor in, in a block."""
+    from .drivers import held
+
+    connection = inner.connection
+    return held.Hold(connection) if inner.withhold and _in_block(connection) else None
+
+
+def _in_block(connection: Any) -> bool:
+    return hasattr(connection, "unsettled")
+
+
+def _chunks(
+    plan: Any,
+    cursor: Any,
+    inner: Any,
+    fields: list[Any],
+    size: int,
+    binary: bool,
+    hold: Any,
+) -> Any:
+    from .drivers import chunks
+
+    return chunks.begin(
+        plan, cursor, inner if binary else None, len(fields), size, hold
     )
 
 

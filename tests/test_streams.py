@@ -17,9 +17,9 @@ from django.db.models import Count, F, FilteredRelation, Prefetch, Q, Value
 from django.db.models.base import ModelState
 from django.db.models.functions import Upper
 from django.db.models.signals import post_init
+
 from django_async_fast import _native, iterables, new_connection, run_sync
 from django_async_fast.streams import Stream
-
 from tests.testapp.models import (
     Author,
     Bestseller,
@@ -351,6 +351,59 @@ async def test_left_half_way(atomic: bool) -> None:
                 await check(conn)
         else:
             await check(conn)
+
+
+async def session_state(conn: Any) -> str:
+    """Return what the server says that the block's session is doing."""
+    pid = conn.connection.info.backend_pid
+    async with new_connection() as other, other.acursor() as cursor:
+        await cursor.execute("SELECT state FROM pg_stat_activity WHERE pid = %s", [pid])
+        return (await cursor.fetchone())[0]  # type: ignore[no-any-return]
+
+
+async def test_a_slow_reader_leaves_no_transaction_open() -> None:
+    async with new_connection() as conn:
+        stream = aiter(Book.objects.order_by("pk").aiterator(3))
+        read = [await anext(stream)]
+        await asyncio.sleep(0.4)
+        assert await session_state(conn) == "idle"
+        read += [book async for book in stream]
+        assert [b.pk for b in read] == sorted(b.pk for b in read)
+        assert len(read) == ROWS + 1
+        assert await session_state(conn) == "idle"
+
+
+async def test_an_abandoned_stream_leaves_no_transaction_open() -> None:
+    async with new_connection() as conn:
+        async for _ in Book.objects.aiterator(3):
+            break
+        gc.collect()
+        assert await Tag.objects.acount() == 3
+        assert await session_state(conn) == "idle"
+
+
+async def test_rows_that_fail_later_fail_in_the_stream() -> None:
+    failing = Book.objects.order_by().annotate(x=10 / (F("pages") - 400))
+    async with new_connection():
+        read = 0
+        with pytest.raises(DataError):
+            async for _ in failing.aiterator(3):
+                read += 1
+                # Has the server compute the other rows, which is not our fault.
+                assert await Tag.objects.acount() == 3
+        assert read >= 3
+        assert await Tag.objects.acount() == 3
+
+
+async def test_a_stream_sees_what_was_there_when_it_began() -> None:
+    async with new_connection():
+        titles = []
+        async for book in Book.objects.order_by("-pk").aiterator(3):
+            titles.append(book.title)
+            if len(titles) == 1:
+                extra = await Book.objects.acreate(title="new", author_id=book.author_id)
+        assert len(titles) == ROWS + 1
+        await extra.adelete()
 
 
 async def test_memory_does_not_grow_with_the_rows() -> None:

@@ -15,6 +15,7 @@ from psycopg import errors, generators, pq, sql
 
 from .. import _native
 from . import results
+from .held import Hold
 
 logger = logging.getLogger("django_async_fast")
 
@@ -22,10 +23,13 @@ TEXT, BINARY = pq.Format.TEXT, pq.Format.BINARY
 FATAL_ERROR = pq.ExecStatus.FATAL_ERROR
 
 
-def begin(plan: Any, cursor: Any, inner: Any, columns: int, size: int) -> Any:
+def begin(
+    plan: Any, cursor: Any, inner: Any, columns: int, size: int, hold: Hold | None
+) -> Any:
     """Return the chunks of Django's open named `cursor`.
 
-    `inner` is its psycopg cursor when results are binary, else None.
+    `inner` is its psycopg cursor when results are binary, else None; `hold` the
+    transaction that was begun for it.
     """
     if inner is not None:
         # DECLARE has described the columns: unlike a plain query's, their
@@ -37,7 +41,7 @@ def begin(plan: Any, cursor: Any, inner: Any, columns: int, size: int) -> Any:
             inner._format = TEXT
             inner._select_current_result(0, format=TEXT)
         else:
-            return BinaryChunks(plan, cursor, inner, columns, size)
+            return BinaryChunks(plan, cursor, inner, columns, size, hold)
     return LoadedChunks(plan, cursor, size)
 
 
@@ -67,10 +71,17 @@ class BinaryChunks:
     """Chunks that the core decodes, the next one always on its way."""
 
     def __init__(
-        self, plan: Any, cursor: Any, inner: Any, columns: int, size: int
+        self,
+        plan: Any,
+        cursor: Any,
+        inner: Any,
+        columns: int,
+        size: int,
+        hold: Hold | None,
     ) -> None:
         self._plan = plan
         self._cursor = cursor
+        self._hold = hold
         self._inner = inner
         self._columns = columns
         self._size = size
@@ -89,7 +100,7 @@ class BinaryChunks:
         """Return the next chunk, or None after the last."""
         if self._exhausted and not self._arrived:
             return None
-        with self._errors, self._connection.lock:
+        with self._errors, self._lock():
             if not self._arrived:
                 self._request()
                 self._collect()
@@ -102,6 +113,8 @@ class BinaryChunks:
             elif self._ahead:
                 self._request()
                 self._connection.unsettled.append(self)
+                if self._hold is not None and self._hold.open:
+                    self._hold.reader_has_a_chunk()
         if not result.ntuples:
             return None
         return results.batch(self._plan, self._inner, result, self._columns)
@@ -114,11 +127,26 @@ class BinaryChunks:
     def close(self) -> None:
         """Close the server's cursor; a chunk in flight is taken in first."""
         self._arrived.clear()
+        if self._hold is not None and self._hold.open:
+            # The cursor first: a commit would store what is left of its rows.
+            with self._errors, self._lock():
+                self._connection.wait(self._inner._close_gen())
+                self._hold.settle()
+            self._inner._close()
         self._cursor.close()
 
     def abandon(self) -> None:
         """Leave cursor and chunk for the connection to clear away."""
-        _leave(self._cursor)
+        _leave(self._cursor, self._hold)
+
+    def _lock(self) -> Any:
+        """Return what `with` takes the connection for the stream's own statement."""
+        if self._hold is None:
+            return self._connection.lock
+        if self._hold.failure is not None:
+            raise self._hold.failure
+        self._hold.reader_is_back()
+        return self._connection.lock.keeping(self._hold)
 
     def _request(self) -> None:
         pgconn = self._connection.pgconn
@@ -135,8 +163,9 @@ class BinaryChunks:
 class Orphan:
     """A server-side cursor that nobody will close: its iterator was dropped."""
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: Any, hold: Hold | None) -> None:
         self._inner = inner
+        self._hold = hold
 
     def settle(self) -> None:
         """Close it, before the connection's next statement."""
@@ -144,17 +173,26 @@ class Orphan:
         connection.unsettled.remove(self)
         try:
             connection.wait(self._inner._close_gen())
+            if self._hold is not None:
+                self._hold.settle()
         except Exception as exc:
             logger.warning("could not close an abandoned cursor: %s", exc)
 
 
-def _leave(cursor: Any) -> None:
+def _leave(cursor: Any, hold: Hold | None = None) -> None:
     from ..streams import psycopg_cursor
 
     inner = psycopg_cursor(cursor)
     if inner is None or inner.closed:
         return
     inner._close()  # without a word to the server, nor a warning
-    if hasattr(inner.connection, "unsettled") and not inner.connection.closed:
-        # First in, last settled: a chunk of it may be in flight.
-        inner.connection.unsettled.insert(0, Orphan(inner))
+    connection = inner.connection
+    if not hasattr(connection, "unsettled") or connection.closed:
+        return
+    # First in, last settled: a chunk of it may be in flight.
+    if hold is not None and hold.open:
+        # In the hold's place: the cursor is closed before the transaction ends.
+        hold.reader_is_back()
+        connection.unsettled[connection.unsettled.index(hold)] = Orphan(inner, hold)
+    else:
+        connection.unsettled.insert(0, Orphan(inner, None))

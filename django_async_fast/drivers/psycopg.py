@@ -8,7 +8,8 @@ an async one, so that connecting, pooling and cancelling stay psycopg's own.
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -42,16 +43,29 @@ class StatementLock:
         self.gate = gate
 
     def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *exc: object) -> None:
+        self.gate.release()
+
+    def acquire(self, keep: object = None) -> None:
+        """Take the connection, with nothing on the wire; `keep` stays unsettled."""
         self.gate.acquire()
         if self.connection.unsettled:
             try:
-                self.connection.settle()
+                self.connection.settle(keep)
             except BaseException:
                 self.gate.release()
                 raise
 
-    def __exit__(self, *exc: object) -> None:
-        self.gate.release()
+    @contextmanager
+    def keeping(self, keep: object) -> Iterator[None]:
+        """Hold the lock as `with lock:` does, but leave `keep` unsettled."""
+        self.acquire(keep)
+        try:
+            yield
+        finally:
+            self.gate.release()
 
 
 class Connection(psycopg.Connection[Any]):
@@ -61,8 +75,8 @@ class Connection(psycopg.Connection[Any]):
         super().__init__(origin.pgconn)
         self.origin = origin
         self.lock = StatementLock(self, gate)  # type: ignore[assignment]
-        # Streams with a chunk in flight or a cursor left open, to be settled
-        # before the next statement.
+        # What must be settled before the next statement: chunks in flight,
+        # cursors left open, transactions held for a stream. The last first.
         self.unsettled: list[Any] = []
         self._channel: Channel | None = None
         self._adapters = AdaptersMap(origin.adapters)
@@ -97,10 +111,11 @@ class Connection(psycopg.Connection[Any]):
                 self._interrupted(gen, channel, exc)
             raise
 
-    def settle(self) -> None:
+    def settle(self, keep: object = None) -> None:
         """Take in what streams have left on the wire. Needs the gate."""
-        while self.unsettled:
-            self.unsettled[-1].settle()
+        for each in reversed(self.unsettled.copy()):
+            if each is not keep:
+                each.settle()
 
     def drop(self) -> None:
         """Close the socket at once, without a word to the server."""
