@@ -148,7 +148,11 @@ class Stream:
             inner.format = 1
         hold = _hold(inner) if chunked and binary else None
         try:
-            cursor.execute(sql, params)
+            try:
+                cursor.execute(sql, params)
+            finally:
+                if hold is not None:
+                    hold.declared()
         except Exception as exc:
             # A server-side cursor may fail to close on a broken connection.
             try:

@@ -90,7 +90,6 @@ class BinaryChunks:
         name = sql.Identifier(inner.name).as_bytes(self._connection)
         self._command = b"FETCH FORWARD %d FROM %s" % (size, name)
         self._arrived: deque[Any] = deque()
-        self._in_flight = False
         self._exhausted = False
         # Only a block's connection settles what is in flight before it sends
         # another statement.
@@ -98,7 +97,7 @@ class BinaryChunks:
 
     def next_batch(self) -> Any:
         """Return the next chunk, or None after the last."""
-        if self._exhausted and not self._arrived:
+        if self._exhausted:
             return None
         with self._errors, self._lock():
             if not self._arrived:
@@ -106,15 +105,11 @@ class BinaryChunks:
                 self._collect()
             result = self._arrived.popleft()
             if result.status == FATAL_ERROR:
-                self._exhausted = True
                 raise errors.error_from_result(result)
             if result.ntuples < self._size:
                 self._exhausted = True
-            elif self._ahead:
-                self._request()
-                self._connection.unsettled.append(self)
-                if self._hold is not None and self._hold.open:
-                    self._hold.reader_has_a_chunk()
+            elif self._ahead and not self._failed:
+                self._request_ahead()
         if not result.ntuples:
             return None
         return results.batch(self._plan, self._inner, result, self._columns)
@@ -143,20 +138,28 @@ class BinaryChunks:
         """Return what `with` takes the connection for the stream's own statement."""
         if self._hold is None:
             return self._connection.lock
-        if self._hold.failure is not None:
+        if self._hold.failure is not None and not self._arrived:
             raise self._hold.failure
         self._hold.reader_is_back()
         return self._connection.lock.keeping(self._hold)
 
+    @property
+    def _failed(self) -> bool:
+        return self._hold is not None and self._hold.failure is not None
+
+    def _request_ahead(self) -> None:
+        self._request()
+        self._connection.unsettled.append(self)
+        if self._hold is not None and self._hold.open:
+            self._hold.reader_has_a_chunk()
+
     def _request(self) -> None:
         pgconn = self._connection.pgconn
         pgconn.send_query_params(self._command, None, result_format=BINARY)
-        self._in_flight = True
         self._connection.wait(generators.send(pgconn))
 
     def _collect(self) -> None:
         found = self._connection.wait(generators.fetch_many(self._connection.pgconn))
-        self._in_flight = False
         self._arrived.extend(found[-1:])
 
 

@@ -37,6 +37,8 @@ class Hold:
         self.connection = connection
         # Why the rest of the rows could not be stored: the stream's to raise.
         self.failure: errors.Error | None = None
+        # Until the cursor is declared, statements of this call do not end it.
+        self._opener = bridge.current()
         with connection.lock:
             connection.wait(connection._exec_command(b"BEGIN"))
             connection.unsettled.append(self)
@@ -46,8 +48,14 @@ class Hold:
         """Whether the transaction is still open."""
         return self in self.connection.unsettled
 
+    def declared(self) -> None:
+        """The cursor is there, or has failed: whoever comes next ends it."""
+        self._opener = None
+
     def settle(self) -> None:
         """Commit. Needs the gate."""
+        if self._opener is not None and self._opener is bridge.current():
+            return
         self.reader_is_back()
         if self.open:
             self.connection.unsettled.remove(self)
