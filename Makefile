@@ -47,6 +47,29 @@ test-matrix: $(MATRIX:%=test-django-%) ## run the tests on every supported Djang
 test-django-%:
 	$(MAKE) test VENV=.venvs/$* DJANGO='Django~=$*.0'
 
+.PHONY: conformance
+conformance: ## Django's own suite (DJANGO=5.2 MODE=bridge LABELS=... PARALLEL=2)
+ifeq ($(DJANGO),)
+	$(MAKE) conformance-run
+else
+	$(MAKE) conformance-run VENV=.venvs/$(DJANGO) DJANGO='Django~=$(DJANGO).0'
+endif
+
+.PHONY: conformance-run
+conformance-run: $(VENV)/.conformance
+	$(RUN) -m tools.conformance $(if $(MODE),--mode $(MODE)) \
+		$(if $(PARALLEL),--parallel $(PARALLEL)) $(LABELS)
+
+.PHONY: conformance-all
+conformance-all: ## every mode on every supported Django, then the report
+	for django in $(MATRIX); do for mode in stock sync bridge; do \
+		$(MAKE) conformance DJANGO=$$django MODE=$$mode || failed=1; \
+	done; done; $(MAKE) conformance-report; [ -z "$$failed" ]
+
+.PHONY: conformance-report
+conformance-report: $(VENV)/.package ## write docs/conformance.md from the runs
+	$(RUN) -m tools.conformance.report
+
 .PHONY: dev
 dev: $(VENV)/.dev ## rebuild both compiled parts in place, in seconds
 	$(IN_PLACE) build_ext --inplace --force
@@ -95,6 +118,10 @@ $(VENV)/.package: $(VENV)/.environment $(COMPILED_FROM)
 	@echo "Compiling the package (a minute or so, the first time) ..."
 	@rm -f native/*.c  # Cython does not see that a header changed
 	@$(RUN) -m pip install -qq --editable . $(if $(DJANGO),'$(DJANGO)')
+	@touch $@
+
+$(VENV)/.conformance: $(VENV)/.package
+	@$(RUN) -m pip install --quiet --group conformance
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.package

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import django
+
 from tools.conformance.cluster import cluster
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
+
 from tools.postgres import SETTINGS, postgres
 
 
