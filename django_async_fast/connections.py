@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import threading
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
@@ -14,6 +15,8 @@ from django.db import DEFAULT_DB_ALIAS, InterfaceError, connections
 from django.db.utils import ConnectionDoesNotExist, ConnectionHandler
 
 from . import bridge, scopes, wrapper
+
+logger = logging.getLogger("django_async_fast")
 
 django_create_connection = ConnectionHandler.create_connection
 
@@ -66,14 +69,22 @@ class Block:
         """Give every connection back. Runs on the bridge."""
         self.open = False
         failure: BaseException | None = None
-        for each in self.wrappers.values():
+        for each in list(self.wrappers.values()):
             try:
                 each.finish()
             except BaseException as exc:
-                each._discard()
-                failure = failure or exc
+                # However this one ended, the others are to be given back; and
+                # a cancellation must not be lost behind an error.
+                if failure is None or not isinstance(exc, Exception):
+                    failure = exc
         if failure is not None:
             raise failure
+
+    def abandon(self) -> None:
+        """Drop every connection, where nothing can be awaited."""
+        self.open = False
+        for each in list(self.wrappers.values()):
+            each.abandon()
 
 
 def current_block() -> Block | None:
@@ -155,17 +166,29 @@ class new_connection:
         _block.set(block)
         return conn
 
-    async def __aexit__(self, *exc: object) -> None:
+    async def __aexit__(self, exc_type: Any = None, *exc: object) -> None:
         block, self._block = self._block, None
         assert block is not None
+        closed = scopes.being_closed(exc_type)
         if block is self._before:
-            if self._undo is not None:
+            if closed and self._undo is not None:
+                await self._undo.__aexit__(exc_type, *exc)
+            elif self._undo is not None:
                 await bridge.run(block.wrapper(self.using).undo, self._undo)
             return
         # A fixture may leave in another context than it entered in.
         if _block.get() is block:
             _block.set(self._before)
-        await bridge.run(_close, block)
+        if closed:
+            block.abandon()
+            return
+        try:
+            await bridge.run(_close, block)
+        except Exception as failure:
+            if exc_type is None:
+                raise
+            # The connections are gone; a cancellation on its way must arrive.
+            logger.warning("a block did not end cleanly: %r", failure)
 
     def __enter__(self) -> None:
         raise RuntimeError(
@@ -188,11 +211,14 @@ class new_connection:
 
 def _close(block: Block) -> None:
     # The block's own code runs inside of it, although the task has left it.
-    token = _block.set(block)
+    before = _block.get()
+    _block.set(block)
     try:
         block.close()
     finally:
-        _block.reset(token)
+        # A task that is destroyed ends in the context of whoever destroys it.
+        if _block.get() is block:
+            _block.set(before)
 
 
 class AsyncConnections:

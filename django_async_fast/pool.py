@@ -11,9 +11,10 @@ import contextvars
 import inspect
 import os
 from asyncio import AbstractEventLoop
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -31,25 +32,59 @@ _pools = WeakKeyDictionary()
 
 
 class _Pool:
-    def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
-        self.pool = pool
-        self.opening = asyncio.Lock()
-        self.opened = False
+    pool: AsyncConnectionPool[Any]
+
+    def __init__(self, loop: AbstractEventLoop, checks: bool) -> None:
+        self.loop = loop
+        self.checks = checks
+        # All that the pool has made and that are still there.
+        self.connections: WeakSet[Any] = WeakSet()
+        self.opening: asyncio.Task[None] | None = None
         self.keeper: asyncio.Task[None] | None = None
         self.closer: AsyncIterator[None] | None = None
         self.returning: set[asyncio.Task[None]] = set()
 
+    @property
+    def opened(self) -> bool:
+        return self.opening is not None and self.opening.done()
+
     async def open(self) -> None:
-        async with self.opening:
-            if not self.opened:
-                # In a context of its own: the pool's tasks must not inherit
-                # the block, or the scope, of whoever came first.
-                context = contextvars.Context()
-                task = asyncio.get_running_loop().create_task(
-                    self._open(), context=context
-                )
-                await asyncio.shield(task)
-                self.opened = True
+        # One task for all who wait. It goes on when the first is cancelled: a
+        # second one's keeper would close the pool that both have opened.
+        if self.opening is None:
+            self.opening = self._task(self._open())
+        await asyncio.shield(self.opening)
+
+    async def take(self) -> Any:
+        """Return a connection of the pool."""
+        if self.pool.get_stats()["pool_available"] and not self.checks:
+            return await self.pool.getconn()
+        # In a task: psycopg's queue does not notice that a coroutine is closed
+        # while it waits, and gives it a connection, which is lost; and to
+        # cancel a check on a server gone silent takes psycopg ten seconds.
+        task = self._task(self.pool.getconn())
+        try:
+            return await asyncio.shield(task)
+        except BaseException:
+            task.add_done_callback(self._untake)
+            task.cancel()
+            raise
+
+    def give(self, origin: Any) -> asyncio.Task[None]:
+        """Give a connection back, in a task that nobody breaks off."""
+        task = self._task(self.pool.putconn(origin))
+        self.returning.add(task)
+        task.add_done_callback(self.returning.discard)
+        return task
+
+    def _untake(self, task: asyncio.Task[Any]) -> None:
+        if not task.cancelled() and task.exception() is None:
+            self.give(task.result())
+
+    def _task(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        # In a context of its own: what the pool starts must not inherit the
+        # block, or the scope, of whoever came first.
+        return self.loop.create_task(work, context=contextvars.Context())
 
     async def _open(self) -> None:
         await self.pool.open()
@@ -75,6 +110,11 @@ class _Pool:
             assert self.keeper is not None
             self.keeper.cancel()
             await asyncio.wait([self.keeper])
+            # Cancelled with its workers, psycopg's pool stops closing halfway.
+            for connection in self.connections:
+                connection.pgconn.finish()
+            # Our tasks hold the loop: its entry would stay for ever.
+            _forget(self)
 
 
 class PoolHandle:
@@ -89,7 +129,7 @@ class PoolHandle:
             bridge.await_(self._entry.open())
 
     def getconn(self) -> driver.Connection:
-        origin = bridge.await_(self._getconn())
+        origin = bridge.await_(self._take())
         connection = driver.view(
             origin, self._wrapper.gate, self._wrapper.cursor_class()
         )
@@ -97,41 +137,44 @@ class PoolHandle:
         return connection
 
     def putconn(self, connection: driver.Connection) -> None:
-        # A task of its own, which nobody breaks off: a slot that is not given
-        # back is lost. Whoever can still wait waits for it.
-        loop = bridge.current_loop()
-        assert loop is not None
-        task = loop.create_task(
-            self._entry.pool.putconn(connection.detach()),
-            context=contextvars.Context(),
-        )
-        self._entry.returning.add(task)
-        task.add_done_callback(self._entry.returning.discard)
-        if bridge.can_wait():
-            bridge.await_(asyncio.shield(task))
+        """Give a connection back, and wait until it is."""
+        bridge.await_(asyncio.shield(self._entry.give(connection.detach())))
+
+    def replace(self, connection: driver.Connection) -> None:
+        """Let the pool open another one in the place of a closed one."""
+        # From wherever a task's remains are collected, perhaps after its loop.
+        with suppress(RuntimeError):
+            self._entry.loop.call_soon_threadsafe(
+                self._entry.give, connection.detach(), context=contextvars.Context()
+            )
 
     def close(self) -> None:
         """Close the pool; a connection that is out is closed when it comes back."""
-        loop = bridge.current_loop()
-        assert loop is not None
-        _pools[loop].pop((os.getpid(), self._wrapper.alias), None)
+        _forget(self._entry)
         if self._entry.opened:
             bridge.await_(self._entry.pool.close())
 
-    async def _getconn(self) -> Any:
+    async def _take(self) -> Any:
         from psycopg_pool import PoolTimeout
 
-        pool = self._entry.pool
         try:
-            return await pool.getconn()
+            return await self._entry.take()
         except PoolTimeout as exc:
-            figures = pool.get_stats()
+            figures = self._entry.pool.get_stats()
             raise PoolTimeout(
                 f"{exc}: all {figures['pool_size']} of at most {figures['pool_max']} "
                 f"connections to '{self._wrapper.alias}' are in use and "
                 f"{figures.get('requests_waiting', 0)} requests wait. A block keeps its "
                 "connection until it ends; nested blocks need one each."
             ) from None
+
+
+def _forget(entry: _Pool) -> None:
+    pools = _pools.get(entry.loop, {})
+    for key in [key for key, each in pools.items() if each is entry]:
+        del pools[key]
+    if not pools:
+        _pools.pop(entry.loop, None)
 
 
 def handle(wrapper: Any) -> PoolHandle:
@@ -142,15 +185,18 @@ def handle(wrapper: Any) -> PoolHandle:
     pools = _pools.setdefault(loop, {})
     key = (os.getpid(), wrapper.alias)
     if key not in pools:
-        pools[key] = _Pool(_make(wrapper, {} if options is True else options))
+        for dead in [loop for loop in _pools if loop.is_closed()]:
+            del _pools[dead]  # closed without a word: asyncio.run() tells us
+        pools[key] = _make(wrapper, loop, {} if options is True else options)
     return PoolHandle(wrapper, pools[key])
 
 
-def _bridged(function: Callable[[Any], Any], gate: Gate) -> Callable[[Any], Any]:
+def _bridged(function: Callable[[Any], Any], alias: str) -> Callable[[Any], Any]:
     """Return the pool's callback that calls the synchronous `function`."""
 
     async def callback(origin: Any) -> None:
-        view = driver.view(origin, gate)
+        # A gate for each connection: one that hangs holds up no other.
+        view = driver.view(origin, Gate(alias, None))
         try:
             await bridge.run(function, view)
         finally:
@@ -160,7 +206,7 @@ def _bridged(function: Callable[[Any], Any], gate: Gate) -> Callable[[Any], Any]
     return callback
 
 
-def _make(wrapper: Any, options: dict[str, Any]) -> AsyncConnectionPool[Any]:
+def _make(wrapper: Any, loop: AbstractEventLoop, options: dict[str, Any]) -> _Pool:
     if wrapper.settings_dict.get("CONN_MAX_AGE", 0) != 0:
         raise ImproperlyConfigured("Pooling doesn't support persistent connections.")
     from psycopg_pool import AsyncConnectionPool
@@ -169,18 +215,23 @@ def _make(wrapper: Any, options: dict[str, Any]) -> AsyncConnectionPool[Any]:
     params.pop("cursor_factory", None)
     params["autocommit"] = True
     configure = type(wrapper)(wrapper.settings_dict, wrapper.alias)
-
     checks = wrapper.settings_dict["CONN_HEALTH_CHECKS"]
     options = {
         "check": AsyncConnectionPool.check_connection if checks else None,
         **options,
     }
+    entry = _Pool(loop, checks=options["check"] is not None)
+
     for name in ("check", "reset"):
         if options.get(name) and not inspect.iscoroutinefunction(options[name]):
-            options[name] = _bridged(options[name], configure.gate)
-    return AsyncConnectionPool(
-        kwargs=params,
-        open=False,
-        configure=_bridged(configure._configure_connection, configure.gate),
-        **options,
+            options[name] = _bridged(options[name], wrapper.alias)
+    configured = _bridged(configure._configure_connection, wrapper.alias)
+
+    async def made(origin: Any) -> None:
+        entry.connections.add(origin)
+        await configured(origin)
+
+    entry.pool = AsyncConnectionPool(
+        kwargs=params, open=False, configure=made, **options
     )
+    return entry

@@ -9,6 +9,7 @@ then it waits in line.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from asyncio import Future
 from collections import deque
@@ -33,6 +34,8 @@ _MACHINERY = (
     "psycopg.",
 )
 
+_ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+
 Place = tuple[str, int] | None
 
 
@@ -52,6 +55,22 @@ def _outside(frame: FrameType | None) -> Place:
             return frame.f_code.co_filename, frame.f_lineno
         frame = frame.f_back
     return None
+
+
+def being_closed(exc_type: type[BaseException] | None) -> bool:
+    """Tell whether the calling `__aexit__` runs because its coroutine is closed.
+
+    Then nothing can be awaited. An asynchronous generator that is closed raises
+    GeneratorExit too, but `aclose()` is awaited.
+    """
+    if exc_type is not GeneratorExit:
+        return False
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_code.co_flags & _ASYNC:
+        if frame.f_code.co_flags & inspect.CO_ASYNC_GENERATOR:
+            return False
+        frame = frame.f_back
+    return True
 
 
 def told(where: Place) -> str:
@@ -75,6 +94,13 @@ class Scope:
         self.owner = owner
         self.place = where
         self.open = True
+
+    def entered(self) -> bool:
+        """Tell whether the caller's context has entered this scope."""
+        scope = _entered.get()
+        while scope is not None and scope is not self:
+            scope = scope.beneath
+        return scope is self
 
     def depth(self) -> int:
         """Return the number of atomic blocks that this scope is in or is."""
@@ -147,8 +173,9 @@ class Gate:
     def end_exit(self, ending: Scope) -> None:
         """Leave the scope that `begin_exit` returned."""
         assert ending.around is not None
-        ending.open = False
-        self.innermost = ending.around
+        if ending.open:  # else a scope around it has been cut
+            ending.open = False
+            self.innermost = ending.around
         if _entered.get() is ending:
             _entered.set(ending.beneath)
         if not self.busy:
@@ -178,22 +205,6 @@ class Gate:
             scope.open = False
             scope = scope.around
         self._refuse_closed()
-
-    def find(self, owner: object) -> Scope | None:
-        """Return the open scope that the caller entered as `owner`.
-
-        A fixture may leave in another context than it entered in; then it is
-        the innermost scope of that owner.
-        """
-        scope = _entered.get()
-        while scope is not None:
-            if scope.gate is self and scope.owner is owner and scope.open:
-                return scope
-            scope = scope.beneath
-        scope = self.innermost
-        while scope is not None and scope.owner is not owner:
-            scope = scope.around
-        return scope
 
     def _take(self, scope: Scope) -> None:
         if scope is self.innermost and not self.busy:

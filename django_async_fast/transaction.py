@@ -38,29 +38,40 @@ def enter(self: Atomic, where: scopes.Place = None) -> None:
     """`Atomic.__enter__`: on a block's connection it opens a scope first."""
     if bridged_block() is None:
         return _begin(self)
-    gate = connections[self.using or DEFAULT_DB_ALIAS].gate
-    scope = gate.enter(self, where or scopes.place())
+    wrapper = connections[self.using or DEFAULT_DB_ALIAS]
+    scope = wrapper.gate.enter(self, where or scopes.place())
     try:
         _begin(self)
     except BaseException:
-        gate.end_exit(scope)
+        wrapper.gate.end_exit(scope)
         raise
+    self.__dict__.setdefault("_daf_opened", []).append((wrapper, scope))
 
 
 def leave(self: Atomic, exc_type: Any, exc_value: Any, traceback: Any) -> None:
     """`Atomic.__exit__`: children of the scope are done, or refused, before."""
-    if bridged_block() is None:
+    # Not by the context's block: a task that is destroyed ends in the context
+    # of whoever destroys it.
+    wrapper, scope = _opened(self) if bridge.in_bridge() else (None, None)
+    if wrapper is None:
         return _end(self, exc_type, exc_value, traceback)
-    wrapper = connections[self.using or DEFAULT_DB_ALIAS]
-    scope = wrapper.gate.find(self)
-    if scope is None:
-        raise TransactionManagementError("This atomic block is not open.")
+    if not scope.open:
+        if exc_type is not None:
+            return None  # on its way already, perhaps because of this
+        raise TransactionManagementError(
+            "This atomic block has ended with the one around it."
+        )
+    if not bridge.can_wait():
+        abandon(wrapper, scope)
+        return None
     try:
         ending = wrapper.gate.begin_exit(scope)
-    except BaseException:
+    except BaseException as failure:
         # A child holds on to the transaction and we may not wait for it: with
         # the connection the server's transaction ends.
-        wrapper.abort(keep=wrapper.gate.cut(scope))
+        abandon(wrapper, scope)
+        if exc_type is not None and isinstance(failure, Exception):
+            return None
         raise
     try:
         if exc_type is not None and wrapper.connection_lost():
@@ -95,6 +106,25 @@ def _end(self: Atomic, *exc: Any) -> None:
             characteristics.end(django_get_connection(self.using))
 
 
+def _opened(self: Atomic) -> tuple[Any, Any]:
+    """Return wrapper and scope that this exit belongs to; none out of a block.
+
+    One instance may be open several times, in several tasks. A fixture may
+    leave in another context than it entered in: then it is the last.
+    """
+    opened = self.__dict__.get("_daf_opened")
+    if not opened:
+        return None, None
+    entry = ([each for each in opened if each[1].entered()] or opened)[-1]
+    opened.remove(entry)
+    return entry  # type: ignore[no-any-return]
+
+
+def abandon(wrapper: Any, scope: scopes.Scope) -> None:
+    """End `scope` and all inside without a statement: drop the connection."""
+    wrapper.abort(keep=wrapper.gate.cut(scope))
+
+
 async def aenter(self: Atomic) -> None:
     """`Atomic.__aenter__`."""
     if current_block() is None:
@@ -108,6 +138,11 @@ async def aenter(self: Atomic) -> None:
 
 async def aexit(self: Atomic, *exc: Any) -> None:
     """`Atomic.__aexit__`."""
+    if scopes.being_closed(exc[0]):
+        wrapper, scope = _opened(self)
+        if scope is not None and scope.open:
+            abandon(wrapper, scope)
+        return
     await bridge.run(leave, self, *exc)
 
 

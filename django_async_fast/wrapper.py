@@ -117,13 +117,22 @@ class BlockWrapper:
             self._check_bridge()
             super().ensure_connection()  # type: ignore[misc]
 
+    def create_cursor(self, name: str | None = None) -> Any:
+        cursor = super().create_cursor(name)  # type: ignore[misc]
+        if name is None:
+            return cursor
+        from .drivers import chunks
+
+        return chunks.careful(cursor)
+
     def connect(self) -> None:
         # A scope, because the session is not ready before its time zone and
         # role are set: no other task's statement may come in between.
         connecting = self.gate.enter(self, scopes.place())
         try:
-            if self.connection is None:
-                super().connect()  # type: ignore[misc]
+            if self.connection is not None:
+                return  # another task was first
+            super().connect()  # type: ignore[misc]
         except BaseException:
             self._discard()
             raise
@@ -133,13 +142,19 @@ class BlockWrapper:
             self._begin_rollback()
 
     def _close(self) -> None:
-        if self.pool is not None and not self.connection_lost():
-            try:
+        if self.connection is None or self.pool is None:
+            super()._close()  # type: ignore[misc]
+            return
+        try:
+            if not self.connection.closed:
                 self._settle()
-            except BaseException:
-                self._discard()
-                raise
-        super()._close()  # type: ignore[misc]
+        except BaseException:
+            self._discard()
+            raise
+        # Not ours any more from here on, even if the wait is broken off.
+        connection, self.connection = self.connection, None
+        with self.wrap_database_errors:
+            connection._pool.putconn(connection)
 
     # ----- life in a block
 
@@ -154,6 +169,11 @@ class BlockWrapper:
         finally:
             self._discard()
             self.gate.close()
+
+    def abandon(self) -> None:
+        """End of the block where nothing can be awaited."""
+        self._discard()
+        self.gate.close()
 
     def closed_cursor_error(self) -> Exception:
         return InterfaceError(
@@ -201,14 +221,15 @@ class BlockWrapper:
     def _unbroken(self) -> Iterator[None]:
         """Give up the connection when a statement that ends work is broken off.
 
-        Nobody knows then whether the server has done it.
+        Nobody knows then whether the server has done it. The same when the
+        connection is lost: Django would connect again, and raise the error of
+        that in place of the one on its way.
         """
         try:
             yield
-        except Exception:
-            raise
-        except BaseException:
-            self.abort()
+        except BaseException as exc:
+            if not isinstance(exc, Exception) or self.connection_lost():
+                self.abort()
             raise
 
     def abort(self, keep: int | None = None) -> None:
@@ -240,13 +261,13 @@ class BlockWrapper:
         return pgconn is None or pgconn.transaction_status != IDLE
 
     def _discard(self) -> None:
-        """Drop a connection that could not be made ready."""
+        """Drop the connection. Awaits nothing, so that it cannot be broken off."""
         connection, self.connection = self.connection, None
         if connection is None:
             return
-        connection.drop()
+        connection.close()
         if (pool := getattr(connection, "_pool", None)) is not None:
-            pool.putconn(connection)
+            pool.replace(connection)
 
     def _settle(self) -> None:
         """Take in what streams have left on the wire, before the pool gets it."""
@@ -295,9 +316,7 @@ class BlockWrapper:
 
 @cache
 def _block_class(base: type[BaseDatabaseWrapper]) -> type[Any]:
-    return type(
-        base.__name__, (BlockWrapper, base), {"__module__": base.__module__}
-    )
+    return type(base.__name__, (BlockWrapper, base), {"__module__": base.__module__})
 
 
 def make(block: Block, settings_dict: dict[str, Any], alias: str) -> Any:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Generator
+from functools import cache
 from typing import Any
 
 from psycopg import errors, generators, pq, sql
@@ -90,6 +92,7 @@ class BinaryChunks:
         name = sql.Identifier(inner.name).as_bytes(self._connection)
         self._command = b"FETCH FORWARD %d FROM %s" % (size, name)
         self._arrived: deque[Any] = deque()
+        self._arriving: Any = None
         self._exhausted = False
         # Only a block's connection settles what is in flight before it sends
         # another statement.
@@ -102,7 +105,7 @@ class BinaryChunks:
         with self._errors, self._lock():
             if not self._arrived:
                 self._request()
-                self._collect()
+                self._connection.wait(self._arriving)
             result = self._arrived.popleft()
             if result.status == FATAL_ERROR:
                 raise errors.error_from_result(result)
@@ -116,17 +119,22 @@ class BinaryChunks:
 
     def settle(self) -> None:
         """Take in the chunk in flight, on behalf of another statement."""
+        # Cancelled with that statement, the chunk would be missing here.
+        self._connection.wait(self._arriving, resumable=True)
         self._connection.unsettled.remove(self)
-        self._collect()
 
     def close(self) -> None:
         """Close the server's cursor; a chunk in flight is taken in first."""
         self._arrived.clear()
         if self._hold is not None and self._hold.open:
             # The cursor first: a commit would store what is left of its rows.
-            with self._errors, self._lock():
-                self._connection.wait(self._inner._close_gen())
-                self._hold.settle()
+            try:
+                with self._errors, self._lock():
+                    self._connection.wait(self._inner._close_gen())
+                    self._hold.settle()
+            except BaseException:
+                self.abandon()
+                raise
             self._inner._close()
         self._cursor.close()
 
@@ -156,10 +164,14 @@ class BinaryChunks:
     def _request(self) -> None:
         pgconn = self._connection.pgconn
         pgconn.send_query_params(self._command, None, result_format=BINARY)
-        self._connection.wait(generators.send(pgconn))
+        pgconn.flush()  # what the socket does not take goes out in `_arrival`
+        self._arriving = self._arrival(pgconn)
 
-    def _collect(self) -> None:
-        found = self._connection.wait(generators.fetch_many(self._connection.pgconn))
+    def _arrival(self, pgconn: Any) -> Generator[Any, Any, None]:
+        # It puts the chunk where it belongs: whoever awaits it may be broken
+        # off at the moment it comes.
+        yield from generators.send(pgconn)
+        found = yield from generators.fetch_many(pgconn)
         self._arrived.extend(found[-1:])
 
 
@@ -167,19 +179,56 @@ class Orphan:
     """A server-side cursor that nobody will close: its iterator was dropped."""
 
     def __init__(self, inner: Any, hold: Hold | None) -> None:
-        self._inner = inner
+        self._connection = inner.connection
+        # If it was declared in a transaction it may have ended with that one,
+        # and closing it would break the transaction of today: psycopg asks
+        # first for a cursor that it has not described.
+        inner._described = inner._described and inner._withhold
         self._hold = hold
+        self._closing = inner._close_gen()
 
     def settle(self) -> None:
         """Close it, before the connection's next statement."""
-        connection = self._inner.connection
-        connection.unsettled.remove(self)
         try:
-            connection.wait(self._inner._close_gen())
+            self._connection.wait(self._closing, resumable=True)
             if self._hold is not None:
                 self._hold.settle()
         except Exception as exc:
             logger.warning("could not close an abandoned cursor: %s", exc)
+        self._connection.unsettled.remove(self)
+
+
+@cache
+def _careful_class(base: type[Any]) -> type[Any]:
+    class ServerSideCursor(base):  # type: ignore[misc]
+        def execute(self, *args: Any, **kwargs: Any) -> Any:
+            return _or_leave(self, super().execute, *args, **kwargs)
+
+        def close(self) -> None:
+            _or_leave(self, super().close)
+
+        def __del__(self) -> None:
+            if self._described:  # else there is nothing to warn about
+                super().__del__()
+
+    return ServerSideCursor
+
+
+def _or_leave(cursor: Any, method: Any, *args: Any, **kwargs: Any) -> Any:
+    try:
+        return method(*args, **kwargs)
+    except BaseException as exc:
+        # Django closes the cursor of a query that fails, not that of one that
+        # is cancelled: it would stay open on the server.
+        if not isinstance(exc, Exception):
+            _leave(cursor)
+        raise
+
+
+def careful(cursor: Any) -> Any:
+    """Let the connection close `cursor` if its query, or close(), is broken off."""
+    cursor.__class__ = _careful_class(type(cursor))
+    return cursor
 
 
 def _leave(cursor: Any, hold: Hold | None = None) -> None:
@@ -192,6 +241,9 @@ def _leave(cursor: Any, hold: Hold | None = None) -> None:
     connection = inner.connection
     if not hasattr(connection, "unsettled") or connection.closed:
         return
+    if hold is None:
+        open_ones = (each for each in connection.unsettled if isinstance(each, Hold))
+        hold = next(open_ones, None)
     # First in, last settled: a chunk of it may be in flight.
     if hold is not None and hold.open:
         # In the hold's place: the cursor is closed before the transaction ends.

@@ -8,6 +8,8 @@ an async one, so that connecting, pooling and cancelling stay psycopg's own.
 from __future__ import annotations
 
 import logging
+import os
+import traceback
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,12 +24,27 @@ from .channel import Channel
 
 logger = logging.getLogger("django_async_fast")
 
+IDLE = pq.TransactionStatus.IDLE
 ACTIVE = pq.TransactionStatus.ACTIVE
+IN_TRANSACTION = (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR)
 
 # Seconds a cancelled statement may take to be cancelled, then to end, before
 # its socket is closed. The same bounds as psycopg's.
 CANCEL_TIMEOUT = 5.0
 DRAIN_TIMEOUT = 5.0
+
+
+class Unwanted:
+    """A transaction that nobody will end: its BEGIN was broken off too late."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._ending = connection._exec_command(b"ROLLBACK")
+
+    def settle(self) -> None:
+        """Roll it back, before the connection's next statement."""
+        self._connection.wait(self._ending, resumable=True)
+        self._connection.unsettled.remove(self)
 
 
 class StatementLock:
@@ -78,6 +95,7 @@ class Connection(psycopg.Connection[Any]):
         # What must be settled before the next statement: chunks in flight,
         # cursors left open, transactions held for a stream. The last first.
         self.unsettled: list[Any] = []
+        self._pid = os.getpid()
         self._channel: Channel | None = None
         self._adapters = AdaptersMap(origin.adapters)
         # Names of server-side prepared statements belong to the session.
@@ -90,8 +108,14 @@ class Connection(psycopg.Connection[Any]):
         gen: Generator[Any, Any, Any],
         interval: float = 0.0,
         timeout: float | None = None,
+        resumable: bool = False,
     ) -> Any:
-        """Consume a psycopg operation; the bridge awaits what it waits for."""
+        """Consume a psycopg operation; the bridge awaits what it waits for.
+
+        Broken off, the operation is cancelled on the server. If it is
+        `resumable` it goes on there, and must be waited for again before the
+        next one.
+        """
         if not bridge.in_bridge():
             gen.close()
             raise bridge.BridgeError(
@@ -99,6 +123,7 @@ class Connection(psycopg.Connection[Any]):
                 "use it in a coroutine (`await conn.acommit()`, `conn.acursor()`) or in "
                 "`await run_sync(function, ...)`."
             )
+        before = self.pgconn.transaction_status
         try:
             wants = next(gen)
         except StopIteration as stop:
@@ -107,9 +132,24 @@ class Connection(psycopg.Connection[Any]):
         try:
             return bridge.await_(channel.drive(gen, wants, timeout))
         except BaseException as exc:
-            if channel.busy:
+            if channel.busy and resumable:
+                channel.detach()
+            elif channel.busy:
                 self._interrupted(gen, channel, exc)
+            elif isinstance(exc, KeyboardInterrupt):
+                self.drop()  # it came out of the operation, which is dead now
+            if before == IDLE and self._autocommit:
+                self._disown()
             raise
+
+    def _disown(self) -> None:
+        """See to a transaction that the operation broken off has begun."""
+        if self.pgconn.transaction_status in IN_TRANSACTION:
+            self.unsettled.append(Unwanted(self))
+
+    def cancel_safe(self, *, timeout: float = 30.0) -> None:
+        """Cancel the operation in progress on the server."""
+        bridge.await_(psycopg.AsyncConnection.cancel_safe(self, timeout=timeout))  # type: ignore[arg-type]
 
     def settle(self, keep: object = None) -> None:
         """Take in what streams have left on the wire. Needs the gate."""
@@ -119,10 +159,14 @@ class Connection(psycopg.Connection[Any]):
 
     def drop(self) -> None:
         """Close the socket at once, without a word to the server."""
+        self.unsettled.clear()
+        if self._pid != os.getpid():
+            # After a fork, socket and selector are still the parent's.
+            self._channel = None
+            return
         if self._channel is not None:
             self._channel.close()
             self._channel = None
-        self.unsettled.clear()
         self.pgconn.finish()
 
     def close(self) -> None:
@@ -183,7 +227,13 @@ class Connection(psycopg.Connection[Any]):
 
 
 async def _connect(params: dict[str, Any]) -> psycopg.AsyncConnection[Any]:
-    return await psycopg.AsyncConnection.connect(**params)
+    try:
+        return await psycopg.AsyncConnection.connect(**params)
+    except BaseException as exc:
+        # Its frames hold the half-open connection: on the server it would live
+        # for as long as somebody here keeps the exception.
+        traceback.clear_frames(exc.__traceback__ and exc.__traceback__.tb_next)
+        raise
 
 
 def connect(gate: Gate, *, cursor_factory: Any = None, **params: Any) -> Connection:
@@ -202,5 +252,3 @@ def view(
     if cursor_factory is not None:
         connection.cursor_factory = cursor_factory
     return connection
-
-

@@ -1,0 +1,146 @@
+"""A TCP proxy before the server that misbehaves on command, or at a byte.
+
+    async with Proxy(host, port) as proxy:
+        ...                            # connect to 127.0.0.1:proxy.port
+        proxy.answers.stall()          # the server has gone silent
+        proxy.requests.cut_after(100)  # the network breaks within the 100 bytes
+
+`requests` go to the server, `answers` come from it. Orders hold for connections that
+are open and for those to come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from typing import Any
+
+# SO_LINGER with a time of 0: closing sends RST, as a host that has gone does.
+_RESET = struct.pack("ii", 1, 0)
+
+
+class Direction:
+    """What flows one way, over all connections of the proxy."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self.delay = 0.0
+        self.chunk = 65536
+        self._open = asyncio.Event()
+        self._open.set()
+        self._cut_at: int | None = None
+        self._mute_at: int | None = None
+
+    def stall(self) -> None:
+        """Hold everything back until `resume()`; connections stay open."""
+        self._open.clear()
+
+    def resume(self) -> None:
+        self._open.set()
+
+    def cut_after(self, count: int) -> None:
+        """Let `count` more bytes through, then reset the connection."""
+        self._cut_at = self.bytes + count
+
+    def mute_after(self, count: int) -> None:
+        """Let `count` more bytes through, then swallow the rest."""
+        self._mute_at = self.bytes + count
+
+    def heal(self) -> None:
+        """Take back every order."""
+        self.delay, self.chunk = 0.0, 65536
+        self._cut_at = self._mute_at = None
+        self._open.set()
+
+    async def pump(self, source: Any, sink: Any) -> bool:
+        """Copy until the end; return True when the connection is to be reset."""
+        while data := await source.read(self.chunk):
+            await self._open.wait()
+            if self.delay:
+                await asyncio.sleep(self.delay)
+            reset = self._cut_at is not None and self.bytes + len(data) > self._cut_at
+            if reset:
+                data = data[: max(self._cut_at - self.bytes, 0)]
+            if self._mute_at is not None:
+                data = data[: max(self._mute_at - self.bytes, 0)]
+            self.bytes += len(data)
+            if data:
+                sink.write(data)
+                await sink.drain()
+            if reset:
+                return True
+        return False
+
+
+class Proxy:
+    def __init__(self, host: str, port: int) -> None:
+        self.target = host, port
+        self.requests = Direction()
+        self.answers = Direction()
+        self.accepted = 0
+        self.refusing = False
+        self._pairs: dict[asyncio.Task[Any], tuple[Any, Any]] = {}
+
+    async def __aenter__(self) -> Proxy:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._server.close()
+        tasks = list(self._pairs)
+        self.cut()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    @property
+    def open(self) -> int:
+        """Number of connections through the proxy."""
+        return len(self._pairs)
+
+    def cut(self) -> None:
+        """Reset every connection now."""
+        for writers in self._pairs.values():
+            for writer in writers:
+                _reset(writer)
+
+    async def _serve(self, reader: Any, writer: Any) -> None:
+        self.accepted += 1
+        if self.refusing:
+            _reset(writer)
+            return
+        server_reader, server_writer = await asyncio.open_connection(*self.target)
+        task = asyncio.current_task()
+        assert task is not None
+        self._pairs[task] = writer, server_writer
+        pumps = [
+            asyncio.ensure_future(self.requests.pump(reader, server_writer)),
+            asyncio.ensure_future(self.answers.pump(server_reader, writer)),
+        ]
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            pass  # the end of the proxy; a server's task must not log it
+        finally:
+            await self._end(pumps, writer, server_writer)
+            del self._pairs[task]
+
+    async def _end(self, pumps: list[Any], *writers: Any) -> None:
+        for pump in pumps:
+            pump.cancel()
+        ended = await asyncio.gather(*pumps, return_exceptions=True)
+        for writer in writers:
+            if True in ended:
+                _reset(writer)
+            with contextlib.suppress(OSError):
+                writer.close()
+
+
+def _reset(writer: Any) -> None:
+    sock = writer.get_extra_info("socket")
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    writer.transport.abort()

@@ -1,0 +1,149 @@
+"""Break a scenario off at its every await, and look at what is left.
+
+A scenario runs inside `Steps`, which sees each suspension of its task. In run k the
+k-th suspension is the one where it happens: the task really is suspended there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import gc
+import sys
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
+from typing import Any
+
+# Suspensions that a scenario may have before it counts as endless.
+MOST = 400
+
+
+class Closed(Exception):
+    """The scenario was closed, as a destroyed task's coroutine is."""
+
+
+class Steps:
+    """Await `coroutine`, and do something at its `at`-th suspension.
+
+    cancel: `Task.cancel()`. twice: again at the next suspension, in the clean-up.
+    always: again at every later one, as anyio's cancel scopes do. close: the
+    coroutine is closed where it is suspended.
+    """
+
+    def __init__(
+        self,
+        coroutine: Coroutine[Any, Any, Any],
+        at: int,
+        how: str,
+        cancel: Callable[[], object] | None = None,
+    ) -> None:
+        self.coroutine = coroutine
+        self.at = at
+        self.how = how
+        self.cancel = cancel
+        self.count = 0
+
+    @property
+    def happened(self) -> bool:
+        return self.count >= self.at
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        task = asyncio.current_task()
+        assert task is not None
+        loop = asyncio.get_running_loop()
+        cancel = self.cancel or task.cancel
+        step: Callable[[Any], Any] = self.coroutine.send
+        sent: Any = None
+        while True:
+            # Not kept in this frame: an exception holds what it came through.
+            given, sent = sent, None
+            try:
+                waiting_for = step(given)
+            except StopIteration as stop:
+                return stop.value
+            finally:
+                given = None
+            self.count += 1
+            if self._is_the_one():
+                if self.how == "close":
+                    self._close(waiting_for)
+                # Runs when the task has been suspended, before anything that
+                # it waits for.
+                loop.call_soon(cancel)
+            try:
+                sent = yield waiting_for
+                step = self.coroutine.send
+            except BaseException as exc:
+                sent = exc
+                step = self.coroutine.throw
+
+    def _is_the_one(self) -> bool:
+        late = self.count - self.at
+        return late == 0 or (
+            late > 0 and (self.how == "always" or (self.how == "twice" and late == 1))
+        )
+
+    def _close(self, waiting_for: Any) -> None:
+        if asyncio.isfuture(waiting_for):
+            waiting_for._asyncio_future_blocking = False
+        self.coroutine.close()
+        raise Closed
+
+
+class Noise:
+    """What Python and the loop complain about behind everybody's back."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def unraisable(self, event: Any) -> None:
+        self.heard.append(f"unraisable in {event.object!r}: {event.exc_value!r}")
+
+    def loop_handler(self, loop: Any, context: dict[str, Any]) -> None:
+        self.heard.append(
+            f"loop: {context.get('message')}: {context.get('exception')!r}"
+        )
+
+    def check(self) -> None:
+        gc.collect()
+        assert not self.heard, "\n".join(self.heard)
+
+
+@contextmanager
+def listening() -> Generator[Noise]:
+    """Hear unraisable exceptions (never-awaited coroutines among them)."""
+    noise, before = Noise(), sys.unraisablehook
+    sys.unraisablehook = noise.unraisable
+    try:
+        yield noise
+    finally:
+        sys.unraisablehook = before
+
+
+async def broken_off(
+    scenario: Callable[[], Coroutine[Any, Any, Any]],
+    at: int,
+    how: str,
+) -> tuple[bool, Steps]:
+    """Run `scenario` broken off at suspension `at`; return whether it got there."""
+    steps: list[Steps] = []
+
+    async def main() -> Any:
+        steps.append(Steps(scenario(), at, how))
+        return await steps[0]
+
+    task = asyncio.create_task(main(), context=contextvars.copy_context())
+    await asyncio.wait([task])
+    if not steps[0].happened:
+        await task
+        return False, steps[0]
+    if how == "close":
+        assert isinstance(task.exception(), Closed)
+    else:
+        assert task.cancelled(), f"the cancellation was lost: {_ending(task)}"
+    return True, steps[0]
+
+
+def _ending(task: asyncio.Task[Any]) -> str:
+    exc = task.exception()
+    return f"{exc!r} from {exc.__context__!r}" if exc else f"returned {task.result()!r}"
