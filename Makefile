@@ -28,7 +28,7 @@ COMPILED_FROM := pyproject.toml setup.cfg $(shell find native rust \
 
 .PHONY: help
 help: ## list the acts
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(VENV)/.package ## stream 200,000 rows, stock Django against this package
