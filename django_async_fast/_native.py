@@ -44,13 +44,13 @@ def _load() -> str:
 def _libpq_path(implementation: str) -> str:
     """Return the shared object through which psycopg has loaded libpq."""
     if implementation == "binary":
-        from psycopg_binary import pq as loaded
+        from psycopg_binary import pq as loaded  # type: ignore[attr-defined]
     elif implementation == "c":
         from psycopg_c import pq as loaded
     else:
         from psycopg.pq import _pq_ctypes
 
-        return str(_pq_ctypes.pq._name)
+        return str(_pq_ctypes.pq._name)  # type: ignore[attr-defined]
     return str(loaded.__file__)
 
 

@@ -1,4 +1,4 @@
-"""ASGI's lifespan, which Django does not serve: pools open and close with the server."""
+"""ASGI's lifespan, which Django does not serve: pools live as long as the server."""
 
 from __future__ import annotations
 

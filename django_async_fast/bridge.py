@@ -113,7 +113,7 @@ def await_(awaitable: Awaitable[T]) -> T:
         _discard(awaitable)
         raise BridgeError("The task that ran this code is gone; it cannot wait.")
     try:
-        return worker.parent.switch(awaitable)  # type: ignore[no-any-return]
+        return worker.parent.switch(awaitable)
     except GreenletExit:
         worker.abandoned = True
         raise
@@ -143,7 +143,7 @@ async def run(fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
             waiting_for = _resume(worker, loop, worker.switch, value)
             # The next wait may be long: do not keep this result alive meanwhile.
             value = None
-    return _finish(worker, parked)  # type: ignore[no-any-return]
+    return _finish(worker, parked)
 
 
 def _resume(

@@ -33,11 +33,11 @@ def psycopg_problem() -> str | None:
 
 
 def _parts(text: str) -> tuple[int, ...]:
-    numbers = [part for part in text.split(".")[:3]]
-    return tuple(int("".join(filter(str.isdigit, n)) or 0) for n in numbers)
+    digits = ("".join(filter(str.isdigit, n)) for n in text.split(".")[:3])
+    return tuple(int(n or 0) for n in digits)
 
 
-@register
+@register  # type: ignore[untyped-decorator]
 def check_installation(app_configs: Any = None, **kwargs: Any) -> list[Any]:
     """Report a psycopg that is too old, and missing compiled parts."""
     found: list[Any] = []

@@ -84,7 +84,9 @@ class AsyncCursor:
             await bridge.run(cursor.close)
 
     @asynccontextmanager
-    async def copy(self, statement: Any, params: Any = None) -> AsyncIterator[AsyncCopy]:
+    async def copy(
+        self, statement: Any, params: Any = None
+    ) -> AsyncIterator[AsyncCopy]:
         """Run a `COPY`: `async with cursor.copy("COPY t FROM STDIN") as copy:`."""
         manager = await bridge.run(self._call, "copy", statement, params)
         copy = AsyncCopy(await bridge.run(manager.__enter__))
@@ -129,7 +131,7 @@ class AsyncCopy:
 
     async def read_row(self) -> tuple[Any, ...] | None:
         """Return the next row of a `COPY ... TO`, None at the end."""
-        return await bridge.run(self._copy.read_row)  # type: ignore[no-any-return]
+        return await bridge.run(self._copy.read_row)
 
     async def rows(self) -> AsyncIterator[tuple[Any, ...]]:
         """Iterate over the rows of a `COPY ... TO`."""

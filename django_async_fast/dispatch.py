@@ -38,7 +38,7 @@ class sync_to_async:
     def __call__(self, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
         if self.native and current_block() is not None:
             return bridge.run(self.func, *args, **kwargs)
-        return threaded(self.func, **self.options)(*args, **kwargs)  # type: ignore
+        return threaded(self.func, **self.options)(*args, **kwargs)
 
 
 def cache_sync_to_async(func: Any = None, **options: Any) -> Any:

@@ -39,13 +39,14 @@ class PlanExplanation:
         if self.why_django:
             return f"{self.output}: built by Django, because {self.why_django}"
         lines = [f"{self.output}: built by the core"]
-        lines.append(f"result: {'binary' if self.binary else 'text, loaded by psycopg'}")
+        how = "binary" if self.binary else "text, loaded by psycopg"
+        lines.append(f"result: {how}")
         for column in self.columns:
             notes = [column.field, column.why_text, "converted" * column.converted]
             lines.append(f"  {column.name}: {', '.join(filter(None, notes))}")
         for model, reason in self.instances.items():
-            how = f"made by from_db(): {reason}" if reason else "filled directly"
-            lines.append(f"instances of {model}: {how}")
+            made = f"made by from_db(): {reason}" if reason else "filled directly"
+            lines.append(f"instances of {model}: {made}")
         return "\n".join(lines)
 
 

@@ -27,7 +27,7 @@ async def afetch_related(instances: Any, *lookups: str) -> Any:
 async def alist(iterable: AsyncIterable[T]) -> list[T]:
     """Return all items of an async iterable; a queryset is fetched in one call."""
     if isinstance(iterable, QuerySet):
-        return await run_sync(list, iterable)  # type: ignore[no-any-return]
+        return await run_sync(list, iterable)
     return [item async for item in iterable]
 
 

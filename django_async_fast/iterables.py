@@ -32,9 +32,7 @@ def _iterate_with_the_core(kind: type[Any]) -> Callable[[Any], Iterator[Any]]:
     make_plan, django_iter = PLANS[kind], DJANGO_ITER[kind]
 
     def __iter__(self: Any) -> Iterator[Any]:
-        return _native.rows.RowIterator(  # type: ignore[no-any-return]
-            Stream(self, make_plan, django_iter)
-        )
+        return _native.rows.RowIterator(Stream(self, make_plan, django_iter))
 
     __iter__.__doc__ = django_iter.__doc__
     __iter__._daf_kind = kind  # type: ignore[attr-defined]
@@ -44,13 +42,13 @@ def _iterate_with_the_core(kind: type[Any]) -> Callable[[Any], Iterator[Any]]:
 def iterable_aiter(self: Any) -> AsyncIterator[Any]:
     """`BaseIterable.__aiter__`: in a block, on the block's connection."""
     if current_block() is None:
-        return django_base_aiter(self)  # type: ignore[no-any-return]
+        return django_base_aiter(self)
     kind = getattr(type(self).__iter__, "_daf_kind", None)
     if kind is None:
         # An iterable of the project's own, or no compiled core.
         return _iterate_on_the_bridge(self)
     stream = Stream(self, PLANS[kind], DJANGO_ITER[kind])
-    return _native.rows.AsyncRowIterator(AsyncStream(stream))  # type: ignore
+    return _native.rows.AsyncRowIterator(AsyncStream(stream))
 
 
 async def _iterate_on_the_bridge(iterable: Any) -> AsyncIterator[Any]:
@@ -72,7 +70,7 @@ def queryset_aiter(self: Any) -> AsyncIterator[Any]:
     """`QuerySet.__aiter__`: fetch all on the bridge, then hand out."""
     if current_block() is None or not _native.COMPILED:
         return django_queryset_aiter(self)
-    return _native.rows.AsyncRowIterator(_Fetched(self))  # type: ignore
+    return _native.rows.AsyncRowIterator(_Fetched(self))
 
 
 class _Fetched:
@@ -97,7 +95,7 @@ def aiterator(self: Any, chunk_size: int = 2000) -> AsyncIterator[Any]:
         or not _native.COMPILED
         or current_block() is None
     ):
-        return django_aiterator(self, chunk_size)  # type: ignore[no-any-return]
+        return django_aiterator(self, chunk_size)
     settings = connections.settings[self.db]
     iterable = self._iterable_class(
         self,

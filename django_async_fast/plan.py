@@ -51,9 +51,7 @@ def flat(queryset: Any, compiler: Any, common: dict[str, Any]) -> Any:
 def named(queryset: Any, compiler: Any, common: dict[str, Any]) -> Any:
     """Plan of `values_list(named=True)`."""
     names = queryset._fields or _value_names(queryset.query)
-    return _native.rows.NamedPlan(
-        tuple_class=create_namedtuple_class(*names), **common
-    )
+    return _native.rows.NamedPlan(tuple_class=create_namedtuple_class(*names), **common)
 
 
 def dicts(queryset: Any, compiler: Any, common: dict[str, Any]) -> Any:
@@ -80,7 +78,9 @@ def models(queryset: Any, compiler: Any, common: dict[str, Any]) -> Any:
     extra = () if fetch_mode is None else (fetch_mode,)
     populators = django_query.get_related_populators(klass_info, select, db, *extra)
     return _native.rows.ModelPlan(
-        **_instance(model, db, fetch_mode, zip(attnames, range(start, end))),
+        **_instance(
+            model, db, fetch_mode, zip(attnames, range(start, end), strict=True)
+        ),
         annotations=_annotations(model, compiler.annotation_col_map),
         relations=[_relation(each, db, fetch_mode, common) for each in populators],
         known=_known(queryset, attnames),
@@ -108,7 +108,7 @@ def _instance(
 
 def _from_db(model: type[Model], fetch_mode: Any) -> Callable[..., Any]:
     if hasattr(django_query, "_get_from_db"):
-        return django_query._get_from_db(model, fetch_mode)  # type: ignore[no-any-return]
+        return django_query._get_from_db(model, fetch_mode)
     if fetch_mode is not None:
         return partial(model.from_db, fetch_mode=fetch_mode)
     return model.from_db
@@ -130,7 +130,7 @@ _why_class: dict[type[Model], str] = {}
 
 
 def _why_class_needs_from_db(model: type[Model]) -> str:
-    if model.from_db.__func__ is not Model.from_db.__func__:  # type: ignore[attr-defined]
+    if model.from_db.__func__ is not Model.from_db.__func__:
         return f"{model.__name__}.from_db() is overridden"
     for name in ("__init__", "__setattr__", "__new__"):
         if getattr(model, name) is not getattr(Model, name):
@@ -167,13 +167,16 @@ def _annotations(
 def _relation(populator: Any, db: str, fetch_mode: Any, common: dict[str, Any]) -> Any:
     """Say in the core's terms what a RelatedPopulator of Django's does."""
     if populator.reorder_for_init is None:
-        indexes = range(populator.cols_start, populator.cols_end)
+        indexes = tuple(range(populator.cols_start, populator.cols_end))
     else:
         # Which columns it picks, asked of the function itself.
         picked = populator.reorder_for_init(range(common["width"]))
         indexes = picked if isinstance(picked, tuple) else (picked,)
     instance = _instance(
-        populator.model_cls, db, fetch_mode, zip(populator.init_list, indexes)
+        populator.model_cls,
+        db,
+        fetch_mode,
+        zip(populator.init_list, indexes, strict=True),
     )
     instance["pk_column"] = indexes[populator.pk_idx]
     bare = {"width": common["width"]}
@@ -202,7 +205,7 @@ def _is_many_to_one(populator: Any) -> bool:
 def _cache_name(setter: Any) -> str | None:
     """Return the `fields_cache` key that `setter` stores under, if that is all."""
     if getattr(setter, "__func__", None) is SET_CACHED_VALUE:
-        return setter.__self__.cache_name  # type: ignore[no-any-return]
+        return setter.__self__.cache_name
     return None
 
 

@@ -164,8 +164,8 @@ class PoolHandle:
             raise PoolTimeout(
                 f"{exc}: all {figures['pool_size']} of at most {figures['pool_max']} "
                 f"connections to '{self._wrapper.alias}' are in use and "
-                f"{figures.get('requests_waiting', 0)} requests wait. A block keeps its "
-                "connection until it ends; nested blocks need one each."
+                f"{figures.get('requests_waiting', 0)} requests wait. A block keeps "
+                "its connection until it ends; nested blocks need one each."
             ) from None
 
 

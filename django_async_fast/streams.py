@@ -62,9 +62,7 @@ class Stream:
     Calling it returns the next batch, or None after the last.
     """
 
-    def __init__(
-        self, iterable: Any, make_plan: PlanMaker, django_iter: Callable[[Any], Any]
-    ) -> None:
+    def __init__(self, iterable: Any, make_plan: Any, django_iter: Any) -> None:
         self._iterable = iterable
         self._make_plan = make_plan
         self._django_iter = django_iter

@@ -37,7 +37,8 @@ def get_connection(using: str | None = None) -> Any:
 def enter(self: Atomic, where: scopes.Place = None) -> None:
     """`Atomic.__enter__`: on a block's connection it opens a scope first."""
     if bridged_block() is None:
-        return _begin(self)
+        _begin(self)
+        return
     wrapper = connections[self.using or DEFAULT_DB_ALIAS]
     scope = wrapper.gate.enter(self, where or scopes.place())
     try:
@@ -52,9 +53,10 @@ def leave(self: Atomic, exc_type: Any, exc_value: Any, traceback: Any) -> None:
     """`Atomic.__exit__`: children of the scope are done, or refused, before."""
     # Not by the context's block: a task that is destroyed ends in the context
     # of whoever destroys it.
-    wrapper, scope = _opened(self) if bridge.in_bridge() else (None, None)
-    if wrapper is None:
+    opened = _opened(self) if bridge.in_bridge() else None
+    if opened is None:
         return _end(self, exc_type, exc_value, traceback)
+    wrapper, scope = opened
     if not scope.open:
         if exc_type is not None:
             return None  # on its way already, perhaps because of this
@@ -106,18 +108,19 @@ def _end(self: Atomic, *exc: Any) -> None:
             characteristics.end(django_get_connection(self.using))
 
 
-def _opened(self: Atomic) -> tuple[Any, Any]:
-    """Return wrapper and scope that this exit belongs to; none out of a block.
+def _opened(self: Atomic) -> tuple[Any, scopes.Scope] | None:
+    """Return wrapper and scope that this exit belongs to; None out of a block.
 
     One instance may be open several times, in several tasks. A fixture may
     leave in another context than it entered in: then it is the last.
     """
     opened = self.__dict__.get("_daf_opened")
     if not opened:
-        return None, None
+        return None
+    entry: tuple[Any, scopes.Scope]
     entry = ([each for each in opened if each[1].entered()] or opened)[-1]
     opened.remove(entry)
-    return entry  # type: ignore[no-any-return]
+    return entry
 
 
 def abandon(wrapper: Any, scope: scopes.Scope) -> None:
@@ -139,9 +142,9 @@ async def aenter(self: Atomic) -> None:
 async def aexit(self: Atomic, *exc: Any) -> None:
     """`Atomic.__aexit__`."""
     if scopes.being_closed(exc[0]):
-        wrapper, scope = _opened(self)
-        if scope is not None and scope.open:
-            abandon(wrapper, scope)
+        opened = _opened(self)
+        if opened is not None and opened[1].open:
+            abandon(*opened)
         return
     await bridge.run(leave, self, *exc)
 
@@ -149,11 +152,11 @@ async def aexit(self: Atomic, *exc: Any) -> None:
 def decorate(self: Atomic, func: Callable[..., Any]) -> Callable[..., Any]:
     """`Atomic.__call__`: `@atomic` on `async def` wraps the awaiting."""
     if not iscoroutinefunction(func):
-        return django_call(self, func)  # type: ignore[no-any-return]
+        return django_call(self, func)
 
     @functools.wraps(func)
     async def inner(*args: Any, **kwargs: Any) -> Any:
-        async with self._recreate_cm():  # type: ignore[attr-defined]
+        async with self._recreate_cm():
             return await func(*args, **kwargs)
 
     return inner

@@ -43,16 +43,25 @@ class _Driver:
         return psycopg.connect(self._gate, **params)
 
 
-class BlockWrapper:
+# What the mixin is mixed with: a DatabaseWrapper, which has no types.
+_Backend: Any = object
+
+
+class BlockWrapper(_Backend):
     """Mixed into the backend's DatabaseWrapper."""
 
     # Given by `Block.wrapper()`; a wrapper without a block configures a pool.
     block: Block | None = None
+    # Django's.
+    connection: Any
+    atomic_blocks: list[Any]
+    savepoint_ids: list[Any]
+    run_on_commit: list[Any]
 
     def __init__(self, settings_dict: dict[str, Any], alias: str) -> None:
-        super().__init__(settings_dict, alias)  # type: ignore[call-arg]
+        super().__init__(settings_dict, alias)
         self.gate = scopes.Gate(alias, None)
-        self.Database = _Driver(self.gate, type(self).Database)  # type: ignore[misc]
+        self.Database = _Driver(self.gate, super().Database)
         self._rollback_atomic: Any = None
         self._pool: Any = None
         # Where autocommit has been switched off.
@@ -103,7 +112,7 @@ class BlockWrapper:
         autocommit: bool,
         force_begin_transaction_with_broken_autocommit: bool = False,
     ) -> None:
-        super().set_autocommit(  # type: ignore[misc]
+        super().set_autocommit(
             autocommit, force_begin_transaction_with_broken_autocommit
         )
         # Only atomic blocks force: their place is their scope's.
@@ -115,10 +124,10 @@ class BlockWrapper:
         if self.connection is None:
             self._check_block()
             self._check_bridge()
-            super().ensure_connection()  # type: ignore[misc]
+            super().ensure_connection()
 
     def create_cursor(self, name: str | None = None) -> Any:
-        cursor = super().create_cursor(name)  # type: ignore[misc]
+        cursor = super().create_cursor(name)
         if name is None:
             return cursor
         from .drivers import chunks
@@ -132,7 +141,7 @@ class BlockWrapper:
         try:
             if self.connection is not None:
                 return  # another task was first
-            super().connect()  # type: ignore[misc]
+            super().connect()
         except BaseException:
             self._discard()
             raise
@@ -143,7 +152,7 @@ class BlockWrapper:
 
     def _close(self) -> None:
         if self.connection is None or self.pool is None:
-            super()._close()  # type: ignore[misc]
+            super()._close()
             return
         try:
             if not self.connection.closed:
@@ -182,13 +191,13 @@ class BlockWrapper:
 
     def cursor_class(self) -> Any:
         """Return the class of cursor that the backend configures."""
-        return self.get_connection_params().get("cursor_factory")  # type: ignore
+        return self.get_connection_params().get("cursor_factory")
 
     def _check_bridge(self) -> None:
         if not bridge.in_bridge():
             raise SynchronousOnlyOperation(
-                f"The block's connection to '{self.alias}' is not open yet, and opening "
-                "it has to be awaited: `await conn.aensure_connection()`."
+                f"The block's connection to '{self.alias}' is not open yet, and to "
+                "open it has to be awaited: `await conn.aensure_connection()`."
             )
 
     def _check_block(self) -> None:
@@ -203,19 +212,19 @@ class BlockWrapper:
 
     def _commit(self) -> None:
         with self._unbroken():
-            super()._commit()  # type: ignore[misc]
+            super()._commit()
 
     def _rollback(self) -> None:
         with self._unbroken():
-            super()._rollback()  # type: ignore[misc]
+            super()._rollback()
 
     def _savepoint_rollback(self, sid: str) -> None:
         with self._unbroken():
-            super()._savepoint_rollback(sid)  # type: ignore[misc]
+            super()._savepoint_rollback(sid)
 
     def _savepoint_commit(self, sid: str) -> None:
         with self._unbroken():
-            super()._savepoint_commit(sid)  # type: ignore[misc]
+            super()._savepoint_commit(sid)
 
     @contextmanager
     def _unbroken(self) -> Iterator[None]:
@@ -240,7 +249,7 @@ class BlockWrapper:
         them are still to be ended.
         """
         self._discard()
-        self.run_on_commit: list[Any] = []
+        self.run_on_commit = []
         self.closed_in_transaction = self.needs_rollback = True
         if keep is None:
             return

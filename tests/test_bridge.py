@@ -9,6 +9,7 @@ import gc
 import pytest
 from asgiref.sync import async_to_sync
 from django.dispatch import Signal
+
 from django_async_fast import bridge
 
 VAR: contextvars.ContextVar[str] = contextvars.ContextVar("VAR", default="")

@@ -18,7 +18,9 @@ def test_the_code_we_stand_on_is_unchanged(name: str) -> None:
     if known is None:
         # A release nobody has looked at must look like one that somebody has.
         package = release.partition(" ")[0]
-        prints = {v[name] for k, v in KNOWN.items() if k.startswith(package) and name in v}
+        prints = {
+            v[name] for k, v in KNOWN.items() if k.startswith(package) and name in v
+        }
         assert canaries.print_of(name) in prints, _advice(name, release)
     else:
         assert canaries.print_of(name) == known, _advice(name, release)

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import pytest
 from django.core.exceptions import SynchronousOnlyOperation
-from django.db import DataError, InterfaceError, ProgrammingError, connections, transaction
+from django.db import (
+    DataError,
+    InterfaceError,
+    ProgrammingError,
+    connections,
+    transaction,
+)
 from django.test.utils import CaptureQueriesContext
-from django_async_fast import async_connections, new_connection
 
+from django_async_fast import async_connections, new_connection
 from tests.testapp.models import Tag
 
 
@@ -25,7 +31,9 @@ async def test_execute_and_fetch() -> None:
 
 async def test_iteration_and_chaining() -> None:
     async with new_connection() as conn, conn.acursor() as cursor:
-        found = [n async for (n,) in await cursor.execute("SELECT generate_series(1, 3)")]
+        found = [
+            n async for (n,) in await cursor.execute("SELECT generate_series(1, 3)")
+        ]
         assert found == [1, 2, 3]
 
 
@@ -103,7 +111,9 @@ async def test_every_alias_is_a_connection_of_its_own() -> None:
             async with async_connections[alias].acursor() as cursor:
                 await cursor.execute("SELECT current_database()")
                 names.append((await cursor.fetchone())[0])
-        assert names == [connections[a].settings_dict["NAME"] for a in ("default", "other")]
+        assert names == [
+            connections[a].settings_dict["NAME"] for a in ("default", "other")
+        ]
 
 
 async def test_instrumentation_of_djangos_cursors_works() -> None:

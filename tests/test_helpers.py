@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from django.db.models import Count
 from django.test.utils import CaptureQueriesContext
+
 from django_async_fast import (
     _native,
     achunks,
@@ -16,7 +17,6 @@ from django_async_fast import (
     explain_plan,
     new_connection,
 )
-
 from tests.testapp.models import Author, Book, OwnFromDb, Tag
 
 
@@ -29,12 +29,16 @@ async def test_alist_of_any_async_iterable() -> None:
     assert await alist(numbers(3)) == [0, 1, 2]
 
 
-async def test_alist_of_a_queryset_is_one_bridge_call(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_alist_of_a_queryset_is_one_bridge_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with new_connection() as conn:
         await Tag.objects.abulk_create(Tag(name=str(i)) for i in range(5))
         calls = []
         run = bridge.run
-        monkeypatch.setattr(bridge, "run", lambda *a, **k: calls.append(a) or run(*a, **k))
+        monkeypatch.setattr(
+            bridge, "run", lambda *a, **k: calls.append(a) or run(*a, **k)
+        )
         with CaptureQueriesContext(conn) as queries:
             assert len(await alist(Tag.objects.all())) == 5
         assert len(calls) == len(queries) == 1
@@ -92,7 +96,9 @@ needs_core = pytest.mark.skipif(not _native.COMPILED, reason="about the compiled
 
 @needs_core
 def test_explain_plan_of_instances() -> None:
-    found = explain_plan(Book.objects.select_related("author").annotate(n=Count("tags")))
+    found = explain_plan(
+        Book.objects.select_related("author").annotate(n=Count("tags"))
+    )
     assert found.binary
     assert found.instances == {"Book": "", "Author": ""}
     assert "price: DecimalField" in str(found)
@@ -105,5 +111,7 @@ def test_explain_plan_says_why() -> None:
     text = explain_plan(Tag.objects.extra(select={"x": "1"}))
     assert not text.binary
     assert "only psycopg can load" in str(text)
-    union = explain_plan(Tag.objects.values("name").union(Author.objects.values("name")))
+    union = explain_plan(
+        Tag.objects.values("name").union(Author.objects.values("name"))
+    )
     assert union.why_django

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 from django.db import OperationalError
-from django_async_fast import new_connection, pool
 
+from django_async_fast import new_connection, pool
 from tests.testapp.models import Tag
 
 SIZE = 4  # as tests/settings.py configures it
@@ -64,10 +64,9 @@ async def test_a_full_pool_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_session_is_clean_for_the_next_block() -> None:
-    async with new_connection("pooled") as conn:
-        async with conn.acursor() as cursor:
-            await cursor.execute("BEGIN")
-            await cursor.execute("INSERT INTO testapp_tag (name) VALUES ('a')")
+    async with new_connection("pooled") as conn, conn.acursor() as cursor:
+        await cursor.execute("BEGIN")
+        await cursor.execute("INSERT INTO testapp_tag (name) VALUES ('a')")
     async with new_connection("pooled"):
         assert await Tag.objects.using("pooled").acount() == 0
 

@@ -76,7 +76,7 @@ def sessions(dsn: str) -> Callable[[], list[str]]:
 async def gone(states: Callable[[], list[str]]) -> None:
     """Wait until the server has noticed that every connection is closed."""
     async with asyncio.timeout(5):
-        while states():  # noqa: ASYNC110 - the server sends no word
+        while states():
             await asyncio.sleep(0.02)
 
 

@@ -7,14 +7,17 @@ import asyncio
 import pytest
 from django.db import transaction
 from django.db.transaction import TransactionManagementError
+
 from django_async_fast import new_connection
 from django_async_fast.scopes import ScopeTimeout
-
 from tests.testapp.models import Author, Tag
 
 
 async def _names() -> list[str]:
-    return [name async for name in Tag.objects.order_by("name").values_list("name", flat=True)]
+    return [
+        name
+        async for name in Tag.objects.order_by("name").values_list("name", flat=True)
+    ]
 
 
 async def _in_atomic(name: str, fail: bool = False) -> None:
@@ -95,6 +98,7 @@ async def test_a_child_that_outlives_its_transaction_is_refused() -> None:
 
 async def test_leaving_waits_for_a_childs_statement_in_flight() -> None:
     async with new_connection() as conn:
+
         async def slow() -> None:
             async with conn.acursor() as cursor:
                 await cursor.execute("SELECT pg_sleep(0.2)")
@@ -161,6 +165,7 @@ async def test_cancelled_while_waiting_its_turn() -> None:
 
 async def test_cancelled_in_a_transaction_rolls_back() -> None:
     async with new_connection():
+
         async def work() -> None:
             async with transaction.atomic():
                 await Tag.objects.acreate(name="gone")

@@ -158,7 +158,11 @@ def told(value: Any, seen: set[int] | None = None) -> Any:
         return type(value), [(k, told(v, seen)) for k, v in value.items()]
     if isinstance(value, (list, tuple)):
         # A namedtuple class is made anew for each query.
-        return type(value).__name__, getattr(value, "_fields", None), [told(v, seen) for v in value]
+        return (
+            type(value).__name__,
+            getattr(value, "_fields", None),
+            [told(v, seen) for v in value],
+        )
     if hasattr(value, "_result_cache"):
         return "queryset", told(value._result_cache, seen)
     return type(value), repr(value)
@@ -271,7 +275,9 @@ def test_a_receiver_of_post_init_is_called() -> None:
 def test_a_type_that_only_psycopg_loads_is_read_as_text(reasons: list[str]) -> None:
     with connection.cursor() as cursor:
         cursor.execute("CREATE TYPE mood AS ENUM ('calm', 'cross')")
-        cursor.execute("ALTER TABLE testapp_uuidkey ADD COLUMN mood mood DEFAULT 'calm'")
+        cursor.execute(
+            "ALTER TABLE testapp_uuidkey ADD COLUMN mood mood DEFAULT 'calm'"
+        )
         cursor.execute("ALTER TABLE testapp_uuidkey RENAME name TO old")
         cursor.execute("ALTER TABLE testapp_uuidkey RENAME mood TO name")
     try:
@@ -313,6 +319,7 @@ async def test_other_queries_in_the_loops_body() -> None:
 
 async def test_two_streams_at_once() -> None:
     async with new_connection():
+
         async def read() -> int:
             return len([b async for b in Book.objects.aiterator(4)])
 
@@ -401,7 +408,9 @@ async def test_a_stream_sees_what_was_there_when_it_began() -> None:
         async for book in Book.objects.order_by("-pk").aiterator(3):
             titles.append(book.title)
             if len(titles) == 1:
-                extra = await Book.objects.acreate(title="new", author_id=book.author_id)
+                extra = await Book.objects.acreate(
+                    title="new", author_id=book.author_id
+                )
         assert len(titles) == ROWS + 1
         await extra.adelete()
 

@@ -199,8 +199,8 @@ class Orphan:
 
 
 @cache
-def _careful_class(base: type[Any]) -> type[Any]:
-    class ServerSideCursor(base):  # type: ignore[misc]
+def _careful_class(base: Any) -> type[Any]:
+    class ServerSideCursor(base):
         def execute(self, *args: Any, **kwargs: Any) -> Any:
             return _or_leave(self, super().execute, *args, **kwargs)
 
@@ -227,7 +227,8 @@ def _or_leave(cursor: Any, method: Any, *args: Any, **kwargs: Any) -> Any:
 
 def careful(cursor: Any) -> Any:
     """Let the connection close `cursor` if its query, or close(), is broken off."""
-    cursor.__class__ = _careful_class(type(cursor))
+    kind: Any = type(cursor)
+    cursor.__class__ = _careful_class(kind)
     return cursor
 
 

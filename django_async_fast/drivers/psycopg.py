@@ -32,6 +32,9 @@ IN_TRANSACTION = (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR)
 # its socket is closed. The same bounds as psycopg's.
 CANCEL_TIMEOUT = 5.0
 DRAIN_TIMEOUT = 5.0
+# A request that reaches the server before it has begun the statement has no
+# effect: it is repeated after these shares of the time to drain.
+DRAIN_SHARES = (0.02, 0.08, 0.3, 0.6)
 
 
 class Unwanted:
@@ -120,8 +123,8 @@ class Connection(psycopg.Connection[Any]):
             gen.close()
             raise bridge.BridgeError(
                 "This connection belongs to an `async with new_connection()` block: "
-                "use it in a coroutine (`await conn.acommit()`, `conn.acursor()`) or in "
-                "`await run_sync(function, ...)`."
+                "use it in a coroutine (`await conn.acommit()`, `conn.acursor()`) or "
+                "in `await run_sync(function, ...)`."
             )
         before = self.pgconn.transaction_status
         try:
@@ -212,6 +215,23 @@ class Connection(psycopg.Connection[Any]):
     async def _cancel_and_drain(
         self, gen: Generator[Any, Any, Any], channel: Channel
     ) -> None:
+        for share in DRAIN_SHARES:
+            asked = await self._ask_to_cancel()
+            last = not asked or share == DRAIN_SHARES[-1]
+            try:
+                wants = next(gen)
+            except StopIteration:
+                return
+            patience = share * DRAIN_TIMEOUT if asked else DRAIN_TIMEOUT
+            try:
+                await channel.drive(gen, wants, patience)
+            except psycopg.errors._WaitTimeout:
+                if last:
+                    raise
+            else:
+                return
+
+    async def _ask_to_cancel(self) -> bool:
         try:
             await psycopg.AsyncConnection.cancel_safe(
                 self,  # type: ignore[arg-type]
@@ -219,11 +239,8 @@ class Connection(psycopg.Connection[Any]):
             )
         except Exception as exc:
             logger.warning("query cancellation failed: %s", exc)
-        try:
-            wants = next(gen)
-        except StopIteration:
-            return
-        await channel.drive(gen, wants, DRAIN_TIMEOUT)
+            return False
+        return True
 
 
 async def _connect(params: dict[str, Any]) -> psycopg.AsyncConnection[Any]:

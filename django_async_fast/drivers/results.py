@@ -107,7 +107,7 @@ def decoders(connection: Any) -> Decoders:
         adapters._register_loader_callback = lambda *_: connection.__dict__.pop(
             "_daf_decoders", None
         )
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def batch(plan: Any, cursor: Any, result: Any, columns: int) -> Any:

@@ -104,7 +104,12 @@ def _start(
     command += ["--noinput", *labels]
     with result.with_suffix(".log").open("wb") as log:
         process = subprocess.Popen(
-            command, cwd=tests, env=environ, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            command,
+            cwd=tests,
+            env=environ,
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
         )
     return process, result
 

@@ -53,7 +53,9 @@ def cluster() -> Iterator[tuple[str, str]]:
 def _server(binaries: Path, home: Path, user: str | None) -> Iterator[str]:
     initdb = [binaries / "initdb", "-D", home / "data", "-U", "postgres"]
     options = ["-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"]
-    subprocess.run([*initdb, *options], user=user, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [*initdb, *options], user=user, check=True, stdout=subprocess.DEVNULL
+    )
     port = _free_port()
     command = [binaries / "postgres", "-D", home / "data", "-h", "127.0.0.1"]
     command += ["-p", str(port), "-k", ""]

@@ -12,6 +12,7 @@ import runpy
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tools.conformance.recording import counts, running
@@ -19,7 +20,7 @@ from tools.conformance.recording import counts, running
 
 def main(mode: str, arguments: list[str]) -> None:
     sys.argv = ["runtests.py", *arguments]
-    sys.path.insert(0, os.getcwd())
+    sys.path.insert(0, str(Path.cwd()))
     if mode == "stock":
         _run_tests()
         return
