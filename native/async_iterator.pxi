@@ -138,7 +138,7 @@ cdef class AsyncRowIterator:
             self.running = False
             self.abandon()
             raise RuntimeError(NOT_THE_END) from error
-        except:
+        except BaseException:
             self.running = False
             self.abandon()
             raise
@@ -238,7 +238,7 @@ cdef class AsyncRowIterator:
         except (StopIteration, StopAsyncIteration) as error:
             self.abandon()
             raise RuntimeError(NOT_THE_END) from error
-        except:
+        except BaseException:
             self.abandon()
             raise
         return 0
@@ -317,7 +317,7 @@ cdef class AsyncRowIterator:
         except (StopIteration, StopAsyncIteration) as error:
             self.abandon()
             raise RuntimeError(NOT_THE_END) from error
-        except:
+        except BaseException:
             self.abandon()
             raise
 

@@ -72,7 +72,7 @@ cdef class RowIterator:
         except StopIteration as error:
             self.close()
             raise RuntimeError(NOT_THE_END) from error
-        except:
+        except BaseException:
             self.close()
             raise
         if batch is None or self.source is None:
@@ -88,6 +88,6 @@ cdef class RowIterator:
         except StopIteration as error:
             self.close()
             raise RuntimeError(NOT_THE_END) from error
-        except:
+        except BaseException:
             self.close()
             raise
