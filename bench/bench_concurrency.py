@@ -1,0 +1,42 @@
+"""Many tasks, few connections, and what a block and the scope rule cost."""
+
+import pytest
+
+
+@pytest.mark.case(
+    title="64 tasks over 8 pooled connections, a connection for each get",
+    times=30,
+    quick_times=3,
+    per="get",
+    tasks=True,
+)
+def test_gets_side_by_side(race):
+    race()
+
+
+@pytest.mark.case(
+    title="64 at once, a pool of 8: connection, 4 gets, connection back",
+    times=10,
+    quick_times=2,
+    per="unit",
+    tasks=True,
+)
+def test_units_of_work(race):
+    race()
+
+
+@pytest.mark.case(
+    title="An empty block, its pool warm", times=2_000, quick_times=200, per="block"
+)
+def test_empty_block(race):
+    race()
+
+
+@pytest.mark.case(
+    title="The scope rule, nobody waiting",
+    times=50_000,
+    quick_times=5_000,
+    per="statement",
+)
+def test_scope_rule(race):
+    race()

@@ -1,0 +1,82 @@
+"""Who takes part: one file each, found by its name.
+
+A contender's methods are named after the cases of the suites; `case__variant` is
+another way of its own to do the same. Nothing of what a contender needs is imported
+before `open()`: the process that collects the cases has none of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from bench import table
+
+# The order of the tables.
+NAMES = (
+    "wire",
+    "django_async_fast",
+    "stock",
+    "asyncpg",
+    "psycopg",
+    "sqlalchemy",
+    "tortoise",
+    "piccolo",
+    "oxyde",
+    "django_async_backend",
+)
+
+
+class Contender:
+    """What all have in common."""
+
+    title = ""
+    # Distributions without which it cannot take part; their versions are recorded.
+    packages: tuple[str, ...] = ()
+    # Contenders with the same name here share a process. Whoever changes Django,
+    # or must have it unchanged, has one of its own.
+    process = "shared"
+
+    def __init__(self, dsn: str, pool_size: int) -> None:
+        self.dsn = dsn
+        self.pool_size = pool_size
+
+    async def open(self) -> None:
+        """Import what is needed, connect, and fill the pools."""
+
+    def plain(self, row: Any) -> tuple[Any, ...]:
+        return table.plain(row)
+
+    def plain_related(self, row: Any) -> tuple[Any, ...]:
+        return table.plain_related(row, self.plain(row))
+
+
+def load(name: str) -> type[Contender]:
+    found: type[Contender] = import_module(f"bench.contenders.{name}").This
+    return found
+
+
+def missing(contender: type[Contender]) -> str:
+    """Return the first of its packages that is not installed, or ''."""
+    for package in contender.packages:
+        try:
+            version(package)
+        except PackageNotFoundError:
+            return package
+    return ""
+
+
+def entrants(case: str) -> Iterator[tuple[str, str]]:
+    """Yield (contender, method) for each way to take part in `case`."""
+    for name in NAMES:
+        for method in dir(load(name)):
+            if method == case or method.startswith(f"{case}__"):
+                yield name, method
+
+
+def label(name: str, method: str) -> str:
+    """Return how an entrant is called: 'asyncpg:cursor'."""
+    variant = method.partition("__")[2].replace("_", "-")
+    return ":".join(filter(None, (name.replace("_", "-"), variant)))

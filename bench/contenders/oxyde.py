@@ -1,0 +1,97 @@
+"""Oxyde: a Rust core with threads of its own, and pydantic models.
+
+Its `values()` and `values_list()` return decimals, dates and times as strings: not the
+same rows, so it takes no part there. Nor in joins: a second level fails in its core
+0.7.1 ("no column found for name: company__city__id").
+"""
+
+# No `annotations` from __future__: pydantic reads those of the local models.
+from typing import Any
+
+from bench.contenders import Contender
+from bench.turn import Turn
+
+
+class This(Contender):
+    title = "Oxyde"
+    packages = ("oxyde", "oxyde-core")
+
+    async def open(self) -> None:
+        from oxyde import db
+        from oxyde.db import PoolSettings
+        from psycopg.conninfo import conninfo_to_dict
+
+        where = conninfo_to_dict(self.dsn)
+        secret = f":{where['password']}" if where.get("password") else ""
+        self.person = _models()
+        size = self.pool_size
+        await db.init(
+            default=(
+                f"postgresql://{where['user']}{secret}@{where['host']}"
+                f":{where.get('port', 5432)}/{where['dbname']}"
+            ),
+            settings=PoolSettings(max_connections=size, min_connections=size),
+        )
+
+    async def stream_instances(self, turn: Turn) -> None:
+        await turn.fetch(lambda: self.person.objects.all())
+
+    cached_queryset = stream_instances
+
+    async def get_by_key(self, turn: Turn) -> None:
+        await turn.repeat(lambda key: self.person.objects.get(id=key))
+
+    async def gets_side_by_side(self, turn: Turn) -> None:
+        await turn.tasks(lambda key: self.person.objects.get(id=key))
+
+    async def units_of_work(self, turn: Turn) -> None:
+        """Four gets, each on a connection of its own from the pool."""
+
+        async def unit(key: int) -> list[Any]:
+            return [await self.person.objects.get(id=k) for k in turn.unit_keys(key)]
+
+        await turn.tasks(unit)
+
+
+def _models() -> Any:
+    from datetime import date, datetime
+    from decimal import Decimal
+
+    from oxyde import Field, Model
+
+    class City(Model):
+        id: int | None = Field(default=None, db_pk=True)
+        name: str
+        country: str
+
+        class Meta:
+            is_table = True
+            table_name = "bench_city"
+
+    class Company(Model):
+        id: int | None = Field(default=None, db_pk=True)
+        name: str
+        rating: int
+        city: City | None = Field(default=None)
+
+        class Meta:
+            is_table = True
+            table_name = "bench_company"
+
+    class Person(Model):
+        id: int | None = Field(default=None, db_pk=True)
+        name: str
+        email: str
+        age: int
+        company: Company | None = Field(default=None)
+        active: bool
+        balance: Decimal
+        score: float
+        created: datetime
+        born: date
+
+        class Meta:
+            is_table = True
+            table_name = "bench_person"
+
+    return Person

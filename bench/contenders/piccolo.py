@@ -1,0 +1,95 @@
+"""Piccolo over asyncpg."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench import table
+from bench.contenders import Contender
+from bench.turn import Turn
+
+
+class This(Contender):
+    title = "Piccolo"
+    packages = ("piccolo", "asyncpg")
+
+    async def open(self) -> None:
+        from piccolo.engine.postgres import PostgresEngine
+        from psycopg.conninfo import conninfo_to_dict
+
+        names = {"dbname": "database"}
+        where = {names.get(k, k): v for k, v in conninfo_to_dict(self.dsn).items()}
+        engine = PostgresEngine(config=where, extensions=())
+        self.person = _models(engine)
+        size = self.pool_size
+        await engine.start_connection_pool(min_size=size, max_size=size)
+
+    async def stream_instances(self, turn: Turn) -> None:
+        await turn.fetch(lambda: self.person.objects().run())
+
+    cached_queryset = stream_instances
+
+    async def stream_dicts(self, turn: Turn) -> None:
+        await turn.fetch(lambda: self.person.select().run())
+
+    async def select_related(self, turn: Turn) -> None:
+        company = self.person.company
+        query = self.person.objects(company, company.city)
+        await turn.fetch(lambda: query.run())
+
+    async def get_by_key(self, turn: Turn) -> None:
+        await turn.repeat(self._get)
+
+    async def gets_side_by_side(self, turn: Turn) -> None:
+        await turn.tasks(self._get)
+
+    async def units_of_work(self, turn: Turn) -> None:
+        """Four gets, each on a connection of its own from the pool."""
+
+        async def unit(key: int) -> list[Any]:
+            return [await self._get(k) for k in turn.unit_keys(key)]
+
+        await turn.tasks(unit)
+
+    def plain(self, row: Any) -> tuple[Any, ...]:
+        company = table.COLUMNS.index("company_id")
+        if isinstance(row, dict):
+            return tuple(row.values())
+        names = [*table.COLUMNS[:company], "company", *table.COLUMNS[company + 1 :]]
+        values = [getattr(row, name) for name in names]
+        # The relation's attribute holds the key, or the object if it was asked for.
+        values[company] = getattr(values[company], "id", values[company])
+        return tuple(values)
+
+    async def _get(self, key: int) -> Any:
+        return await self.person.objects().get(self.person.id == key)
+
+
+def _models(engine: Any) -> Any:
+    from piccolo import columns
+    from piccolo.table import Table
+
+    class City(Table, tablename="bench_city", db=engine):
+        id = columns.BigSerial(primary_key=True)
+        name = columns.Varchar(length=100)
+        country = columns.Varchar(length=2)
+
+    class Company(Table, tablename="bench_company", db=engine):
+        id = columns.BigSerial(primary_key=True)
+        name = columns.Varchar(length=100)
+        rating = columns.Integer()
+        city = columns.ForeignKey(City, db_column_name="city_id")
+
+    class Person(Table, tablename="bench_person", db=engine):
+        id = columns.BigSerial(primary_key=True)
+        name = columns.Varchar(length=100)
+        email = columns.Text()
+        age = columns.Integer()
+        company = columns.ForeignKey(Company, db_column_name="company_id")
+        active = columns.Boolean()
+        balance = columns.Numeric(digits=(10, 2))
+        score = columns.DoublePrecision()
+        created = columns.Timestamptz()
+        born = columns.Date()
+
+    return Person

@@ -1,0 +1,88 @@
+"""psycopg's asynchronous connections: rows, no objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench import table
+from bench.contenders import Contender
+from bench.turn import Turn
+
+CHUNK = 2_000
+
+
+class This(Contender):
+    title = "psycopg"
+    packages = ("psycopg", "psycopg-pool")
+
+    async def open(self) -> None:
+        from psycopg import AsyncConnection
+        from psycopg_pool import AsyncConnectionPool
+
+        self.connection = await AsyncConnection.connect(self.dsn, autocommit=True)
+        await self.connection.execute("SET timezone TO 'UTC'")
+        size = self.pool_size
+        self.pool = AsyncConnectionPool(
+            self.dsn,
+            min_size=size,
+            max_size=size,
+            open=False,
+            kwargs={"autocommit": True},
+        )
+        await self.pool.open(wait=True)
+
+    async def stream_instances(self, turn: Turn) -> None:
+        await turn.fetch(lambda: self._all(table.PERSONS))
+
+    async def stream_instances__server_cursor(self, turn: Turn) -> None:
+        async with (
+            self.connection.transaction(),
+            self.connection.cursor("bench", binary=True) as cursor,
+        ):
+            cursor.itersize = CHUNK
+            await turn.stream(lambda: cursor.execute(table.PERSONS))
+
+    stream_tuples = cached_queryset = stream_instances
+    stream_tuples__server_cursor = stream_instances__server_cursor
+
+    async def stream_dicts(self, turn: Turn) -> None:
+        from psycopg.rows import dict_row
+
+        await turn.fetch(lambda: self._all(table.PERSONS, row_factory=dict_row))
+
+    async def select_related(self, turn: Turn) -> None:
+        await turn.fetch(lambda: self._all(table.RELATED))
+
+    async def get_by_key(self, turn: Turn) -> None:
+        await turn.repeat(lambda key: self._get(self.connection, key))
+
+    async def gets_side_by_side(self, turn: Turn) -> None:
+        async def get(key: int) -> Any:
+            async with self.pool.connection() as connection:
+                return await self._get(connection, key)
+
+        await turn.tasks(get)
+
+    async def units_of_work(self, turn: Turn) -> None:
+        async def unit(key: int) -> list[Any]:
+            async with self.pool.connection() as connection:
+                return [await self._get(connection, k) for k in turn.unit_keys(key)]
+
+        await turn.tasks(unit)
+
+    async def empty_block(self, turn: Turn) -> None:
+        times = range(turn.times)
+        with turn.clock():
+            for _ in times:
+                async with self.pool.connection():
+                    pass
+
+    async def _all(self, query: str, **options: Any) -> list[Any]:
+        cursor = self.connection.cursor(binary=True, **options)
+        await cursor.execute(query)
+        rows: list[Any] = await cursor.fetchall()
+        return rows
+
+    async def _get(self, connection: Any, key: int) -> Any:
+        query = f"{table.PERSON} %s"
+        return await (await connection.execute(query, (key,), binary=True)).fetchone()

@@ -1,0 +1,121 @@
+"""Tortoise ORM over asyncpg. It has no streaming: `all()` is what comes closest."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+from bench.contenders import Contender
+from bench.table import COLUMNS
+from bench.turn import Turn
+
+
+class This(Contender):
+    title = "Tortoise"
+    packages = ("tortoise-orm", "asyncpg")
+
+    async def open(self) -> None:
+        from psycopg.conninfo import conninfo_to_dict
+        from tortoise import Tortoise
+        from tortoise.transactions import in_transaction
+
+        where = conninfo_to_dict(self.dsn)
+        credentials = {
+            "host": where.get("host"),
+            "port": where.get("port"),
+            "user": where.get("user"),
+            "password": where.get("password"),
+            "database": where.get("dbname"),
+            "minsize": self.pool_size,
+            "maxsize": self.pool_size,
+        }
+        models = _models()
+        self.person = models.Person  # type: ignore[attr-defined]
+        self.in_transaction = in_transaction
+        await Tortoise.init(
+            config={
+                "connections": {
+                    "default": {
+                        "engine": "tortoise.backends.asyncpg",
+                        "credentials": credentials,
+                    }
+                },
+                "apps": {"bench": {"models": [models.__name__]}},
+                "use_tz": True,
+                "timezone": "UTC",
+            },
+            _enable_global_fallback=True,
+        )
+
+    async def stream_instances(self, turn: Turn) -> None:
+        await turn.fetch(lambda: self.person.all())
+
+    cached_queryset = stream_instances
+
+    async def stream_tuples(self, turn: Turn) -> None:
+        await turn.fetch(lambda: self.person.all().values_list(*COLUMNS))
+
+    async def stream_dicts(self, turn: Turn) -> None:
+        await turn.fetch(lambda: self.person.all().values())
+
+    async def select_related(self, turn: Turn) -> None:
+        await turn.fetch(lambda: self.person.all().select_related("company__city"))
+
+    async def get_by_key(self, turn: Turn) -> None:
+        await turn.repeat(lambda key: self.person.get(id=key))
+
+    async def gets_side_by_side(self, turn: Turn) -> None:
+        await turn.tasks(lambda key: self.person.get(id=key))
+
+    async def units_of_work(self, turn: Turn) -> None:
+        """Four gets, each on a connection of its own from the pool."""
+
+        async def unit(key: int) -> list[Any]:
+            return [await self.person.get(id=k) for k in turn.unit_keys(key)]
+
+        await turn.tasks(unit)
+
+
+def _models() -> ModuleType:
+    from tortoise import fields
+    from tortoise.models import Model
+
+    class City(Model):
+        id = fields.BigIntField(primary_key=True)
+        name = fields.CharField(max_length=100)
+        country = fields.CharField(max_length=2)
+
+        class Meta:
+            table = "bench_city"
+
+    class Company(Model):
+        id = fields.BigIntField(primary_key=True)
+        name = fields.CharField(max_length=100)
+        rating = fields.IntField()
+        city: Any = fields.ForeignKeyField("bench.City")
+
+        class Meta:
+            table = "bench_company"
+
+    class Person(Model):
+        id = fields.BigIntField(primary_key=True)
+        name = fields.CharField(max_length=100)
+        email = fields.TextField()
+        age = fields.IntField()
+        company: Any = fields.ForeignKeyField("bench.Company")
+        active = fields.BooleanField()
+        balance = fields.DecimalField(max_digits=10, decimal_places=2)
+        score = fields.FloatField()
+        created = fields.DatetimeField()
+        born = fields.DateField()
+
+        class Meta:
+            table = "bench_person"
+
+    module = ModuleType("bench_tortoise_models")
+    for model in (City, Company, Person):
+        model.__module__ = module.__name__
+        setattr(module, model.__name__, model)
+    sys.modules[module.__name__] = module
+    return module

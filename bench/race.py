@@ -1,0 +1,116 @@
+"""Rounds in which every contender has one turn: drift meets all of them alike.
+
+pytest-benchmark would run one contender to its end before the next begins. So the
+rounds are run here, and it is given the figures afterwards.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from .contenders import label, load
+from .house import Failed, House
+from .turn import TASKS
+
+Entrant = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a suite says about one of its tests."""
+
+    name: str
+    title: str
+    times: int
+    quick_times: int
+    per: str
+    related: bool = False
+    tasks: bool = False
+
+    def order(self, quick: bool) -> dict[str, Any]:
+        return {
+            "times": self.quick_times if quick else self.times,
+            "related": self.related,
+        }
+
+    def count(self, quick: bool) -> int:
+        """Return how many times the thing is done in one turn."""
+        times: int = self.order(quick)["times"]
+        return times * TASKS if self.tasks else times
+
+
+@dataclass
+class Outcome:
+    """The seconds per pass, get, block ... of one entrant, a figure for each round."""
+
+    entrant: Entrant
+    seconds: list[float] = field(default_factory=list)
+    failure: str = ""
+
+    @property
+    def median(self) -> float:
+        return median(self.seconds)
+
+    @property
+    def title(self) -> str:
+        name, method = self.entrant
+        variant = method.partition("__")[2].replace("_", " ")
+        return f"{load(name).title} {variant}".strip()
+
+
+def run(
+    house: House,
+    case: Case,
+    entrants: list[Entrant],
+    rounds: int,
+    quick: bool,
+    advance: Callable[[str], None],
+) -> dict[Entrant, Outcome]:
+    outcomes = {entrant: Outcome(entrant) for entrant in entrants}
+    order = case.order(quick)
+    for number in range(-1, rounds):  # the first looks at every row, and warms up
+        # Nobody always comes after the same one. The same shuffles in every run.
+        shuffled = random.Random(f"{case.name} {number}").sample(
+            entrants, len(entrants)
+        )
+        for entrant in shuffled:
+            name, method = entrant
+            advance(f"{case.name} {label(name, method)}")
+            outcome = outcomes[entrant]
+            if outcome.failure:
+                continue
+            try:
+                seconds = house.take_turn(
+                    name, method=method, verify=number < 0, **order
+                )
+            except Failed as failed:
+                outcome.failure = str(failed)
+                continue
+            if number >= 0:
+                outcome.seconds.append(seconds / case.count(quick))
+    return outcomes
+
+
+class Replay:
+    """Stands in for pytest-benchmark's timer: it shows what was measured before."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.left: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def load(self, seconds: list[float]) -> None:
+        self.left = list(seconds)
+
+    def next(self) -> None:
+        self.now = self.left.pop(0)
+        # A round is read as the difference of two readings.
+
+    def reset(self) -> None:
+        self.now = 0.0

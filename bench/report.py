@@ -1,0 +1,99 @@
+"""The tables at the end of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from .contenders import label, load
+from .race import Case, Outcome
+
+BASES = ("stock", "asyncpg", "wire")
+OURS = "django_async_fast"
+
+
+def show(
+    console: Console,
+    case: Case,
+    outcomes: Iterable[Outcome],
+    absent: dict[str, str],
+    rows: int,
+) -> None:
+    outcomes = list(outcomes)
+    good = sorted((o for o in outcomes if o.seconds and not o.failure), key=_median)
+    bases = {o.entrant[0]: o.median for o in good if o.entrant[1] == case.name}
+    table = Table(
+        title=f"{case.title}\n{_unit(case, rows)}",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("", no_wrap=True)
+    scale = "ms" if case.per == "rows" else "us"
+    for heading in (scale, "spread", "per s", *(f"x {base}" for base in BASES)):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for outcome in good:
+        mine = outcome.entrant[0] == OURS
+        table.add_row(
+            *_cells(case, outcome, bases, rows), style="bold green" if mine else None
+        )
+    for outcome in outcomes:
+        if outcome.failure:
+            table.add_row(outcome.title, "failed", style="red")
+    for name, package in absent.items():
+        table.add_row(load(name).title, f"{package} not installed", style="dim")
+    console.print(table)
+
+
+def _cells(
+    case: Case, outcome: Outcome, bases: dict[str, float], rows: int
+) -> Iterator[str]:
+    seconds = outcome.median
+    yield outcome.title
+    yield _short(seconds * (1e3 if case.per == "rows" else 1e6))
+    yield f"{(max(outcome.seconds) - min(outcome.seconds)) / seconds:.0%}"
+    yield _short((rows if case.per == "rows" else 1) / seconds)
+    for base in BASES:
+        yield f"{bases[base] / seconds:.2f}" if base in bases else "-"
+
+
+def _short(number: float) -> str:
+    """Return `number` with three digits, or all those before the point."""
+    digits = max(0, 3 - len(str(int(number)))) if number >= 1 else 3
+    return f"{number:,.{digits}f}"
+
+
+def _unit(case: Case, rows: int) -> str:
+    return f"{rows:,} rows: ms" if case.per == "rows" else f"us per {case.per}"
+
+
+def _median(outcome: Outcome) -> float:
+    return outcome.median
+
+
+def extra_info(
+    case: Case, outcome: Outcome, others: Iterable[Outcome]
+) -> dict[str, Any]:
+    """Return what the JSON says about one entrant, besides its seconds."""
+    bases = {o.entrant[0]: o for o in others if o.entrant[1] == case.name}
+    return {
+        "contender": label(*outcome.entrant),
+        "per": "pass over all rows" if case.per == "rows" else case.per,
+        "correct": True,  # or it would have failed
+        "ratios": {
+            base: bases[base].median / outcome.median
+            for base in BASES
+            if base in bases and bases[base].seconds
+        },
+    }
+
+
+def facts(console: Console, info: dict[str, Any]) -> None:
+    for name, value in info.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{k} {v}" for k, v in value.items())
+        console.print(f"{name}: {value}", highlight=False, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""The Django app of the benchmarks: the same models for every kind of Django."""

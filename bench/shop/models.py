@@ -1,0 +1,39 @@
+from django.db import models
+
+
+class City(models.Model):
+    id = models.BigAutoField(primary_key=True)
+    name = models.CharField(max_length=100)
+    country = models.CharField(max_length=2)
+
+    class Meta:
+        db_table = "bench_city"
+        managed = False
+
+
+class Company(models.Model):
+    id = models.BigAutoField(primary_key=True)
+    name = models.CharField(max_length=100)
+    rating = models.IntegerField()
+    city = models.ForeignKey(City, models.CASCADE)
+
+    class Meta:
+        db_table = "bench_company"
+        managed = False
+
+
+class Person(models.Model):
+    id = models.BigAutoField(primary_key=True)
+    name = models.CharField(max_length=100)
+    email = models.TextField()
+    age = models.IntegerField()
+    company = models.ForeignKey(Company, models.CASCADE)
+    active = models.BooleanField()
+    balance = models.DecimalField(max_digits=10, decimal_places=2)
+    score = models.FloatField()
+    created = models.DateTimeField()
+    born = models.DateField()
+
+    class Meta:
+        db_table = "bench_person"
+        managed = False

@@ -1,0 +1,188 @@
+"""One turn of one contender at one case: the only place where the clock runs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import Any
+
+from . import table
+
+TASKS = 64
+QUERIES_PER_UNIT = 4
+
+Get = Callable[[int], Any]
+
+
+class WrongAnswer(Exception):
+    """A contender returned something else than what is in the table."""
+
+
+class Turn:
+    """What a contender's method measures itself with.
+
+    A timed turn looks at the last row and at the number of rows; before it come
+    turns with `verify`, untimed, that look at every one.
+    """
+
+    def __init__(self, contender: Any, rows: int, times: int, verify: bool) -> None:
+        self.contender = contender
+        self.rows = rows
+        self.times = times
+        self.verify = verify
+        self.related = False
+        self.seconds = 0.0
+
+    # ----- all rows of the table, by the four ways there are to get at them
+
+    async def stream(self, make: Callable[[], Any]) -> None:
+        """Time `async for` over what `make()` returns, awaited if it has to be."""
+        if self.verify:
+            return self._check_all([row async for row in await _iterable(make())])
+        count, row = 0, None
+        with self.clock():
+            async for row in await _iterable(make()):  # noqa: B007
+                count += 1
+        return self._check_last(count, row)
+
+    async def fetch(self, make: Callable[[], Awaitable[Iterable[Any]]]) -> None:
+        """Time awaiting `make()` and a `for` over its result."""
+        if self.verify:
+            return self._check_all(list(await make()))
+        count, row = 0, None
+        with self.clock():
+            for row in await make():  # noqa: B007
+                count += 1
+        return self._check_last(count, row)
+
+    def loop(self, make: Callable[[], Iterable[Any]]) -> None:
+        """Time a `for` over what `make()` returns."""
+        if self.verify:
+            return self._check_all(list(make()))
+        count, row = 0, None
+        with self.clock():
+            for row in make():  # noqa: B007
+                count += 1
+        return self._check_last(count, row)
+
+    def swallow(self, query: Callable[[], int]) -> None:
+        """Time `query()`, which throws the rows away and returns their number."""
+        with self.clock():
+            count = query()
+        self._check_count(count)
+
+    # ----- single rows
+
+    async def repeat(self, get: Get) -> None:
+        """Time `times` gets, one after the other."""
+        keys = self._keys()
+        if self.verify:
+            for key in keys:
+                self._check_one(key, await get(key))
+            return
+        with self.clock():
+            for key in keys:
+                row = await get(key)
+        self._check_one(key, row)
+
+    def repeat_sync(self, get: Get) -> None:
+        keys = self._keys()
+        if self.verify:
+            for key in keys:
+                self._check_one(key, get(key))
+            return
+        with self.clock():
+            for key in keys:
+                row = get(key)
+        self._check_one(key, row)
+
+    async def tasks(self, get: Get) -> None:
+        """Time `times` gets by each of 64 tasks; `get` may return several rows."""
+        found: list[Any] = []
+
+        async def work(task: int) -> None:
+            for key in self._keys(task):
+                row = await get(key)
+                if self.verify:
+                    self._check_one(key, row)
+            found.append((key, row))
+
+        # The tasks exist before the clock runs: they are not what is compared.
+        with self.clock():
+            await asyncio.gather(*map(work, range(TASKS)))
+        for key, row in found:
+            self._check_one(key, row)
+
+    def threads(self, get: Get, pool: ThreadPoolExecutor) -> None:
+        """Time `times` gets by each of 64 jobs, in the threads of `pool`."""
+
+        def work(task: int) -> tuple[int, Any]:
+            for key in self._keys(task):
+                row = get(key)
+                if self.verify:
+                    self._check_one(key, row)
+            return key, row
+
+        with self.clock():
+            jobs = [pool.submit(work, task) for task in range(TASKS)]
+            wait(jobs)
+        for job in jobs:
+            self._check_one(*job.result())
+
+    # ----- whatever else
+
+    @contextmanager
+    def clock(self) -> Iterator[None]:
+        begin = time.perf_counter()
+        yield
+        self.seconds = time.perf_counter() - begin
+
+    def unit_keys(self, key: int) -> list[int]:
+        """Return the keys of the gets that one unit of work makes."""
+        return [table.key(key + i, self.rows) for i in range(QUERIES_PER_UNIT)]
+
+    def _keys(self, task: int = 0) -> list[int]:
+        first = task * 1_000
+        return [table.key(first + i, self.rows) for i in range(1, self.times + 1)]
+
+    # ----- answers
+
+    def _check_all(self, rows: list[Any]) -> None:
+        self._check_count(len(rows))
+        seen = {self._check_row(row) for row in rows}
+        if seen != set(range(1, self.rows + 1)):
+            raise WrongAnswer(f"{self.rows - len(seen)} rows came more than once")
+
+    def _check_last(self, count: int, row: Any) -> None:
+        self._check_count(count)
+        self._check_row(row)
+
+    def _check_count(self, count: int) -> None:
+        if count != self.rows:
+            raise WrongAnswer(f"{count} rows, not {self.rows}")
+
+    def _check_one(self, key: int, row: Any) -> None:
+        if isinstance(row, list):
+            for each, wanted in zip(row, self.unit_keys(key), strict=True):
+                self._check_one(wanted, each)
+        elif self._check_row(row) != key:
+            raise WrongAnswer(f"asked for {key}, got {row!r}")
+
+    def _check_row(self, row: Any) -> int:
+        """Compare all values and their types with the table's; return the id."""
+        if self.related:
+            values, expected = self.contender.plain_related(row), table.related
+        else:
+            values, expected = self.contender.plain(row), table.person
+        wanted = expected(values[0])
+        if values != wanted or [*map(type, values)] != [*map(type, wanted)]:
+            raise WrongAnswer(f"got {values!r}, not {wanted!r}")
+        return int(values[0])
+
+
+async def _iterable(found: Any) -> AsyncIterable[Any]:
+    # Not "is it awaitable": an iterator may well be both.
+    return found if hasattr(found, "__aiter__") else await found
