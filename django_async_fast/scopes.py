@@ -244,7 +244,7 @@ class Gate:
 
     def _refusal(self, scope: Scope) -> Exception:
         what, kind = "new_connection() block", InterfaceError
-        if scope.around is not None:
+        if scope.around is not None and self.root.open:
             what, kind = "atomic block", TransactionManagementError
         return kind(
             f"The {what} on '{self.alias}' that this task was started in (entered at "

@@ -80,6 +80,11 @@ def leave(self: Atomic, exc_type: Any, exc_value: Any, traceback: Any) -> None:
             # Django would try to roll back, reconnect, and raise the error of
             # that in place of the one on its way.
             wrapper.abort()
+        elif exc_type is None and (broken := wrapper.broken_off()):
+            # A child's statement was cancelled, or ours and that was caught:
+            # COMMIT would roll back without a word.
+            _end(self, type(broken), broken, None)
+            raise broken
         return _end(self, exc_type, exc_value, traceback)
     finally:
         wrapper.gate.end_exit(ending)

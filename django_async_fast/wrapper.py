@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 from django.db import InterfaceError
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.transaction import TransactionManagementError
 from django.db.utils import load_backend
 
 from . import bridge, scopes
@@ -63,6 +64,7 @@ class BlockWrapper(_Backend):
         self.gate = scopes.Gate(alias, None)
         self.Database = _Driver(self.gate, super().Database)
         self._rollback_atomic: Any = None
+        self._aborted = False
         self._pool: Any = None
         # Where autocommit has been switched off.
         self.autocommit_place: scopes.Place = None
@@ -120,6 +122,10 @@ class BlockWrapper(_Backend):
             self.autocommit_place = None if autocommit else scopes.place()
 
     def ensure_connection(self) -> None:
+        # In autocommit nothing is lost with a connection, and whoever it was
+        # lost with has been told: the next statement gets another one.
+        if self.connection_lost() and self.autocommit and not self.in_atomic_block:
+            self._discard()
         # Open already is fine on the loop too, where Django's would refuse.
         if self.connection is None:
             self._check_block()
@@ -141,6 +147,7 @@ class BlockWrapper(_Backend):
         try:
             if self.connection is not None:
                 return  # another task was first
+            self._aborted = False
             super().connect()
         except BaseException:
             self._discard()
@@ -249,6 +256,7 @@ class BlockWrapper(_Backend):
         them are still to be ended.
         """
         self._discard()
+        self._aborted = True
         self.run_on_commit = []
         self.closed_in_transaction = self.needs_rollback = True
         if keep is None:
@@ -259,6 +267,17 @@ class BlockWrapper(_Backend):
         self.savepoint_ids = self.savepoint_ids[: max(keep - 1, 0)]
         if not keep:
             self.in_atomic_block = self.closed_in_transaction = False
+
+    def broken_off(self) -> Exception | None:
+        """Return the error to raise instead of a commit that would be none."""
+        raw = self.connection
+        if not (self._aborted if raw is None else raw.spoilt):
+            return None
+        return TransactionManagementError(
+            f"The transaction on '{self.alias}' has been rolled back: a statement in "
+            "it was broken off, by a cancellation or with the connection. Let the "
+            "cancellation leave the atomic block, or put one around the statement."
+        )
 
     def connection_lost(self) -> bool:
         """Tell whether the socket has been closed under Django's feet."""

@@ -26,7 +26,8 @@ logger = logging.getLogger("django_async_fast")
 
 IDLE = pq.TransactionStatus.IDLE
 ACTIVE = pq.TransactionStatus.ACTIVE
-IN_TRANSACTION = (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR)
+INERROR = pq.TransactionStatus.INERROR
+IN_TRANSACTION = (pq.TransactionStatus.INTRANS, INERROR)
 
 # Seconds a cancelled statement may take to be cancelled, then to end, before
 # its socket is closed. The same bounds as psycopg's.
@@ -99,6 +100,7 @@ class Connection(psycopg.Connection[Any]):
         # cursors left open, transactions held for a stream. The last first.
         self.unsettled: list[Any] = []
         self._pid = os.getpid()
+        self._broken_off = False
         self._channel: Channel | None = None
         self._adapters = AdaptersMap(origin.adapters)
         # Names of server-side prepared statements belong to the session.
@@ -138,12 +140,18 @@ class Connection(psycopg.Connection[Any]):
             if channel.busy and resumable:
                 channel.detach()
             elif channel.busy:
+                self._broken_off = True
                 self._interrupted(gen, channel, exc)
             elif isinstance(exc, KeyboardInterrupt):
                 self.drop()  # it came out of the operation, which is dead now
             if before == IDLE and self._autocommit:
                 self._disown()
             raise
+
+    @property
+    def spoilt(self) -> bool:
+        """Whether the transaction has failed, perhaps by a cancelled statement."""
+        return self._broken_off and self.pgconn.transaction_status == INERROR
 
     def _disown(self) -> None:
         """See to a transaction that the operation broken off has begun."""

@@ -43,15 +43,10 @@ class Watch:
         row = self.connection.execute(query, params).fetchone()
         return row and row[0]
 
-    def terminate(self) -> int:
-        """End every session of the test on the server; return how many."""
-        return len(
-            self.connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE application_name = %s",
-                [NAME],
-            ).fetchall()
-        )
+    def terminate(self, *pids: int) -> None:
+        """End sessions of the test on the server; without pids, all."""
+        for pid in pids or [pid for pid, *_ in self.sessions()]:
+            self.connection.execute("SELECT pg_terminate_backend(%s)", [pid])
 
     async def idle(self, grace: float = GRACE) -> None:
         """Assert that soon no session runs a query or has a transaction open."""

@@ -101,6 +101,11 @@ class Proxy:
         """Number of connections through the proxy."""
         return len(self._pairs)
 
+    def heal(self) -> None:
+        """Take back every order, both ways."""
+        self.requests.heal()
+        self.answers.heal()
+
     def cut(self) -> None:
         """Reset every connection now."""
         for writers in self._pairs.values():

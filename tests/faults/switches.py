@@ -147,3 +147,32 @@ async def broken_off(
 def _ending(task: asyncio.Task[Any]) -> str:
     exc = task.exception()
     return f"{exc!r} from {exc.__context__!r}" if exc else f"returned {task.result()!r}"
+
+
+@contextmanager
+def runner(loop: str) -> Generator[Callable[[Coroutine[Any, Any, Any]], Any]]:
+    """Yield what runs a coroutine on `loop`, asyncio's in debug mode.
+
+    At the end nobody may have complained.
+    """
+    if loop == "uvloop":
+        import uvloop
+
+        factory, debug = uvloop.new_event_loop, False
+    else:
+        factory, debug = asyncio.new_event_loop, True
+
+    async def limited(main: Coroutine[Any, Any, Any]) -> None:
+        asyncio.get_running_loop().set_exception_handler(noise.loop_handler)
+        async with asyncio.timeout(120):
+            await main
+
+    with listening() as noise:
+        with asyncio.Runner(debug=debug, loop_factory=factory) as runs:
+            yield lambda main: runs.run(limited(main))
+        noise.check()
+
+
+def run(loop: str, main: Coroutine[Any, Any, Any]) -> None:
+    with runner(loop) as runs:
+        runs(main)

@@ -17,7 +17,7 @@ from django_async_fast import new_connection
 from tests.testapp.models import Author, Novel, Tag
 
 from .conftest import Watch, configured, pool_is_whole, pool_options
-from .switches import MOST, Noise, Steps, broken_off, listening
+from .switches import MOST, Noise, Steps, broken_off, listening, run
 
 LOOPS = ("asyncio", "uvloop")
 HOWS = ("cancel", "twice", "always", "close")
@@ -53,17 +53,16 @@ async def get_or_create() -> None:
 
 
 async def nested() -> None:
-    async with new_connection():
-        async with transaction.atomic():
-            await Tag.objects.acreate(name="a")
-            try:
-                async with transaction.atomic():
-                    await Tag.objects.acreate(name="b")
-                    raise ValueError
-            except ValueError:
-                pass
+    async with new_connection(), transaction.atomic():
+        await Tag.objects.acreate(name="a")
+        try:
             async with transaction.atomic():
-                await Tag.objects.acreate(name="c")
+                await Tag.objects.acreate(name="b")
+                raise ValueError
+        except ValueError:
+            pass
+        async with transaction.atomic():
+            await Tag.objects.acreate(name="c")
 
 
 async def siblings() -> None:
@@ -73,11 +72,9 @@ async def siblings() -> None:
         async with transaction.atomic():
             await Tag.objects.acreate(name=name)
 
-    async with new_connection():
-        async with transaction.atomic():
-            async with asyncio.TaskGroup() as group:
-                for name in "abc":
-                    group.create_task(child(name))
+    async with new_connection(), transaction.atomic(), asyncio.TaskGroup() as group:
+        for name in "abc":
+            group.create_task(child(name))
 
 
 async def left_by_break() -> None:
@@ -88,13 +85,12 @@ async def left_by_break() -> None:
 
 
 async def left_by_aclose() -> None:
-    async with new_connection():
-        async with transaction.atomic():
-            rows = Author.objects.aiterator(chunk_size=3)
-            async for _ in rows:
-                break
-            await rows.aclose()
-            assert await Author.objects.acount() == ROWS
+    async with new_connection(), transaction.atomic():
+        rows = Author.objects.aiterator(chunk_size=3)
+        async for _ in rows:
+            break
+        await rows.aclose()
+        assert await Author.objects.acount() == ROWS
 
 
 async def consumed() -> None:
@@ -164,26 +160,6 @@ SCENARIOS: dict[Scenario, tuple[str, tuple[str, ...]]] = {
 
 
 # ----- how
-
-
-def run(loop: str, main: Coroutine[Any, Any, Any]) -> None:
-    """Run on `loop`, asyncio's in debug mode, and hear every complaint."""
-    if loop == "uvloop":
-        import uvloop
-
-        factory, debug = uvloop.new_event_loop, False
-    else:
-        factory, debug = asyncio.new_event_loop, True
-
-    async def limited() -> None:
-        asyncio.get_running_loop().set_exception_handler(noise.loop_handler)
-        async with asyncio.timeout(120):
-            await main
-
-    with listening() as noise:
-        with asyncio.Runner(debug=debug, loop_factory=factory) as runner:
-            runner.run(limited())
-        noise.check()
 
 
 async def at_every_switch(
