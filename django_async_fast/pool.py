@@ -218,6 +218,7 @@ def _make(wrapper: Any, loop: AbstractEventLoop, options: dict[str, Any]) -> _Po
     checks = wrapper.settings_dict["CONN_HEALTH_CHECKS"]
     options = {
         "check": AsyncConnectionPool.check_connection if checks else None,
+        "connection_class": driver.Origin,
         **options,
     }
     entry = _Pool(loop, checks=options["check"] is not None)

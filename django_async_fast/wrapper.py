@@ -163,7 +163,8 @@ class BlockWrapper(_Backend):
             return
         try:
             if not self.connection.closed:
-                self._settle()
+                with self.wrap_database_errors:
+                    self._settle()
         except BaseException:
             self._discard()
             raise

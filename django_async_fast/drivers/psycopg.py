@@ -251,19 +251,24 @@ class Connection(psycopg.Connection[Any]):
         return True
 
 
-async def _connect(params: dict[str, Any]) -> psycopg.AsyncConnection[Any]:
-    try:
-        return await psycopg.AsyncConnection.connect(**params)
-    except BaseException as exc:
-        # Its frames hold the half-open connection: on the server it would live
-        # for as long as somebody here keeps the exception.
-        traceback.clear_frames(exc.__traceback__ and exc.__traceback__.tb_next)
-        raise
+class Origin(psycopg.AsyncConnection[Any]):
+    """What ours are views over: psycopg's, that leaves nothing half open."""
+
+    @classmethod
+    async def connect(cls, *args: Any, **kwargs: Any) -> Origin:
+        """Connect, as psycopg does."""
+        try:
+            return await super().connect(*args, **kwargs)
+        except BaseException as exc:
+            # Its frames hold the half-open connection: on the server it would
+            # live for as long as somebody here keeps the exception.
+            traceback.clear_frames(exc.__traceback__ and exc.__traceback__.tb_next)
+            raise
 
 
 def connect(gate: Gate, *, cursor_factory: Any = None, **params: Any) -> Connection:
     """Open a connection with psycopg's own asynchronous `connect()`."""
-    origin = bridge.await_(_connect(params))
+    origin = bridge.await_(Origin.connect(**params))
     # Its `__del__` would warn about a connection that the view has to close.
     origin._pool = None
     return view(origin, gate, cursor_factory)

@@ -333,14 +333,13 @@ async def cancelled_twice(watch: Watch) -> None:
 @row(9)
 async def the_block_goes_on_after_its_connection_was_closed(watch: Watch) -> None:
     for options in ({}, pool_options()):
-        async with through_proxy(watch, OPTIONS=options) as proxy:
-            async with new_connection():
-                await Tag.objects.acount()
-                proxy.answers.stall()
-                await cancelled(Tag.objects.acount(), again=0.1)
-                proxy.heal()
-                async with transaction.atomic():
-                    await Tag.objects.acreate(name=f"kept{len(options)}")
+        async with through_proxy(watch, OPTIONS=options) as proxy, new_connection():
+            await Tag.objects.acount()
+            proxy.answers.stall()
+            await cancelled(Tag.objects.acount(), again=0.1)
+            proxy.heal()
+            async with transaction.atomic():
+                await Tag.objects.acreate(name=f"kept{len(options)}")
     assert watch.value("SELECT count(*) FROM testapp_tag") == 2
 
 

@@ -201,13 +201,16 @@ def _fill(watch: Watch) -> None:
 def _cases() -> Iterator[Any]:
     for scenario, how in product(SCENARIOS, HOWS):
         # A closed TaskGroup's children are orphans, and the loop says so.
-        if (scenario, how) != (siblings, "close"):
-            yield pytest.param(scenario, how, id=f"{scenario.__name__}-{how}")
+        if (scenario, how) == (siblings, "close"):
+            continue
+        name = f"{scenario.__name__}-{how}"
+        yield pytest.param(scenario, how, True, "asyncio", id=f"{name}-pooled")
+        yield pytest.param(scenario, how, False, "asyncio", id=f"{name}-direct")
+        if how in ("cancel", "close"):
+            yield pytest.param(scenario, how, True, "uvloop", id=f"{name}-uvloop")
 
 
-@pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize("pooled", [True, False], ids=["pooled", "direct"])
-@pytest.mark.parametrize(("scenario", "how"), list(_cases()))
+@pytest.mark.parametrize(("scenario", "how", "pooled", "loop"), list(_cases()))
 def test_at_every_switch(
     watch: Watch, scenario: Scenario, how: str, pooled: bool, loop: str
 ) -> None:
