@@ -26,6 +26,12 @@ POOL_SIZE = 8
 ROUNDS = 9
 QUICK_ROUNDS = 2
 
+NOTES = """
+Medians of the rounds. cpu: processor time of the contender's process.
+spread: slowest minus fastest round, over the median. x: how many times as fast.
+Every row of every contender was compared with what is in the table.
+"""
+
 replay = Replay()
 
 
@@ -220,7 +226,9 @@ def race(request: pytest.FixtureRequest, bench: Bench, benchmark: Any) -> Any:
         others = outcomes.values()
         benchmark.extra_info |= report.extra_info(case, outcome, others)
         replay.load(outcome.seconds)
-        benchmark.pedantic(replay.next, setup=replay.reset, rounds=len(outcome.seconds))
+        benchmark.pedantic(
+            replay.end_round, setup=replay.begin_round, rounds=len(outcome.seconds)
+        )
 
     return record
 
@@ -247,6 +255,5 @@ def pytest_terminal_summary(config: pytest.Config) -> None:
         absent = bench.absent.get(name, {})
         console.print()
         report.show(console, bench.cases[name], outcomes.values(), absent, bench.rows)
-    console.print("\nx: how many times as fast, median to median. Spread: (max - min)")
-    console.print("over the median. Every row of every contender was checked once.\n")
+    console.print(NOTES)
     report.facts(console, bench.facts)

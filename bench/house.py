@@ -31,8 +31,8 @@ class House:
         self.python: dict[str, Any] = {}
         self._processes: dict[str, subprocess.Popen[str]] = {}
 
-    def take_turn(self, contender: str, **order: Any) -> float:
-        """Return how many seconds the turn took. Raises Failed."""
+    def take_turn(self, contender: str, **order: Any) -> tuple[float, float]:
+        """Return the turn's seconds, and those of processor time. Raises Failed."""
         name = contender if self.isolated else load(contender).process
         process = self._process(name)
         try:
@@ -42,7 +42,7 @@ class House:
             raise
         if "error" in answer:
             raise Failed(answer["traceback"])
-        return float(answer["seconds"])
+        return float(answer["seconds"]), float(answer["cpu_seconds"])
 
     def close(self) -> None:
         for name in list(self._processes):

@@ -49,6 +49,7 @@ class Outcome:
 
     entrant: Entrant
     seconds: list[float] = field(default_factory=list)
+    cpu_seconds: list[float] = field(default_factory=list)
     failure: str = ""
 
     @property
@@ -84,7 +85,7 @@ def run(
             if outcome.failure:
                 continue
             try:
-                seconds = house.take_turn(
+                seconds, cpu = house.take_turn(
                     name, method=method, verify=number < 0, **order
                 )
             except Failed as failed:
@@ -92,6 +93,7 @@ def run(
                 continue
             if number >= 0:
                 outcome.seconds.append(seconds / case.count(quick))
+                outcome.cpu_seconds.append(cpu / case.count(quick))
     return outcomes
 
 
@@ -99,18 +101,17 @@ class Replay:
     """Stands in for pytest-benchmark's timer: it shows what was measured before."""
 
     def __init__(self) -> None:
-        self.now = 0.0
-        self.left: list[float] = []
+        self._now = 0.0
+        self._left: list[float] = []
 
     def __call__(self) -> float:
-        return self.now
+        return self._now
 
     def load(self, seconds: list[float]) -> None:
-        self.left = list(seconds)
+        self._left = list(seconds)
 
-    def next(self) -> None:
-        self.now = self.left.pop(0)
-        # A round is read as the difference of two readings.
+    def begin_round(self) -> None:
+        self._now = 0.0
 
-    def reset(self) -> None:
-        self.now = 0.0
+    def end_round(self) -> None:
+        self._now = self._left.pop(0)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from statistics import median
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from .contenders import label, load
+from .contenders import label
 from .race import Case, Outcome
 
 BASES = ("stock", "asyncpg", "wire")
@@ -29,12 +29,13 @@ def show(
     table = Table(
         title=f"{case.title}\n{_unit(case, rows)}",
         title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        box=None,  # 80 columns have to do
+        pad_edge=False,
     )
     table.add_column("", no_wrap=True)
     scale = "ms" if case.per == "rows" else "us"
-    for heading in (scale, "spread", "per s", *(f"x {base}" for base in BASES)):
+    bases_named = [f"x {base}" for base in BASES]
+    for heading in (scale, "cpu", "spread", "per s", *bases_named):
         table.add_column(heading, justify="right", no_wrap=True)
     for outcome in good:
         mine = outcome.entrant[0] == OURS
@@ -44,9 +45,9 @@ def show(
     for outcome in outcomes:
         if outcome.failure:
             table.add_row(outcome.title, "failed", style="red")
-    for name, package in absent.items():
-        table.add_row(load(name).title, f"{package} not installed", style="dim")
     console.print(table)
+    if absent:
+        console.print(f"not installed: {', '.join(absent.values())}", style="yellow")
 
 
 def _cells(
@@ -54,11 +55,20 @@ def _cells(
 ) -> Iterator[str]:
     seconds = outcome.median
     yield outcome.title
-    yield _short(seconds * (1e3 if case.per == "rows" else 1e6))
+    scale = 1e3 if case.per == "rows" else 1e6
+    yield _short(seconds * scale)
+    yield _short(median(outcome.cpu_seconds) * scale)
     yield f"{(max(outcome.seconds) - min(outcome.seconds)) / seconds:.0%}"
-    yield _short((rows if case.per == "rows" else 1) / seconds)
+    yield _rate((rows if case.per == "rows" else 1) / seconds)
     for base in BASES:
         yield f"{bases[base] / seconds:.2f}" if base in bases else "-"
+
+
+def _rate(per_second: float) -> str:
+    for factor, unit in ((1e6, "M"), (1e3, "k")):
+        if per_second >= factor:
+            return _short(per_second / factor) + unit
+    return _short(per_second)
 
 
 def _short(number: float) -> str:
@@ -83,6 +93,7 @@ def extra_info(
     return {
         "contender": label(*outcome.entrant),
         "per": "pass over all rows" if case.per == "rows" else case.per,
+        "cpu_seconds": outcome.cpu_seconds,
         "correct": True,  # or it would have failed
         "ratios": {
             base: bases[base].median / outcome.median

@@ -35,6 +35,8 @@ class Turn:
         self.verify = verify
         self.related = False
         self.seconds = 0.0
+        # Of all threads of this process.
+        self.cpu_seconds = 0.0
 
     # ----- all rows of the table, by the four ways there are to get at them
 
@@ -136,9 +138,10 @@ class Turn:
 
     @contextmanager
     def clock(self) -> Iterator[None]:
-        begin = time.perf_counter()
+        begin, cpu_begin = time.perf_counter(), time.process_time()
         yield
         self.seconds = time.perf_counter() - begin
+        self.cpu_seconds = time.process_time() - cpu_begin
 
     def unit_keys(self, key: int) -> list[int]:
         """Return the keys of the gets that one unit of work makes."""

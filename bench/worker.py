@@ -49,7 +49,7 @@ class Worker:
         else:
             method(turn)
         check_purity(contender)
-        return {"seconds": turn.seconds}
+        return {"seconds": turn.seconds, "cpu_seconds": turn.cpu_seconds}
 
 
 def settle() -> None:
