@@ -28,8 +28,9 @@ QUICK_ROUNDS = 2
 
 NOTES = """
 Medians of the rounds. cpu: processor time of the contender's process.
-spread: slowest minus fastest round, over the median. x: how many times as fast.
-Every row of every contender was compared with what is in the table.
+spread: slowest minus fastest round, over the median.
+stock, asyncpg, wire: how many times as fast as these.
+Every row was compared with what is in the table; those of the wire were counted.
 """
 
 replay = Replay()

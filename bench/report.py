@@ -34,8 +34,7 @@ def show(
     )
     table.add_column("", no_wrap=True)
     scale = "ms" if case.per == "rows" else "us"
-    bases_named = [f"x {base}" for base in BASES]
-    for heading in (scale, "cpu", "spread", "per s", *bases_named):
+    for heading in (scale, "cpu", "spread", "per s", *BASES):
         table.add_column(heading, justify="right", no_wrap=True)
     for outcome in good:
         mine = outcome.entrant[0] == OURS

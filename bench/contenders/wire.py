@@ -48,6 +48,11 @@ class Client:
         names = {"user": where["user"], "database": where["dbname"]}
         pairs = b"".join(f"{k}\0{v}\0".encode() for k, v in names.items())
         self.send(message(b"", struct.pack("!I", PROTOCOL_3) + pairs + b"\0"))
+        answer = self.socket.recv(9, socket.MSG_PEEK | socket.MSG_WAITALL)
+        if answer != b"R" + struct.pack("!II", 8, 0):
+            raise ConnectionError(
+                f"The server refuses, or wants a password: {answer!r}"
+            )
         self.drop()
 
     def send(self, data: bytes) -> None:
@@ -62,10 +67,6 @@ class Client:
             if not count:
                 raise ConnectionError(f"The server hung up: {tail!r}")
             tail = (tail + bytes(view[max(0, count - TAIL) : count]))[-TAIL:]
-            if tail[:1] == b"E" or (tail[:1] == b"R" and any(tail[5:9])):
-                raise ConnectionError(
-                    f"The server refuses, or wants a password: {tail!r}"
-                )
         return tail
 
     def prepare(self, name: bytes, query: str) -> None:
