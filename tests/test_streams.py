@@ -459,3 +459,16 @@ def test_peers() -> None:
     with CaptureQueriesContext(connection) as queries:
         assert len({book.author.name for book in books}) == 5
     assert len(queries) == 1
+
+
+async def test_server_side_binding() -> None:
+    """Django then takes psycopg's own cursor, which is not to be asked in binary."""
+    async with new_connection() as conn:
+        options = conn.settings_dict["OPTIONS"]
+        conn.settings_dict["OPTIONS"] = {**options, "server_side_binding": True}
+        try:
+            found = [book async for book in Book.objects.filter(pages__gt=5).aiterator(7)]
+            assert len(found) == ROWS - 1
+            assert len([book async for book in Book.objects.all()]) == ROWS + 1
+        finally:
+            conn.settings_dict["OPTIONS"] = options

@@ -201,6 +201,9 @@ class Orphan:
 @cache
 def _careful_class(base: Any) -> type[Any]:
     class ServerSideCursor(base):
+        # The layout of the base, be it Django's or psycopg's own with slots.
+        __slots__ = ()
+
         def execute(self, *args: Any, **kwargs: Any) -> Any:
             return _or_leave(self, super().execute, *args, **kwargs)
 
