@@ -144,20 +144,13 @@ class Stream:
         fields = [column[0] for column in compiler.select[: compiler.col_count]]
         if binary := _binary(inner, fields):
             inner.format = 1
-        hold = _hold(inner) if chunked and binary else None
+        with connection.wrap_database_errors:
+            hold = _hold(inner) if chunked and binary else None
         try:
-            try:
-                cursor.execute(sql, params)
-            finally:
-                if hold is not None:
-                    hold.declared()
-        except Exception as exc:
-            # A server-side cursor may fail to close on a broken connection.
-            try:
-                cursor.close()
-            except DatabaseError:
-                raise exc from None
-            raise
+            _send(cursor, sql, params)
+        finally:
+            if hold is not None:
+                hold.declared()
         if chunked:
             size = self._iterable.chunk_size
             self._chunks = _chunks(plan, cursor, inner, fields, size, binary, hold)
@@ -200,6 +193,18 @@ class Stream:
 
         self._advance = advance
         return advance()
+
+
+def _send(cursor: Any, sql: str, params: Any) -> None:
+    try:
+        cursor.execute(sql, params)
+    except Exception as exc:
+        # A server-side cursor may fail to close on a broken connection.
+        try:
+            cursor.close()
+        except DatabaseError:
+            raise exc from None
+        raise
 
 
 def _nothing() -> None:

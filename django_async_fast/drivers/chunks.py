@@ -104,6 +104,8 @@ class BinaryChunks:
             return None
         with self._errors, self._lock():
             if not self._arrived:
+                if self._failure is not None:
+                    raise self._failure
                 self._request()
                 self._connection.wait(self._arriving)
             result = self._arrived.popleft()
@@ -111,7 +113,7 @@ class BinaryChunks:
                 raise errors.error_from_result(result)
             if result.ntuples < self._size:
                 self._exhausted = True
-            elif self._ahead and not self._failed:
+            elif self._ahead and self._failure is None:
                 self._request_ahead()
         if not result.ntuples:
             return None
@@ -144,16 +146,15 @@ class BinaryChunks:
 
     def _lock(self) -> Any:
         """Return what `with` takes the connection for the stream's own statement."""
-        if self._hold is None:
+        if self._hold is None or not self._hold.open:
             return self._connection.lock
-        if self._hold.failure is not None and not self._arrived:
-            raise self._hold.failure
         self._hold.reader_is_back()
         return self._connection.lock.keeping(self._hold)
 
     @property
-    def _failed(self) -> bool:
-        return self._hold is not None and self._hold.failure is not None
+    def _failure(self) -> errors.Error | None:
+        """Why there are no more rows on the server, if they could not be stored."""
+        return None if self._hold is None else self._hold.failure
 
     def _request_ahead(self) -> None:
         self._request()

@@ -37,6 +37,8 @@ class Hold:
         self.connection = connection
         # Why the rest of the rows could not be stored: the stream's to raise.
         self.failure: errors.Error | None = None
+        self._ending = connection._exec_command(b"COMMIT")
+        self._committing = False
         # Until the cursor is declared, statements of this call do not end it.
         self._opener = bridge.current()
         with connection.lock:
@@ -45,27 +47,32 @@ class Hold:
 
     @property
     def open(self) -> bool:
-        """Whether the transaction is still open."""
-        return self in self.connection.unsettled
+        """Whether statements can still be sent in the transaction."""
+        return self in self.connection.unsettled and not self._committing
 
     def declared(self) -> None:
         """The cursor is there, or has failed: whoever comes next ends it."""
         self._opener = None
+        self.reader_has_a_chunk()  # or nobody does, if it has failed
 
     def settle(self) -> None:
         """Commit. Needs the gate."""
         if self._opener is not None and self._opener is bridge.current():
             return
         self.reader_is_back()
-        if self.open:
-            self.connection.unsettled.remove(self)
+        self._committing = True
         try:
-            self.connection.wait(self.connection._exec_command(b"COMMIT"))
+            # Another task, for which this is done, may be broken off here; the
+            # commit goes on, and is waited for by whoever comes next.
+            self.connection.wait(self._ending, resumable=True)
         except errors.Error as exc:
             self.failure = exc
+        if self in self.connection.unsettled:
+            self.connection.unsettled.remove(self)
 
     def reader_has_a_chunk(self) -> None:
         """Begin to wait for the reader of the stream."""
+        self.reader_is_back()
         self._timer = self._loop.call_later(PATIENCE, self._release)
 
     def reader_is_back(self) -> None:

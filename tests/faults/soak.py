@@ -157,7 +157,7 @@ def view(report: Report) -> Any:
             return await work(request)
         except Exception as exc:
             report.errors[type(exc).__name__] += 1
-            if not isinstance(exc, (DatabaseError, InterfaceError, psycopg.Error)):
+            if not isinstance(exc, (DatabaseError, InterfaceError)):
                 report.unexpected.append(exc)
             raise
 
