@@ -88,6 +88,29 @@ def models(queryset: Any, compiler: Any, common: dict[str, Any]) -> Any:
     )
 
 
+def plain_key(queryset: Any, compiler: Any) -> Any:
+    """Return what decides the plan of a query for plain instances, else None.
+
+    Plain: nothing but the model's columns, filled directly. Such a plan has no
+    state, so one serves every query of that shape.
+    """
+    klass_info = compiler.klass_info
+    fetch_mode = getattr(queryset, "_fetch_mode", None)
+    if (
+        klass_info is None
+        or compiler.annotation_col_map
+        or compiler.has_extra_select
+        or klass_info.get("related_klass_infos")
+        or queryset._known_related_objects
+        or (fetch_mode is not None and fetch_mode.track_peers)
+        or len(compiler.select) != len(klass_info["select_fields"])
+        or why_from_db(klass_info["model"])
+    ):
+        return None
+    attnames = tuple([column[0].target.attname for column in compiler.select])
+    return klass_info["model"], compiler.using, fetch_mode, attnames
+
+
 def _instance(
     model: type[Model], db: str, fetch_mode: Any, columns: Iterable[tuple[str, int]]
 ) -> dict[str, Any]:

@@ -11,13 +11,13 @@ from itertools import islice
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
-from django.db import DatabaseError
+from django.db import DatabaseError, connections
 from django.db.backends.utils import CursorWrapper
 from django.db.models.sql import compiler as django_compiler
 from django.db.models.sql.compiler import SQLCompiler
 
 from . import _native, bridge, formats
-from .plan import Declined, models
+from .plan import Declined, models, plain_key
 
 # What `Stream` does in Django's place. A compiler with its own version, or a
 # tool that has replaced Django's, is left to do its work.
@@ -28,6 +28,10 @@ _BYPASSED = {
 }
 
 _cursor_iter = django_compiler.cursor_iter
+
+# Plans of plain instances, by what decides about them: a query by key spends as
+# long on its plan as on its row.
+_plain: dict[Any, tuple[Any, bool]] = {}
 
 PlanMaker = Callable[[Any, Any, dict[str, Any]], Any]
 
@@ -110,13 +114,23 @@ class Stream:
             self._advance = _nothing
             return None
         try:
-            plan = self.plan(queryset, compiler)
+            plan, binary = self.plan(queryset, compiler)
         except Declined as declined:
             return self._leave_to_django(str(declined))
-        return self._execute(compiler, plan, sql, params)
+        return self._execute(compiler, plan, binary, sql, params)
 
-    def plan(self, queryset: Any, compiler: Any) -> Any:
-        """Return the plan of a compiled query; raise Declined."""
+    def plan(self, queryset: Any, compiler: Any) -> tuple[Any, bool]:
+        """Return a compiled query's plan, and whether binary is possible.
+
+        Raises Declined. The plan of plain instances is made once and kept.
+        """
+        key = plain_key(queryset, compiler) if self._make_plan is models else None
+        found = _plain.get(key)
+        if found is None:
+            found = self._make(queryset, compiler, key)
+        return found
+
+    def _make(self, queryset: Any, compiler: Any, key: Any) -> tuple[Any, bool]:
         fields = [column[0] for column in compiler.select[: compiler.col_count]]
         if compiler.has_composite_fields(fields):
             raise Declined("a composite primary key is selected as a tuple")
@@ -131,18 +145,25 @@ class Stream:
                 (i, tuple(functions), expression)
                 for i, (functions, expression) in converters.items()
             ],
-            "connection": connection,
-            "translate_error": _translator(connection),
+            # For the converters; a plan that is kept must not keep it.
+            "connection": connection if converters else None,
+            "translate_error": _translator(connection.alias),
         }
-        return self._make_plan(queryset, compiler, common)
+        plan = self._make_plan(queryset, compiler, common)
+        made = plan, formats.binary_possible(fields)
+        if key is not None and not converters:
+            _plain[key] = made
+        return made
 
-    def _execute(self, compiler: Any, plan: Any, sql: str, params: Any) -> Any:
+    def _execute(
+        self, compiler: Any, plan: Any, binary: bool, sql: str, params: Any
+    ) -> Any:
         connection = compiler.connection
         chunked = self._iterable.chunked_fetch
         cursor = connection.chunked_cursor() if chunked else connection.cursor()
         inner = psycopg_cursor(cursor)
-        fields = [column[0] for column in compiler.select[: compiler.col_count]]
-        if binary := _binary(inner, fields):
+        columns = compiler.col_count
+        if binary := binary and _can_be_binary(inner):
             inner.format = 1
         with connection.wrap_database_errors:
             hold = _hold(inner) if chunked and binary else None
@@ -153,16 +174,17 @@ class Stream:
                 hold.declared()
         if chunked:
             size = self._iterable.chunk_size
-            self._chunks = _chunks(plan, cursor, inner, fields, size, binary, hold)
+            self._chunks = _chunks(plan, cursor, inner, columns, size, binary, hold)
             self._advance = self._next_chunk
             return self._next_chunk()
         self._advance = _nothing
         try:
             if not binary:
                 return _native.rows.TupleBatch(plan, cursor.fetchall())
-            return _whole(plan, inner, fields)
+            return _whole(plan, inner, columns)
         except _unknown_type() as unknown:
-            formats.remember_text(fields[unknown.column])
+            formats.remember_text(compiler.select[unknown.column][0])
+            _plain.clear()
         finally:
             cursor.close()
         return self._execute_as_text(connection, plan, sql, params)
@@ -211,8 +233,8 @@ def _nothing() -> None:
     return None
 
 
-def _binary(inner: Any, fields: list[Any]) -> bool:
-    if inner is None or not formats.binary_possible(fields):
+def _can_be_binary(inner: Any) -> bool:
+    if inner is None:
         return False
     from .drivers import results
 
@@ -239,22 +261,20 @@ def _chunks(
     plan: Any,
     cursor: Any,
     inner: Any,
-    fields: list[Any],
+    columns: int,
     size: int,
     binary: bool,
     hold: Any,
 ) -> Any:
     from .drivers import chunks
 
-    return chunks.begin(
-        plan, cursor, inner if binary else None, len(fields), size, hold
-    )
+    return chunks.begin(plan, cursor, inner if binary else None, columns, size, hold)
 
 
-def _whole(plan: Any, inner: Any, fields: list[Any]) -> Any:
+def _whole(plan: Any, inner: Any, columns: int) -> Any:
     from .drivers import results
 
-    return results.batch(plan, inner, inner.pgresult, len(fields))
+    return results.batch(plan, inner, inner.pgresult, columns)
 
 
 def _unknown_type() -> type[Any]:
@@ -263,10 +283,11 @@ def _unknown_type() -> type[Any]:
     return results.UnknownType
 
 
-def _translator(connection: Any) -> Callable[[BaseException], BaseException]:
+def _translator(alias: str) -> Callable[[BaseException], BaseException]:
+    # By alias, because the plan may be kept.
     def translate(exc: BaseException) -> BaseException:
         try:
-            with connection.wrap_database_errors:
+            with connections[alias].wrap_database_errors:
                 raise exc
         except BaseException as translated:
             return translated
