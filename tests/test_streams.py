@@ -290,9 +290,10 @@ def test_a_type_that_only_psycopg_loads_is_read_as_text(reasons: list[str]) -> N
             cursor.execute("ALTER TABLE testapp_uuidkey DROP COLUMN name")
             cursor.execute("ALTER TABLE testapp_uuidkey RENAME old TO name")
             cursor.execute("DROP TYPE mood")
-        from django_async_fast import formats
+        from django_async_fast import formats, streams
 
         formats._text_fields.clear()
+        streams._plain.clear()
 
 
 def test_a_loader_of_the_users_own_is_respected() -> None:
