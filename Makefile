@@ -47,6 +47,10 @@ test-matrix: $(MATRIX:%=test-django-%) ## run the tests on every supported Djang
 test-django-%:
 	$(MAKE) test VENV=.venvs/$* DJANGO='Django~=$*.0'
 
+.PHONY: soak
+soak: $(VENV)/.package ## 20,000 requests, clients leaving, sessions killed
+	$(RUN) -m tests.faults.soak $(ARGS)
+
 .PHONY: conformance
 conformance: ## Django's own suite (DJANGO=5.2 MODE=bridge LABELS=... PARALLEL=2)
 ifeq ($(DJANGO),)
