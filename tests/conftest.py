@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import signal
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -57,6 +58,9 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     if config.option.help or config.option.markers:
         return
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        # A shell starts what runs in its background so; some tests press Ctrl-C.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     import django
 
     ours = "DATABASE_URL" not in os.environ
