@@ -468,7 +468,9 @@ async def test_server_side_binding() -> None:
         options = conn.settings_dict["OPTIONS"]
         conn.settings_dict["OPTIONS"] = {**options, "server_side_binding": True}
         try:
-            found = [book async for book in Book.objects.filter(pages__gt=5).aiterator(7)]
+            found = [
+                book async for book in Book.objects.filter(pages__gt=5).aiterator(7)
+            ]
             assert len(found) == ROWS - 1
             assert len([book async for book in Book.objects.all()]) == ROWS + 1
         finally:

@@ -8,6 +8,8 @@ from unittest import mock
 
 import pytest
 
+from django_async_fast import pool as pool_module
+
 from . import soak
 from .conftest import Watch, configured, pool_is_whole
 from .switches import listening
@@ -15,10 +17,17 @@ from .switches import listening
 REQUESTS = 500
 
 
+async def replace_the_killed() -> None:
+    """Check each pooled connection: one killed at rest fails its next taker, once."""
+    (entry,) = pool_module._pools[asyncio.get_running_loop()].values()
+    await entry.pool.check()
+
+
 def test_soak(watch: Watch, dsn: str, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> soak.Report:
         report = await soak.soak(dsn, REQUESTS)
         await watch.idle()
+        await replace_the_killed()
         await pool_is_whole()
         return report
 
