@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator
-from itertools import islice
 from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet, prefetch_related_objects
 
 from .dispatch import run_sync
+from .iterables import take
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ async def achunks(iterable: AsyncIterable[T], size: int) -> AsyncIterator[list[T
     if isinstance(iterable, QuerySet):
         rows = iterable.iterator(chunk_size=size)
         try:
-            while chunk := await run_sync(_take, rows, size):
+            while chunk := await run_sync(take, rows, size):
                 yield chunk
         finally:
             await run_sync(rows.close)
@@ -55,7 +55,3 @@ async def achunks(iterable: AsyncIterable[T], size: int) -> AsyncIterator[list[T
             chunk = []
     if chunk:
         yield chunk
-
-
-def _take(rows: Any, count: int) -> list[Any]:
-    return list(islice(rows, count))

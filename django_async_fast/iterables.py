@@ -54,7 +54,7 @@ def iterable_aiter(self: Any) -> AsyncIterator[Any]:
 async def _iterate_on_the_bridge(iterable: Any) -> AsyncIterator[Any]:
     rows = await bridge.run(iter, iterable)
     try:
-        while items := await bridge.run(_take, rows, iterable.chunk_size):
+        while items := await bridge.run(take, rows, iterable.chunk_size):
             for item in items:
                 yield item
     finally:
@@ -62,7 +62,8 @@ async def _iterate_on_the_bridge(iterable: Any) -> AsyncIterator[Any]:
             await bridge.run(rows.close)
 
 
-def _take(rows: Iterator[Any], count: int) -> list[Any]:
+def take(rows: Iterator[Any], count: int) -> list[Any]:
+    """Return the next `count` items of `rows`, fewer at the end."""
     return list(islice(rows, count))
 
 
