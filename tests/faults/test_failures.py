@@ -439,27 +439,6 @@ async def the_backend_is_killed_in_a_stream(watch: Watch) -> None:
 
 
 @row(13)
-async def the_server_restarts(watch: Watch) -> None:
-    async def request() -> None:
-        async with new_connection():
-            await Tag.objects.acount()
-
-    with configured(OPTIONS=pool_options()):
-        await request()
-        await pool_is_whole()
-        watch.terminate()
-        failed = 0
-        for _ in range(4 * POOL_SIZE):
-            try:
-                await request()
-            except OperationalError:
-                failed += 1
-        assert failed <= POOL_SIZE
-        await request()
-        await pool_is_whole()
-
-
-@row(13)
 async def killed_in_a_transaction(watch: Watch) -> None:
     """The error on its way arrives, and nobody connects again to roll back."""
     async with through_proxy(watch) as proxy:
