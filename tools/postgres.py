@@ -10,8 +10,8 @@ A separate process, the keeper, owns the server and reads a pipe whose other end
 hold. However we end (return, exception, signal, even SIGKILL), the pipe closes, and the
 keeper stops the server and removes its data. So nobody needs a signal handler.
 
-With DATABASE_URL set, that server is used and left alone. `server()` is always one of our
-own, which can be restarted.
+With DATABASE_URL set, that server is used and left alone. `server()` always starts one,
+which can be restarted.
 """
 
 from __future__ import annotations

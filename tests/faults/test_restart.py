@@ -69,11 +69,14 @@ async def at_work(private: Server) -> None:
             await cursor.execute("SELECT pg_sleep(60)")
 
     async def between_two() -> None:
-        async with new_connection() as conn, transaction.atomic():
-            async with conn.acursor() as cursor:
-                await cursor.execute("SELECT 1")
-                await restarted.wait()
-                await cursor.execute("SELECT 1")
+        async with (
+            new_connection() as conn,
+            transaction.atomic(),
+            conn.acursor() as cursor,
+        ):
+            await cursor.execute("SELECT 1")
+            await restarted.wait()
+            await cursor.execute("SELECT 1")
 
     restarted = asyncio.Event()
     tasks = [asyncio.ensure_future(work()) for work in (statement, between_two)]
