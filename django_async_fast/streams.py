@@ -247,14 +247,12 @@ def _can_be_binary(inner: Any) -> bool:
 
 def _hold(inner: Any) -> Any:
     """Return the transaction to read a WITH HOLD cursor in, in a block."""
-    from .drivers import held
+    from .drivers import held, psycopg
 
     connection = inner.connection
-    return held.Hold(connection) if inner.withhold and _in_block(connection) else None
-
-
-def _in_block(connection: Any) -> bool:
-    return hasattr(connection, "unsettled")
+    if not inner.withhold or not psycopg.belongs_to_block(connection):
+        return None
+    return held.Hold(connection)
 
 
 def _chunks(

@@ -18,6 +18,7 @@ from psycopg import errors, generators, pq, sql
 from .. import _native
 from . import results
 from .held import Hold
+from .psycopg import belongs_to_block
 
 logger = logging.getLogger("django_async_fast")
 
@@ -96,7 +97,7 @@ class BinaryChunks:
         self._exhausted = False
         # Only a block's connection settles what is in flight before it sends
         # another statement.
-        self._ahead = hasattr(self._connection, "unsettled")
+        self._ahead = belongs_to_block(self._connection)
 
     def next_batch(self) -> Any:
         """Return the next chunk, or None after the last."""
@@ -244,7 +245,7 @@ def _leave(cursor: Any, hold: Hold | None = None) -> None:
         return
     inner._close()  # without a word to the server, nor a warning
     connection = inner.connection
-    if not hasattr(connection, "unsettled") or connection.closed:
+    if not belongs_to_block(connection) or connection.closed:
         return
     if hold is None:
         open_ones = (each for each in connection.unsettled if isinstance(each, Hold))

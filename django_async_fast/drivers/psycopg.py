@@ -251,6 +251,11 @@ class Connection(psycopg.Connection[Any]):
         return True
 
 
+def belongs_to_block(connection: Any) -> bool:
+    """Tell whether a psycopg connection is a block's: it settles what is in flight."""
+    return isinstance(connection, Connection)
+
+
 class Origin(psycopg.AsyncConnection[Any]):
     """What ours are views over: psycopg's, that leaves nothing half open."""
 
