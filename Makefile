@@ -52,7 +52,7 @@ soak: $(VENV)/.package ## 20,000 requests, clients leaving, sessions killed
 	$(RUN) -m tests.faults.soak $(ARGS)
 
 .PHONY: conformance
-conformance: ## Django's own suite (DJANGO=5.2 MODE=bridge LABELS=... PARALLEL=2)
+conformance: ## Django's own suite (DJANGO=5.2 MODE="sync bridge" LABELS=orm PARALLEL=2)
 ifeq ($(DJANGO),)
 	$(MAKE) conformance-run
 else
@@ -61,14 +61,16 @@ endif
 
 .PHONY: conformance-run
 conformance-run: $(VENV)/.conformance
-	$(RUN) -m tools.conformance $(if $(MODE),--mode $(MODE)) \
-		$(if $(PARALLEL),--parallel $(PARALLEL)) $(LABELS)
+	$(RUN) -m tools.conformance $(if $(MODE),--mode '$(MODE)') \
+		$(if $(PARALLEL),--parallel $(PARALLEL)) \
+		$(if $(TASKS),--tasks $(TASKS)) $(LABELS)
 
 .PHONY: conformance-all
 conformance-all: ## every mode on every supported Django, then the report
-	for django in $(MATRIX); do for mode in stock sync bridge; do \
-		$(MAKE) conformance DJANGO=$$django MODE=$$mode || failed=1; \
-	done; done; $(MAKE) conformance-report; [ -z "$$failed" ]
+	for django in $(MATRIX); do \
+		$(MAKE) conformance DJANGO=$$django MODE='stock sync bridge concurrent' \
+			|| failed=1; \
+	done; $(MAKE) conformance-report; [ -z "$$failed" ]
 
 .PHONY: conformance-report
 conformance-report: $(VENV)/.package ## write docs/conformance.md from the runs

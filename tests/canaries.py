@@ -1,7 +1,8 @@
 """The code of others that the package stands on, and how it looked when we did.
 
-A shortcut is right for the code that it bypasses, not for the next release's. After
-reading what changed:  python -m tests.canaries  writes the new prints down.
+What a seam replaces or calls, what a shortcut bypasses: right for the code as it was,
+not for the next release's. After reading what changed:  python -m tests.canaries
+writes the new prints down.
 """
 
 from __future__ import annotations
@@ -9,28 +10,45 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import os
+import re
+from collections.abc import Iterator
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from pydoc import locate
+from types import ModuleType
 from typing import Any
 
 FILE = Path(__file__).with_name("canaries.json")
+ABSENT = "absent"
 
-# Dotted name -> what of ours stands on it.
+# Shortcuts: dotted name -> what of ours stands on it. Seams are in the package's list.
 WATCHED = {
+    "django.core.handlers.base.BaseHandler.make_view_atomic": "requests.py: make_view_atomic",
+    "django.db.backends.base.base.BaseDatabaseWrapper.chunked_cursor": "streams.py: Stream._execute",
     "django.db.backends.base.base.BaseDatabaseWrapper.close": "wrapper.py: abort, finish",
     "django.db.backends.base.base.BaseDatabaseWrapper.connect": "wrapper.py: connect",
     "django.db.backends.base.base.BaseDatabaseWrapper.ensure_connection": "wrapper.py",
     "django.db.backends.base.base.BaseDatabaseWrapper.on_commit": "transaction.py",
     "django.db.backends.postgresql.base.CursorMixin": "drivers/cursor.py",
+    "django.db.backends.postgresql.base.DatabaseWrapper._close": "wrapper.py, pool.py",
+    "django.db.backends.postgresql.base.DatabaseWrapper.chunked_cursor": "streams.py: Stream._execute",
+    "django.db.backends.postgresql.base.DatabaseWrapper.create_cursor": "wrapper.py: create_cursor",
+    "django.db.backends.postgresql.base.DatabaseWrapper.data_types": "formats.py: _SAFE_BASES",
     "django.db.backends.postgresql.base.DatabaseWrapper.get_new_connection": "wrapper.py",
     "django.db.backends.postgresql.base.DatabaseWrapper.init_connection_state": "pool.py",
-    "django.db.backends.postgresql.base.DatabaseWrapper._close": "wrapper.py, pool.py",
+    "django.db.backends.postgresql.base.DatabaseWrapper.pool": "wrapper.py: pool",
     "django.db.backends.postgresql.psycopg_any.BaseTzLoader": "drivers/results.py",
     "django.db.backends.postgresql.psycopg_any.get_adapters_template": "drivers/results.py",
+    "django.db.backends.utils.CursorWrapper": "streams.py: psycopg_cursor",
     "django.db.models.base.Model.__init__": "plan.py: why_from_db; native/model_plan.pxi",
+    "django.db.models.base.Model.__setattr__": "plan.py: why_from_db",
     "django.db.models.base.Model.from_db": "plan.py: why_from_db; native/model_plan.pxi",
+    "django.db.models.base.ModelBase.__call__": "plan.py: why_from_db",
     "django.db.models.base.ModelState": "native/model_plan.pxi, python_slots.h",
+    "django.db.models.fields.Field.db_type": "formats.py: _is_safe_class",
+    "django.db.models.fields.Field.get_internal_type": "formats.py: _is_safe_class",
     "django.db.models.fields.files.FileDescriptor.__set__": "plan.py: PLAIN_DESCRIPTORS",
     "django.db.models.fields.files.ImageFileDescriptor.__set__": "plan.py",
     "django.db.models.fields.mixins.FieldCacheMixin": "plan.py: _cache_name",
@@ -41,20 +59,36 @@ WATCHED = {
     "django.db.models.query.NamedValuesListIterable": "plan.py: named",
     "django.db.models.query.QuerySet.__aiter__": "iterables.py: queryset_aiter",
     "django.db.models.query.QuerySet._fetch_all": "iterables.py: queryset_aiter",
+    "django.db.models.query.QuerySet._iterator": "iterables.py: aiterator",
     "django.db.models.query.QuerySet.aiterator": "iterables.py: aiterator",
+    "django.db.models.query.QuerySet.iterator": "iterables.py: aiterator",
     "django.db.models.query.RelatedPopulator": "plan.py: _relation",
     "django.db.models.query.ValuesIterable": "plan.py: dicts",
     "django.db.models.query.ValuesListIterable": "plan.py: tuples",
+    "django.db.models.query._get_from_db": "plan.py: _from_db",
+    "django.db.models.query.get_related_populators": "plan.py: models",
     "django.db.models.query_utils.DeferredAttribute": "plan.py: PLAIN_DESCRIPTORS",
     "django.db.models.sql.compiler.SQLCompiler.apply_converters": "native/plans.pxi",
     "django.db.models.sql.compiler.SQLCompiler.execute_sql": "streams.py: Stream",
+    "django.db.models.sql.compiler.SQLCompiler.get_converters": "streams.py: Stream._make",
     "django.db.models.sql.compiler.SQLCompiler.get_related_selections": "plan.py: _relation",
+    "django.db.models.sql.compiler.SQLCompiler.has_composite_fields": "streams.py: Stream._make",
     "django.db.models.sql.compiler.SQLCompiler.results_iter": "streams.py: Stream._plan",
     "django.db.models.sql.compiler.cursor_iter": "streams.py: Stream",
+    "django.db.models.utils.create_namedtuple_class": "plan.py: named",
     "django.db.transaction.Atomic": "transaction.py; wrapper.py: abort",
     "django.db.transaction.get_connection": "transaction.py: get_connection",
+    "django.db.transaction.mark_for_rollback_on_error": "transaction.py",
     "django.db.utils.ConnectionHandler.create_connection": "connections.py",
     "django.dispatch.dispatcher.Signal.send": "dispatch.py: async_to_sync_call",
+    "django.test.testcases.SimpleTestCase.__call__": "test.py: _OnLoop",
+    "django.test.testcases.SimpleTestCase._setup_and_call": "test.py: _OnLoop",
+    "django.test.testcases.TestCase._fixture_teardown": "test.py: TestCase",
+    "django.test.testcases.TestCase._rollback_atomics": "test.py: TestCase",
+    "django.test.testcases.TestCase.captureOnCommitCallbacks": "test.py: TestCase",
+    "django.test.testcases.TestCase.setUpClass": "test.py: TestCase",
+    "django.test.testcases.TransactionTestCase._fixture_teardown": "test.py: TransactionTestCase",
+    "django.test.testcases.TransactionTestCase.assertNumQueries": "test.py: assertNumQueries",
     "django.utils.connection.BaseConnectionHandler": "connections.py: Routed",
     "psycopg.AsyncConnection.cancel_safe": "drivers/psycopg.py: _cancel_and_drain",
     "psycopg.AsyncConnection.wait": "drivers/psycopg.py: wait",
@@ -70,6 +104,34 @@ WATCHED = {
 }
 
 
+def watched() -> dict[str, str]:
+    """Return dotted name -> what stands on it, for every seam and shortcut."""
+    return dict(_seams()) | {
+        name: f"Adapt django_async_fast/{place}" for name, place in WATCHED.items()
+    }
+
+
+def _seams() -> Iterator[tuple[str, str]]:
+    from django_async_fast import seams
+
+    for seam in seams.seams():
+        name = f"{_name(seam.owner)}.{seam.name}"
+        yield name, f"A seam in django_async_fast/seams.py replaces it: {seam.reason}"
+    for module in (*seams.NATIVE_MODULES, seams.CACHE_MODULE):
+        why = "its async methods run on the bridge by this name: NATIVE_MODULES"
+        yield f"{module}.sync_to_async", f"Seam in django_async_fast/seams.py: {why}"
+
+
+def _name(owner: Any) -> str:
+    from django.db import connections
+
+    if owner is connections:
+        return "django.db.connections"
+    if isinstance(owner, ModuleType):
+        return owner.__name__
+    return f"{owner.__module__}.{owner.__qualname__}"
+
+
 def release(name: str) -> str:
     """Return the package that `name` is of, with the release that may change it."""
     package = name.partition(".")[0].replace("_", "-")
@@ -81,29 +143,71 @@ def release(name: str) -> str:
 
 
 def stock(name: str) -> Any:
-    """Return what `name` was before the package was installed."""
+    """Return what `name` was before the package was installed, or ABSENT."""
     from django_async_fast import seams
 
     owner_name, _, attribute = name.rpartition(".")
     owner = locate(owner_name)
     for patched, patched_name, before in seams._applied:
         if patched is owner and patched_name == attribute:
-            return before
-    return locate(name)
+            return ABSENT if before is seams._MISSING else before
+    return inspect.getattr_static(owner, attribute, ABSENT)
 
 
 def print_of(name: str) -> str:
-    """Return the fingerprint of the source of `name`: code, not comments."""
-    source = inspect.getsource(stock(name))
+    """Return the fingerprint of `name`: of its code, not of comments.
+
+    A name that is not there has one too: Django may come to have what we add.
+    """
+    module, _, attribute = name.rpartition(".")
+    if attribute == "sync_to_async":
+        return _hash("\n".join(_uses_of_sync_to_async(module)))
+    return _print(stock(name))
+
+
+def _print(found: Any) -> str:
+    if found is ABSENT:
+        return ABSENT
+    if isinstance(found, dict):
+        return _hash(
+            "\n".join(f"{key} {_plain(value)}" for key, value in found.items())
+        )
+    for inside in ("__func__", "func", "fget"):
+        found = getattr(found, inside, None) or found
+    try:
+        return _hash(inspect.getsource(inspect.unwrap(found)))
+    except TypeError:  # not code: an object, or a method of a type written in C
+        return f"a {type(found).__name__}"
+
+
+def _plain(value: Any) -> str:
+    return getattr(value, "__name__", str(value))
+
+
+def _uses_of_sync_to_async(module: str) -> list[str]:
+    """Return the calls, wherever in the module they are."""
+    spec = find_spec(module)
+    assert spec is not None
+    assert spec.origin is not None
+    return re.findall(r"sync_to_async\([^()]*", Path(spec.origin).read_text())
+
+
+def _hash(source: str) -> str:
     lines = (line.strip() for line in source.splitlines())
     code = "\n".join(line for line in lines if line and not line.startswith("#"))
     return hashlib.sha256(code.encode()).hexdigest()[:16]
 
 
 def main() -> None:
+    import django
+
+    os.environ.setdefault("DATABASE_URL", "dbname=none")  # nothing connects
+    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+    django.setup()
     known = json.loads(FILE.read_text()) if FILE.exists() else {}
-    for name in WATCHED:
-        known.setdefault(release(name), {})[name] = print_of(name)
+    names = watched()
+    for each in {release(name) for name in names}:
+        known[each] = {name: print_of(name) for name in names if release(name) == each}
     FILE.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
 
 

@@ -11,7 +11,7 @@ from tests import canaries
 KNOWN = json.loads(canaries.FILE.read_text())
 
 
-@pytest.mark.parametrize("name", canaries.WATCHED)
+@pytest.mark.parametrize("name", canaries.watched())
 def test_the_code_we_stand_on_is_unchanged(name: str) -> None:
     release = canaries.release(name)
     known = KNOWN.get(release, {}).get(name)
@@ -28,7 +28,7 @@ def test_the_code_we_stand_on_is_unchanged(name: str) -> None:
 
 def _advice(name: str, release: str) -> str:
     return (
-        f"{name} of {release} is not as it was when django_async_fast/"
-        f"{canaries.WATCHED[name]} was written. Read what changed, adapt that, then run "
+        f"{name} of {release} is not as it was when the package was written. "
+        f"{canaries.watched()[name]}. Read what changed, adapt that, then run "
         "`python -m tests.canaries`."
     )

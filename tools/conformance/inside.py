@@ -2,6 +2,7 @@
 
 `stock` is Django alone; `sync` has the package installed and no block; `bridge` runs
 the whole suite in one greenlet in one event loop in a block: every query is awaited.
+`concurrent` does that with several classes at once, each in a block of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tools.conformance.recording import counts, running
+from tools.conformance.recording import RecordingRunner, counts, running, worker
 
 
 def main(mode: str, arguments: list[str]) -> None:
@@ -27,8 +28,17 @@ def main(mode: str, arguments: list[str]) -> None:
     _install_after_setup()
     if mode == "sync":
         _run_tests()
-    else:
-        asyncio.run(_in_a_block())
+        return
+    if mode == "concurrent":
+        _several_at_once()
+    asyncio.run(_in_a_block())
+
+
+def _several_at_once() -> None:
+    from tools.conformance import concurrent, turns
+
+    turns.install()
+    RecordingRunner.parallel_test_suite = concurrent.ConcurrentSuite
 
 
 def _run_tests() -> None:
@@ -65,7 +75,7 @@ def _keep_sync_code_on(loop: asyncio.AbstractEventLoop) -> None:
 
     async def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         ours = self._thread_sensitive and asyncio.get_running_loop() is loop
-        if ours and isinstance(running[0], TransactionTestCase):
+        if ours and isinstance(running.get(), TransactionTestCase):
             return await bridge.run(self.func, *args, **kwargs)
         return await threaded(self, *args, **kwargs)
 
@@ -94,7 +104,7 @@ def _count() -> None:
     if counts["installed"]:
         return
     counts["installed"] = 1
-    bridge.await_ = _counting(bridge.await_, "waits awaited")
+    bridge.await_ = _counting(_noticing_others(bridge.await_), "waits awaited")
     threading.Thread.start = _counting(  # type: ignore[method-assign]
         threading.Thread.start, "threads started"
     )
@@ -111,6 +121,21 @@ def _count() -> None:
         return batch
 
     streams.Stream.__call__ = counted  # type: ignore[method-assign]
+
+
+def _noticing_others(await_: Callable[..., Any]) -> Callable[..., Any]:
+    """Count the waits in which another worker's test went on."""
+    ran = [0]
+
+    def inner(awaitable: Any) -> Any:
+        ran[0] = worker.get()
+        try:
+            return await_(awaitable)
+        finally:
+            if ran[0] != worker.get():
+                counts["waits in which other classes ran"] += 1
+
+    return inner
 
 
 def _counting(function: Callable[..., Any], name: str) -> Callable[..., Any]:

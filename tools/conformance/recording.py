@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,17 @@ from django.test.runner import DiscoverRunner
 
 outcomes: dict[str, str] = {}
 counts: Counter[str] = Counter()
-# The test in progress.
-running: list[Any] = []
+# The test in progress, in its context.
+running: ContextVar[Any] = ContextVar("conformance_running", default=None)
+# Which of the workers of `concurrent` the context belongs to; 0 is none of them.
+worker: ContextVar[int] = ContextVar("conformance_worker", default=0)
 
 
 class _Recording:
     """Mixed into unittest's result class."""
 
     def startTest(self, test: Any) -> None:
-        running.clear()
-        running.append(test)
+        running.set(test)
         super().startTest(test)  # type: ignore[misc]
 
     def _note(self, test: Any, outcome: str) -> None:

@@ -2,81 +2,146 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
-from tools.conformance.__main__ import CACHE, EXCEPTIONS, MODES, ROOT
+from tools.conformance import results
+from tools.conformance.results import CACHE, MODES, ROOT, Report
 
 PAGE = ROOT / "docs" / "conformance.md"
 
 HEAD = """\
 # Conformance
 
-Django's own test suite, unmodified, on PostgreSQL. `make conformance` runs it, with
-`DJANGO=5.2|6.0|6.1`, `MODE=stock|sync|bridge`, `LABELS="queries basic"`, `PARALLEL=2`;
-this page is written by `make conformance-report` from what the runs left behind.
+Django's own test suite, unmodified, on PostgreSQL, in four modes:
 
-- `stock`: Django alone, in the same environment.
+- `stock`: Django alone, in the same environment. What fails here fails everywhere.
 - `sync`: the package installed, no block: the core builds rows for the synchronous ORM.
 - `bridge`: the whole suite on the bridge, in one event loop and one block, with every
   query awaited.
+- `concurrent`: the labels of the ORM, eight test classes at once on one event loop,
+  each in its own context and block, on databases of its own: what leaks from one to
+  another lands in the wrong database. A test that changes something of the whole
+  process (settings, a mock, captured output) runs on while the others wait.
 
-"Only here" counts the tests that fail in that mode and pass in `stock`.
+```console
+$ make conformance                                  # the newest Django, MODE=bridge
+$ make conformance DJANGO=5.2 MODE=sync PARALLEL=2
+$ make conformance MODE="sync bridge" LABELS=orm    # what the CI runs
+$ make conformance MODE=concurrent TASKS=8 LABELS="queries basic"
+$ make conformance-report                           # this page, from the whole runs
+```
 
-| Django | mode | tests | passed | skipped | failed | only here | waits awaited | \
-rows built | rows left to Django |
-|---|---|---|---|---|---|---|---|---|---|
+"Only here" counts the tests that fail in that mode, pass in `stock`, and are not about
+something else (below).
+
 """
+
+COLUMNS = (
+    "Django",
+    "mode",
+    "tests",
+    "passed",
+    "skipped",
+    "failed",
+    "only here",
+    "waits awaited",
+    "threads started",
+    "rows built",
+    "rows left to Django",
+)
 
 
 def main() -> None:
-    rows = [_row(report) for report in _reports()]
-    excepted = json.loads(EXCEPTIONS.read_text())
-    tail = "".join(f"- `{test}`: {why}.\n" for test, why in excepted.items())
+    reports = _reports()
     PAGE.write_text(
-        f"{HEAD}{''.join(rows)}\n## Tests that are about something else\n\n"
-        "They assert what the package changes on purpose, and are not counted as "
-        f"failing only here.\n\n{tail}"
+        f"{HEAD}{_table(reports)}\n{_only_here(reports)}{_left_to_django(reports)}"
+        f"{_exceptions()}"
     )
 
 
-def _reports() -> list[dict[str, Any]]:
-    files = [path for mode in MODES for path in CACHE.glob(f"{mode}-[0-9]*.json")]
-    found = [json.loads(path.read_text()) for path in files]
-    whole = [report for report in found if report.get("whole")]
-    return sorted(whole, key=lambda r: (r["django"], MODES.index(r["mode"])))
+def _reports() -> list[Report]:
+    versions = {path.stem.partition("-")[2] for path in CACHE.glob("stock-*.json")}
+    whole = sorted((v for v in versions if "-" not in v), key=_numbers)
+    found = [results.whole(mode, each) for each in whole for mode in MODES]
+    return [report for report in found if report]
 
 
-def _row(report: dict[str, Any]) -> str:
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")]
+
+
+def _table(reports: list[Report]) -> str:
+    lines = [COLUMNS, ("---",) * len(COLUMNS), *map(_row, reports)]
+    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+
+
+def _row(report: Report) -> list[Any]:
     sums = Counter(report["outcomes"].values())
-    counts = report["counts"]
-    left = sum(n for name, n in counts.items() if name.startswith("rows left"))
-    cells = [
+    counts, mode = report["counts"], report["mode"]
+    measured = ("waits awaited", "threads started", "rows built")
+    return [
         report["django"],
-        f"`{report['mode']}`",
+        f"`{mode}`",
         sum(sums.values()),
         sums["passed"] + sums["expected failure"],
         sums["skipped"],
         sums["failed"],
-        "" if report["mode"] == "stock" else len(_only_here(report)),
-        counts.get("waits awaited", ""),
-        counts.get("rows built", ""),
-        left or "",
+        "" if mode == "stock" else len(_new(report)),
+        *("" if mode == "stock" else counts.get(name, 0) for name in measured),
+        "" if mode == "stock" else sum(_left(report).values()),
     ]
-    return f"| {' | '.join(map(str, cells))} |\n"
 
 
-def _only_here(report: dict[str, Any]) -> list[str]:
-    baseline = Path(CACHE / f"stock-{report['django']}.json")
-    stock = json.loads(baseline.read_text())["outcomes"] if baseline.exists() else {}
-    excepted = json.loads(EXCEPTIONS.read_text())
-    return [
-        test
-        for test, outcome in report["outcomes"].items()
-        if outcome == "failed" and stock.get(test) != "failed" and test not in excepted
+def _new(report: Report) -> list[str]:
+    stock = results.whole("stock", report["django"])
+    return results.only_here(report, stock or {"outcomes": {}})
+
+
+def _left(report: Report) -> Counter[str]:
+    prefix = "rows left to Django: "
+    return Counter(
+        {
+            name.removeprefix(prefix): count
+            for name, count in report["counts"].items()
+            if name.startswith(prefix)
+        }
+    )
+
+
+def _only_here(reports: list[Report]) -> str:
+    lines = [
+        f"- Django {report['django']}, `{report['mode']}`: `{test}`\n"
+        for report in reports
+        if report["mode"] != "stock"
+        for test in _new(report)
     ]
+    return f"## Failing only here\n\n{''.join(lines)}\n" if lines else ""
+
+
+def _left_to_django(reports: list[Report]) -> str:
+    sums: Counter[str] = Counter()
+    for report in reports:
+        sums.update(_left(report))
+    lines = [f"| {reason} | {count} |\n" for reason, count in sums.most_common()]
+    return (
+        "## Rows left to Django\n\nThe core declines these queries and Django's own "
+        "code builds their rows. Sums over the runs above.\n\n"
+        f"| reason | rows |\n|---|---|\n{''.join(lines)}\n"
+    )
+
+
+def _exceptions() -> str:
+    about = (
+        "## Tests that are about something else\n\nThey assert what a mode changes on "
+        "purpose, and are not counted as failing only here.\n"
+    )
+    parts = [about]
+    for modes, tests in results.every_exception().items():
+        names = " and ".join(f"`{mode}`" for mode in modes.split())
+        lines = "".join(f"- `{test}`: {why}.\n" for test, why in tests.items())
+        parts.append(f"\nIn {names}:\n\n{lines}" if tests else "")
+    return "".join(parts)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,123 @@
+"""Django's test classes, several at once on one event loop, each in its own block.
+
+Django runs classes in parallel in processes, each with a clone of the test database.
+Here the workers are tasks: what leaks from one context, connection, transaction or
+scope into another's lands in the wrong database, and the tests that miss it fail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import unittest
+from collections import deque
+from typing import Any
+
+from django.db import connections
+from django.db.utils import ConnectionHandler
+
+from django_async_fast import bridge
+from django_async_fast.connections import Block, _block
+from tools.conformance import turns
+from tools.conformance.recording import worker
+from tools.conformance.turns import turn
+
+
+class ConcurrentSuite(unittest.TestSuite):
+    """Stands in for Django's ParallelTestSuite."""
+
+    def __init__(self, subsuites: Any, processes: int, *options: Any) -> None:
+        super().__init__()
+        self.subsuites = subsuites
+        self.workers = processes
+
+    def __iter__(self) -> Any:
+        return iter(self.subsuites)
+
+    def run(self, result: Any, debug: bool = False) -> Any:
+        _databases_by_worker(self.workers)
+        _caches_by_worker()
+        bridge.await_(self._run_all(result))
+        return result
+
+    async def _run_all(self, result: Any) -> None:
+        # Classes of one world in a row, the worlds in Django's order.
+        order = {turns.world(suite): 0 for suite in self.subsuites}
+        order = {each: place for place, each in enumerate(order)}
+        queue = deque(sorted(self.subsuites, key=lambda s: order[turns.world(s)]))
+        worlds = turns.Worlds()
+        loop = asyncio.get_running_loop()
+        turns.pace(loop)
+        tasks = []
+        for number in range(1, self.workers + 1):
+            context = contextvars.copy_context()
+            context.run(worker.set, number)
+            work = _work(queue, worlds, result)
+            tasks.append(loop.create_task(work, context=context))
+        await asyncio.gather(*tasks)
+
+
+async def _work(queue: deque[Any], worlds: turns.Worlds, result: Any) -> None:
+    block = Block(force_rollback=False)
+    _block.set(block)
+    while queue:
+        suite = queue.popleft()
+        own = type(result)(result.stream, result.descriptions, 1)
+        async with worlds.of(suite):
+            await bridge.run(suite.run, own)
+            turn.class_ended()
+        for kind in ("failures", "errors", "skipped", "expectedFailures"):
+            getattr(result, kind).extend(getattr(own, kind))
+        result.unexpectedSuccesses.extend(own.unexpectedSuccesses)
+        result.testsRun += own.testsRun
+    await bridge.run(block.close)
+
+
+class _Settings(dict[str, Any]):
+    """DATABASES, with the names of the worker's own databases."""
+
+    clones: dict[int, dict[str, Any]]
+
+    def __getitem__(self, alias: str) -> Any:
+        own = self.clones.get(worker.get(), {})
+        return own[alias] if alias in own else super().__getitem__(alias)
+
+
+def _databases_by_worker(workers: int) -> None:
+    """Let each worker's connections, in its tasks and threads, mean its clones."""
+    found = _Settings(connections.settings)
+    found.clones = {
+        number: {
+            alias: connections[alias].creation.get_test_db_clone_settings(str(number))
+            for alias in connections
+        }
+        for number in range(1, workers + 1)
+    }
+    contents = {
+        alias: connections[alias]._test_serialized_contents
+        for alias in connections
+        if hasattr(connections[alias], "_test_serialized_contents")
+    }
+    make = ConnectionHandler.create_connection
+
+    def create_connection(self: ConnectionHandler, alias: str) -> Any:
+        made = make(self, alias)
+        if self is connections and alias in contents:
+            made._test_serialized_contents = contents[alias]
+        return made
+
+    connections.settings = found
+    ConnectionHandler.create_connection = create_connection
+
+
+def _caches_by_worker() -> None:
+    """Give each worker a cache of content types: it is kept by alias."""
+    from django.contrib.contenttypes.models import ContentTypeManager
+
+    def cache(self: Any) -> Any:
+        return self.__dict__.setdefault("_caches", {}).setdefault(worker.get(), {})
+
+    def ignore(self: Any, value: Any) -> None:
+        """`__init__` sets the one cache."""
+
+    ContentTypeManager._cache = property(cache, ignore)

@@ -1,0 +1,59 @@
+"""The labels of Django's suite, and which of them are about the ORM."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+# Not test packages by themselves, or in need of PostGIS.
+NOT_LABELS = {"import_error_package", "test_runner_apps", "gis_tests"}
+
+# What stands on django.db: models, querysets, transactions, migrations, backends,
+# signals of models, and the contrib apps whose async methods the package makes
+# native. Left out is what is above the ORM or beside it: admin, forms, templates,
+# views, HTTP, files, mail, commands. Names are those of Django 5.2 to 6.1.
+ORM = """
+    aggregation aggregation_regress annotations async auth_tests backends basic
+    bulk_create composite_pk constraints contenttypes_tests custom_columns
+    custom_lookups custom_managers custom_methods custom_migration_operations
+    custom_pk datatypes dates datetimes db_functions db_typecasts db_utils defer
+    defer_regress delete delete_regress distinct_on_fields empty empty_models
+    expressions expressions_case expressions_window extra_regress field_defaults
+    field_subclassing filtered_relation fixtures fixtures_model_package
+    fixtures_regress force_insert_update foreign_object from_db_value
+    generic_relations generic_relations_regress get_earliest_or_latest
+    get_object_or_404 get_or_create indexes introspection known_related_objects
+    lookup m2m_and_m2o m2m_intermediary m2m_multiple m2m_recursive m2m_regress
+    m2m_signals m2m_through m2m_through_regress m2o_recursive managers_regress
+    many_to_many many_to_one many_to_one_null max_lengths migrate_signals
+    migration_test_data_persistence migrations migrations2 model_enums
+    model_fields model_indexes model_inheritance model_inheritance_regress
+    model_meta model_options model_package model_regress model_utils
+    multiple_database mutually_referential nested_foreign_keys no_models null_fk
+    null_fk_ordering null_queries one_to_one or_lookups order_with_respect_to
+    ordering pagination postgres_tests prefetch_related properties
+    proxy_model_inheritance proxy_models queries queryset_pickle raw_query
+    reserved_names reverse_lookup save_delete_hooks schema select_for_update
+    select_related select_related_onetoone select_related_regress serializers
+    sessions_tests signals str string_lookup swappable_models timezones
+    transaction_hooks transactions unmanaged_models update update_only_fields
+    validation xor_lookups
+"""
+
+
+def every_label(tests: Path) -> list[str]:
+    """Return the labels of the suite in the folder `tests`."""
+    folders = {path.parent.name for path in tests.glob("*/__init__.py")}
+    return sorted(folders - NOT_LABELS)
+
+
+def chosen(tests: Path, labels: list[str], mode: str) -> list[str]:
+    """Return what `labels` means: `orm` stands for the ORM's, none for all.
+
+    In `concurrent`, which is about connections, all of them are the ORM's.
+    """
+    every = every_label(tests)
+    if not labels and mode != "concurrent":
+        return every
+    labels = labels or ["orm"]
+    orm = [label for label in ORM.split() if label in every]
+    return [each for label in labels for each in (orm if label == "orm" else [label])]
