@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -38,6 +39,9 @@ async def respond(get_response: Callable[[Any], Any], request: Any) -> Any:
     try:
         with life.inside():
             response = await get_response(request)
+    except GeneratorExit:
+        life.abandon()
+        raise
     except BaseException:
         await life.end()
         raise
@@ -82,6 +86,11 @@ class Life:
         """Roll back what the request has left open, give its connections back."""
         with self.inside():
             await bridge.run(self._end)
+
+    def abandon(self) -> None:
+        """End the request where nothing can be awaited."""
+        if not self.joined:
+            self.block.abandon()
 
     def _end(self) -> None:
         try:
@@ -150,6 +159,7 @@ class Stream:
         self._parts = parts
         self._life: Life | None = life
         self._loop = asyncio.get_running_loop()
+        self._unwatch = _close_when_cancelled(self)
 
     def __aiter__(self) -> Stream:
         return self
@@ -160,6 +170,9 @@ class Stream:
         try:
             with self._life.inside():
                 return await anext(self._parts)
+        except GeneratorExit:
+            self.close()  # nobody is left to await it
+            raise
         except BaseException:
             await self.aclose()
             raise
@@ -169,6 +182,7 @@ class Stream:
         life, self._life = self._life, None
         if life is None:
             return
+        self._unwatch()
         try:
             if (aclose := getattr(self._parts, "aclose", None)) is not None:
                 with life.inside():
@@ -181,13 +195,33 @@ class Stream:
         if self._life is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._close_soon)
 
-    # Cancelled between the middleware and the first part, nobody closes it.
+    # A response that is dropped is closed by nobody.
     __del__ = close
 
     def _close_soon(self) -> None:
         task = self._loop.create_task(self.aclose())
         _closing.add(task)
         task.add_done_callback(_closing.discard)
+
+
+def _close_when_cancelled(stream: Stream) -> Callable[[], object]:
+    """Close `stream` when the task that serves the request is cancelled.
+
+    Django closes the response of a client that goes away, not that of a task
+    which its server cancels. Its remains may wait for the garbage collector, and
+    a connection with them. Returns what takes the order back.
+    """
+    found = weakref.ref(stream)
+
+    def ended(task: asyncio.Task[Any]) -> None:
+        # Ended otherwise, it may have handed the response to another task.
+        if task.cancelled() and (stream := found()) is not None:
+            stream.close()
+
+    task = asyncio.current_task()
+    assert task is not None
+    task.add_done_callback(ended)
+    return lambda: task.remove_done_callback(ended)
 
 
 def make_view_atomic(self: BaseHandler, view: Callable[..., Any]) -> Any:
