@@ -4,6 +4,7 @@ from typing import Any, final
 
 __all__ = [
     "BINARY_OIDS",
+    "TEXT_OIDS",
     "RowDecoder",
     "build_info",
     "load_libpq",
@@ -12,6 +13,7 @@ __all__ = [
 ]
 
 BINARY_OIDS: frozenset[int]
+TEXT_OIDS: frozenset[int]
 
 def build_info() -> dict[str, str]: ...
 def load_libpq(path: str) -> None: ...
@@ -24,6 +26,7 @@ class RowDecoder:
         cls,
         columns: Sequence[int],
         *,
+        result_format: int = 1,
         session_timezone: tzinfo | None = None,
         timezone: tzinfo | None = None,
         loaders: Mapping[int, Callable[[bytes], object]] | None = None,

@@ -41,12 +41,17 @@ impl Fault {
         }
     }
 
-    /// The exception of a value in column `column` (counted from 0).
-    pub fn into_error(self, py: Python<'_>, column: usize, oid: u32) -> PyErr {
+    /// The exception of a value in column `column` (counted from 0), made of `data`.
+    #[cold]
+    pub fn into_error(self, py: Python<'_>, column: usize, oid: u32, data: &[u8]) -> PyErr {
         let message = match *self.0 {
             Reason::Python(error) => return error,
             Reason::Malformed(why) => {
-                format!("malformed value in column {column} (OID {oid}): {why}")
+                let got = match why {
+                    Malformed::Text(_) => format!(", got {}", excerpt(data)),
+                    _ => String::new(),
+                };
+                format!("malformed value in column {column} (OID {oid}): {why}{got}")
             }
             Reason::Data(message) => message,
         };
@@ -58,6 +63,18 @@ impl Fault {
             Ok(error) => PyErr::from_value(error),
             Err(error) => error,
         }
+    }
+}
+
+/// The text itself, if it is short, or its beginning.
+fn excerpt(data: &[u8]) -> String {
+    const LONGEST: usize = 60;
+    match data.get(..LONGEST) {
+        Some(start) if data.len() > LONGEST => {
+            let text = String::from_utf8_lossy(start);
+            format!("{text:?}... ({} bytes)", data.len())
+        }
+        _ => format!("{:?}", String::from_utf8_lossy(data)),
     }
 }
 

@@ -1,4 +1,4 @@
-//! PostgreSQL's binary values as Python values, straight from libpq's result.
+//! PostgreSQL's values, in binary or text, as Python values, straight from libpq's result.
 //!
 //! `wire/` reads the bytes and knows no Python; `types/` builds the Python value of one
 //! type family per file; `row` ties decoders to columns and hands `native/` one C function
@@ -35,8 +35,10 @@ mod _decode {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        let oids = types::BINARY_OIDS.iter().copied();
-        let oids = pyo3::types::PyFrozenSet::new(module.py(), oids)?;
-        module.add("BINARY_OIDS", oids)
+        let add = |name, oids: &[u32]| {
+            module.add(name, pyo3::types::PyFrozenSet::new(module.py(), oids)?)
+        };
+        add("BINARY_OIDS", types::BINARY_OIDS)?;
+        add("TEXT_OIDS", &types::text_oids(module.py())?)
     }
 }

@@ -1,9 +1,9 @@
 //! A result's row as Python values: decoders chosen once per query, one C function that
 //! `native/` calls per row (`native/row_decoder.h` is the contract).
 
-use crate::fault::{panicked, Fault};
+use crate::fault::panicked;
 use crate::libpq::{Libpq, PgResult, RawResult};
-use crate::types::{decoder, Decode, Loader, Session, Value};
+use crate::types::{decoder, Decode, Format, Loader, Session, Value};
 use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -15,7 +15,6 @@ use std::ptr::NonNull;
 
 const CAPSULE: &CStr = c"django_async_fast._decode.RowDecoder";
 const ABI: u32 = 1;
-const BINARY: c_int = 1;
 
 /// `row_decoder` of `native/row_decoder.h`, field by field.
 #[repr(C)]
@@ -62,21 +61,26 @@ struct Column {
 #[pyclass(frozen, module = "django_async_fast._decode")]
 pub struct RowDecoder {
     libpq: &'static Libpq,
+    format: Format,
     columns: Box<[Column]>,
 }
 
 #[pymethods]
 impl RowDecoder {
     #[new]
-    #[pyo3(signature = (columns, *, session_timezone=None, timezone=None, loaders=None))]
+    #[pyo3(signature = (
+        columns, *, result_format=1, session_timezone=None, timezone=None, loaders=None
+    ))]
     fn new(
         py: Python<'_>,
         columns: Vec<u32>,
+        result_format: c_int,
         session_timezone: Option<Bound<'_, PyTzInfo>>,
         timezone: Option<Bound<'_, PyTzInfo>>,
         loaders: Option<Bound<'_, PyMapping>>,
     ) -> PyResult<Self> {
-        let session = Session::new(py, session_timezone, timezone)?;
+        let format = Format::new(result_format)?;
+        let session = Session::new(py, format, session_timezone, timezone)?;
         let mut loaders = callables(loaders, columns.len())?;
         let column = |(oid, index): (u32, usize)| {
             let loader = loaders.get_mut(index).and_then(Option::take);
@@ -87,7 +91,7 @@ impl RowDecoder {
             };
             let decoder = decoder.ok_or_else(|| {
                 PyValueError::new_err(format!(
-                    "column {index} has OID {oid}, which is not decoded from binary: \
+                    "column {index} has OID {oid}, which is not decoded from {format:?}: \
                      give a loader for it"
                 ))
             })?;
@@ -99,6 +103,7 @@ impl RowDecoder {
         };
         Ok(Self {
             libpq: Libpq::loaded()?,
+            format,
             columns: columns
                 .into_iter()
                 .zip(0..)
@@ -131,7 +136,7 @@ impl RowDecoder {
     }
 
     /// The number of rows of a result, after checking that it has this decoder's columns
-    /// in binary format. Raises ValueError otherwise.
+    /// in its format. Raises ValueError otherwise.
     fn check(&self, pgresult_ptr: usize) -> PyResult<c_int> {
         let result = PgResult::at(pgresult_ptr)?;
         let (got, expected) = (result.columns(), self.columns.len());
@@ -143,11 +148,12 @@ impl RowDecoder {
         }
         for (index, column) in (0..).zip(&self.columns) {
             let (oid, format) = (result.oid(index), result.format(index));
-            if !column.loaded && (oid != column.oid || format != BINARY) {
-                let expected = column.oid;
+            let expected = self.format as c_int;
+            if !column.loaded && (oid != column.oid || format != expected) {
                 return Err(PyValueError::new_err(format!(
-                    "expected column {index} with OID {expected} in format 1 (binary), \
-                     got OID {oid} in format {format}"
+                    "expected column {index} with OID {} in format {expected}, \
+                     got OID {oid} in format {format}",
+                    column.oid,
                 )));
             }
         }
@@ -201,23 +207,20 @@ impl RowDecoder {
         for (index, column) in (0..).zip(&self.columns) {
             // SAFETY: the caller vouches for the result.
             let value = match unsafe { self.libpq.value(result, row, index) } {
-                Some(data) => column.decoder.decode(py, data),
-                None => Ok(none()),
+                Some(data) => match column.decoder.decode(py, data) {
+                    Ok(value) => value,
+                    Err(fault) => {
+                        return Err(fault.into_error(py, written.count, column.oid, data))
+                    }
+                },
+                None => none(),
             };
-            match value {
-                // SAFETY: `out` has room for every column.
-                Ok(value) => unsafe { written.push(value) },
-                Err(fault) => return Err(failed(py, fault, written.count, column.oid)),
-            }
+            // SAFETY: `out` has room for every column.
+            unsafe { written.push(value) };
         }
         std::mem::forget(written);
         Ok(())
     }
-}
-
-#[cold]
-fn failed(py: Python<'_>, fault: Fault, column: usize, oid: u32) -> PyErr {
-    fault.into_error(py, column, oid)
 }
 
 /// References written so far; given back when the row fails or a decoder panics.

@@ -1,7 +1,7 @@
-"""Every type that `_decode` reads from binary, against what Django reads today.
+"""Every type that `_decode` reads, against what Django reads today.
 
-`reads` executes one statement twice, in text with the loaders that Django registers and
-in binary through RowDecoder, and compares values, types and reprs. `Forged` makes
+`reads` executes a statement in text with the loaders that Django registers, then in both
+formats through RowDecoder, and compares values, types and reprs. `Forged` makes
 results of any bytes, for what no server would send.
 """
 
@@ -11,9 +11,11 @@ import copy
 import ctypes
 import datetime as dt
 import gc
+import json
 import math
 import pickle
 import random
+import re
 import struct
 import sys
 import uuid
@@ -35,6 +37,7 @@ _decode = pytest.importorskip("django_async_fast._decode")
 
 UTC = dt.UTC
 UNKNOWN = 705
+TEXT, BINARY = FORMATS = (0, 1)
 
 examples = settings(
     deadline=None,
@@ -71,14 +74,19 @@ def decoder_for(result: Any, **options: Any) -> Any:
     return _decode.RowDecoder(oids, **{"timezone": UTC, **options})
 
 
-def in_binary(
-    connection: psycopg.Connection, query: str, params: Any = None, **options: Any
+def decoded(
+    connection: psycopg.Connection,
+    format: int,
+    query: str,
+    params: Any = None,
+    **options: Any,
 ) -> list[tuple[Any, ...]]:
-    with connection.cursor(binary=True) as cursor:
+    """The rows of a result in `format`, as the core reads them."""
+    with connection.cursor(binary=format == BINARY) as cursor:
         cursor.execute(query, params)
         result = cursor.pgresult
         assert result is not None
-        decoder = decoder_for(result, **options)
+        decoder = decoder_for(result, result_format=format, **options)
         pointer = result.pgresult_ptr
         return [decoder.decode(pointer, row) for row in range(decoder.check(pointer))]
 
@@ -100,14 +108,15 @@ def identical(got: Any, expected: Any) -> None:
 def reads(
     connection: psycopg.Connection, query: str, params: Any = None, **options: Any
 ) -> list[tuple[Any, ...]]:
-    """What Django reads; assert that the core reads the same."""
+    """What Django reads; assert that the core reads the same from both formats."""
     expected = connection.execute(query, params).fetchall()
-    got = in_binary(connection, query, params, **options)
-    assert len(got) == len(expected)
-    for row, expected_row in zip(got, expected, strict=True):
-        assert len(row) == len(expected_row)
-        for value, expected_value in zip(row, expected_row, strict=True):
-            identical(value, expected_value)
+    for format in FORMATS:
+        got = decoded(connection, format, query, params, **options)
+        assert len(got) == len(expected)
+        for row, expected_row in zip(got, expected, strict=True):
+            assert len(row) == len(expected_row)
+            for value, expected_value in zip(row, expected_row, strict=True):
+                identical(value, expected_value)
     return expected
 
 
@@ -131,7 +140,7 @@ class Forged:
         self.setvalue.argtypes = [ctypes.c_void_p] + [ctypes.c_int] * 2
         self.setvalue.argtypes += [ctypes.c_char_p, ctypes.c_int]
 
-    def __call__(self, *columns: tuple[int, bytes | None], format: int = 1) -> Any:
+    def __call__(self, *columns: tuple[int, bytes | None], format: int = BINARY) -> Any:
         result = self.pgconn.make_empty_result(pq.ExecStatus.TUPLES_OK)
         result.set_attributes(
             [PGresAttDesc(b"x", 0, 0, format, oid, -1, -1) for oid, _ in columns]
@@ -141,9 +150,14 @@ class Forged:
             assert self.setvalue(result.pgresult_ptr, 0, index, data, length) == 1
         return result
 
-    def read(self, *columns: tuple[int, bytes | None], **options: Any) -> Any:
-        result = self(*columns)
-        decoder = decoder_for(result, **options)
+    def read(
+        self,
+        *columns: tuple[int, bytes | None],
+        format: int = BINARY,
+        **options: Any,
+    ) -> Any:
+        result = self(*columns, format=format)
+        decoder = decoder_for(result, result_format=format, **options)
         return decoder.decode(result.pgresult_ptr, 0)
 
 
@@ -244,26 +258,34 @@ def test_unknown_and_postgres_own_columns(connection: psycopg.Connection) -> Non
 
 def test_shared_values_are_shared(connection: psycopg.Connection) -> None:
     query = "SELECT true, false, 5::int2, -5::int4, 256::int8, ''::text, 'a'::text"
-    row = in_binary(connection, query)[0]
-    assert row[0] is True
-    assert row[1] is False
-    for value, same in zip(row[2:], (5, -5, 256, "", chr(97)), strict=True):
-        assert value is same
+    for format in FORMATS:
+        row = decoded(connection, format, query)[0]
+        assert row[0] is True
+        assert row[1] is False
+        for value, same in zip(row[2:], (5, -5, 256, "", chr(97)), strict=True):
+            assert value is same
 
 
-def test_every_oid_is_a_decoder_and_no_other() -> None:
+@pytest.mark.parametrize("format", FORMATS)
+def test_every_oid_is_a_decoder_and_no_other(format: int) -> None:
+    known = (_decode.TEXT_OIDS, _decode.BINARY_OIDS)[format]
     for oid in range(20_000):
-        if oid in _decode.BINARY_OIDS:
-            _decode.RowDecoder([oid])
+        if oid in known:
+            _decode.RowDecoder([oid], result_format=format)
         else:
             with pytest.raises(ValueError, match=rf"column 1 has OID {oid}\b"):
-                _decode.RowDecoder([16, oid])
+                _decode.RowDecoder([16, oid], result_format=format)
+
+
+def test_formats_are_checked() -> None:
+    with pytest.raises(ValueError, match=r"0 \(text\) or 1 \(binary\), not 2"):
+        _decode.RowDecoder([16], result_format=2)
 
 
 def test_every_oid_has_constants(connection: psycopg.Connection) -> None:
     names = ", ".join(f"$${name}$$::regtype::oid::int8" for name in CONSTANTS)
     tested = set(connection.execute(f"SELECT {names}").fetchone() or ())
-    assert tested | {UNKNOWN} == _decode.BINARY_OIDS
+    assert tested | {UNKNOWN} == _decode.BINARY_OIDS == _decode.TEXT_OIDS
 
 
 # --- random values ------------------------------------------------------------------
@@ -299,13 +321,13 @@ def test_numeric_of_every_size(connection: psycopg.Connection) -> None:
 
 
 @examples
-@given(st.lists(decimals(), min_size=2, max_size=10))
+@given(st.lists(decimals(), min_size=2, max_size=10), st.sampled_from(FORMATS))
 def test_decimals_compute_as_any_other(
-    connection: psycopg.Connection, values: list[str]
+    connection: psycopg.Connection, values: list[str], format: int
 ) -> None:
     """What we filled by hand must survive every kind of use."""
     query = "SELECT x::numeric FROM unnest(%s::text[]) AS t(x)"
-    for (got,) in in_binary(connection, query, [values]):
+    for (got,) in decoded(connection, format, query, [values]):
         same = Decimal(str(got))
         assert got + 0 == same + 0
         assert str(got * got - got / 7) == str(same * same - same / 7)
@@ -383,9 +405,8 @@ def test_interval(
 @given(st.lists(st.uuids(), min_size=1))
 def test_uuid(connection: psycopg.Connection, values: list[uuid.UUID]) -> None:
     reads_all(connection, "uuid", values)
-    for (got,) in in_binary(
-        connection, "SELECT unnest(%s::uuid[])", [[str(value) for value in values]]
-    ):
+    query, texts = "SELECT unnest(%s::uuid[])", [str(value) for value in values]
+    for (got,) in decoded(connection, BINARY, query, [texts]):
         same = uuid.UUID(bytes=got.bytes)
         assert hash(got) == hash(same)
         assert pickle.dumps(got) == pickle.dumps(same)
@@ -419,7 +440,9 @@ def test_text(connection: psycopg.Connection, values: list[str]) -> None:
 @examples
 @given(st.binary())
 def test_bytea(connection: psycopg.Connection, value: bytes) -> None:
-    assert reads(connection, "SELECT %b::bytea", [value]) == [(value,)]
+    for output in ("escape", "hex"):
+        connection.execute(f"SET bytea_output = {output}")
+        assert reads(connection, "SELECT %b::bytea", [value]) == [(value,)]
 
 
 def test_every_char(connection: psycopg.Connection) -> None:
@@ -494,7 +517,7 @@ def test_zone_that_returns_no_datetime(connection: psycopg.Connection) -> None:
             return "noon"
 
     with pytest.raises(TypeError, match="not a datetime"):
-        in_binary(connection, "SELECT now()", session_timezone=Odd())
+        decoded(connection, BINARY, "SELECT now()", session_timezone=Odd())
 
 
 def test_zone_that_raises(connection: psycopg.Connection) -> None:
@@ -503,20 +526,21 @@ def test_zone_that_raises(connection: psycopg.Connection) -> None:
             raise LookupError("lost")
 
     with pytest.raises(LookupError, match="lost"):
-        in_binary(connection, "SELECT now()", session_timezone=Odd())
+        decoded(connection, BINARY, "SELECT now()", session_timezone=Odd())
 
 
 # --- values that Python does not have -----------------------------------------------
 
 
 def fails(connection: psycopg.Connection, query: str, **options: Any) -> None:
-    """Both ways raise DataError, with the same words."""
+    """All ways raise DataError, with the same words."""
     with pytest.raises(psycopg.DataError) as expected:
         connection.execute(query).fetchall()
-    with pytest.raises(psycopg.DataError) as got:
-        in_binary(connection, query, **options)
-    assert type(got.value) is type(expected.value)
-    assert str(got.value) == str(expected.value)
+    for format in FORMATS:
+        with pytest.raises(psycopg.DataError) as got:
+            decoded(connection, format, query, **options)
+        assert type(got.value) is type(expected.value)
+        assert str(got.value) == str(expected.value)
 
 
 @pytest.mark.parametrize(
@@ -538,8 +562,9 @@ def test_out_of_range(connection: psycopg.Connection, expression: str) -> None:
 
 def test_interval_beyond_any_timedelta(connection: psycopg.Connection) -> None:
     # psycopg's compiled loader wraps around here; its Python one raises, as we do.
-    with pytest.raises(psycopg.DataError, match="178000000 years"):
-        in_binary(connection, "SELECT '178000000 years'::interval")
+    for format in FORMATS:
+        with pytest.raises(psycopg.DataError, match="178000000 years"):
+            decoded(connection, format, "SELECT '178000000 years'::interval")
 
 
 def test_infinite_interval_is_nothing_as_today(connection: psycopg.Connection) -> None:
@@ -591,13 +616,56 @@ def test_malformed(forged: Forged, oid: int, data: bytes, why: str) -> None:
         forged.read((16, b"\1"), (oid, data))
 
 
-@settings(examples, max_examples=500)
-@given(st.sampled_from(sorted(_decode.BINARY_OIDS)), st.binary(max_size=40))
+@pytest.mark.parametrize(
+    ("oid", "data", "expected"),
+    [
+        (16, b"true", "t or f"),
+        (17, b"\\x0", "bytes as .*"),
+        (20, b"9223372036854775808", "an integer of eight bytes"),
+        (21, b"1.0", "an integer of two bytes"),
+        (23, b"", "an integer of four bytes"),
+        (26, b"-1", "an unsigned integer of four bytes"),
+        (700, b"1,5", "a floating point number"),
+        (701, b"0x10", "a floating point number"),
+        (1082, b"01/02/2024", "a date as YYYY-MM-DD"),
+        (1083, b"noon", "a time as HH:MM:SS"),
+        (1114, b"2024-02-30 00:00:00", "a timestamp as YYYY-MM-DD HH:MM:SS"),
+        (1184, b"2024-01-01 00:00:00", r"a timestamp as YYYY-MM-DD HH:MM:SS\+HH"),
+        (1186, b"P1D", "an interval of style postgres"),
+        (1266, b"12:00:00", r"a time as HH:MM:SS\+HH"),
+        (1700, b"1e5", "a decimal number"),
+        (2950, b"f" * 32, "a UUID as 8-4-4-4-12 hexadecimal digits"),
+    ],
+)
+def test_malformed_text(forged: Forged, oid: int, data: bytes, expected: str) -> None:
+    got = re.escape(json.dumps(data.decode()))
+    message = (
+        rf"^malformed value in column 1 \(OID {oid}\): expected {expected}, got {got}$"
+    )
+    with pytest.raises(psycopg.DataError, match=message):
+        forged.read((16, b"t"), (oid, data), format=TEXT)
+
+
+def test_long_malformed_text_is_cut(forged: Forged) -> None:
+    with pytest.raises(psycopg.DataError, match=r'got "x{60}"\.\.\. \(99 bytes\)$'):
+        forged.read((23, b"x" * 99), format=TEXT)
+
+
+PRINTED = st.text("0123456789-:. +infyBC\\xe", max_size=30).map(str.encode)
+
+
+@settings(examples, max_examples=1000)
+@given(
+    st.sampled_from(FORMATS),
+    st.sampled_from(sorted(_decode.BINARY_OIDS)),
+    st.binary(max_size=40) | PRINTED,
+)
 def test_any_bytes_give_a_value_or_an_error(
-    forged: Forged, oid: int, data: bytes
+    forged: Forged, format: int, oid: int, data: bytes
 ) -> None:
+    kolkata = ZoneInfo("Asia/Kolkata")
     try:
-        (value,) = forged.read((oid, data), session_timezone=ZoneInfo("Asia/Kolkata"))
+        (value,) = forged.read((oid, data), format=format, session_timezone=kolkata)
     except (psycopg.DataError, ValueError):
         return
     repr(value)
@@ -615,11 +683,21 @@ def test_a_row_that_fails_keeps_nothing(forged: Forged) -> None:
     assert sys.getrefcount(marker) == before
 
 
-def test_values_are_not_leaked(forged: Forged) -> None:
-    columns = [(1700, b"\0\1\0\0\0\0\0\0\0\5"), (2950, b"0" * 16), (1184, bytes(8))]
-    columns += [(25, b"text"), (20, b"\1" * 8), (701, b"\1" * 8), (1266, bytes(12))]
-    result = forged(*columns)
-    decoder = decoder_for(result)
+IN_BINARY = [
+    *[(1700, b"\0\1\0\0\0\0\0\0\0\5"), (2950, b"0" * 16), (1184, bytes(8))],
+    *[(25, b"text"), (20, b"\1" * 8), (701, b"\1" * 8), (1266, bytes(12))],
+]
+IN_TEXT = [
+    *[(1700, b"5.00"), (2950, str(uuid.UUID(int=5)).encode()), (17, b"\\x00ff")],
+    *[(1184, b"2000-01-01 00:00:00+00"), (25, b"text"), (20, b"72340172838076673")],
+    *[(701, b"1.5"), (1266, b"00:00:00+00"), (1186, b"1 day"), (1082, b"2000-01-01")],
+]
+
+
+@pytest.mark.parametrize(("format", "columns"), [(TEXT, IN_TEXT), (BINARY, IN_BINARY)])
+def test_values_are_not_leaked(forged: Forged, format: int, columns: Any) -> None:
+    result = forged(*columns, format=format)
+    decoder = decoder_for(result, result_format=format)
     utc = sys.getrefcount(UTC)
     decimal, uuid_ = sys.getrefcount(Decimal), sys.getrefcount(uuid.UUID)
     blocks = sys.getallocatedblocks()
@@ -688,8 +766,13 @@ def test_check(forged: Forged) -> None:
     with pytest.raises(ValueError, match=r"column 1 with OID 16 .* got OID 25"):
         _decode.RowDecoder([23, 16]).check(pointer)
     text = forged((23, b"5"), format=0)
-    with pytest.raises(ValueError, match="got OID 23 in format 0"):
+    with pytest.raises(ValueError, match="in format 1, got OID 23 in format 0"):
         _decode.RowDecoder([23]).check(text.pgresult_ptr)
+    assert _decode.RowDecoder([23], result_format=TEXT).decode(
+        text.pgresult_ptr, 0
+    ) == (5,)
+    with pytest.raises(ValueError, match="in format 0, got OID 23 in format 1"):
+        _decode.RowDecoder([23], result_format=TEXT).check(pointer)
     loads_text = _decode.RowDecoder([23], loaders={0: int})
     assert loads_text.decode(text.pgresult_ptr, 0) == (5,)
 

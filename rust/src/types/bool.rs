@@ -1,23 +1,35 @@
 //! `bool`.
 
-use super::{borrowed, Decode, Value};
+use super::{borrowed, Decode, Parse, Value};
 use crate::fault::Fault;
 use pyo3::{ffi, Python};
 use wire::scalar;
+use wire::text::number;
 
 pub struct Bool;
 
 impl Decode for Bool {
     #[inline]
     fn decode(&self, _py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
-        let value = scalar::boolean(data)?;
-        // SAFETY: True and False always exist.
-        Ok(unsafe {
-            borrowed(if value {
-                ffi::Py_True()
-            } else {
-                ffi::Py_False()
-            })
+        Ok(singleton(scalar::boolean(data)?))
+    }
+}
+
+impl Parse for Bool {
+    #[inline]
+    fn parse(&self, _py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+        Ok(singleton(number::boolean(data)?))
+    }
+}
+
+#[inline]
+fn singleton(value: bool) -> Value {
+    // SAFETY: True and False always exist.
+    unsafe {
+        borrowed(if value {
+            ffi::Py_True()
+        } else {
+            ffi::Py_False()
         })
     }
 }

@@ -1,8 +1,10 @@
 //! `bytea`.
 
-use super::{owned, Decode, Value};
+use super::{owned, Decode, Parse, Value};
 use crate::fault::Fault;
+use pyo3::types::PyBytes;
 use pyo3::{ffi, Python};
+use wire::text::bytea::bytea;
 
 pub struct Bytea;
 
@@ -10,6 +12,20 @@ impl Decode for Bytea {
     #[inline]
     fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
         bytes(py, data)
+    }
+}
+
+impl Parse for Bytea {
+    fn parse(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+        let text = bytea(data)?;
+        let mut written = Ok(());
+        let value = PyBytes::new_with(py, text.length(), |out| {
+            written = text.write(out);
+            Ok(())
+        })?;
+        written?;
+        // SAFETY: a new reference.
+        unsafe { owned(py, value.into_ptr()) }
     }
 }
 

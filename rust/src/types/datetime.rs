@@ -4,6 +4,7 @@ use super::{owned, Value};
 use crate::fault::Fault;
 use pyo3::ffi;
 use pyo3::prelude::*;
+use std::borrow::Cow;
 use std::ffi::c_int;
 use std::ptr;
 use wire::calendar::{Clock, Day, OutOfRange};
@@ -146,6 +147,12 @@ impl Datetime {
             Ok(Bound::from_owned_ptr(py, owned(py, zone)?.as_ptr()))
         }
     }
+}
+
+/// A value's own text, for an error.
+#[cold]
+pub fn printed(data: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(data)
 }
 
 /// The error for a `what` that PostgreSQL prints as `text`, in psycopg's words.

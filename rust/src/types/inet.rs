@@ -1,7 +1,7 @@
 //! `inet` and `cidr`, which Django takes as text.
 
-use super::text::ascii;
-use super::{Decode, Value};
+use super::text::{ascii, unicode};
+use super::{Decode, Parse, Value};
 use crate::fault::Fault;
 use pyo3::Python;
 use wire::inet;
@@ -11,5 +11,11 @@ pub struct Inet;
 impl Decode for Inet {
     fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
         ascii(py, inet::inet(data)?.as_bytes())
+    }
+}
+
+impl Parse for Inet {
+    fn parse(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+        unicode(py, data)
     }
 }

@@ -1,10 +1,11 @@
 //! `interval`.
 
 use super::datetime::Datetime;
-use super::{Decode, Value};
+use super::{Decode, Parse, Value};
 use crate::fault::Fault;
 use pyo3::prelude::*;
-use wire::interval::interval;
+use wire::interval::{interval, Interval as Counters};
+use wire::text::interval as text;
 
 /// The most days that a timedelta holds, of either sign.
 const MOST_DAYS: i64 = 999_999_999;
@@ -20,7 +21,20 @@ impl Interval {
 impl Decode for Interval {
     #[inline]
     fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
-        let value = interval(data)?;
+        self.delta(py, interval(data)?)
+    }
+}
+
+impl Parse for Interval {
+    #[inline]
+    fn parse(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+        self.delta(py, text::interval(data)?)
+    }
+}
+
+impl Interval {
+    #[inline]
+    fn delta(&self, py: Python<'_>, value: Counters) -> Result<Value, Fault> {
         if value.is_infinite() {
             // What Django gets today: psycopg's text loader takes "infinity" for nothing.
             return self.0.delta(py, 0, 0, 0);

@@ -2,11 +2,12 @@
 
 use super::bytea::bytes;
 use super::text::unicode;
-use super::{call, Decode, Value};
+use super::{call, Decode, Parse, Value};
 use crate::fault::Fault;
 use pyo3::prelude::*;
 use wire::scalar;
 
+/// Both formats are the text of the document.
 pub struct Json {
     loads: Py<PyAny>,
 }
@@ -30,5 +31,12 @@ impl Decode for Jsonb {
     #[inline]
     fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
         unicode(py, scalar::jsonb(data)?)
+    }
+}
+
+impl Parse for Jsonb {
+    #[inline]
+    fn parse(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+        unicode(py, data)
     }
 }

@@ -5,6 +5,7 @@ mod bytea;
 mod date;
 mod datetime;
 mod float;
+mod format;
 mod inet;
 mod int;
 mod interval;
@@ -17,19 +18,21 @@ mod timestamp;
 mod uuid;
 
 use crate::fault::Fault;
+use format::either;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyTzInfo;
 use pyo3::{PyTraverseError, PyVisit};
 use std::ptr::NonNull;
 
+pub use format::{Format, Parse};
 pub use loader::Loader;
 
 /// A new reference.
 pub type Value = NonNull<ffi::PyObject>;
 
-/// Builds the Python value of one column's type. Whatever it needs is looked up when it
-/// is made, once per query; `decode` runs once per value.
+/// Builds the Python value of one column's type, from one format. Whatever it needs is
+/// looked up when it is made, once per query; `decode` runs once per value.
 pub trait Decode: Send + Sync {
     fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault>;
 
@@ -41,6 +44,7 @@ pub trait Decode: Send + Sync {
 
 /// What the values of a query depend on besides their bytes.
 pub struct Session {
+    format: Format,
     /// The zone in which the server would print a timestamptz; `None` is UTC.
     zone: Option<Py<PyTzInfo>>,
     /// The tzinfo that replaces it, `None` for naive values.
@@ -50,6 +54,7 @@ pub struct Session {
 impl Session {
     pub fn new(
         py: Python<'_>,
+        format: Format,
         zone: Option<Bound<'_, PyTzInfo>>,
         timezone: Option<Bound<'_, PyTzInfo>>,
     ) -> PyResult<Self> {
@@ -58,6 +63,7 @@ impl Session {
             _ => None,
         };
         Ok(Self {
+            format,
             zone,
             timezone: timezone.map(Bound::unbind),
         })
@@ -72,7 +78,7 @@ fn is_utc(py: Python<'_>, zone: &Bound<'_, PyTzInfo>) -> PyResult<bool> {
     Ok(key.is_some_and(|key| key.eq("UTC").unwrap_or(false)))
 }
 
-/// Every OID that [`decoder`] knows, each with the name in `pg_type`.
+/// Every OID that [`decoder`] knows in binary, each with the name in `pg_type`.
 pub const BINARY_OIDS: &[u32] = &[
     oid::BOOL,
     oid::BYTEA,
@@ -102,30 +108,43 @@ pub const BINARY_OIDS: &[u32] = &[
     oid::JSONB,
 ];
 
-/// The decoder of a type, or `None` for a type that is not decoded from binary.
+/// Those of them that it knows in text too.
+pub fn text_oids(py: Python<'_>) -> PyResult<Vec<u32>> {
+    let session = Session::new(py, Format::Text, None, None)?;
+    let mut oids = Vec::new();
+    for &oid in BINARY_OIDS {
+        if decoder(py, oid, &session)?.is_some() {
+            oids.push(oid);
+        }
+    }
+    Ok(oids)
+}
+
+/// The decoder of a type for the session's format, or `None` for a type that is not
+/// decoded from it.
 pub fn decoder(py: Python<'_>, oid: u32, session: &Session) -> PyResult<Option<Box<dyn Decode>>> {
     Ok(Some(match oid {
-        oid::BOOL => Box::new(bool::Bool),
-        oid::BYTEA => Box::new(bytea::Bytea),
-        oid::CHAR => Box::new(text::Char),
+        oid::BOOL => either(session, bool::Bool),
+        oid::BYTEA => either(session, bytea::Bytea),
+        oid::CHAR => either(session, text::Char),
         oid::NAME | oid::TEXT | oid::UNKNOWN | oid::BPCHAR | oid::VARCHAR => Box::new(text::Text),
-        oid::INT2 => Box::new(int::Int2),
-        oid::INT4 => Box::new(int::Int4),
-        oid::INT8 => Box::new(int::Int8),
-        oid::OID => Box::new(int::Oid),
-        oid::FLOAT4 => Box::new(float::Float4),
-        oid::FLOAT8 => Box::new(float::Float8),
-        oid::NUMERIC => Box::new(numeric::Numeric::new(py)?),
+        oid::INT2 => either(session, int::Int2),
+        oid::INT4 => either(session, int::Int4),
+        oid::INT8 => either(session, int::Int8),
+        oid::OID => either(session, int::Oid),
+        oid::FLOAT4 => either(session, float::Float4),
+        oid::FLOAT8 => either(session, float::Float8),
+        oid::NUMERIC => either(session, numeric::Numeric::new(py)?),
         oid::JSON => Box::new(json::Json::new(py)?),
-        oid::JSONB => Box::new(json::Jsonb),
-        oid::CIDR | oid::INET => Box::new(inet::Inet),
-        oid::UUID => Box::new(uuid::Uuid::new(py)?),
-        oid::DATE => Box::new(date::Date::new(py)?),
-        oid::TIME => Box::new(time::Time::new(py)?),
-        oid::TIMETZ => Box::new(time::Timetz::new(py)?),
-        oid::TIMESTAMP => Box::new(timestamp::Timestamp::new(py)?),
+        oid::JSONB => either(session, json::Jsonb),
+        oid::CIDR | oid::INET => either(session, inet::Inet),
+        oid::UUID => either(session, uuid::Uuid::new(py)?),
+        oid::DATE => either(session, date::Date::new(py)?),
+        oid::TIME => either(session, time::Time::new(py)?),
+        oid::TIMETZ => either(session, time::Timetz::new(py)?),
+        oid::TIMESTAMP => either(session, timestamp::Timestamp::new(py)?),
         oid::TIMESTAMPTZ => timestamp::timestamptz(py, session)?,
-        oid::INTERVAL => Box::new(interval::Interval::new(py)?),
+        oid::INTERVAL => either(session, interval::Interval::new(py)?),
         _ => return Ok(None),
     }))
 }

@@ -5,7 +5,7 @@
 //! when Decimals made by Python turn out to be laid out as expected here.
 
 use super::text::unicode;
-use super::{call, Decode, Value};
+use super::{call, Decode, Parse, Value};
 use crate::fault::Fault;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -13,6 +13,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 use std::ptr;
 use wire::numeric::{numeric, Finite, Numeric as Parsed};
+use wire::text::number as text;
 
 static CLASS: PyOnceLock<Class> = PyOnceLock::new();
 
@@ -71,6 +72,20 @@ impl Decode for Numeric {
     }
 }
 
+impl Parse for Numeric {
+    #[inline]
+    fn parse(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+        match (text::numeric(data)?, self.0.allocate) {
+            (text::Numeric::Short(value), Some(allocate)) => {
+                let (words, negative) = (value.words, value.negative);
+                self.0.short(py, allocate, words, negative, value.scale)
+            }
+            // It is ASCII digits.
+            _ => call(py, &self.0.decimal, unicode(py, data)?),
+        }
+    }
+}
+
 impl Class {
     fn new(py: Python<'_>) -> PyResult<Self> {
         let decimal = py.import("decimal")?.getattr("Decimal")?;
@@ -91,11 +106,23 @@ impl Class {
                 None => return self.parse(py, &value.print()),
             },
         };
+        self.short(py, allocate, words, value.negative, value.scale)
+    }
+
+    /// A Decimal of at most 38 digits.
+    #[inline]
+    fn short(
+        &self,
+        py: Python<'_>,
+        allocate: Allocate,
+        words: [u64; 2],
+        negative: bool,
+        scale: u16,
+    ) -> Result<Value, Fault> {
         // SAFETY: `allocator` has found the class to be laid out like `Object`.
         unsafe {
             let object = allocate(self.decimal.as_ptr().cast());
-            let value = fill(object, words, value.negative, value.scale);
-            value.ok_or_else(|| Fault::pending(py))
+            fill(object, words, negative, scale).ok_or_else(|| Fault::pending(py))
         }
     }
 

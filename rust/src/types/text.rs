@@ -1,10 +1,11 @@
 //! `text`, `varchar`, `bpchar`, `name`, `unknown`, and `"char"`.
 
-use super::{owned, Decode, Value};
+use super::{owned, Decode, Parse, Value};
 use crate::fault::Fault;
 use pyo3::{ffi, Python};
 use wire::scalar;
 
+/// Both formats are the text itself.
 pub struct Text;
 pub struct Char;
 
@@ -22,6 +23,12 @@ impl Decode for Char {
             scalar::Char::Ascii(byte) => unicode(py, &[byte]),
             scalar::Char::Octal(digits) => unicode(py, &digits),
         }
+    }
+}
+
+impl Parse for Char {
+    fn parse(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+        unicode(py, data)
     }
 }
 

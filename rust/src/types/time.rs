@@ -1,11 +1,12 @@
 //! `time` and `timetz`.
 
 use super::datetime::Datetime;
-use super::{Decode, Value};
+use super::{Decode, Parse, Value};
 use crate::fault::Fault;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use wire::calendar::{print_time, time, timetz, Clock};
+use wire::text::calendar as text;
 
 pub struct Time(Datetime);
 pub struct Timetz(Datetime);
@@ -25,7 +26,20 @@ impl Timetz {
 impl Decode for Time {
     #[inline]
     fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
-        let clock = time(data)?;
+        self.at(py, time(data)?)
+    }
+}
+
+impl Parse for Time {
+    #[inline]
+    fn parse(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+        self.at(py, text::time(data)?)
+    }
+}
+
+impl Time {
+    #[inline]
+    fn at(&self, py: Python<'_>, clock: Clock) -> Result<Value, Fault> {
         // SAFETY: None is alive.
         let value = unsafe { self.0.time(py, clock, ffi::Py_None()) };
         value.map_err(|fault| unfit(fault, "time", clock, None))
@@ -35,6 +49,19 @@ impl Decode for Time {
 impl Decode for Timetz {
     fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
         let (clock, east) = timetz(data)?;
+        self.at(py, clock, east)
+    }
+}
+
+impl Parse for Timetz {
+    fn parse(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+        let (clock, east) = text::timetz(data)?;
+        self.at(py, clock, east)
+    }
+}
+
+impl Timetz {
+    fn at(&self, py: Python<'_>, clock: Clock, east: i32) -> Result<Value, Fault> {
         let zone = self.0.timezone(py, east)?;
         // SAFETY: the zone lives to the end of this function.
         let value = unsafe { self.0.time(py, clock, zone.as_ptr()) };

@@ -4,14 +4,16 @@
 //! the connection's (or by None). With the session in UTC, where Django puts it unless told
 //! otherwise, both steps are one; otherwise the value goes through the session's zone.
 
-use super::datetime::{out_of_range, Datetime};
-use super::{call, Decode, Session, Value};
+use super::datetime::{out_of_range, printed, Datetime};
+use super::format::either;
+use super::{call, Decode, Parse, Session, Value};
 use crate::fault::Fault;
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDelta, PyDeltaAccess, PyTzInfo};
 use wire::calendar::{print_timestamp, split, timestamp, Clock, Day, OutOfRange};
+use wire::text::calendar as text;
 
 pub struct Timestamp(Datetime);
 
@@ -27,17 +29,31 @@ impl Decode for Timestamp {
         let micros = timestamp(data)?;
         let (days, of_day) = split(micros);
         match Day::in_python(days) {
-            // SAFETY: None is alive.
-            Ok(day) => unsafe {
-                let none = ffi::Py_None();
-                self.0.datetime(py, day, Clock::of(of_day), none)
-            },
+            Ok(day) => self.at(py, day, Clock::of(of_day)),
             Err(why) => Err(out_of_range(
                 "timestamp",
                 why,
                 &print_timestamp(micros, None),
             )),
         }
+    }
+}
+
+impl Parse for Timestamp {
+    #[inline]
+    fn parse(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+        match text::timestamp(data)? {
+            Ok((day, clock)) => self.at(py, day, clock),
+            Err(why) => Err(out_of_range("timestamp", why, &printed(data))),
+        }
+    }
+}
+
+impl Timestamp {
+    #[inline]
+    fn at(&self, py: Python<'_>, day: Day, clock: Clock) -> Result<Value, Fault> {
+        // SAFETY: None is alive.
+        unsafe { self.0.datetime(py, day, clock, ffi::Py_None()) }
     }
 }
 
@@ -48,13 +64,16 @@ pub fn timestamptz(py: Python<'_>, session: &Session) -> PyResult<Box<dyn Decode
         None => py.None(),
     };
     Ok(match &session.zone {
-        None => Box::new(TimestamptzUtc { datetime, tzinfo }),
-        Some(zone) => Box::new(TimestamptzIn {
-            datetime,
-            tzinfo,
-            zone: zone.clone_ref(py),
-            from_utc: zone.getattr(py, "fromutc")?,
-        }),
+        None => either(session, TimestamptzUtc { datetime, tzinfo }),
+        Some(zone) => {
+            let in_zone = TimestamptzIn {
+                datetime,
+                tzinfo,
+                zone: zone.clone_ref(py),
+                from_utc: zone.getattr(py, "fromutc")?,
+            };
+            either(session, in_zone)
+        }
     })
 }
 
@@ -70,16 +89,36 @@ impl Decode for TimestamptzUtc {
         let micros = timestamp(data)?;
         let (days, of_day) = split(micros);
         match Day::in_python(days) {
-            // SAFETY: `self` keeps the tzinfo alive.
-            Ok(day) => unsafe {
-                let tzinfo = self.tzinfo.as_ptr();
-                self.datetime.datetime(py, day, Clock::of(of_day), tzinfo)
-            },
+            Ok(day) => self.at(py, day, Clock::of(of_day)),
             Err(why) => Err(out_of_range(
                 "timestamp",
                 why,
                 &print_timestamp(micros, Some(0)),
             )),
+        }
+    }
+}
+
+impl Parse for TimestamptzUtc {
+    #[inline]
+    fn parse(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+        match text::timestamptz(data)? {
+            Ok(local) => {
+                let (day, clock) = local.utc().unwrap_or((local.day, local.clock));
+                self.at(py, day, clock)
+            }
+            Err(why) => Err(out_of_range("timestamp", why, &printed(data))),
+        }
+    }
+}
+
+impl TimestamptzUtc {
+    #[inline]
+    fn at(&self, py: Python<'_>, day: Day, clock: Clock) -> Result<Value, Fault> {
+        // SAFETY: `self` keeps the tzinfo alive.
+        unsafe {
+            let tzinfo = self.tzinfo.as_ptr();
+            self.datetime.datetime(py, day, clock, tzinfo)
         }
     }
 }
@@ -98,21 +137,42 @@ impl Decode for TimestamptzIn {
         let micros = timestamp(data)?;
         let (days, of_day) = split(micros);
         match Day::in_python(days) {
-            Ok(day) => self.convert(py, day, Clock::of(of_day), micros),
+            Ok(day) => self
+                .convert(py, day, Clock::of(of_day))
+                .map_err(|fault| self.unfit(fault, micros)),
             Err(why) => self.at_the_edge(py, micros, why),
         }
     }
 }
 
+impl Parse for TimestamptzIn {
+    fn parse(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+        match text::timestamptz(data)? {
+            // Not the local time as printed: Python's idea of the zone may be another.
+            Ok(printed) => match printed.utc() {
+                Ok((day, clock)) => self.convert(py, day, clock),
+                Err(_) => self.local(py, printed.day, printed.clock),
+            },
+            Err(why) => Err(out_of_range("timestamp", why, &printed(data))),
+        }
+    }
+}
+
 impl TimestamptzIn {
-    fn convert(&self, py: Python<'_>, day: Day, clock: Clock, micros: i64) -> Result<Value, Fault> {
+    fn convert(&self, py: Python<'_>, day: Day, clock: Clock) -> Result<Value, Fault> {
         // SAFETY: `self` keeps both tzinfos alive.
         unsafe {
             let utc = self.datetime.datetime(py, day, clock, self.zone.as_ptr())?;
-            match call(py, &self.from_utc, utc) {
-                Ok(local) => self.datetime.replace(py, local, self.tzinfo.as_ptr()),
-                Err(fault) => Err(self.unfit(fault, micros)),
-            }
+            let local = call(py, &self.from_utc, utc)?;
+            self.datetime.replace(py, local, self.tzinfo.as_ptr())
+        }
+    }
+
+    fn local(&self, py: Python<'_>, day: Day, clock: Clock) -> Result<Value, Fault> {
+        // SAFETY: `self` keeps the tzinfo alive.
+        unsafe {
+            let tzinfo = self.tzinfo.as_ptr();
+            self.datetime.datetime(py, day, clock, tzinfo)
         }
     }
 
@@ -137,11 +197,7 @@ impl TimestamptzIn {
         let local = micros.saturating_add(i64::from(east) * 1_000_000);
         let (days, of_day) = split(local);
         match Day::in_python(days) {
-            // SAFETY: `self` keeps the tzinfo alive.
-            Ok(day) => unsafe {
-                let tzinfo = self.tzinfo.as_ptr();
-                self.datetime.datetime(py, day, Clock::of(of_day), tzinfo)
-            },
+            Ok(day) => self.local(py, day, Clock::of(of_day)),
             Err(why) => Err(out_of_range(
                 "timestamp",
                 why,

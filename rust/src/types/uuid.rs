@@ -3,7 +3,7 @@
 //! `uuid.UUID.__init__` is Python and takes longer than the rest of a row. Its instances
 //! have two slots; filling these through the class's own descriptors is all it does.
 
-use super::{owned, Decode, Value};
+use super::{owned, Decode, Parse, Value};
 use crate::fault::Fault;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -11,6 +11,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyType};
 use std::ffi::c_void;
 use wire::scalar;
+use wire::text::uuid as text;
 
 static CLASS: PyOnceLock<Class> = PyOnceLock::new();
 
@@ -40,11 +41,14 @@ impl Uuid {
 impl Decode for Uuid {
     #[inline]
     fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
-        let bytes = scalar::uuid(data)?;
-        match &self.0.slots {
-            Some(slots) => slots.fill(py, &self.0.uuid, bytes),
-            None => self.0.call(py, bytes),
-        }
+        self.0.make(py, scalar::uuid(data)?)
+    }
+}
+
+impl Parse for Uuid {
+    #[inline]
+    fn parse(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+        self.0.make(py, text::uuid(data)?)
     }
 }
 
@@ -62,6 +66,14 @@ impl Class {
         Ok(class)
     }
 
+    #[inline]
+    fn make(&self, py: Python<'_>, bytes: [u8; 16]) -> Result<Value, Fault> {
+        match &self.slots {
+            Some(slots) => slots.fill(py, &self.uuid, bytes),
+            None => self.call(py, bytes),
+        }
+    }
+
     /// Whether an instance filled by us is what the class itself makes of the same bytes.
     fn agrees(&self, py: Python<'_>) -> PyResult<bool> {
         let Some(slots) = &self.slots else {
@@ -71,7 +83,7 @@ impl Class {
         let own = |value: Result<Value, Fault>| match value {
             // SAFETY: a new reference.
             Ok(value) => Ok(unsafe { Bound::from_owned_ptr(py, value.as_ptr()) }),
-            Err(fault) => Err(fault.into_error(py, 0, 0)),
+            Err(fault) => Err(fault.into_error(py, 0, 0, &bytes)),
         };
         let filled = own(slots.fill(py, &self.uuid, bytes))?;
         let called = own(self.call(py, bytes))?;

@@ -105,6 +105,21 @@ pub fn timetz(data: &[u8]) -> Result<(Clock, i32), Malformed> {
 }
 
 impl Clock {
+    /// Whether it is a time of a day, 24:00:00 at the latest.
+    #[inline]
+    #[must_use]
+    pub fn is_sound(self) -> bool {
+        self.minute < 60 && self.second < 60 && self.micro < 1_000_000 && self.micros() <= DAY
+    }
+
+    /// Microseconds after midnight.
+    #[inline]
+    #[must_use]
+    pub fn micros(self) -> i64 {
+        let minutes = i64::from(self.hour) * 60 + i64::from(self.minute);
+        (minutes * 60 + i64::from(self.second)) * 1_000_000 + i64::from(self.micro)
+    }
+
     /// The time of day `micros` after midnight; `micros` is at most [`DAY`].
     #[inline]
     #[must_use]
@@ -121,6 +136,37 @@ impl Clock {
 }
 
 impl Day {
+    /// This day of the years 1 to 9999, if the calendar has it.
+    #[inline]
+    #[must_use]
+    pub fn new(year: i32, month: u8, day: u8) -> Option<Self> {
+        let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        let length = match month {
+            2 => 28 + u8::from(leap),
+            4 | 6 | 9 | 11 => 30,
+            1..=12 => 31,
+            _ => return None,
+        };
+        let exists = (1..=9999).contains(&year) && (1..=length).contains(&day);
+        exists.then_some(Self { year, month, day })
+    }
+
+    /// Days after 2000-01-01: the inverse of [`Day::in_python`].
+    #[inline]
+    #[must_use]
+    pub fn days(self) -> i64 {
+        // Years that begin in March, where leap days fall at the end.
+        let (year, month) = if self.month > 2 {
+            (self.year, i64::from(self.month) - 3)
+        } else {
+            (self.year - 1, i64::from(self.month) + 9)
+        };
+        let year = i64::from(year);
+        let leap_days = year / 4 - year / 100 + year / 400;
+        let of_year = (153 * month + 2) / 5 + i64::from(self.day) - 1;
+        365 * year + leap_days + of_year - SHIFT
+    }
+
     /// The day `days` after 2000-01-01, if Python has it.
     ///
     /// # Errors
@@ -295,6 +341,9 @@ mod tests {
         for expected in walk(1, 9999) {
             assert_eq!(Day::in_python(days), Ok(expected));
             assert_eq!(Day::anywhere(days), expected);
+            assert_eq!(expected.days(), days);
+            let Day { year, month, day } = expected;
+            assert_eq!(Day::new(year, month, day), Some(expected));
             days += 1;
         }
         assert_eq!(days, 2_921_940);
@@ -302,6 +351,22 @@ mod tests {
         assert_eq!(Day::in_python(-730_120), Err(OutOfRange::TooSmall));
         assert_eq!(Day::in_python(i64::MAX), Err(OutOfRange::TooLarge));
         assert_eq!(Day::in_python(i64::MIN), Err(OutOfRange::TooSmall));
+    }
+
+    #[test]
+    fn days_that_do_not_exist() {
+        for (year, month, day) in [
+            (0, 1, 1),
+            (10_000, 1, 1),
+            (2024, 0, 1),
+            (2024, 13, 1),
+            (2024, 1, 0),
+            (2024, 1, 32),
+            (2024, 4, 31),
+            (1900, 2, 29),
+        ] {
+            assert_eq!(Day::new(year, month, day), None);
+        }
     }
 
     #[test]

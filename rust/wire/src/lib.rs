@@ -1,4 +1,4 @@
-//! PostgreSQL's binary values as plain Rust values, without Python.
+//! PostgreSQL's values as plain Rust values, without Python: binary, and in [`text`].
 //!
 //! Every function takes the bytes of one value exactly as the server sent them and
 //! returns the value, or a [`Malformed`] that says what was expected and what came.
@@ -11,5 +11,6 @@ pub mod interval;
 pub mod numeric;
 pub mod reader;
 pub mod scalar;
+pub mod text;
 
 pub use reader::{Malformed, Reader};

@@ -28,6 +28,8 @@ pub enum Malformed {
         /// The number it holds.
         got: i64,
     },
+    /// The text is not what the type is printed as, which is this.
+    Text(&'static str),
 }
 
 impl fmt::Display for Malformed {
@@ -42,6 +44,7 @@ impl fmt::Display for Malformed {
                 expected,
                 got,
             } => write!(f, "expected {name} {expected}, got {got}"),
+            Self::Text(expected) => write!(f, "expected {expected}"),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! No bytes may make a reader panic: random ones, and every kind of header in front.
 #![allow(missing_docs)]
 
-use wire::{calendar, float, inet, interval, numeric, scalar};
+use wire::{calendar, float, inet, interval, numeric, scalar, text};
 
 struct Random(u64);
 
@@ -50,6 +50,30 @@ fn read_as_everything(data: &[u8]) {
     }
 }
 
+fn read_as_text(data: &[u8]) {
+    let _ = text::number::boolean(data);
+    let _ = text::number::int2(data);
+    let _ = text::number::int4(data);
+    let _ = text::number::int8(data);
+    let _ = text::number::oid(data);
+    let _ = text::number::float(data);
+    let _ = text::number::numeric(data);
+    let _ = text::uuid::uuid(data);
+    let _ = text::interval::interval(data).map(|value| (value.span(), value.print()));
+    let _ = text::calendar::date(data);
+    let _ = text::calendar::time(data);
+    let _ = text::calendar::timetz(data);
+    let _ = text::calendar::timestamp(data);
+    if let Ok(Ok(zoned)) = text::calendar::timestamptz(data) {
+        let _ = zoned.utc();
+    }
+    if let Ok(value) = text::bytea::bytea(data) {
+        let mut out = vec![0; value.length()];
+        let _ = value.write(&mut out);
+        let _ = value.write(&mut []);
+    }
+}
+
 #[test]
 fn random_bytes() {
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
@@ -57,6 +81,33 @@ fn random_bytes() {
         let length = (random.next() % 24) as usize;
         let data: Vec<u8> = (0..length).map(|_| (random.next() >> 32) as u8).collect();
         read_as_everything(&data);
+        read_as_text(&data);
+    }
+}
+
+/// Values as they are printed, of which a few bytes change.
+#[test]
+fn nearly_printed() {
+    let printed: [&[u8]; 8] = [
+        b"-9223372036854775808",
+        b"-12345678901234567890.123456789012345678",
+        b"0001-02-29 23:59:59.999999-15:59:59 BC",
+        b"9999-12-31 23:59:59+00",
+        b"-178956970 years -8 mons -2147483648 days -2562047788:00:54.775808",
+        b"12345678-1234-4678-9234-567812345678",
+        b"a\\134\\\\b\\377",
+        b"\\x00ff5c27",
+    ];
+    let likely = b"0123456789-+:. \\xBCinfty";
+    let mut random = Random(0x2545_F491_4F6C_DD1D);
+    for _ in 0..50_000 {
+        let mut data = printed[(random.next() % 8) as usize].to_vec();
+        for _ in 0..random.next() % 4 {
+            let place = (random.next() as usize) % data.len();
+            data[place] = likely[(random.next() as usize) % likely.len()];
+        }
+        data.truncate((random.next() as usize) % 80);
+        read_as_text(&data);
     }
 }
 
