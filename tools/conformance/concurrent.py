@@ -63,6 +63,7 @@ async def _work(queue: deque[Any], worlds: turns.Worlds, result: Any) -> None:
     while queue:
         suite = queue.popleft()
         own = type(result)(result.stream, result.descriptions, 1)
+        _count_for_itself(type(next(iter(suite))))
         async with worlds.of(suite):
             await bridge.run(suite.run, own)
             turn.class_ended()
@@ -71,6 +72,15 @@ async def _work(queue: deque[Any], worlds: turns.Worlds, result: Any) -> None:
         result.unexpectedSuccesses.extend(own.unexpectedSuccesses)
         result.testsRun += own.testsRun
     await bridge.run(block.close)
+
+
+def _count_for_itself(case: Any) -> None:
+    """Have a test class count in itself what it has opened, not from its base's count.
+
+    A subclass of another test class inherits the number, and both may run at once.
+    """
+    if hasattr(case, "_available_apps_calls_balanced"):
+        case._available_apps_calls_balanced = 0
 
 
 class _Settings(dict[str, Any]):

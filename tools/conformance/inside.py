@@ -35,9 +35,9 @@ def main(mode: str, arguments: list[str]) -> None:
 
 
 def _several_at_once() -> None:
-    from tools.conformance import concurrent, turns
+    from tools.conformance import concurrent, sections
 
-    turns.install()
+    sections.install()
     RecordingRunner.parallel_test_suite = concurrent.ConcurrentSuite
 
 
@@ -49,9 +49,11 @@ async def _in_a_block() -> None:
     from django_async_fast import bridge, connections
 
     _keep_sync_code_on(asyncio.get_running_loop())
-    connections._block.set(connections.Block(force_rollback=False))
+    block = connections.Block(force_rollback=False)
+    connections._block.set(block)
     try:
         await bridge.run(_run_tests)
+        await bridge.run(block.close)
     except SystemExit as end:
         # Tests leave tasks behind; the suite's result is what counts.
         sys.stdout.flush()
