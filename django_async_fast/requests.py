@@ -171,7 +171,7 @@ class Stream:
             with self._life.inside():
                 return await anext(self._parts)
         except GeneratorExit:
-            self.close()  # nobody is left to await it
+            self._abandon()
             raise
         except BaseException:
             await self.aclose()
@@ -195,13 +195,20 @@ class Stream:
         if self._life is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._close_soon)
 
-    # A response that is dropped is closed by nobody.
-    __del__ = close
-
     def _close_soon(self) -> None:
         task = self._loop.create_task(self.aclose())
         _closing.add(task)
         task.add_done_callback(_closing.discard)
+
+    def _abandon(self) -> None:
+        """End the block where nothing can be awaited, perhaps in another thread."""
+        life, self._life = self._life, None
+        if life is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(life.abandon)
+
+    # A response that is dropped is closed by nobody. Not `close()`: what the
+    # collector has finalised, such as Django's wrapper, is of no use any more.
+    __del__ = _abandon
 
 
 def _close_when_cancelled(stream: Stream) -> Callable[[], object]:

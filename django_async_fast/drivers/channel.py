@@ -74,6 +74,7 @@ class Channel:
         future = self._end()
         if future is not None and not future.done():
             future.set_exception(errors.OperationalError("the connection is closed"))
+            future.exception()  # perhaps nobody is left to hear it
         self._stop_reading()
         self._stop_writing()
 
