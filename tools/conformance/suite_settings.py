@@ -2,6 +2,7 @@
 
 import os
 
+import django
 from psycopg.conninfo import conninfo_to_dict
 
 _server = conninfo_to_dict(os.environ["DATABASE_URL"])
@@ -24,4 +25,7 @@ DATABASES = {"default": _database("default"), "other": _database("other")}
 SECRET_KEY = "django_tests_secret_key"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 USE_TZ = False
+if django.VERSION < (6, 0):
+    # The suite's expectations; later it is without a warning.
+    DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
 TEST_RUNNER = "tools.conformance.recording.RecordingRunner"
