@@ -11,9 +11,9 @@ from cpython.dict cimport PyDict_Copy
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from cpython.ref cimport Py_INCREF, Py_XDECREF
+from cpython.ref cimport Py_INCREF, Py_XDECREF, Py_XINCREF
 from libc.limits cimport INT_MAX
-from libc.stdint cimport uintptr_t
+from libc.stdint cimport uint8_t, uintptr_t
 
 from sys import intern
 from time import monotonic_ns

@@ -7,7 +7,14 @@ cdef extern from *:
     object PyObject_GenericGetDict(object obj, void *context)
     int PyObject_SetAttr(object obj, object name, object value) except -1
     object PyWeakref_NewRef(object obj, PyObject *callback)
+    PyObject *Py_False
     PyObject *PyDict_GetItemWithError(dict d, object key) except? NULL
+
+cdef extern from "inline_values.h":
+    PyObject **take_inline_values(object obj, const inline_places *places) noexcept
+    int find_inline_places(
+        object probe, tuple names, tuple marks, inline_places *places
+    ) except -1
 
 
 cdef inline object allocate(object cls):
@@ -20,6 +27,12 @@ cdef int check_class(cls) except -1:
         raise TypeError(f"expected a class to allocate, got {cls!r}")
     # It refuses what has a layout of its own or is abstract.
     getattr(object, "__new__")(cls)
+    return 0
+
+
+cdef int find_places(object cls, tuple names, inline_places *places) except -1:
+    """Where a new instance of `cls` keeps attributes that are set in this order."""
+    find_inline_places(allocate(cls), names, tuple([object() for _ in names]), places)
     return 0
 
 
@@ -80,8 +93,11 @@ cdef class ModelPlan(Plan):
             [(<Relation> relation).local_cache is not None for relation in self.relations]
         )
         self.bare = not (track_peers or self.annotations or self.relations or self.known)
+        self.takes = self.bare and len({column for _, column in columns}) == len(columns)
         if self.converters is not None:
             self.hand_over_lists()
+        if from_db is None:
+            self.find_places()
 
     def __dealloc__(self):
         PyMem_Free(self.slots)
@@ -113,6 +129,18 @@ cdef class ModelPlan(Plan):
         self.relations = relations
         return 0
 
+    cdef int find_places(self) except -1:
+        cdef tuple names = ("adding", "db")
+        if self.fetch_mode is not None:
+            names += ("fetch_mode",)
+        find_places(self.state_class, names, &self.state_places)
+        names = ("fields_cache", *names)
+        find_places(self.state_class, names, &self.cached_state_places)
+        # A finaliser of the project's own would see the probe.
+        if not hasattr(self.model, "__del__"):
+            find_places(self.model, ("_state", *self.attnames), &self.places)
+        return 0
+
     cdef void hand_over_lists(self):
         # With converters Django's rows are lists, and so are the slices from_db gets.
         self.lists = True
@@ -120,10 +148,13 @@ cdef class ModelPlan(Plan):
             (<Relation> relation).plan.hand_over_lists()
 
     cdef object build(self, PyObject **row):
-        return self.make(row, None, None)
+        return self.make(row, self.takes, None, None)
 
-    cdef object make(self, PyObject **row, str owner_cache, object owner):
-        """The instance; when `owner_cache` is given, it has `owner` cached under that."""
+    cdef object make(self, PyObject **row, bint take, str owner_cache, object owner):
+        """The instance; when `owner_cache` is given, it has `owner` cached under that.
+
+        `take` moves the row's references into the instance instead of sharing them.
+        """
         cdef object obj, state = None
         cdef dict cache = None
         if self.from_db is not None:
@@ -134,7 +165,7 @@ cdef class ModelPlan(Plan):
             if self.foreign_keys is not None and self.refers(row):
                 cache = {}
             state = self.new_state(cache)
-            obj = self.new_instance(row, state)
+            obj = self.new_instance(row, state, take)
         if not self.bare or owner_cache is not None:
             self.complete(row, obj, state, cache, owner_cache, owner)
         return obj
@@ -156,27 +187,65 @@ cdef class ModelPlan(Plan):
         return False
 
     cdef object new_state(self, dict cache):
-        # In the order in which Model.__init__ and from_db set them.
         cdef object state = allocate(self.state_class)
+        cdef inline_places *places = &self.state_places
+        cdef const uint8_t *place
+        cdef PyObject **values
+        if cache is not None:
+            places = &self.cached_state_places
+        values = take_inline_values(state, places)
+        if values is NULL:
+            self.set_state(state, cache)
+            return state
+        place = places.places
+        if cache is not None:
+            values[place[0]] = Py_NewRef(<PyObject *> cache)
+            place += 1
+        values[place[0]] = Py_NewRef(Py_False)
+        values[place[1]] = Py_NewRef(<PyObject *> self.db)
+        if self.fetch_mode is not None:
+            values[place[2]] = Py_NewRef(<PyObject *> self.fetch_mode)
+        return state
+
+    cdef int set_state(self, object state, dict cache) except -1:
+        # In the order in which Model.__init__ and from_db set them.
         if cache is not None:
             PyObject_SetAttr(state, "fields_cache", cache)
         PyObject_SetAttr(state, "adding", False)
         PyObject_SetAttr(state, "db", self.db)
         if self.fetch_mode is not None:
             PyObject_SetAttr(state, "fetch_mode", self.fetch_mode)
-        return state
+        return 0
 
-    cdef object new_instance(self, PyObject **row, object state):
+    cdef object new_instance(self, PyObject **row, object state, bint take):
         cdef object obj = allocate(self.model)
-        cdef object attributes = PyObject_GenericGetDict(obj, NULL)
-        cdef PyObject *target = <PyObject *> attributes
+        cdef PyObject **values = take_inline_values(obj, &self.places)
+        cdef const uint8_t *place = self.places.places
         cdef Slot *slot = self.slots
         cdef Slot *end = slot + self.slot_count
-        PyDict_SetItem(target, <PyObject *> "_state", <PyObject *> state)
+        if values is NULL:
+            self.set_attributes(obj, row, state)
+            return obj
+        values[place[0]] = Py_NewRef(<PyObject *> state)
         while slot < end:
-            PyDict_SetItem(target, slot.name, row[slot.column])
+            place += 1
+            values[place[0]] = row[slot.column]
+            if take:
+                row[slot.column] = NULL
+            else:
+                Py_XINCREF(row[slot.column])
             slot += 1
         return obj
+
+    cdef int set_attributes(self, object obj, PyObject **row, object state) except -1:
+        # Through the dict: no descriptor of a field is in the way there.
+        cdef object attributes = PyObject_GenericGetDict(obj, NULL)
+        cdef PyObject *target = <PyObject *> attributes
+        cdef Py_ssize_t i
+        PyDict_SetItem(target, <PyObject *> "_state", <PyObject *> state)
+        for i in range(self.slot_count):
+            PyDict_SetItem(target, self.slots[i].name, row[self.slots[i].column])
+        return 0
 
     cdef int complete(
         self,
@@ -200,7 +269,7 @@ cdef class ModelPlan(Plan):
         for relation in self.relations:
             child = None
             if <object> row[relation.plan.pk_column] is not None:
-                child = relation.plan.make(row, relation.remote_cache, obj)
+                child = relation.plan.make(row, False, relation.remote_cache, obj)
             if relation.local_cache is not None:
                 if cache is None:
                     cache = fields_cache(state, fresh)

@@ -5,7 +5,7 @@ A row is an array of `plan.width` references that `load` fills and the caller ow
 what is left. Converters replace a reference in place.
 """
 from cpython.object cimport PyObject, PyTypeObject
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint8_t, uint32_t
 
 
 cdef extern from "row_decoder.h":
@@ -18,6 +18,12 @@ cdef extern from "row_decoder.h":
         int (*decode_row)(
             void *ctx, const void *result, int row, PyObject **out
         ) noexcept
+
+
+cdef extern from "inline_values.h":
+    ctypedef struct inline_places:
+        uint8_t count
+        uint8_t places[30]
 
 
 cdef struct Slot:
@@ -70,6 +76,9 @@ cdef class ModelPlan(Plan):
     cdef list attnames
     cdef Slot *slots
     cdef Py_ssize_t slot_count
+    cdef inline_places places  # of `_state` and the slots
+    cdef inline_places state_places
+    cdef inline_places cached_state_places  # with `fields_cache` first
     cdef Py_ssize_t pk_column
     cdef tuple foreign_keys  # of columns
     cdef list peers  # of weak references; None when they are not tracked
@@ -77,17 +86,21 @@ cdef class ModelPlan(Plan):
     cdef tuple relations
     cdef tuple known
     cdef bint bare  # nothing left to do once the instance exists
+    cdef bint takes  # an outermost plan may move its references out of the row
     cdef bint uses_state  # for peers or for a relation stored directly
     cdef bint lists  # from_db gets its values in a list, not in a tuple
 
     cdef int set_columns(self, list columns) except -1
     cdef int set_relations(self, tuple relations) except -1
+    cdef int find_places(self) except -1
     cdef void hand_over_lists(self)
-    cdef object make(self, PyObject **row, str owner_cache, object owner)
+    cdef object make(self, PyObject **row, bint take, str owner_cache, object owner)
     cdef object call_from_db(self, PyObject **row)
     cdef bint refers(self, PyObject **row)
     cdef object new_state(self, dict cache)
-    cdef object new_instance(self, PyObject **row, object state)
+    cdef int set_state(self, object state, dict cache) except -1
+    cdef object new_instance(self, PyObject **row, object state, bint take)
+    cdef int set_attributes(self, object obj, PyObject **row, object state) except -1
     cdef int complete(
         self,
         PyObject **row,
