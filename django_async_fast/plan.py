@@ -165,6 +165,9 @@ def _why_class_needs_from_db(model: type[Model]) -> str:
             return f"{base.__name__}.__init__() comes after Model"
     if model._meta.abstract:
         return f"{model.__name__} is abstract"
+    if hasattr(model, "__del__"):
+        # The core looks at an empty instance to learn where attributes are kept.
+        return f"{model.__name__} has a __del__()"
     return _why_fields_need_from_db(model)
 
 

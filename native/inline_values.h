@@ -36,6 +36,9 @@ typedef struct {
     PyObject *values[];
 } inline_values;
 
+/* A probe has shown this layout. */
+static int layout_seen;
+
 /* The still empty places of a new instance, marked as filled: write all of `places`
  * at once. NULL where its attributes must go through its dict. */
 static inline PyObject **
@@ -51,6 +54,27 @@ take_inline_values(PyObject *obj, const inline_places *places)
     memcpy(found->values + found->capacity, places->places, places->count);
     found->size = places->count;
     return found->values;
+}
+
+/* Whether a place holds what `test` is true of; -1 where the places are not to be seen. */
+static inline int
+any_inline_value(PyObject *obj, visitproc test)
+{
+    if (!layout_seen || !(Py_TYPE(obj)->tp_flags & Py_TPFLAGS_INLINE_VALUES)) {
+        return -1;
+    }
+    inline_values *found = (inline_values *)((char *)obj + Py_TYPE(obj)->tp_basicsize);
+    if (!found->valid) {
+        return -1;
+    }
+    const uint8_t *order = (const uint8_t *)(found->values + found->capacity);
+    for (uint8_t i = 0; i < found->size; i++) {
+        PyObject *value = found->values[order[i]];
+        if (value != NULL && test(value, NULL)) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
 /* Set `names` to objects of their own in the dict of `probe`, and look for these. */
@@ -82,6 +106,7 @@ fill_probe(PyObject *probe, PyObject *names, PyObject *marks, inline_places *pla
         places->highest = place > places->highest ? place : places->highest;
     }
     places->count = known ? (uint8_t)count : 0;
+    layout_seen = layout_seen || known;
     Py_DECREF(dict);
     return 0;
 }
@@ -109,6 +134,12 @@ static inline PyObject **
 take_inline_values(PyObject *Py_UNUSED(obj), const inline_places *Py_UNUSED(places))
 {
     return NULL;
+}
+
+static inline int
+any_inline_value(PyObject *Py_UNUSED(obj), visitproc Py_UNUSED(test))
+{
+    return -1;
 }
 
 static int

@@ -40,8 +40,8 @@ cdef int find_places(object cls, tuple names, inline_places *places) except -1:
 cdef class ModelPlan(Plan):
     """An instance of `model`: allocated and filled, or made by `from_db` when given.
 
-    Allocating skips `Model.__init__`: whether the class can tell is the caller's to
-    know. `columns` are (attname, column) in the order of the model's fields; deferred
+    Allocating skips `Model.__init__`, and empty instances are looked at beforehand:
+    whether the class can tell is the caller's to know. `columns` are (attname, column) in the order of the model's fields; deferred
     ones are left out. When one of the columns `foreign_keys` is not NULL, the state
     starts with an empty `fields_cache`, as Django's `__set__` of a foreign key leaves
     it. A plan is for one run of one query: with `track_peers` all it builds are peers.
@@ -136,9 +136,7 @@ cdef class ModelPlan(Plan):
         find_places(self.state_class, names, &self.state_places)
         names = ("fields_cache", *names)
         find_places(self.state_class, names, &self.cached_state_places)
-        # A finaliser of the project's own would see the probe.
-        if not hasattr(self.model, "__del__"):
-            find_places(self.model, ("_state", *self.attnames), &self.places)
+        find_places(self.model, ("_state", *self.attnames), &self.places)
         return 0
 
     cdef void hand_over_lists(self):

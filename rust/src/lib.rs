@@ -5,6 +5,7 @@
 //! per query; `libpq` finds the functions that read a result.
 
 mod fault;
+mod layout;
 mod libpq;
 mod row;
 mod types;

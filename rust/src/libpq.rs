@@ -1,8 +1,10 @@
 //! The functions of the libpq that the process has already loaded.
 //!
 //! Nothing is linked: a result must be read by the same libpq that made it, and which one
-//! that is (psycopg's bundled one, the system's) is known only at run time.
+//! that is (psycopg's bundled one, the system's) is known only at run time. Values are read
+//! straight from the result's memory where `layout.rs` has found it to be as expected.
 
+use crate::layout::{self, AttValue};
 use pyo3::exceptions::{PyIndexError, PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use std::ffi::{c_char, c_int, c_uint, c_void};
@@ -13,9 +15,11 @@ pub type RawResult = *const c_void;
 
 static LIBPQ: OnceLock<Libpq> = OnceLock::new();
 
-/// The seven functions that read a result.
+/// The functions that read a result.
 #[derive(Clone, Copy)]
 pub struct Libpq {
+    /// Results are laid out as `layout.rs` knows them.
+    direct: bool,
     ntuples: unsafe extern "C" fn(RawResult) -> c_int,
     nfields: unsafe extern "C" fn(RawResult) -> c_int,
     ftype: unsafe extern "C" fn(RawResult, c_int) -> c_uint,
@@ -31,6 +35,24 @@ impl Libpq {
         LIBPQ.get().ok_or_else(|| {
             PyRuntimeError::new_err("no libpq yet: call load_libpq(path) of the loaded one first")
         })
+    }
+
+    /// A row's values where they lie, if that is known and the result has them.
+    ///
+    /// # Safety
+    /// `result` is a live result.
+    #[inline]
+    pub unsafe fn values<'a>(
+        &self,
+        result: RawResult,
+        row: c_int,
+        columns: usize,
+    ) -> Option<&'a [AttValue]> {
+        if !self.direct {
+            return None;
+        }
+        // SAFETY: the caller vouches for the result, `layout::is_known` for its layout.
+        unsafe { layout::values(result, row, columns) }
     }
 
     /// The bytes of one value, or `None` for NULL.
@@ -181,7 +203,8 @@ fn resolve(path: &str) -> PyResult<Libpq> {
         }};
     }
     #[allow(clippy::missing_transmute_annotations)]
-    Ok(Libpq {
+    let found = Libpq {
+        direct: false,
         ntuples: function!(c"PQntuples"),
         nfields: function!(c"PQnfields"),
         ftype: function!(c"PQftype"),
@@ -189,6 +212,18 @@ fn resolve(path: &str) -> PyResult<Libpq> {
         getvalue: function!(c"PQgetvalue"),
         getlength: function!(c"PQgetlength"),
         getisnull: function!(c"PQgetisnull"),
+    };
+    #[allow(clippy::missing_transmute_annotations)]
+    let make = layout::Make {
+        empty: function!(c"PQmakeEmptyPGresult"),
+        set_columns: function!(c"PQsetResultAttrs"),
+        set_value: function!(c"PQsetvalue"),
+        get_value: function!(c"PQgetvalue"),
+        clear: function!(c"PQclear"),
+    };
+    Ok(Libpq {
+        direct: make.is_laid_out_as_known(),
+        ..found
     })
 }
 

@@ -203,10 +203,30 @@ impl RowDecoder {
         row: c_int,
         out: *mut *mut ffi::PyObject,
     ) -> PyResult<()> {
+        // SAFETY: the caller vouches for the result.
+        match unsafe { self.libpq.values(result, row, self.columns.len()) } {
+            Some(values) => {
+                let mut values = values.iter();
+                // SAFETY: the result is live; there is room in `out`.
+                unsafe { self.write(py, out, |_| values.next().and_then(|value| value.bytes())) }
+            }
+            // SAFETY: as above.
+            None => unsafe { self.write(py, out, |index| self.libpq.value(result, row, index)) },
+        }
+    }
+
+    /// # Safety
+    /// `out` has room for every column.
+    #[inline]
+    unsafe fn write<'a>(
+        &self,
+        py: Python<'_>,
+        out: *mut *mut ffi::PyObject,
+        mut value_of: impl FnMut(c_int) -> Option<&'a [u8]>,
+    ) -> PyResult<()> {
         let mut written = Written { out, count: 0 };
         for (index, column) in (0..).zip(&self.columns) {
-            // SAFETY: the caller vouches for the result.
-            let value = match unsafe { self.libpq.value(result, row, index) } {
+            let value = match value_of(index) {
                 Some(data) => match column.decoder.decode(py, data) {
                     Ok(value) => value,
                     Err(fault) => {
