@@ -16,7 +16,7 @@ import django
 
 from tools.conformance import results
 from tools.conformance.cluster import cluster
-from tools.conformance.labels import chosen
+from tools.conformance.labels import chosen, named
 from tools.conformance.results import CACHE, MODES, ROOT, Report
 
 
@@ -70,14 +70,16 @@ def _one_mode(
 ) -> list[str]:
     """Run the labels in `mode`; return the tests that fail here and not in stock."""
     labels = chosen(tests, options.labels, mode)
+    name = named(options.labels, mode)
     report = run(tests, dsn, mode, labels, options.parallel, options.tasks)
     report |= {"django": django.__version__, "mode": mode, "server": server}
-    report["whole"] = not options.labels
-    results.keep(report)
+    report |= {"labels": name, "only_here": []}
     _tell(report)
     if mode == "stock":
+        results.keep(report)
         return []
     new = results.only_here(report, _stock(tests, dsn, report))
+    results.keep(report | {"only_here": new})
     print(f"{mode}: {len(new)} tests fail here and not in stock", flush=True)
     for test in new:
         print(f"  {test}")
@@ -90,7 +92,7 @@ def _stock(tests: Path, dsn: str, report: Report) -> Report:
     The same server and environment decide: a whole run of stock that is there, or
     the failed tests alone, run now.
     """
-    if known := results.whole("stock", django.__version__):
+    if known := results.last("stock", django.__version__):
         return known
     failed = results.failed(report) - results.exceptions(report["mode"]).keys()
     # A failed setUpClass() and the like are not names of tests.

@@ -46,14 +46,17 @@ def every_label(tests: Path) -> list[str]:
     return sorted(folders - NOT_LABELS)
 
 
-def chosen(tests: Path, labels: list[str], mode: str) -> list[str]:
-    """Return what `labels` means: `orm` stands for the ORM's, none for all.
+def named(labels: list[str], mode: str) -> str:
+    """Return what a choice of labels is called: all, orm or some."""
+    if labels == ["orm"] or (not labels and mode == "concurrent"):
+        return "orm"  # concurrent is about connections
+    return "some" if labels else "all"
 
-    In `concurrent`, which is about connections, all of them are the ORM's.
-    """
+
+def chosen(tests: Path, labels: list[str], mode: str) -> list[str]:
+    """Return the labels that `labels` means: none given are all of the mode's."""
     every = every_label(tests)
-    if not labels and mode != "concurrent":
-        return every
-    labels = labels or ["orm"]
-    orm = [label for label in ORM.split() if label in every]
-    return [each for label in labels for each in (orm if label == "orm" else [label])]
+    name = named(labels, mode)
+    if name == "orm":
+        return [label for label in ORM.split() if label in every]
+    return labels if name == "some" else every

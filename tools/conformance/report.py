@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from tools.conformance import results
-from tools.conformance.results import CACHE, MODES, ROOT, Report
+from tools.conformance.results import MODES, ROOT, Report
 
 PAGE = ROOT / "docs" / "conformance.md"
 
@@ -29,10 +29,11 @@ $ make conformance                                  # the newest Django, MODE=br
 $ make conformance DJANGO=5.2 MODE=sync PARALLEL=2
 $ make conformance MODE="sync bridge" LABELS=orm    # what the CI runs
 $ make conformance MODE=concurrent TASKS=8 LABELS="queries basic"
-$ make conformance-report                           # this page, from the whole runs
+$ make conformance-report                           # this page, from the last runs
 ```
 
-"Only here" counts the tests that fail in that mode, pass in `stock`, and are not about
+Labels: all of the suite, or those of the ORM (`tools/conformance/labels.py`). "Only
+here" counts the tests that fail in that mode, pass in `stock`, and are not about
 something else (below).
 
 """
@@ -40,6 +41,7 @@ something else (below).
 COLUMNS = (
     "Django",
     "mode",
+    "labels",
     "tests",
     "passed",
     "skipped",
@@ -61,14 +63,13 @@ def main() -> None:
 
 
 def _reports() -> list[Report]:
-    versions = {path.stem.partition("-")[2] for path in CACHE.glob("stock-*.json")}
-    whole = sorted((v for v in versions if "-" not in v), key=_numbers)
-    found = [results.whole(mode, each) for each in whole for mode in MODES]
+    """Return each mode's report on each Django: of all labels, else of the ORM's."""
+    found = [
+        results.last(mode, version) or results.last(mode, version, "orm")
+        for version in results.versions()
+        for mode in MODES
+    ]
     return [report for report in found if report]
-
-
-def _numbers(version: str) -> list[int]:
-    return [int(part) for part in version.split(".")]
 
 
 def _table(reports: list[Report]) -> str:
@@ -83,19 +84,15 @@ def _row(report: Report) -> list[Any]:
     return [
         report["django"],
         f"`{mode}`",
+        report["labels"],
         sum(sums.values()),
         sums["passed"] + sums["expected failure"],
         sums["skipped"],
         sums["failed"],
-        "" if mode == "stock" else len(_new(report)),
+        "" if mode == "stock" else len(report["only_here"]),
         *("" if mode == "stock" else counts.get(name, 0) for name in measured),
         "" if mode == "stock" else sum(_left(report).values()),
     ]
-
-
-def _new(report: Report) -> list[str]:
-    stock = results.whole("stock", report["django"])
-    return results.only_here(report, stock or {"outcomes": {}})
 
 
 def _left(report: Report) -> Counter[str]:
@@ -113,8 +110,7 @@ def _only_here(reports: list[Report]) -> str:
     lines = [
         f"- Django {report['django']}, `{report['mode']}`: `{test}`\n"
         for report in reports
-        if report["mode"] != "stock"
-        for test in _new(report)
+        for test in report["only_here"]
     ]
     return f"## Failing only here\n\n{''.join(lines)}\n" if lines else ""
 

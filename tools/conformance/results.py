@@ -15,21 +15,28 @@ EXCEPTIONS = Path(__file__).parent / "exceptions.json"
 Report = dict[str, Any]
 
 
-def result_file(mode: str, django: str, whole: bool) -> Path:
-    """Return where a run's report is kept: one of some labels is not in the way."""
-    return CACHE / f"{mode}-{django}{'' if whole else '-some'}.json"
-
-
 def keep(report: Report) -> None:
     CACHE.mkdir(parents=True, exist_ok=True)
-    path = result_file(report["mode"], report["django"], report["whole"])
-    path.write_text(json.dumps(report, indent=1))
+    _file(report["mode"], report["django"], report["labels"]).write_text(
+        json.dumps(report, indent=1)
+    )
 
 
-def whole(mode: str, django: str) -> Report | None:
-    """Return the report of the last run of everything, or None."""
-    path = result_file(mode, django, whole=True)
+def last(mode: str, django: str, labels: str = "all") -> Report | None:
+    """Return the report of the last run of `labels`, "all" or "orm", or None."""
+    path = _file(mode, django, labels)
     return json.loads(path.read_text()) if path.exists() else None
+
+
+def versions() -> list[str]:
+    """Return the releases of Django that there are reports of, the oldest first."""
+    files = (path.stem.split("-") for mode in MODES for path in CACHE.glob(f"{mode}-*"))
+    found = {parts[1] for parts in files if parts[1][0].isdigit()}
+    return sorted(found, key=lambda version: [int(n) for n in version.split(".")])
+
+
+def _file(mode: str, django: str, labels: str) -> Path:
+    return CACHE / f"{mode}-{django}-{labels}.json"
 
 
 def every_exception() -> dict[str, dict[str, str]]:
@@ -53,6 +60,6 @@ def failed(report: Report) -> set[str]:
 
 
 def only_here(report: Report, stock: Report) -> list[str]:
-    """Return the tests that fail in `report`, not in `stock`, and may not."""
+    """Return the tests that fail in `report`, pass in `stock`, and have no excuse."""
     excused = failed(stock) | exceptions(report["mode"]).keys()
     return sorted(failed(report) - excused)
