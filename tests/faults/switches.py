@@ -25,9 +25,9 @@ class Closed(Exception):
 class Steps:
     """Await `coroutine`, and do something at its `at`-th suspension.
 
-    cancel: `Task.cancel()`. twice: again at the next suspension, in the clean-up.
-    always: again at every later one, as anyio's cancel scopes do. close: the
-    coroutine is closed where it is suspended.
+    cancel: `Task.cancel()`. late: when what it waits for has come, and is lost.
+    twice: again at the next suspension, in the clean-up. always: again at every
+    later one. close: the coroutine is closed where it is suspended.
     """
 
     def __init__(
@@ -50,8 +50,14 @@ class Steps:
     def __await__(self) -> Generator[Any, Any, Any]:
         task = asyncio.current_task()
         assert task is not None
-        loop = asyncio.get_running_loop()
-        cancel = self.cancel or task.cancel
+        self.cancel = self.cancel or task.cancel
+        try:
+            return (yield from self._steps())
+        finally:
+            # The task holds what it ended with, and that these frames.
+            self.cancel = task = None
+
+    def _steps(self) -> Generator[Any, Any, Any]:
         step: Callable[[Any], Any] = self.coroutine.send
         sent: Any = None
         while True:
@@ -65,11 +71,7 @@ class Steps:
                 given = None
             self.count += 1
             if self._is_the_one():
-                if self.how == "close":
-                    self._close(waiting_for)
-                # Runs when the task has been suspended, before anything that
-                # it waits for.
-                loop.call_soon(cancel)
+                self._break_off(waiting_for)
             try:
                 sent = yield waiting_for
                 step = self.coroutine.send
@@ -82,6 +84,19 @@ class Steps:
         return late == 0 or (
             late > 0 and (self.how == "always" or (self.how == "twice" and late == 1))
         )
+
+    def _break_off(self, waiting_for: Any) -> None:
+        cancel = self.cancel
+        assert cancel is not None
+        if self.how == "close":
+            self._close(waiting_for)
+        elif self.how == "late" and asyncio.isfuture(waiting_for):
+            # Before the callback that wakes the task, which is still to come.
+            waiting_for.add_done_callback(lambda _: cancel())
+        else:
+            # Runs when the task has been suspended, before anything that it
+            # waits for.
+            asyncio.get_running_loop().call_soon(cancel)
 
     def _close(self, waiting_for: Any) -> None:
         if asyncio.isfuture(waiting_for):
@@ -151,16 +166,16 @@ def _ending(task: asyncio.Task[Any]) -> str:
 
 @contextmanager
 def runner(loop: str) -> Generator[Callable[[Coroutine[Any, Any, Any]], Any]]:
-    """Yield what runs a coroutine on `loop`, asyncio's in debug mode.
+    """Yield what runs a coroutine on `loop`.
 
-    At the end nobody may have complained.
+    asyncio is in its debug mode, plain is asyncio without. At the end nobody may
+    have complained.
     """
+    factory, debug = asyncio.new_event_loop, loop == "asyncio"
     if loop == "uvloop":
         import uvloop
 
-        factory, debug = uvloop.new_event_loop, False
-    else:
-        factory, debug = asyncio.new_event_loop, True
+        factory = uvloop.new_event_loop
 
     async def limited(main: Coroutine[Any, Any, Any]) -> None:
         asyncio.get_running_loop().set_exception_handler(noise.loop_handler)

@@ -1,0 +1,162 @@
+"""What people do in a block, to be broken off at every await of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from django.db import transaction
+
+from django_async_fast import new_connection
+from tests.testapp.models import Author, Novel, Tag
+
+from .conftest import Watch
+
+ROWS = 10
+
+Scenario = Callable[[], Coroutine[Any, Any, Any]]
+
+
+async def get() -> None:
+    async with new_connection():
+        assert (await Author.objects.aget(name="first")).name == "first"
+
+
+async def save() -> None:
+    """Two tables, in the transaction that Django opens."""
+    async with new_connection():
+        author = await Author.objects.afirst()
+        await Novel(title="new", genre="new", author=author).asave()
+
+
+async def bulk_create() -> None:
+    async with new_connection():
+        batch = [Tag(name=f"new{i}") for i in range(ROWS)]
+        await Tag.objects.abulk_create(batch, batch_size=4)
+
+
+async def get_or_create() -> None:
+    async with new_connection():
+        await Tag.objects.aget_or_create(name="new")
+
+
+async def nested() -> None:
+    async with new_connection(), transaction.atomic():
+        await Tag.objects.acreate(name="a")
+        try:
+            async with transaction.atomic():
+                await Tag.objects.acreate(name="b")
+                raise ValueError
+        except ValueError:
+            pass
+        async with transaction.atomic():
+            await Tag.objects.acreate(name="c")
+
+
+async def siblings() -> None:
+    """Children in one transaction, each in a savepoint of its own."""
+
+    async def child(name: str) -> None:
+        async with transaction.atomic():
+            await Tag.objects.acreate(name=name)
+
+    async with new_connection(), transaction.atomic(), asyncio.TaskGroup() as group:
+        for name in "abc":
+            group.create_task(child(name))
+
+
+async def left_by_break() -> None:
+    async with new_connection():
+        async for _ in Author.objects.aiterator(chunk_size=3):
+            break
+        assert await Author.objects.acount() == ROWS
+
+
+async def left_by_aclose() -> None:
+    async with new_connection(), transaction.atomic():
+        rows = Author.objects.aiterator(chunk_size=3)
+        async for _ in rows:
+            break
+        await rows.aclose()
+        assert await Author.objects.acount() == ROWS
+
+
+async def consumed() -> None:
+    """A stream to its end, with other statements in the loop's body."""
+    async with new_connection():
+        seen = 0
+        async for _ in Author.objects.aiterator(chunk_size=4):
+            seen += 1
+            if seen % 3 == 0:
+                assert await Author.objects.acount() == ROWS
+        assert seen == ROWS
+
+
+async def checkout_and_return() -> None:
+    async with new_connection() as conn, conn.acursor() as cursor:
+        await cursor.execute("SELECT 1")
+
+
+async def committing() -> None:
+    async with new_connection():
+        async with transaction.atomic():
+            await Tag.objects.acreate(name="new")
+            transaction.on_commit(lambda: called.append("sync"))
+            transaction.on_commit(_callback)
+        assert called == ["sync", "async"]
+
+
+async def _callback() -> None:
+    # The transaction has been committed: others see it.
+    assert await Tag.objects.filter(name="new").aexists()
+    await asyncio.sleep(0)
+    called.append("async")
+
+
+async def manual() -> None:
+    """Autocommit off, and left so."""
+    async with new_connection() as conn:
+        await transaction.aset_autocommit(False)
+        await Tag.objects.acreate(name="new")
+        await conn.acommit()
+        await Tag.objects.acreate(name="left over")
+
+
+# Functions of on_commit() that have run.
+called: list[str] = []
+
+TAGS = "SELECT coalesce(string_agg(name, ',' ORDER BY name), '') FROM testapp_tag"
+NOVELS = (
+    "SELECT count(*) || ',' || (SELECT count(*) FROM testapp_book) FROM testapp_novel"
+)
+ALL_NEW = ",".join(f"new{i}" for i in range(ROWS))
+
+# What the server may hold afterwards: nothing of it, or all.
+SCENARIOS: dict[Scenario, tuple[str, tuple[str, ...]]] = {
+    get: (TAGS, ("",)),
+    save: (NOVELS, ("0,0", "1,1")),
+    bulk_create: (TAGS, ("", ALL_NEW)),
+    get_or_create: (TAGS, ("", "new")),
+    nested: (TAGS, ("", "a,c")),
+    siblings: (TAGS, ("", "a,b,c")),
+    left_by_break: (TAGS, ("",)),
+    left_by_aclose: (TAGS, ("",)),
+    consumed: (TAGS, ("",)),
+    checkout_and_return: (TAGS, ("",)),
+    committing: (TAGS, ("", "new")),
+    manual: (TAGS, ("", "new")),
+}
+
+
+def fill(watch: Watch) -> None:
+    """Let the server hold ten authors and nothing else; no function has run."""
+    called.clear()
+    watch.connection.execute(
+        "SET client_min_messages = error;"
+        "TRUNCATE testapp_tag, testapp_book, testapp_author RESTART IDENTITY CASCADE"
+    )
+    names = ["first", *(f"author{i}" for i in range(1, ROWS))]
+    watch.connection.execute(
+        "INSERT INTO testapp_author (name) SELECT unnest(%s::text[])", [names]
+    )

@@ -1,0 +1,171 @@
+"""A request broken off at every await, from the middleware to the last part sent."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from itertools import product
+from typing import Any
+
+import django
+import pytest
+from django.core.handlers.asgi import ASGIHandler
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.urls import path
+
+from tests.testapp.models import Author, Tag
+
+from .conftest import Watch, configured, pool_is_whole, pool_options
+from .scenarios import TAGS, fill
+from .switches import MOST, Closed, Steps, run
+
+HOWS = ("cancel", "late", "twice", "always", "close")
+MIDDLEWARE = "django_async_fast.middleware.ConnectionMiddleware"
+
+pytestmark = pytest.mark.skipif(
+    django.VERSION < (6, 1),
+    reason="before 6.1, Django's handler leaves the view's task and the body's file",
+)
+
+
+async def plain(request: HttpRequest) -> HttpResponse:
+    async with transaction.atomic():
+        await Tag.objects.acreate(name="a")
+        async with transaction.atomic():
+            await Tag.objects.acreate(name="b")
+    return HttpResponse(str(await Author.objects.acount()))
+
+
+async def streaming(request: HttpRequest) -> StreamingHttpResponse:
+    await plain(request)
+    return StreamingHttpResponse(names())
+
+
+async def in_atomic(request: HttpRequest) -> StreamingHttpResponse:
+    await plain(request)
+    return StreamingHttpResponse(names_in_atomic())
+
+
+async def names() -> AsyncIterator[str]:
+    async for author in Author.objects.all()[:4].aiterator(chunk_size=2):
+        yield author.name
+
+
+async def names_in_atomic() -> AsyncIterator[str]:
+    async with transaction.atomic():
+        async for name in names():
+            yield name
+
+
+VIEWS = {"plain": plain, "streaming": streaming, "in_atomic": in_atomic}
+urlpatterns = [path(name, view) for name, view in VIEWS.items()]
+
+
+class Handler(ASGIHandler):
+    """Breaks one request off at an await of making or sending its response."""
+
+    def __init__(self, at: int, how: str) -> None:
+        super().__init__()
+        self.at = at
+        self.how = how
+        self.count = 0
+
+    @property
+    def happened(self) -> bool:
+        return self.count >= self.at
+
+    async def run_get_response(self, request: Any) -> Any:
+        return await self._stepped(super().run_get_response(request))
+
+    async def send_response(self, response: Any, send: Any) -> None:
+        await self._stepped(super().send_response(response, send))
+
+    async def _stepped(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        steps = Steps(coroutine, self.at - self.count, self.how)
+        try:
+            return await steps
+        finally:
+            self.count += steps.count
+
+
+async def serve(handler: ASGIHandler, view: str) -> int:
+    """Return how many parts of a body were sent, as a server that waits for each."""
+    sent: list[Any] = []
+    first = [{"type": "http.request", "body": b""}]
+
+    async def receive() -> Any:
+        if first:
+            return first.pop()
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        await asyncio.sleep(0)
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": f"/{view}",
+        "headers": [(b"host", b"localhost")],
+        "query_string": b"",
+    }
+    await handler(scope, receive, send)
+    assert sent[0]["status"] == 200
+    return len(sent[1:])
+
+
+PARTS = {"plain": 1, "streaming": 5, "in_atomic": 5}
+
+
+async def at_every_switch(watch: Watch, view: str, how: str) -> None:
+    for at in range(1, MOST):
+        fill(watch)
+        happened, sent = await _broken_off(view, at, how)
+        if how == "close":
+            gc.collect()  # it is what destroys tasks
+        await watch.idle()
+        left = watch.value(TAGS)
+        assert left in ("", "a,b"), f"at switch {at}: {left}"
+        await pool_is_whole()
+        if not happened:
+            assert (sent, left) == (PARTS[view], "a,b")
+            return
+    raise AssertionError("the request has no end")
+
+
+async def _broken_off(view: str, at: int, how: str) -> tuple[bool, int | None]:
+    handler = Handler(at, how)
+    request = asyncio.create_task(serve(handler, view))
+    await asyncio.wait([request])
+    if not handler.happened:
+        return False, request.result()
+    if how == "close":
+        assert isinstance(request.exception(), Closed)
+    else:
+        assert request.cancelled(), request
+    return True, None
+
+
+def _cases() -> Iterator[Any]:
+    for view, how, loop in product(VIEWS, HOWS, ("asyncio", "uvloop")):
+        # A generator that is closed with the coroutine which awaits it cannot know
+        # that its atomic block must not await; Python complains, rightly.
+        if (view, how) != ("in_atomic", "close"):
+            yield pytest.param(view, how, loop, id=f"{view}-{how}-{loop}")
+
+
+@pytest.mark.parametrize(("view", "how", "loop"), list(_cases()))
+def test_f23_a_request_is_broken_off(
+    watch: Watch,
+    view: str,
+    how: str,
+    loop: str,
+    settings_override: Callable[..., None],
+) -> None:
+    settings_override(
+        ROOT_URLCONF=__name__, MIDDLEWARE=[MIDDLEWARE], ALLOWED_HOSTS=["*"]
+    )
+    with configured(OPTIONS=pool_options()):
+        run(loop, at_every_switch(watch, view, how))
