@@ -18,7 +18,7 @@ from django.db.utils import ConnectionHandler
 
 from django_async_fast import bridge
 from django_async_fast.connections import Block, _block
-from tools.conformance import turns
+from tools.conformance import sections, turns
 from tools.conformance.recording import worker
 from tools.conformance.turns import turn
 
@@ -35,9 +35,15 @@ class ConcurrentSuite(unittest.TestSuite):
         return iter(self.subsuites)
 
     def run(self, result: Any, debug: bool = False) -> Any:
+        # Tests of test databases write the names of theirs into the settings.
+        before = {
+            alias: dict(connections[alias].settings_dict) for alias in connections
+        }
         _databases_by_worker(self.workers)
         _caches_by_worker()
         bridge.await_(self._run_all(result))
+        for alias, settings in before.items():
+            connections[alias].settings_dict.update(settings)
         return result
 
     async def _run_all(self, result: Any) -> None:
@@ -63,8 +69,10 @@ async def _work(queue: deque[Any], worlds: turns.Worlds, result: Any) -> None:
     while queue:
         suite = queue.popleft()
         own = type(result)(result.stream, result.descriptions, 1)
-        _count_for_itself(type(next(iter(suite))))
+        case = type(next(iter(suite)))
+        _count_for_itself(case)
         async with worlds.of(suite):
+            sections.begin_class(case)
             await bridge.run(suite.run, own)
             turn.class_ended()
         for kind in ("failures", "errors", "skipped", "expectedFailures"):
@@ -125,9 +133,9 @@ def _caches_by_worker() -> None:
     from django.contrib.contenttypes.models import ContentTypeManager
 
     def cache(self: Any) -> Any:
-        return self.__dict__.setdefault("_caches", {}).setdefault(worker.get(), {})
+        return self.__dict__["_cache"].setdefault(worker.get(), {})
 
-    def ignore(self: Any, value: Any) -> None:
-        """`__init__` sets the one cache."""
+    def start(self: Any, empty: Any) -> None:
+        self.__dict__["_cache"] = empty  # copies of a manager share it
 
-    ContentTypeManager._cache = property(cache, ignore)
+    ContentTypeManager._cache = property(cache, start)
