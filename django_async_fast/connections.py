@@ -65,11 +65,15 @@ class Block:
         made = wrapper.make(self, connections.settings[alias], alias)
         return self.wrappers.setdefault(alias, made)
 
+    def connected(self) -> bool:
+        """Tell whether a connection is open."""
+        return any(each.connection is not None for each in self._awake())
+
     def close(self) -> None:
-        """Give every connection back. Runs on the bridge."""
+        """Give every connection back. Runs on the bridge if one is open."""
         self.open = False
         failure: BaseException | None = None
-        for each in list(self.wrappers.values()):
+        for each in self._awake():
             try:
                 each.finish()
             except BaseException as exc:
@@ -83,8 +87,11 @@ class Block:
     def abandon(self) -> None:
         """Drop every connection, where nothing can be awaited."""
         self.open = False
-        for each in list(self.wrappers.values()):
+        for each in self._awake():
             each.abandon()
+
+    def _awake(self) -> list[Any]:
+        return [each for each in self.wrappers.values() if wrapper.is_awake(each)]
 
 
 def current_block() -> Block | None:
@@ -183,7 +190,10 @@ class new_connection:
             block.abandon()
             return
         try:
-            await bridge.run(_close, block)
+            if block.connected():
+                await bridge.run(_close, block)
+            else:
+                block.close()
         except Exception as failure:
             if exc_type is None:
                 raise

@@ -10,20 +10,25 @@ import asyncio
 import contextvars
 import inspect
 import os
+import sys
 from asyncio import AbstractEventLoop
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
 from django.core.exceptions import ImproperlyConfigured
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from . import bridge
 from .drivers import psycopg as driver
 from .scopes import Gate
 
-if TYPE_CHECKING:
-    from psycopg_pool import AsyncConnectionPool
+T = TypeVar("T")
+
+# To take a connection that is there, or give one back, waits for nothing: the
+# task is done when it has been made, without a trip through the loop.
+EAGER: Any = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
 # The process id is part of the key: after a fork the child must open pools of
 # its own and leave the parent's sockets alone.
@@ -32,13 +37,13 @@ _pools = WeakKeyDictionary()
 
 
 class _Pool:
-    pool: AsyncConnectionPool[Any]
+    pool: AsyncConnectionPool[driver.Origin]
 
-    def __init__(self, loop: AbstractEventLoop, checks: bool) -> None:
+    def __init__(self, loop: AbstractEventLoop, params: dict[str, Any]) -> None:
         self.loop = loop
-        self.checks = checks
+        self.params = params
         # All that the pool has made and that are still there.
-        self.connections: WeakSet[Any] = WeakSet()
+        self.connections: WeakSet[driver.Origin] = WeakSet()
         self.opening: asyncio.Task[None] | None = None
         self.keeper: asyncio.Task[None] | None = None
         self.closer: AsyncIterator[None] | None = None
@@ -55,14 +60,14 @@ class _Pool:
             self.opening = self._task(self._open())
         await asyncio.shield(self.opening)
 
-    async def take(self) -> Any:
+    async def take(self) -> driver.Origin:
         """Return a connection of the pool."""
-        if self.pool.get_stats()["pool_available"] and not self.checks:
-            return await self.pool.getconn()
         # In a task: psycopg's queue does not notice that a coroutine is closed
         # while it waits, and gives it a connection, which is lost; and to
         # cancel a check on a server gone silent takes psycopg ten seconds.
         task = self._task(self.pool.getconn())
+        if task.done():
+            return task.result()
         try:
             return await asyncio.shield(task)
         except BaseException:
@@ -70,21 +75,27 @@ class _Pool:
             task.cancel()
             raise
 
-    def give(self, origin: Any) -> asyncio.Task[None]:
+    async def give(self, origin: driver.Origin) -> None:
+        """Give a connection back, and wait until it is."""
+        await asyncio.shield(self.begin_giving(origin))
+
+    def begin_giving(self, origin: driver.Origin) -> asyncio.Task[None]:
         """Give a connection back, in a task that nobody breaks off."""
         task = self._task(self.pool.putconn(origin))
-        self.returning.add(task)
-        task.add_done_callback(self.returning.discard)
+        if not task.done():
+            self.returning.add(task)
+            task.add_done_callback(self.returning.discard)
         return task
 
-    def _untake(self, task: asyncio.Task[Any]) -> None:
+    def _untake(self, task: asyncio.Task[driver.Origin]) -> None:
         if not task.cancelled() and task.exception() is None:
-            self.give(task.result())
+            self.begin_giving(task.result())
 
-    def _task(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    def _task(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         # In a context of its own: what the pool starts must not inherit the
         # block, or the scope, of whoever came first.
-        return self.loop.create_task(work, context=contextvars.Context())
+        context = contextvars.Context()
+        return asyncio.Task(work, loop=self.loop, context=context, **EAGER)
 
     async def _open(self) -> None:
         await self.pool.open()
@@ -112,7 +123,7 @@ class _Pool:
             await asyncio.wait([self.keeper])
             # Cancelled with its workers, psycopg's pool stops closing halfway.
             for connection in self.connections:
-                connection.pgconn.finish()
+                connection.drop()
             # Our tasks hold the loop: its entry would stay for ever.
             _forget(self)
 
@@ -124,28 +135,39 @@ class PoolHandle:
         self._wrapper = wrapper
         self._entry = entry
 
+    @property
+    def params(self) -> dict[str, Any]:
+        """The parameters that connections are made with."""
+        return self._entry.params
+
     def open(self) -> None:
         if not self._entry.opened:
             bridge.await_(self._entry.open())
 
     def getconn(self) -> driver.Connection:
         origin = bridge.await_(self._take())
-        connection = driver.view(
-            origin, self._wrapper.gate, self._wrapper.cursor_class()
-        )
+        cursor_class = self.params.get("cursor_factory")
+        connection = driver.view(origin, self._wrapper.gate, cursor_class)
         connection._pool = self  # type: ignore[assignment]
         return connection
 
     def putconn(self, connection: driver.Connection) -> None:
         """Give a connection back, and wait until it is."""
-        bridge.await_(asyncio.shield(self._entry.give(connection.detach())))
+        if bridge.can_wait():
+            bridge.await_(self._entry.give(connection.detach()))
+        else:
+            self.give_soon(connection)
 
-    def replace(self, connection: driver.Connection) -> None:
-        """Let the pool open another one in the place of a closed one."""
+    def give_soon(self, connection: driver.Connection) -> None:
+        """Give a connection back where nothing can be awaited.
+
+        The pool opens another one in the place of one that is closed.
+        """
+        give = self._entry.begin_giving
         # From wherever a task's remains are collected, perhaps after its loop.
         with suppress(RuntimeError):
             self._entry.loop.call_soon_threadsafe(
-                self._entry.give, connection.detach(), context=contextvars.Context()
+                give, connection.detach(), context=contextvars.Context()
             )
 
     def close(self) -> None:
@@ -154,9 +176,7 @@ class PoolHandle:
         if self._entry.opened:
             bridge.await_(self._entry.pool.close())
 
-    async def _take(self) -> Any:
-        from psycopg_pool import PoolTimeout
-
+    async def _take(self) -> driver.Origin:
         try:
             return await self._entry.take()
         except PoolTimeout as exc:
@@ -194,7 +214,7 @@ def handle(wrapper: Any) -> PoolHandle:
 def _bridged(function: Callable[[Any], Any], alias: str) -> Callable[[Any], Any]:
     """Return the pool's callback that calls the synchronous `function`."""
 
-    async def callback(origin: Any) -> None:
+    async def callback(origin: driver.Origin) -> None:
         # A gate for each connection: one that hangs holds up no other.
         view = driver.view(origin, Gate(alias, None))
         try:
@@ -209,30 +229,29 @@ def _bridged(function: Callable[[Any], Any], alias: str) -> Callable[[Any], Any]
 def _make(wrapper: Any, loop: AbstractEventLoop, options: dict[str, Any]) -> _Pool:
     if wrapper.settings_dict.get("CONN_MAX_AGE", 0) != 0:
         raise ImproperlyConfigured("Pooling doesn't support persistent connections.")
-    from psycopg_pool import AsyncConnectionPool
-
-    params = wrapper.get_connection_params()
-    params.pop("cursor_factory", None)
-    params["autocommit"] = True
+    params = wrapper.backend_params()
     configure = type(wrapper)(wrapper.settings_dict, wrapper.alias)
     checks = wrapper.settings_dict["CONN_HEALTH_CHECKS"]
     options = {
         "check": AsyncConnectionPool.check_connection if checks else None,
-        "connection_class": driver.Origin,
         **options,
+        "connection_class": driver.Origin,
     }
-    entry = _Pool(loop, checks=options["check"] is not None)
+    entry = _Pool(loop, params)
 
     for name in ("check", "reset"):
         if options.get(name) and not inspect.iscoroutinefunction(options[name]):
             options[name] = _bridged(options[name], wrapper.alias)
     configured = _bridged(configure._configure_connection, wrapper.alias)
 
-    async def made(origin: Any) -> None:
+    async def made(origin: driver.Origin) -> None:
         entry.connections.add(origin)
         await configured(origin)
 
+    # Cursors are the views', and Django sets autocommit for each block.
+    kwargs = {**params, "autocommit": True}
+    kwargs.pop("cursor_factory", None)
     entry.pool = AsyncConnectionPool(
-        kwargs=params, open=False, configure=made, **options
+        kwargs=kwargs, open=False, configure=made, **options
     )
     return entry

@@ -109,6 +109,15 @@ class BlockWrapper(_Backend):
             self._pool.close()
             self._pool = None
 
+    def get_connection_params(self) -> dict[str, Any]:
+        """Return what to connect with; a pool has been told once, for all blocks."""
+        return self.backend_params() if self.pool is None else {**self.pool.params}
+
+    def backend_params(self) -> dict[str, Any]:
+        """Return the backend's own parameters."""
+        params: dict[str, Any] = super().get_connection_params()
+        return params
+
     def set_autocommit(
         self,
         autocommit: bool,
@@ -143,12 +152,13 @@ class BlockWrapper(_Backend):
     def connect(self) -> None:
         # A scope, because the session is not ready before its time zone and
         # role are set: no other task's statement may come in between.
-        connecting = self.gate.enter(self, scopes.place())
+        connecting = self.gate.enter(self, self.gate.root.place)
         try:
             if self.connection is not None:
                 return  # another task was first
             self._aborted = False
             super().connect()
+            self._check_block()  # the block may have ended meanwhile
         except BaseException:
             self._discard()
             raise
@@ -196,10 +206,6 @@ class BlockWrapper(_Backend):
         return InterfaceError(
             "The cursor is closed. Open another one: `async with conn.acursor():`."
         )
-
-    def cursor_class(self) -> Any:
-        """Return the class of cursor that the backend configures."""
-        return self.get_connection_params().get("cursor_factory")
 
     def _check_bridge(self) -> None:
         if not bridge.in_bridge():
@@ -296,7 +302,7 @@ class BlockWrapper(_Backend):
             return
         connection.close()
         if (pool := getattr(connection, "_pool", None)) is not None:
-            pool.replace(connection)
+            pool.give_soon(connection)
 
     def _settle(self) -> None:
         """Take in what streams have left on the wire, before the pool gets it."""
@@ -343,25 +349,70 @@ class BlockWrapper(_Backend):
             self.rollback()
 
 
+# A wrapper that nobody has looked at yet is asleep: the first look makes it one.
+# Django's wrapper and its helpers cost several times what the rest of a block
+# does, and there are blocks in which nothing is asked of the database.
+
+
+def _look(wrapper: Any, name: str) -> Any:
+    """`__getattribute__` of a wrapper asleep."""
+    _wake(wrapper)
+    return getattr(wrapper, name)
+
+
+def _touch(wrapper: Any, name: str, value: Any) -> None:
+    """`__setattr__` of a wrapper asleep."""
+    _wake(wrapper)
+    setattr(wrapper, name, value)
+
+
+def _wake(wrapper: Any) -> None:
+    settings_dict, alias, block = object.__getattribute__(wrapper, "_made_of")
+    object.__setattr__(wrapper, "__class__", type(wrapper).awake)
+    del wrapper._made_of
+    wrapper.__init__(settings_dict, alias)
+    # Whoever looks first may do so in another thread.
+    wrapper._thread_ident = block.thread
+    wrapper.block = block
+    wrapper.gate.root.place = block.place
+
+
+def is_awake(wrapper: Any) -> bool:
+    """Tell whether `wrapper` is a block's, and has been looked at."""
+    cls = type(wrapper)
+    return issubclass(cls, BlockWrapper) and not hasattr(cls, "awake")
+
+
 @cache
 def _block_class(base: type[BaseDatabaseWrapper]) -> type[Any]:
     return type(base.__name__, (BlockWrapper, base), {"__module__": base.__module__})
 
 
-def make(block: Block, settings_dict: dict[str, Any], alias: str) -> Any:
-    """Return a block's wrapper for `alias`; it connects at its first query."""
-    base = load_backend(settings_dict["ENGINE"]).DatabaseWrapper
+@cache
+def _asleep_class(engine: str, alias: str) -> Any:
+    """Return the class of new wrappers; None for Django's dummy, which only raises."""
+    base = load_backend(engine).DatabaseWrapper
     if base.vendor == "unknown":
-        return base(settings_dict, alias)  # Django's dummy: it only raises
+        return None
     if base.vendor != "postgresql":
         raise ImproperlyConfigured(
             f"new_connection() needs PostgreSQL; '{alias}' is configured with "
-            f"{settings_dict['ENGINE']}. Use it outside of the block."
+            f"{engine}. Use it outside of the block."
         )
     check_psycopg()
-    wrapper = _block_class(base)(settings_dict, alias)
-    wrapper.block = block
-    wrapper.gate.root.place = block.place
+    awake = _block_class(base)
+    asleep = {"awake": awake, "__getattribute__": _look, "__setattr__": _touch}
+    return type(base.__name__, (awake,), asleep)
+
+
+def make(block: Block, settings_dict: dict[str, Any], alias: str) -> Any:
+    """Return a block's wrapper for `alias`; it connects at its first query."""
+    asleep = _asleep_class(settings_dict["ENGINE"], alias)
+    if asleep is None:
+        dummy = load_backend(settings_dict["ENGINE"]).DatabaseWrapper
+        return dummy(settings_dict, alias)
+    wrapper = object.__new__(asleep)
+    object.__setattr__(wrapper, "_made_of", (settings_dict, alias, block))
     return wrapper
 
 

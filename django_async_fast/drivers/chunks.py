@@ -111,7 +111,7 @@ class BinaryChunks:
                 self._connection.wait(self._arriving)
             result = self._arrived.popleft()
             if result.status == FATAL_ERROR:
-                raise errors.error_from_result(result)
+                raise _failed(result)
             if result.ntuples < self._size:
                 self._exhausted = True
             elif self._ahead and self._failure is None:
@@ -175,6 +175,17 @@ class BinaryChunks:
         yield from generators.send(pgconn)
         found = yield from generators.fetch_many(pgconn)
         self._arrived.extend(found[-1:])
+
+
+def _failed(result: Any) -> errors.Error:
+    error = errors.error_from_result(result)
+    if isinstance(error, errors.InvalidCursorName):
+        error.add_note(
+            "The session of this stream has been another one since its last chunk, as "
+            "behind a pooler in transaction mode: set DISABLE_SERVER_SIDE_CURSORS in "
+            "DATABASES."
+        )
+    return error
 
 
 class Orphan:

@@ -16,7 +16,6 @@ from typing import Any
 
 import psycopg
 from psycopg import pq
-from psycopg.adapt import AdaptersMap
 
 from .. import bridge
 from ..scopes import Gate
@@ -72,7 +71,8 @@ class StatementLock:
     def acquire(self, keep: object = None) -> None:
         """Take the connection, with nothing on the wire; `keep` stays unsettled."""
         self.gate.acquire()
-        if self.connection.unsettled:
+        # Perhaps while we waited: now the session may be another block's.
+        if self.connection.returned or self.connection.unsettled:
             try:
                 self.connection.settle(keep)
             except BaseException:
@@ -90,20 +90,24 @@ class StatementLock:
 
 
 class Connection(psycopg.Connection[Any]):
-    """A view over an AsyncConnection, for code that runs on the bridge."""
+    """A view over an AsyncConnection, for code that runs on the bridge.
 
-    def __init__(self, origin: psycopg.AsyncConnection[Any], gate: Gate) -> None:
+    It serves one block: a cursor that is left over from a block cannot reach
+    the connection of the next one.
+    """
+
+    def __init__(self, origin: Origin, gate: Gate) -> None:
         super().__init__(origin.pgconn)
         self.origin = origin
         self.lock = StatementLock(self, gate)  # type: ignore[assignment]
         # What must be settled before the next statement: chunks in flight,
         # cursors left open, transactions held for a stream. The last first.
         self.unsettled: list[Any] = []
-        self._pid = os.getpid()
         self._broken_off = False
-        self._channel: Channel | None = None
-        self._adapters = AdaptersMap(origin.adapters)
-        # Names of server-side prepared statements belong to the session.
+        self.returned = False
+        # What belongs to the session: the adapters, as in Django's pool, and
+        # the names of server-side prepared statements.
+        self._adapters = origin.adapters
         self._prepared = origin._prepared
         self._autocommit = origin.autocommit
         self.prepare_threshold = origin.prepare_threshold
@@ -133,7 +137,7 @@ class Connection(psycopg.Connection[Any]):
             wants = next(gen)
         except StopIteration as stop:
             return stop.value
-        channel = self._channel or self._open_channel()
+        channel = self.origin.channel or self._open_channel()
         try:
             return bridge.await_(channel.drive(gen, wants, timeout))
         except BaseException as exc:
@@ -164,6 +168,11 @@ class Connection(psycopg.Connection[Any]):
 
     def settle(self, keep: object = None) -> None:
         """Take in what streams have left on the wire. Needs the gate."""
+        if self.returned and not self.closed:
+            raise psycopg.InterfaceError(
+                "This connection has been given back to its pool. Open a new cursor: "
+                "the block's wrapper then takes another."
+            )
         for each in reversed(self.unsettled.copy()):
             if each is not keep:
                 each.settle()
@@ -171,32 +180,25 @@ class Connection(psycopg.Connection[Any]):
     def drop(self) -> None:
         """Close the socket at once, without a word to the server."""
         self.unsettled.clear()
-        if self._pid != os.getpid():
-            # After a fork, socket and selector are still the parent's.
-            self._channel = None
-            return
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
-        self.pgconn.finish()
+        # After a fork, socket and selector are still the parent's.
+        if self.origin.pid == os.getpid():
+            self.origin.drop()
 
     def close(self) -> None:
         """Close the connection; needs no bridge and never waits."""
         self._closed = True
         self.drop()
 
-    def detach(self) -> psycopg.AsyncConnection[Any]:
-        """Give the socket back to its AsyncConnection, for the pool."""
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
+    def detach(self) -> Origin:
+        """Give the session up, for the pool; cursors of this view end with it."""
+        self.returned = True
         return self.origin
 
     def _open_channel(self) -> Channel:
         loop = bridge.current_loop()
         assert loop is not None
-        self._channel = Channel(self.pgconn, loop)
-        return self._channel
+        self.origin.channel = channel = Channel(self.pgconn, loop)
+        return channel
 
     def _interrupted(
         self, gen: Generator[Any, Any, Any], channel: Channel, exc: BaseException
@@ -257,7 +259,18 @@ def belongs_to_block(connection: Any) -> bool:
 
 
 class Origin(psycopg.AsyncConnection[Any]):
-    """What ours are views over: psycopg's, that leaves nothing half open."""
+    """What ours are views over: psycopg's own, and what outlives a view of it.
+
+    The socket stays registered with the loop from one block to the next: that
+    costs as much as a statement. Whoever waits or closes without our views, as
+    the pool does, must not find it so.
+    """
+
+    channel: Channel | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.pid = os.getpid()
 
     @classmethod
     async def connect(cls, *args: Any, **kwargs: Any) -> Origin:
@@ -270,6 +283,26 @@ class Origin(psycopg.AsyncConnection[Any]):
             traceback.clear_frames(exc.__traceback__ and exc.__traceback__.tb_next)
             raise
 
+    async def wait(self, *args: Any, **kwargs: Any) -> Any:
+        """Wait as psycopg does, which registers the socket itself."""
+        self._leave_loop()
+        return await super().wait(*args, **kwargs)
+
+    async def close(self) -> None:
+        """Close the connection, as psycopg does."""
+        self._leave_loop()
+        await super().close()
+
+    def drop(self) -> None:
+        """Close the socket at once, without a word to the server."""
+        self._leave_loop()
+        self.pgconn.finish()
+
+    def _leave_loop(self) -> None:
+        if self.channel is not None:
+            self.channel.close()
+            self.channel = None
+
 
 def connect(gate: Gate, *, cursor_factory: Any = None, **params: Any) -> Connection:
     """Open a connection with psycopg's own asynchronous `connect()`."""
@@ -279,9 +312,7 @@ def connect(gate: Gate, *, cursor_factory: Any = None, **params: Any) -> Connect
     return view(origin, gate, cursor_factory)
 
 
-def view(
-    origin: psycopg.AsyncConnection[Any], gate: Gate, cursor_factory: Any = None
-) -> Connection:
+def view(origin: Origin, gate: Gate, cursor_factory: Any = None) -> Connection:
     """Return the connection that synchronous code uses over `origin`."""
     connection = Connection(origin, gate)
     if cursor_factory is not None:

@@ -68,16 +68,15 @@ class UnknownType(Exception):
 class Decoders:
     """The decoders of one psycopg connection, by the shape of the result."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, adapters: AdaptersMap) -> None:
         self._by_shape: dict[Any, Any] = {}
-        adapters = connection.adapters
         self.customised = [
             oid
             for oid, expected in EXPECTED.items()
             if adapters.get_loader(oid, TEXT) not in (expected, _compiled(expected))
         ]
         loader = adapters.get_loader(TIMESTAMPTZ, TEXT)
-        if not issubclass(loader, psycopg_any.BaseTzLoader):
+        if loader is None or not issubclass(loader, psycopg_any.BaseTzLoader):
             self.customised.append(TIMESTAMPTZ)
 
     def get(self, cursor: Any, oids: tuple[int, ...]) -> Any:
@@ -100,11 +99,13 @@ class Decoders:
 
 def decoders(connection: Any) -> Decoders:
     """Return the connection's decoders; made anew when its adapters change."""
-    found = connection.__dict__.get("_daf_decoders")
+    # They are kept with the session, which serves one block after the other.
+    session = connection.__dict__.get("origin", connection).__dict__
+    found = session.get("_daf_decoders")
     if found is None:
-        found = connection._daf_decoders = Decoders(connection)
         adapters: AdaptersMap = connection.adapters
-        adapters._register_loader_callback = lambda *_: connection.__dict__.pop(
+        found = session["_daf_decoders"] = Decoders(adapters)
+        adapters._register_loader_callback = lambda *_: session.pop(
             "_daf_decoders", None
         )
     return found
