@@ -224,3 +224,14 @@ def settings_override() -> Iterator[Callable[..., None]]:
 
     with ExitStack() as stack:
         yield lambda **changes: stack.enter_context(override_settings(**changes))
+
+
+@pytest.fixture
+def session_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep the sessions of the file backend to this test."""
+    from django.conf import settings
+    from django.contrib.sessions.backends.file import SessionStore
+
+    monkeypatch.setattr(settings, "SESSION_FILE_PATH", str(tmp_path), raising=False)
+    monkeypatch.setattr(SessionStore, "_storage_path", str(tmp_path), raising=False)
+    return tmp_path

@@ -14,7 +14,6 @@ import pytest
 from django.contrib.contenttypes.models import ContentType
 from django.db import DataError, connection, transaction
 from django.db.models import Count, F, FilteredRelation, Prefetch, Q, Value
-from django.db.models.base import ModelState
 from django.db.models.functions import Upper
 from django.db.models.signals import post_init
 
@@ -34,6 +33,7 @@ from tests.testapp.models import (
     Tag,
     UuidKey,
 )
+from tests.told import told
 
 pytestmark = [
     pytest.mark.keep_rows,
@@ -136,36 +136,6 @@ QUERYSETS: dict[str, Callable[[], Any]] = {
     "dates": lambda: Book.objects.dates("published", "month"),
     "datetimes": lambda: Everything.objects.datetimes("datetime", "hour"),
 }  # fmt: skip
-
-
-def told(value: Any, seen: set[int] | None = None) -> Any:
-    """Return all there is to know about a row, in comparable form."""
-    seen = seen or set()
-    if isinstance(value, ModelState):
-        return value.db, value.adding
-    if hasattr(value, "_state"):
-        if id(value) in seen:
-            return "again"
-        seen = {*seen, id(value)}
-        state = value._state
-        return (
-            type(value),
-            [(k, told(v, seen)) for k, v in value.__dict__.items() if k != "_state"],
-            (type(state), state.db, state.adding, getattr(state, "fetch_mode", None)),
-            {k: told(v, seen) for k, v in state.fields_cache.items()},
-        )
-    if isinstance(value, dict):
-        return type(value), [(k, told(v, seen)) for k, v in value.items()]
-    if isinstance(value, (list, tuple)):
-        # A namedtuple class is made anew for each query.
-        return (
-            type(value).__name__,
-            getattr(value, "_fields", None),
-            [told(v, seen) for v in value],
-        )
-    if hasattr(value, "_result_cache"):
-        return "queryset", told(value._result_cache, seen)
-    return type(value), repr(value)
 
 
 @pytest.fixture
