@@ -125,13 +125,14 @@ async def _take_all(alias: str, count: int) -> None:
         async with new_connection(alias) as conn:
             async with conn.acursor() as cursor:
                 await cursor.execute(
-                    "SELECT pg_backend_pid(), "
-                    "now() = statement_timestamp() AND pg_current_xact_id_if_assigned() IS NULL"
+                    "SELECT now() = statement_timestamp() "
+                    "AND pg_current_xact_id_if_assigned() IS NULL"
                 )
-                pid, fresh = await cursor.fetchone()
+                (fresh,) = await cursor.fetchone()
             assert fresh, "the connection is in a transaction"
             await taken.wait()
-            return pid
+            # As it was told when it connected, behind a pooler too.
+            return conn.connection.info.backend_pid
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(take()) for _ in range(count)]

@@ -24,7 +24,6 @@ from django.db import (
 from django.db.backends.signals import connection_created
 from django.db.models import F
 from django.db.transaction import TransactionManagementError
-from django.test.utils import CaptureQueriesContext
 
 from django_async_fast import new_connection, run_sync
 from django_async_fast.drivers import psycopg as driver
@@ -686,22 +685,6 @@ async def an_error_of_the_data(watch: Watch) -> None:
                 await Unique.objects.aupdate(value=F("value") / 0)
         assert await Unique.objects.acount() == 0
         await watch.idle()
-
-
-@row(27)
-async def behind_a_transaction_pooler(watch: Watch) -> None:
-    await _fill(10)
-    with configured(DISABLE_SERVER_SIDE_CURSORS=True):
-        async with new_connection() as conn:
-            await conn.aensure_connection()
-            with CaptureQueriesContext(conn) as captured:
-                assert len([each async for each in Author.objects.aiterator(3)]) == 10
-            assert not [q for q in captured if "DECLARE" in q["sql"]]
-            for _ in range(10):
-                await Author.objects.afirst()
-            async with conn.acursor() as cursor:
-                await cursor.execute("SELECT count(*) FROM pg_prepared_statements")
-                assert await cursor.fetchone() == (0,)
 
 
 @row(29)
