@@ -240,8 +240,10 @@ def _can_be_binary(inner: Any) -> bool:
 
     # Only Django's own cursors can be asked for binary with client-side
     # parameters; see `seams.py`.
-    return hasattr(inner, "_daf_binary") and not (
-        results.decoders(inner.connection).customised
+    return (
+        hasattr(inner, "_daf_binary")
+        and results.text_is_utf8(inner.connection)
+        and not results.decoders(inner.connection).customised
     )
 
 

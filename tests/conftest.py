@@ -12,7 +12,7 @@ import inspect
 import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -235,3 +235,22 @@ def session_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(settings, "SESSION_FILE_PATH", str(tmp_path), raising=False)
     monkeypatch.setattr(SessionStore, "_storage_path", str(tmp_path), raising=False)
     return tmp_path
+
+
+@pytest.fixture
+def without_core() -> Callable[[], AbstractContextManager[None]]:
+    """Return what makes a context in which Django's iterables build the rows."""
+    from django_async_fast import iterables
+
+    @contextmanager
+    def off() -> Iterator[None]:
+        ours = {kind: kind.__iter__ for kind in iterables.PLANS}
+        for kind, stock in iterables.DJANGO_ITER.items():
+            kind.__iter__ = stock
+        try:
+            yield
+        finally:
+            for kind, ours_iter in ours.items():
+                kind.__iter__ = ours_iter
+
+    return off

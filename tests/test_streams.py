@@ -7,7 +7,7 @@ import copy
 import gc
 import pickle
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from django.db.models import Count, F, FilteredRelation, Prefetch, Q, Value
 from django.db.models.functions import Upper
 from django.db.models.signals import post_init
 
-from django_async_fast import _native, iterables, new_connection, run_sync
+from django_async_fast import _native, new_connection, run_sync
 from django_async_fast.streams import Stream
 from tests.testapp.models import (
     Author,
@@ -136,25 +136,6 @@ QUERYSETS: dict[str, Callable[[], Any]] = {
     "dates": lambda: Book.objects.dates("published", "month"),
     "datetimes": lambda: Everything.objects.datetimes("datetime", "hour"),
 }  # fmt: skip
-
-
-@pytest.fixture
-def without_core() -> Iterator[Callable[[], Any]]:
-    """Return a context in which Django's iterables build the rows."""
-    from contextlib import contextmanager
-
-    @contextmanager
-    def off() -> Iterator[None]:
-        ours = {kind: kind.__iter__ for kind in iterables.PLANS}
-        for kind, stock in iterables.DJANGO_ITER.items():
-            kind.__iter__ = stock
-        try:
-            yield
-        finally:
-            for kind, ours_iter in ours.items():
-                kind.__iter__ = ours_iter
-
-    yield off
 
 
 @pytest.mark.parametrize("name", QUERYSETS)

@@ -111,6 +111,15 @@ def decoders(connection: Any) -> Decoders:
     return found
 
 
+def text_is_utf8(connection: Any) -> bool:
+    """Tell whether the session's text is what `rust/` reads.
+
+    Django asks for UTF-8 whenever it connects; a statement may change it later.
+    """
+    encoding: bytes = connection.pgconn.parameter_status(b"client_encoding")
+    return encoding == b"UTF8"
+
+
 def batch(plan: Any, cursor: Any, result: Any, columns: int) -> Any:
     """Return the rows of a binary `result` as a batch for `plan`."""
     address = result.pgresult_ptr
