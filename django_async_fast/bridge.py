@@ -27,6 +27,9 @@ PARKED_PER_THREAD = 64
 
 _FINISHED: Any = object()
 
+# In debug mode `stalls.py` takes the steps, and times them; else one comparison.
+timed_step: Callable[..., Any] | None = None
+
 
 class BridgeError(RuntimeError):
     """An awaitable was handed over where nothing can await it."""
@@ -159,7 +162,7 @@ def _resume(
     # async_unsafe and the guards of others ask for the running loop.
     _set_running_loop(None)
     try:
-        return how(*args)
+        return how(*args) if timed_step is None else timed_step(loop, how, *args)
     finally:
         _set_running_loop(loop)
 

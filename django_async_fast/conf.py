@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import AbstractEventLoop
 from typing import Any
 
 from django.conf import settings
@@ -16,3 +17,8 @@ DEFAULTS: dict[str, Any] = {
 def get(name: str) -> Any:
     """Return the setting `name`, or its default."""
     return getattr(settings, "DJANGO_ASYNC_FAST", {}).get(name, DEFAULTS[name])
+
+
+def debugging(loop: AbstractEventLoop) -> bool:
+    """Tell whether what runs on `loop` is to be watched: Django's or its own debug."""
+    return settings.DEBUG or loop.get_debug()

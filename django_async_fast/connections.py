@@ -14,7 +14,7 @@ from asgiref.sync import iscoroutinefunction
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, connections
 from django.db.utils import ConnectionDoesNotExist, ConnectionHandler
 
-from . import bridge, scopes, wrapper
+from . import bridge, conf, scopes, stalls, wrapper
 
 logger = logging.getLogger("django_async_fast")
 
@@ -33,6 +33,7 @@ class Block:
     """
 
     __slots__ = (
+        "debug",
         "force_rollback",
         "loop",
         "open",
@@ -50,6 +51,9 @@ class Block:
         self.place = scopes.place()
         self.wrappers: dict[str, Any] = {}
         self.open = True
+        self.debug = conf.debugging(self.loop)
+        if self.debug:
+            stalls.watch()
 
     def wrapper(self, alias: str) -> Any:
         """Return the block's wrapper for `alias`, made at its first use."""
@@ -113,12 +117,18 @@ def current_block() -> Block | None:
     return block
 
 
+def open_block() -> Block | None:
+    """Return the block that the caller runs in, or None, also where it has ended."""
+    block = _block.get()
+    if block is None or not block.open or block.loop is not bridge.current_loop():
+        return None
+    return block
+
+
 def shared_block() -> Block | None:
     """Return the shared block that a new block would join, or None."""
-    block = _block.get()
-    if block is None or not block.shared or not block.open:
-        return None
-    return block if block.loop is bridge.current_loop() else None
+    block = open_block()
+    return block if block is not None and block.shared else None
 
 
 class new_connection:

@@ -7,17 +7,19 @@ elsewhere it is asgiref's.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Coroutine
 from functools import update_wrapper
 from typing import Any
 
-from asgiref.sync import AsyncToSync
+from asgiref.sync import AsyncToSync, SyncToAsync, markcoroutinefunction
 from asgiref.sync import sync_to_async as threaded
 
-from . import bridge
-from .connections import current_block
+from . import bridge, bystanders
+from .connections import current_block, open_block
 
 asgiref_call = AsyncToSync.__call__
+asgiref_threaded_call = SyncToAsync.__call__
 
 
 class sync_to_async:
@@ -62,6 +64,17 @@ def async_to_sync_call(self: AsyncToSync[Any, Any], *args: Any, **kwargs: Any) -
     if bridge.can_wait():
         return bridge.await_(self.awaitable(*args, **kwargs))
     return asgiref_call(self, *args, **kwargs)
+
+
+@markcoroutinefunction
+def sync_to_async_call(
+    self: SyncToAsync[Any, Any], *args: Any, **kwargs: Any
+) -> Coroutine[Any, Any, Any]:
+    """`SyncToAsync.__call__`: in debug mode, tell of queries that leave the block."""
+    block = open_block()
+    if block is not None and block.debug:
+        self = bystanders.watched(self, block.place, sys._getframe(1))
+    return asgiref_threaded_call(self, *args, **kwargs)
 
 
 def awaiting(func: Callable[..., Any]) -> Callable[[], Any]:

@@ -25,7 +25,7 @@ from . import bridge, conf
 _entered: ContextVar[Scope | None] = ContextVar("daf_scope", default=None)
 
 # Modules whose frames are not the place where a user entered a scope.
-_MACHINERY = (
+MACHINERY = (
     "asgiref.",
     "asyncio.",
     "contextlib",
@@ -51,7 +51,7 @@ def place() -> Place:
 def _outside(frame: FrameType | None) -> Place:
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
-        if not module.startswith(_MACHINERY):
+        if not module.startswith(MACHINERY):
             return frame.f_code.co_filename, frame.f_lineno
         frame = frame.f_back
     return None

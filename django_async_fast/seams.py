@@ -55,11 +55,12 @@ def seams() -> Iterator[Seam]:
     yield from _connection_seams()
     yield from _transaction_seams()
     yield from _queryset_seams()
+    yield from _error_seams()
 
 
 def _connection_seams() -> Iterator[Seam]:
     import django.db
-    from asgiref.sync import AsyncToSync
+    from asgiref.sync import AsyncToSync, SyncToAsync
     from django.db import connections
     from django.db.utils import ConnectionHandler
 
@@ -83,6 +84,12 @@ def _connection_seams() -> Iterator[Seam]:
         "__call__",
         dispatch.async_to_sync_call,
         "async code called by sync code on the bridge shares its loop",
+    )
+    yield Seam(
+        SyncToAsync,
+        "__call__",
+        dispatch.sync_to_async_call,
+        "in debug mode a query that leaves the block for a thread is told",
     )
     for name in ("new_connection", "async_connections"):
         yield Seam(django.db, name, getattr(ours, name), "DEP 0009's import path")
@@ -118,6 +125,19 @@ def _queryset_seams() -> Iterator[Seam]:
     from . import iterables
 
     yield from (Seam(*each) for each in iterables.seams())
+
+
+def _error_seams() -> Iterator[Seam]:
+    from django.utils import asyncio as guard
+
+    from . import refusals
+
+    yield Seam(
+        guard,
+        "SynchronousOnlyOperation",
+        refusals.refusal,
+        "a query that nobody can await is told what it was for, and the ways out",
+    )
 
 
 def install() -> None:

@@ -62,11 +62,13 @@ WATCHED = {
     "django.db.models.query.QuerySet._iterator": "iterables.py: aiterator",
     "django.db.models.query.QuerySet.aiterator": "iterables.py: aiterator",
     "django.db.models.query.QuerySet.iterator": "iterables.py: aiterator",
+    "django.db.models.query.QuerySet._add_hints": "refusals.py: _manager_of",
     "django.db.models.query.RelatedPopulator": "plan.py: _relation",
     "django.db.models.query.ValuesIterable": "plan.py: dicts",
     "django.db.models.query.ValuesListIterable": "plan.py: tuples",
     "django.db.models.query._get_from_db": "plan.py: _from_db",
     "django.db.models.query.get_related_populators": "plan.py: models",
+    "django.db.models.query.get_prefetcher": "refusals.py: _of_attribute",
     "django.db.models.query_utils.DeferredAttribute": "plan.py: PLAIN_DESCRIPTORS",
     "django.db.models.sql.compiler.SQLCompiler.apply_converters": "native/plans.pxi",
     "django.db.models.sql.compiler.SQLCompiler.execute_sql": "streams.py: Stream",
@@ -89,6 +91,7 @@ WATCHED = {
     "django.test.testcases.TestCase.setUpClass": "test.py: TestCase",
     "django.test.testcases.TransactionTestCase._fixture_teardown": "test.py: TransactionTestCase",
     "django.test.testcases.TransactionTestCase.assertNumQueries": "test.py: assertNumQueries",
+    "django.utils.asyncio.async_unsafe": "refusals.py: refusal",
     "django.utils.connection.BaseConnectionHandler": "connections.py: Routed",
     "psycopg.AsyncConnection.cancel_safe": "drivers/psycopg.py: _cancel_and_drain",
     "psycopg.AsyncConnection.wait": "drivers/psycopg.py: wait",
@@ -101,6 +104,7 @@ WATCHED = {
     "psycopg_pool.AsyncConnectionPool.getconn": "pool.py",
     "psycopg_pool.AsyncConnectionPool.putconn": "pool.py",
     "asgiref.sync.AsyncToSync.__call__": "dispatch.py: async_to_sync_call",
+    "asgiref.sync.SyncToAsync.__call__": "bystanders.py: watched",
 }
 
 

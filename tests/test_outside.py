@@ -155,6 +155,8 @@ async def test_a_block_has_a_connection_of_its_own() -> None:
     assert await sync_to_async(pid)() == outer
 
 
+# Which --loop-debug would tell.
+@pytest.mark.filterwarnings("ignore::django_async_fast.bystanders.OutsideBlockWarning")
 async def test_a_block_is_invisible_from_other_threads() -> None:
     outer = await sync_to_async(pid)()
     async with new_connection(), transaction.atomic():
