@@ -53,7 +53,7 @@ def _instance(value: Model, seen: frozenset[int]) -> Any:
 
 def _state(value: ModelState, seen: frozenset[int]) -> Any:
     mode = getattr(value, "fetch_mode", None)  # Django 6.1
-    return type(value), value.db, value.adding, mode
+    return type(value), value.db, value.adding, told(mode)
 
 
 def _queryset(value: Any, seen: frozenset[int]) -> Any:
