@@ -39,8 +39,7 @@ class PlanExplanation:
         if self.why_django:
             return f"{self.output}: built by Django, because {self.why_django}"
         lines = [f"{self.output}: built by the core"]
-        how = "binary" if self.binary else "text, loaded by psycopg"
-        lines.append(f"result: {how}")
+        lines.append(f"result: {'binary' if self.binary else 'text'}")
         for column in self.columns:
             notes = [column.field, column.why_text, "converted" * column.converted]
             lines.append(f"  {column.name}: {', '.join(filter(None, notes))}")

@@ -56,7 +56,7 @@ def why_text(expression: Any) -> str:
     if _is_safe(expression):
         return ""
     field = getattr(expression, "output_field", None)
-    return f"{type(field).__name__} may have a type that only psycopg can load"
+    return f"{type(field).__name__} may have a type that is only read as text"
 
 
 def remember_text(expression: Any) -> None:

@@ -163,10 +163,10 @@ class Stream:
         cursor = connection.chunked_cursor() if chunked else connection.cursor()
         inner = psycopg_cursor(cursor)
         columns = compiler.col_count
-        if binary := binary and _can_be_binary(inner):
+        if binary and _can_be_binary(inner):
             inner.format = 1
         with connection.wrap_database_errors:
-            hold = _hold(inner) if chunked and binary else None
+            hold = _hold(inner) if chunked and inner is not None else None
         try:
             _send(cursor, sql, params)
         finally:
@@ -174,27 +174,18 @@ class Stream:
                 hold.declared()
         if chunked:
             size = self._iterable.chunk_size
-            self._chunks = _chunks(plan, cursor, inner, columns, size, binary, hold)
+            self._chunks = _chunks(plan, cursor, inner, columns, size, hold)
             self._advance = self._next_chunk
             return self._next_chunk()
         self._advance = _nothing
         try:
-            if not binary:
-                return _native.rows.TupleBatch(plan, cursor.fetchall())
-            return _whole(plan, inner, columns)
+            return _whole(plan, cursor, inner, columns)
         except _unknown_type() as unknown:
             formats.remember_text(compiler.select[unknown.column][0])
             _plain.clear()
         finally:
             cursor.close()
-        return self._execute_as_text(connection, plan, sql, params)
-
-    def _execute_as_text(
-        self, connection: Any, plan: Any, sql: str, params: Any
-    ) -> Any:
-        with connection.cursor() as cursor:
-            cursor.execute(sql, params)
-            return _native.rows.TupleBatch(plan, cursor.fetchall())
+        return self._execute(compiler, plan, False, sql, params)
 
     def _next_chunk(self) -> Any:
         batch = self._chunks.next_batch()
@@ -240,11 +231,7 @@ def _can_be_binary(inner: Any) -> bool:
 
     # Only Django's own cursors can be asked for binary with client-side
     # parameters; see `seams.py`.
-    return (
-        hasattr(inner, "_daf_binary")
-        and results.text_is_utf8(inner.connection)
-        and not results.decoders(inner.connection).customised
-    )
+    return hasattr(inner, "_daf_binary") and results.binary_agrees(inner.connection)
 
 
 def _hold(inner: Any) -> Any:
@@ -263,15 +250,16 @@ def _chunks(
     inner: Any,
     columns: int,
     size: int,
-    binary: bool,
     hold: Any,
 ) -> Any:
     from .drivers import chunks
 
-    return chunks.begin(plan, cursor, inner if binary else None, columns, size, hold)
+    return chunks.begin(plan, cursor, inner, columns, size, hold)
 
 
-def _whole(plan: Any, inner: Any, columns: int) -> Any:
+def _whole(plan: Any, cursor: Any, inner: Any, columns: int) -> Any:
+    if inner is None:
+        return _native.rows.TupleBatch(plan, cursor.fetchall())
     from .drivers import results
 
     return results.batch(plan, inner, inner.pgresult, columns)

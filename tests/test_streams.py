@@ -7,7 +7,7 @@ import copy
 import gc
 import pickle
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -17,7 +17,8 @@ from django.db.models import Count, F, FilteredRelation, Prefetch, Q, Value
 from django.db.models.functions import Upper
 from django.db.models.signals import post_init
 
-from django_async_fast import _native, new_connection, run_sync
+from django_async_fast import _native, formats, new_connection, run_sync, streams
+from django_async_fast.drivers import results
 from django_async_fast.streams import Stream
 from tests.testapp.models import (
     Author,
@@ -138,6 +139,18 @@ QUERYSETS: dict[str, Callable[[], Any]] = {
 }  # fmt: skip
 
 
+@pytest.fixture(params=["binary", "text"])
+def either_format(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run the test as usual, then with every result in text."""
+    with pytest.MonkeyPatch.context() as patch:
+        streams._plain.clear()
+        if request.param == "text":
+            patch.setattr(formats, "binary_possible", lambda expressions: False)
+        yield request.param
+    streams._plain.clear()
+
+
+@pytest.mark.usefixtures("either_format")
 @pytest.mark.parametrize("name", QUERYSETS)
 def test_sync_list_equals_djangos(name: str, without_core: Any) -> None:
     with without_core():
@@ -145,6 +158,7 @@ def test_sync_list_equals_djangos(name: str, without_core: Any) -> None:
     assert told(list(QUERYSETS[name]())) == expected
 
 
+@pytest.mark.usefixtures("either_format")
 @pytest.mark.parametrize("name", QUERYSETS)
 def test_sync_iterator_equals_djangos(name: str, without_core: Any) -> None:
     with without_core():
@@ -152,6 +166,7 @@ def test_sync_iterator_equals_djangos(name: str, without_core: Any) -> None:
     assert told(list(QUERYSETS[name]().iterator(7))) == expected
 
 
+@pytest.mark.usefixtures("either_format")
 @pytest.mark.parametrize("name", QUERYSETS)
 async def test_async_iteration_equals_djangos(name: str, without_core: Any) -> None:
     async with new_connection():
@@ -190,10 +205,30 @@ AS_TEXT = {"extra", "ordered by extra", "values extra"}
 @pytest.mark.parametrize("name", sorted(set(QUERYSETS) - {"none", "no rows"}))
 def test_the_core_is_on_the_main_path(name: str, reasons: list[str]) -> None:
     list(QUERYSETS[name]())
-    expected = "TupleBatch" if name in AS_TEXT else "ResultBatch"
+    expected = "ResultBatch"
     if name in BY_DJANGO:
         expected = "a combined query's columns are known when it has run"
     assert set(reasons) - {"ListBatch"} == {expected}
+
+
+@pytest.fixture
+def formats_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Collect the formats of results: 0 is text, 1 is binary."""
+    seen: list[int] = []
+    get = results.Decoders.get
+
+    def recording(self: Any, cursor: Any, oids: Any, result_format: int) -> Any:
+        seen.append(result_format)
+        return get(self, cursor, oids, result_format)
+
+    monkeypatch.setattr(results.Decoders, "get", recording)
+    return seen
+
+
+@pytest.mark.parametrize("name", sorted(set(QUERYSETS) - {"none", *BY_DJANGO}))
+def test_binary_where_it_means_the_same(name: str, formats_read: list[int]) -> None:
+    list(QUERYSETS[name]())
+    assert set(formats_read) == {0 if name in AS_TEXT else 1}
 
 
 def test_copies_and_pickles(without_core: Any) -> None:
@@ -223,7 +258,9 @@ def test_a_receiver_of_post_init_is_called() -> None:
     assert seen == [author.pk for author in found]
 
 
-def test_a_type_that_only_psycopg_loads_is_read_as_text(reasons: list[str]) -> None:
+def test_a_type_that_only_psycopg_loads_is_read_as_text(
+    formats_read: list[int],
+) -> None:
     with connection.cursor() as cursor:
         cursor.execute("CREATE TYPE mood AS ENUM ('calm', 'cross')")
         cursor.execute(
@@ -235,14 +272,13 @@ def test_a_type_that_only_psycopg_loads_is_read_as_text(reasons: list[str]) -> N
         assert [each.name for each in UuidKey.objects.all()] == ["calm"]
         assert [each.name for each in UuidKey.objects.iterator()] == ["calm"]
         assert [each.name for each in UuidKey.objects.all()] == ["calm"]
-        assert set(reasons) == {"TupleBatch"}
+        assert formats_read[0] == 1
+        assert set(formats_read[1:]) == {0}
     finally:
         with connection.cursor() as cursor:
             cursor.execute("ALTER TABLE testapp_uuidkey DROP COLUMN name")
             cursor.execute("ALTER TABLE testapp_uuidkey RENAME old TO name")
             cursor.execute("DROP TYPE mood")
-        from django_async_fast import formats, streams
-
         formats._text_fields.clear()
         streams._plain.clear()
 
@@ -257,6 +293,68 @@ def test_a_loader_of_the_users_own_is_respected() -> None:
         assert {type(book.price) for book in Book.objects.all()} == {float}
     finally:
         connection.close()
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *["DateStyle = German", "DateStyle = 'SQL, DMY'", "IntervalStyle = iso_8601"],
+        *[
+            "client_encoding = LATIN1",
+            "bytea_output = escape",
+            "TimeZone = 'Asia/Tokyo'",
+        ],
+    ],
+)
+def test_settings_of_the_session(
+    setting: str, either_format: str, without_core: Any
+) -> None:
+    """The core reads one style; psycopg the others, or refuses them as today."""
+
+    def read(name: str) -> Any:
+        try:
+            return told(list(Everything.objects.order_by("pk").values_list(name)))
+        except NotImplementedError as refused:
+            return str(refused)
+
+    names = [field.attname for field in Everything._meta.concrete_fields]
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET {setting}")
+    try:
+        with without_core():
+            expected = {name: read(name) for name in names}
+        found = {name: read(name) for name in names}
+    finally:
+        connection.close()
+    if either_format == "binary" and "Style" in setting:
+        # Whatever it would be printed as, binary is read.
+        refused = {name for name, value in expected.items() if isinstance(value, str)}
+        found = {**found, **{name: expected[name] for name in refused}}
+    assert found == expected
+
+
+class Foreign:
+    """A cursor of a tool that hides what it wraps."""
+
+    def __init__(self, cursor: Any) -> None:
+        self.__wrapped = cursor
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__wrapped, name)
+
+
+def test_cursors_that_are_not_to_be_seen_through(
+    monkeypatch: pytest.MonkeyPatch, reasons: list[str], without_core: Any
+) -> None:
+    queryset = Book.objects.order_by("pk")
+    with without_core():
+        expected = told(list(queryset.all()))
+    for name in ("cursor", "chunked_cursor"):
+        made = getattr(connection, name)
+        monkeypatch.setattr(connection, name, lambda made=made: Foreign(made()))
+    assert told(list(queryset.all())) == expected
+    assert told(list(queryset.iterator(7))) == expected
+    assert set(reasons) == {"TupleBatch"}
 
 
 async def test_other_queries_in_the_loops_body() -> None:

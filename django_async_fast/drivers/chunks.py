@@ -31,25 +31,24 @@ def begin(
 ) -> Any:
     """Return the chunks of Django's open named `cursor`.
 
-    `inner` is its psycopg cursor when results are binary, else None; `hold` the
+    `inner` is its psycopg cursor, None if that is not to be found; `hold` the
     transaction that was begun for it.
     """
-    if inner is not None:
+    if inner is None:
+        return LoadedChunks(plan, cursor, size)
+    if inner.format == BINARY:
         # DECLARE has described the columns: unlike a plain query's, their
         # types are known before the first row is asked for.
         oids = tuple(inner.pgresult.ftype(i) for i in range(columns))
         try:
-            results.decoders(inner.connection).get(inner, oids)
+            results.decoders(inner.connection).get(inner, oids, BINARY)
         except results.UnknownType:
-            inner._format = TEXT
-            inner._select_current_result(0, format=TEXT)
-        else:
-            return BinaryChunks(plan, cursor, inner, columns, size, hold)
-    return LoadedChunks(plan, cursor, size)
+            inner.format = TEXT
+    return DecodedChunks(plan, cursor, inner, columns, size, hold)
 
 
 class LoadedChunks:
-    """Chunks whose values psycopg loads."""
+    """Chunks of a cursor that is not psycopg's: it loads the values."""
 
     def __init__(self, plan: Any, cursor: Any, size: int) -> None:
         self._plan = plan
@@ -70,7 +69,7 @@ class LoadedChunks:
         _leave(self._cursor)
 
 
-class BinaryChunks:
+class DecodedChunks:
     """Chunks that the core decodes, the next one always on its way."""
 
     def __init__(
@@ -165,7 +164,10 @@ class BinaryChunks:
 
     def _request(self) -> None:
         pgconn = self._connection.pgconn
-        pgconn.send_query_params(self._command, None, result_format=BINARY)
+        if self._inner.format == BINARY:
+            pgconn.send_query_params(self._command, None, result_format=BINARY)
+        else:
+            pgconn.send_query(self._command)
         pgconn.flush()  # what the socket does not take goes out in `_arrival`
         self._arriving = self._arrival(pgconn)
 

@@ -18,13 +18,20 @@ from psycopg.types import json as json_
 from psycopg.types import numeric, string, uuid
 
 from .. import _native
+from . import loaders
 
 TEXT, BINARY = pq.Format.TEXT, pq.Format.BINARY
 
 TIMESTAMPTZ = 1184
 
+# Settings of the session on which the values depend, besides their bytes.
+_SETTINGS: dict[int, tuple[bytes, ...]] = {
+    BINARY: (b"TimeZone",),
+    TEXT: (b"TimeZone", *loaders.SETTINGS),
+}
+
 # The loaders whose values `rust/` reproduces. A connection where one of them
-# has been replaced keeps text results, and psycopg's loading.
+# has been replaced keeps text results, and psycopg's loading of that type.
 EXPECTED: dict[int, type[Any]] = {
     16: bool_.BoolLoader,
     17: string.ByteaLoader,
@@ -51,9 +58,20 @@ EXPECTED: dict[int, type[Any]] = {
 }
 
 
-def _compiled(loader: type[Any]) -> Any:
-    """Return psycopg's compiled twin of `loader`, if it has one."""
-    return getattr(_cmodule._psycopg, loader.__name__, None)
+def _both(loader: type[Any]) -> tuple[type[Any], ...]:
+    """Return `loader` and psycopg's compiled twin of it, if it has one."""
+    return loader, getattr(_cmodule._psycopg, loader.__name__, loader)
+
+
+_TEXT_LOADERS = (None, *_both(string.TextLoader))
+
+
+def stands_in(oid: int, loader: Any) -> bool:
+    """Tell whether the core's decoder of this OID gives what `loader` gives."""
+    if oid == TIMESTAMPTZ:
+        return isinstance(loader, type) and issubclass(loader, psycopg_any.BaseTzLoader)
+    expected = EXPECTED.get(oid)
+    return loader in (_both(expected) if expected else _TEXT_LOADERS)
 
 
 class UnknownType(Exception):
@@ -72,29 +90,47 @@ class Decoders:
         self._by_shape: dict[Any, Any] = {}
         self.customised = [
             oid
-            for oid, expected in EXPECTED.items()
-            if adapters.get_loader(oid, TEXT) not in (expected, _compiled(expected))
+            for oid in (*EXPECTED, TIMESTAMPTZ)
+            if not stands_in(oid, adapters.get_loader(oid, TEXT))
         ]
-        loader = adapters.get_loader(TIMESTAMPTZ, TEXT)
-        if loader is None or not issubclass(loader, psycopg_any.BaseTzLoader):
-            self.customised.append(TIMESTAMPTZ)
 
-    def get(self, cursor: Any, oids: tuple[int, ...]) -> Any:
-        """Return the RowDecoder for columns of these types; raise UnknownType."""
-        zone = cursor.adapters.get_loader(TIMESTAMPTZ, TEXT).timezone
-        session = cursor.connection.pgconn.parameter_status(b"TimeZone")
-        key = oids, zone, session
+    def get(self, cursor: Any, oids: tuple[int, ...], result_format: int) -> Any:
+        """Return the RowDecoder for columns of these types and this format.
+
+        Raises UnknownType if the format is binary; psycopg can load any text.
+        """
+        zone = getattr(cursor.adapters.get_loader(TIMESTAMPTZ, TEXT), "timezone", None)
+        status = cursor.connection.pgconn.parameter_status
+        settings = tuple([status(name) for name in _SETTINGS[result_format]])
+        key = oids, result_format, zone, settings
         decoder = self._by_shape.get(key)
         if decoder is None:
-            decoder = self._by_shape[key] = self._make(cursor, oids, zone)
+            decoder = self._by_shape[key] = self._make(
+                cursor, oids, result_format, zone
+            )
         return decoder
 
-    def _make(self, cursor: Any, oids: tuple[int, ...], zone: Any) -> Any:
-        for column, oid in enumerate(oids):
-            if oid not in _native.decode.BINARY_OIDS:
-                raise UnknownType(column, oid)
-        session = get_tzinfo(cursor.connection.pgconn)
-        return _native.decode.RowDecoder(oids, session_timezone=session, timezone=zone)
+    def _make(
+        self, cursor: Any, oids: tuple[int, ...], result_format: int, zone: Any
+    ) -> Any:
+        if result_format == BINARY:
+            _refuse_unknown(oids)
+            columns = {}
+        else:
+            columns = loaders.needed(cursor, oids, stands_in)
+        return _native.decode.RowDecoder(
+            oids,
+            result_format=result_format,
+            session_timezone=get_tzinfo(cursor.connection.pgconn),
+            timezone=zone,
+            loaders=columns,
+        )
+
+
+def _refuse_unknown(oids: tuple[int, ...]) -> None:
+    for column, oid in enumerate(oids):
+        if oid not in _native.decode.BINARY_OIDS:
+            raise UnknownType(column, oid)
 
 
 def decoders(connection: Any) -> Decoders:
@@ -111,19 +147,16 @@ def decoders(connection: Any) -> Decoders:
     return found
 
 
-def text_is_utf8(connection: Any) -> bool:
-    """Tell whether the session's text is what `rust/` reads.
-
-    Django asks for UTF-8 whenever it connects; a statement may change it later.
-    """
-    encoding: bytes = connection.pgconn.parameter_status(b"client_encoding")
-    return encoding == b"UTF8"
+def binary_agrees(connection: Any) -> bool:
+    """Tell whether the core reads from binary what psycopg loads from text here."""
+    return not decoders(connection).customised and loaders.is_utf8(connection.pgconn)
 
 
 def batch(plan: Any, cursor: Any, result: Any, columns: int) -> Any:
-    """Return the rows of a binary `result` as a batch for `plan`."""
+    """Return the rows of `result`, in either format, as a batch for `plan`."""
     address = result.pgresult_ptr
-    rows, oids, _ = _native.decode.shape(address)
-    decoder = decoders(cursor.connection).get(cursor, oids[:columns])
+    rows, oids, formats = _native.decode.shape(address)
+    result_format = formats[0] if formats else TEXT
+    decoder = decoders(cursor.connection).get(cursor, oids[:columns], result_format)
     decoder.check(address)
     return _native.rows.ResultBatch(plan, decoder, result, address, rows)
