@@ -8,7 +8,6 @@ they leave in their arguments, and each query with its parameters must be equal.
 from __future__ import annotations
 
 import random
-import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -30,7 +29,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from django_async_fast import new_connection, run_sync
 from tests import strategies
 from tests.catalogue import CALLS, call, exists, method_of, prepare
-from tests.told import told
+from tests.told import Queries, told
 from tests.world import World, plant
 
 # Method -> its twin, where that is not the name without its "a".
@@ -68,8 +67,6 @@ FIXED = {
 # Its plan depends on how full the pages of the tables are.
 VARIES = "aexplain"
 
-# Savepoints are numbered, by thread.
-SAVEPOINT = re.compile(r"\bs\d+_x\d+\b")
 NOW = datetime.now().astimezone()
 
 
@@ -116,12 +113,6 @@ def restart_sequences() -> None:
             "SELECT setval(oid, 1000) FROM pg_class WHERE relkind = 'S' "
             "AND (relname LIKE 'testapp%' OR relname LIKE 'auth_user%')"
         )
-
-
-class Queries(list[Any]):
-    def __call__(self, execute: Any, sql: str, params: Any, many: bool, _: Any) -> Any:
-        self.append((SAVEPOINT.sub("#", sql), told(params), many))
-        return execute(sql, params, many, _)
 
 
 def outcome(case: str, result: Any, called: Any, queries: Queries) -> Any:

@@ -21,6 +21,8 @@ try:
 except ImportError:  # before Django 6.0
     AsyncPage = Page
 
+# Savepoints are numbered, by thread.
+SAVEPOINT = re.compile(r"\bs\d+_x\d+\b")
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
@@ -105,3 +107,11 @@ DESCRIPTIONS: list[tuple[Any, Any]] = [
     ((list, tuple, *VIEWS), _sequence),
     ((set, frozenset), _set),
 ]
+
+
+class Queries(list[Any]):
+    """`with connection.execute_wrapper(queries):`, and they can be compared."""
+
+    def __call__(self, execute: Any, sql: str, params: Any, *rest: Any) -> Any:
+        self.append((SAVEPOINT.sub("#", sql), told(params)))
+        return execute(sql, params, *rest)
