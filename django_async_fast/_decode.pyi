@@ -29,6 +29,7 @@ class RowDecoder:
         result_format: int = 1,
         session_timezone: tzinfo | None = None,
         timezone: tzinfo | None = None,
+        kinds: Mapping[int, tuple[str, int]] | None = None,
         loaders: Mapping[int, Callable[[bytes], object]] | None = None,
     ) -> RowDecoder: ...
     @property

@@ -172,6 +172,8 @@ class Stream:
         finally:
             if hold is not None:
                 hold.declared()
+        if not binary and inner is not None:
+            _learn(compiler, inner)
         if chunked:
             size = self._iterable.chunk_size
             self._chunks = _chunks(plan, cursor, inner, columns, size, hold)
@@ -232,6 +234,18 @@ def _can_be_binary(inner: Any) -> bool:
     # Only Django's own cursors can be asked for binary with client-side
     # parameters; see `seams.py`.
     return hasattr(inner, "_daf_binary") and results.binary_agrees(inner.connection)
+
+
+def _learn(compiler: Any, inner: Any) -> None:
+    """Take note of the types that came as text, for the next query."""
+    from .drivers import results
+
+    expressions = [column[0] for column in compiler.select[: compiler.col_count]]
+    oids = [inner.pgresult.ftype(i) for i in range(len(expressions))]
+    connection = inner.connection
+    kinds = results.decoders(connection).kinds
+    if formats.learn(expressions, oids, lambda oid: kinds.knows(oid, connection)):
+        _plain.clear()
 
 
 def _hold(inner: Any) -> Any:

@@ -262,16 +262,16 @@ def test_a_type_that_only_psycopg_loads_is_read_as_text(
     formats_read: list[int],
 ) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("CREATE TYPE mood AS ENUM ('calm', 'cross')")
+        cursor.execute("CREATE TYPE mood AS (calm int, angry int)")
         cursor.execute(
-            "ALTER TABLE testapp_uuidkey ADD COLUMN mood mood DEFAULT 'calm'"
+            "ALTER TABLE testapp_uuidkey ADD COLUMN mood mood DEFAULT '(1,2)'"
         )
         cursor.execute("ALTER TABLE testapp_uuidkey RENAME name TO old")
         cursor.execute("ALTER TABLE testapp_uuidkey RENAME mood TO name")
     try:
-        assert [each.name for each in UuidKey.objects.all()] == ["calm"]
-        assert [each.name for each in UuidKey.objects.iterator()] == ["calm"]
-        assert [each.name for each in UuidKey.objects.all()] == ["calm"]
+        assert [each.name for each in UuidKey.objects.all()] == ["(1,2)"]
+        assert [each.name for each in UuidKey.objects.iterator()] == ["(1,2)"]
+        assert [each.name for each in UuidKey.objects.all()] == ["(1,2)"]
         assert formats_read[0] == 1
         assert set(formats_read[1:]) == {0}
     finally:
@@ -279,7 +279,7 @@ def test_a_type_that_only_psycopg_loads_is_read_as_text(
             cursor.execute("ALTER TABLE testapp_uuidkey DROP COLUMN name")
             cursor.execute("ALTER TABLE testapp_uuidkey RENAME old TO name")
             cursor.execute("DROP TYPE mood")
-        formats._text_fields.clear()
+        formats._learned.clear()
         streams._plain.clear()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from psycopg import pq
 from psycopg.adapt import Transformer
 
-from .. import _native
+from .kinds import Kind, Kinds
 
 TEXT = pq.Format.TEXT
 
@@ -36,35 +36,35 @@ def is_utf8(pgconn: Any) -> bool:
 
 
 def needed(
-    cursor: Any, oids: tuple[int, ...], stands_in: Callable[[int, Any], bool]
-) -> dict[int, Callable[[bytes], Any]]:
-    """Return, by column, the functions that load what the core does not read.
+    cursor: Any, oids: tuple[int, ...], kinds: Kinds
+) -> tuple[dict[int, Kind], dict[int, Callable[[bytes], Any]]]:
+    """Return the kinds of the types that the core reads, and what loads the others.
 
-    `stands_in(oid, loader)` tells whether the core gives the loader's values.
+    The first are by OID, the second by column.
     """
-    adapters, connection = cursor.adapters, cursor.connection
+    connection = cursor.connection
     # The decoder is kept with the session, which outlives cursor and block.
     session = connection.__dict__.get("origin", connection)
-    psycopg = Transformer(SimpleNamespace(adapters=adapters, connection=session))
-    read = {
-        oid
-        for oid in _readable(connection.pgconn, set(oids))
-        if stands_in(oid, adapters.get_loader(oid, TEXT))
-    }
+    psycopg = Transformer(
+        SimpleNamespace(adapters=cursor.adapters, connection=session)
+    )
+    unreadable = _in_other_styles(connection.pgconn)
+    readable = is_utf8(connection.pgconn)
+    read: dict[int, Kind] = {}
+    loads = {}
+    for column, oid in enumerate(oids):
+        found = kinds.of_text(oid, connection, unreadable) if readable else None
+        if found is None:
+            loads[column] = psycopg.get_loader(oid, TEXT).load
+        else:
+            read |= found
+    return read, loads
+
+
+def _in_other_styles(pgconn: Any) -> set[int]:
+    """Return the types that this session prints as `rust/` does not read them."""
     return {
-        column: psycopg.get_loader(oid, TEXT).load
-        for column, oid in enumerate(oids)
-        if oid not in read
-    }
-
-
-def _readable(pgconn: Any, oids: set[int]) -> set[int]:
-    """Return which of these types `rust/` can read as this session prints them."""
-    if not is_utf8(pgconn):
-        return set()
-    others = {
         oid
         for oid, (setting, styles) in _STYLES.items()
         if pgconn.parameter_status(setting) not in styles
     }
-    return oids & _native.decode.TEXT_OIDS - others

@@ -8,70 +8,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.backends.postgresql import psycopg_any
-from psycopg import _cmodule, pq
+from psycopg import pq
 from psycopg._tz import get_tzinfo
 from psycopg.adapt import AdaptersMap
-from psycopg.types import bool as bool_
-from psycopg.types import datetime as datetime_
-from psycopg.types import json as json_
-from psycopg.types import numeric, string, uuid
 
 from .. import _native
-from . import loaders
+from . import kinds, loaders
 
 TEXT, BINARY = pq.Format.TEXT, pq.Format.BINARY
-
-TIMESTAMPTZ = 1184
 
 # Settings of the session on which the values depend, besides their bytes.
 _SETTINGS: dict[int, tuple[bytes, ...]] = {
     BINARY: (b"TimeZone",),
     TEXT: (b"TimeZone", *loaders.SETTINGS),
 }
-
-# The loaders whose values `rust/` reproduces. A connection where one of them
-# has been replaced keeps text results, and psycopg's loading of that type.
-EXPECTED: dict[int, type[Any]] = {
-    16: bool_.BoolLoader,
-    17: string.ByteaLoader,
-    20: numeric.IntLoader,
-    21: numeric.IntLoader,
-    23: numeric.IntLoader,
-    26: numeric.IntLoader,
-    25: string.TextLoader,
-    114: json_.JsonLoader,
-    650: string.TextLoader,
-    700: numeric.FloatLoader,
-    701: numeric.FloatLoader,
-    869: string.TextLoader,
-    1042: string.TextLoader,
-    1043: string.TextLoader,
-    1082: datetime_.DateLoader,
-    1083: datetime_.TimeLoader,
-    1114: datetime_.TimestampLoader,
-    1186: datetime_.IntervalLoader,
-    1266: datetime_.TimetzLoader,
-    1700: numeric.NumericLoader,
-    2950: uuid.UUIDLoader,
-    3802: string.TextLoader,
-}
-
-
-def _both(loader: type[Any]) -> tuple[type[Any], ...]:
-    """Return `loader` and psycopg's compiled twin of it, if it has one."""
-    return loader, getattr(_cmodule._psycopg, loader.__name__, loader)
-
-
-_TEXT_LOADERS = (None, *_both(string.TextLoader))
-
-
-def stands_in(oid: int, loader: Any) -> bool:
-    """Tell whether the core's decoder of this OID gives what `loader` gives."""
-    if oid == TIMESTAMPTZ:
-        return isinstance(loader, type) and issubclass(loader, psycopg_any.BaseTzLoader)
-    expected = EXPECTED.get(oid)
-    return loader in (_both(expected) if expected else _TEXT_LOADERS)
 
 
 class UnknownType(Exception):
@@ -88,18 +38,16 @@ class Decoders:
 
     def __init__(self, adapters: AdaptersMap) -> None:
         self._by_shape: dict[Any, Any] = {}
-        self.customised = [
-            oid
-            for oid in (*EXPECTED, TIMESTAMPTZ)
-            if not stands_in(oid, adapters.get_loader(oid, TEXT))
-        ]
+        self.kinds = kinds.Kinds(adapters)
+        self.customised = kinds.customised(adapters)
 
     def get(self, cursor: Any, oids: tuple[int, ...], result_format: int) -> Any:
         """Return the RowDecoder for columns of these types and this format.
 
         Raises UnknownType if the format is binary; psycopg can load any text.
         """
-        zone = getattr(cursor.adapters.get_loader(TIMESTAMPTZ, TEXT), "timezone", None)
+        loader = cursor.adapters.get_loader(kinds.TIMESTAMPTZ, TEXT)
+        zone = getattr(loader, "timezone", None)
         status = cursor.connection.pgconn.parameter_status
         settings = tuple([status(name) for name in _SETTINGS[result_format]])
         key = oids, result_format, zone, settings
@@ -114,23 +62,23 @@ class Decoders:
         self, cursor: Any, oids: tuple[int, ...], result_format: int, zone: Any
     ) -> Any:
         if result_format == BINARY:
-            _refuse_unknown(oids)
-            columns = {}
+            self._refuse_unknown(oids, cursor.connection)
+            found, loads = self.kinds.of(oids), {}
         else:
-            columns = loaders.needed(cursor, oids, stands_in)
+            found, loads = loaders.needed(cursor, oids, self.kinds)
         return _native.decode.RowDecoder(
             oids,
             result_format=result_format,
             session_timezone=get_tzinfo(cursor.connection.pgconn),
             timezone=zone,
-            loaders=columns,
+            kinds=found,
+            loaders=loads,
         )
 
-
-def _refuse_unknown(oids: tuple[int, ...]) -> None:
-    for column, oid in enumerate(oids):
-        if oid not in _native.decode.BINARY_OIDS:
-            raise UnknownType(column, oid)
+    def _refuse_unknown(self, oids: tuple[int, ...], connection: Any) -> None:
+        for column, oid in enumerate(oids):
+            if not self.kinds.knows(oid, connection):
+                raise UnknownType(column, oid)
 
 
 def decoders(connection: Any) -> Decoders:

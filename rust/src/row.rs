@@ -3,7 +3,7 @@
 
 use crate::fault::panicked;
 use crate::libpq::{Libpq, PgResult, RawResult};
-use crate::types::{decoder, Decode, Format, Loader, Session, Value};
+use crate::types::{decoder, none, Decode, Format, Kinds, Loader, Session, Value};
 use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -69,7 +69,8 @@ pub struct RowDecoder {
 impl RowDecoder {
     #[new]
     #[pyo3(signature = (
-        columns, *, result_format=1, session_timezone=None, timezone=None, loaders=None
+        columns, *, result_format=1, session_timezone=None, timezone=None, kinds=None,
+        loaders=None
     ))]
     fn new(
         py: Python<'_>,
@@ -77,10 +78,11 @@ impl RowDecoder {
         result_format: c_int,
         session_timezone: Option<Bound<'_, PyTzInfo>>,
         timezone: Option<Bound<'_, PyTzInfo>>,
+        kinds: Option<Bound<'_, PyMapping>>,
         loaders: Option<Bound<'_, PyMapping>>,
     ) -> PyResult<Self> {
         let format = Format::new(result_format)?;
-        let session = Session::new(py, format, session_timezone, timezone)?;
+        let session = Session::new(py, format, session_timezone, timezone, Kinds::new(kinds)?)?;
         let mut loaders = callables(loaders, columns.len())?;
         let column = |(oid, index): (u32, usize)| {
             let loader = loaders.get_mut(index).and_then(Option::take);
@@ -267,12 +269,6 @@ impl Drop for Written {
             unsafe { ffi::Py_DECREF(*self.out.add(index)) };
         }
     }
-}
-
-#[inline]
-fn none() -> Value {
-    // SAFETY: None always exists.
-    unsafe { crate::types::borrowed(ffi::Py_None()) }
 }
 
 /// `decode_row` of the contract.

@@ -37,6 +37,7 @@ _decode = pytest.importorskip("django_async_fast._decode")
 
 UTC = dt.UTC
 UNKNOWN = 705
+XML = 142  # not in every server
 TEXT, BINARY = FORMATS = (0, 1)
 
 examples = settings(
@@ -232,6 +233,36 @@ CONSTANTS = {
         *["1:2:3:4:5:6:7:0", "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255"],
     ],
     "cidr": ["10/8", "0.0.0.0/0", "1.2.3.4/32", "::/0", "2001:db8::/32", "::1/128"],
+    "int2vector": ["", "1", "1 -2 3"],
+    "oidvector": ["", "1 4294967295"],
+    "tid": ["(0,0)", "(4294967295,65535)"],
+    "xid": ["0", "4294967295"],
+    "cid": ["7", "4294967295"],
+    "xid8": ["0", "18446744073709551615"],
+    "pg_lsn": ["0/0", "16/AB0100", "FFFFFFFF/FFFFFFFF"],
+    "refcursor": ["", "a"],
+    "jsonpath": ["$", "$.a[*] ? (@.b > 1)"],
+    "bit": ["0", "1"],
+    "varbit": ["", "1", "10101010", "101010101"],
+    "macaddr": ["08:00:2b:01:02:03", "ff:ff:ff:ff:ff:ff"],
+    "macaddr8": ["08:00:2b:01:02:03:04:05", "ff:ff:ff:ff:ff:ff:ff:ff"],
+    "point": [
+        *["(1.5,-2)", "(1e23,5e-324)", "(NaN,Infinity)", "(-Infinity,-0)"],
+        *["(1e15,123456789012345)", "(0.0001,0.00001)", "(1e-4,-1.5e300)"],
+    ],
+    "lseg": ["[(1,2),(3,4)]", "[(0.1,0),(0,0)]"],
+    "box": ["(1,2),(3,4)", "(0,0),(0,0)"],
+    "path": ["[(1,2),(3,4)]", "((1,2),(3,4))", "(1,2)"],
+    "polygon": ["((0,0),(1,1.25),(2,0))", "((7,7))"],
+    "line": ["{1,2,3}", "{-1,0,0.5}"],
+    "circle": ["<(1,2),3.5>", "<(0,0),0>"],
+    "tsvector": [
+        *["", "a b", "a:1A,2B,3C,4D 'it''s':5 'back\\\\slash'", "é:16383"],
+    ],
+    "tsquery": [
+        *["", "a", "!a", "!!a", "a & b | c", "a & (b | c)", "!(a & b)", "a:*ABCD"],
+        *["a <-> (b <2> c)", "(a <-> b) <-> c", "'it''s' & 'back\\\\slash'", "é:*B"],
+    ],
 }
 
 
@@ -285,7 +316,7 @@ def test_formats_are_checked() -> None:
 def test_every_oid_has_constants(connection: psycopg.Connection) -> None:
     names = ", ".join(f"$${name}$$::regtype::oid::int8" for name in CONSTANTS)
     tested = set(connection.execute(f"SELECT {names}").fetchone() or ())
-    assert tested | {UNKNOWN} == _decode.BINARY_OIDS == _decode.TEXT_OIDS
+    assert tested | {UNKNOWN, XML} == _decode.BINARY_OIDS == _decode.TEXT_OIDS
 
 
 # --- random values ------------------------------------------------------------------

@@ -1,17 +1,23 @@
 //! One file per family of types, one decoder per type.
 
+mod array;
 mod bool;
 mod bytea;
 mod date;
 mod datetime;
 mod float;
 mod format;
+mod hstore;
 mod inet;
 mod int;
 mod interval;
 mod json;
+mod kind;
 mod loader;
 mod numeric;
+mod printed;
+mod range;
+mod slots;
 mod text;
 mod time;
 mod timestamp;
@@ -26,6 +32,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use std::ptr::NonNull;
 
 pub use format::{Format, Parse};
+pub use kind::Kinds;
 pub use loader::Loader;
 
 /// A new reference.
@@ -49,6 +56,8 @@ pub struct Session {
     zone: Option<Py<PyTzInfo>>,
     /// The tzinfo that replaces it, `None` for naive values.
     timezone: Option<Py<PyTzInfo>>,
+    /// What is known of types whose OIDs are not fixed.
+    kinds: Kinds,
 }
 
 impl Session {
@@ -57,6 +66,7 @@ impl Session {
         format: Format,
         zone: Option<Bound<'_, PyTzInfo>>,
         timezone: Option<Bound<'_, PyTzInfo>>,
+        kinds: Kinds,
     ) -> PyResult<Self> {
         let zone = match zone {
             Some(zone) if !is_utc(py, &zone)? => Some(zone.unbind()),
@@ -66,6 +76,7 @@ impl Session {
             format,
             zone,
             timezone: timezone.map(Bound::unbind),
+            kinds,
         })
     }
 }
@@ -78,7 +89,7 @@ fn is_utc(py: Python<'_>, zone: &Bound<'_, PyTzInfo>) -> PyResult<bool> {
     Ok(key.is_some_and(|key| key.eq("UTC").unwrap_or(false)))
 }
 
-/// Every OID that [`decoder`] knows in binary, each with the name in `pg_type`.
+/// Every OID that [`decoder`] knows by itself in binary, each with the name in `pg_type`.
 pub const BINARY_OIDS: &[u32] = &[
     oid::BOOL,
     oid::BYTEA,
@@ -106,11 +117,34 @@ pub const BINARY_OIDS: &[u32] = &[
     oid::NUMERIC,
     oid::UUID,
     oid::JSONB,
+    oid::INT2VECTOR,
+    oid::TID,
+    oid::XID,
+    oid::CID,
+    oid::OIDVECTOR,
+    oid::XML,
+    oid::POINT,
+    oid::LSEG,
+    oid::PATH,
+    oid::BOX,
+    oid::POLYGON,
+    oid::LINE,
+    oid::CIRCLE,
+    oid::MACADDR8,
+    oid::MACADDR,
+    oid::BIT,
+    oid::VARBIT,
+    oid::REFCURSOR,
+    oid::PG_LSN,
+    oid::TSVECTOR,
+    oid::TSQUERY,
+    oid::JSONPATH,
+    oid::XID8,
 ];
 
 /// Those of them that it knows in text too.
 pub fn text_oids(py: Python<'_>) -> PyResult<Vec<u32>> {
-    let session = Session::new(py, Format::Text, None, None)?;
+    let session = Session::new(py, Format::Text, None, None, Kinds::default())?;
     let mut oids = Vec::new();
     for &oid in BINARY_OIDS {
         if decoder(py, oid, &session)?.is_some() {
@@ -128,6 +162,7 @@ pub fn decoder(py: Python<'_>, oid: u32, session: &Session) -> PyResult<Option<B
         oid::BYTEA => either(session, bytea::Bytea),
         oid::CHAR => either(session, text::Char),
         oid::NAME | oid::TEXT | oid::UNKNOWN | oid::BPCHAR | oid::VARCHAR => Box::new(text::Text),
+        oid::REFCURSOR | oid::XML => Box::new(text::Text),
         oid::INT2 => either(session, int::Int2),
         oid::INT4 => either(session, int::Int4),
         oid::INT8 => either(session, int::Int8),
@@ -145,7 +180,10 @@ pub fn decoder(py: Python<'_>, oid: u32, session: &Session) -> PyResult<Option<B
         oid::TIMESTAMP => either(session, timestamp::Timestamp::new(py)?),
         oid::TIMESTAMPTZ => timestamp::timestamptz(py, session)?,
         oid::INTERVAL => either(session, interval::Interval::new(py)?),
-        _ => return Ok(None),
+        _ => match printed::print(oid) {
+            Some(print) => either(session, printed::Printed(print)),
+            None => return kind::decoder_of_kind(py, oid, session),
+        },
     }))
 }
 
@@ -177,6 +215,29 @@ mod oid {
     pub const NUMERIC: u32 = 1700;
     pub const UUID: u32 = 2950;
     pub const JSONB: u32 = 3802;
+    pub const INT2VECTOR: u32 = 22;
+    pub const TID: u32 = 27;
+    pub const XID: u32 = 28;
+    pub const CID: u32 = 29;
+    pub const OIDVECTOR: u32 = 30;
+    pub const XML: u32 = 142;
+    pub const POINT: u32 = 600;
+    pub const LSEG: u32 = 601;
+    pub const PATH: u32 = 602;
+    pub const BOX: u32 = 603;
+    pub const POLYGON: u32 = 604;
+    pub const LINE: u32 = 628;
+    pub const CIRCLE: u32 = 718;
+    pub const MACADDR8: u32 = 774;
+    pub const MACADDR: u32 = 829;
+    pub const BIT: u32 = 1560;
+    pub const VARBIT: u32 = 1562;
+    pub const REFCURSOR: u32 = 1790;
+    pub const PG_LSN: u32 = 3220;
+    pub const TSVECTOR: u32 = 3614;
+    pub const TSQUERY: u32 = 3615;
+    pub const JSONPATH: u32 = 4072;
+    pub const XID8: u32 = 5069;
 }
 
 /// The new reference that a function of Python's C API returned, or the exception it set.
@@ -199,6 +260,27 @@ pub unsafe fn borrowed(object: *mut ffi::PyObject) -> Value {
         ffi::Py_INCREF(object);
         NonNull::new_unchecked(object)
     }
+}
+
+/// A new reference to None.
+#[inline]
+pub fn none() -> Value {
+    // SAFETY: None always exists.
+    unsafe { borrowed(ffi::Py_None()) }
+}
+
+/// The owner of a new reference, who gives it back.
+#[inline]
+fn own(py: Python<'_>, value: Value) -> Bound<'_, PyAny> {
+    // SAFETY: a Value is a new reference, and this one is given away here.
+    unsafe { Bound::from_owned_ptr(py, value.as_ptr()) }
+}
+
+/// The reference of an owner who does not give it back.
+#[inline]
+fn give<T>(owner: Bound<'_, T>) -> Value {
+    // SAFETY: an owner's pointer is never NULL.
+    unsafe { NonNull::new_unchecked(owner.into_ptr()) }
 }
 
 /// `callable(argument)`, where the reference to the argument is given away.

@@ -30,6 +30,15 @@ pub enum Malformed {
     },
     /// The text is not what the type is printed as, which is this.
     Text(&'static str),
+    /// The value, or what is inside of it, has another type.
+    Oid {
+        /// What the type is of.
+        name: &'static str,
+        /// The type that was announced.
+        expected: u32,
+        /// The type that came.
+        got: u32,
+    },
 }
 
 impl fmt::Display for Malformed {
@@ -45,6 +54,11 @@ impl fmt::Display for Malformed {
                 got,
             } => write!(f, "expected {name} {expected}, got {got}"),
             Self::Text(expected) => write!(f, "expected {expected}"),
+            Self::Oid {
+                name,
+                expected,
+                got,
+            } => write!(f, "expected {name} {expected}, got {got}"),
         }
     }
 }
@@ -120,6 +134,119 @@ impl<'a> Reader<'a> {
         self.take().map(i16::from_be_bytes)
     }
 
+    /// The next four bytes.
+    ///
+    /// # Errors
+    /// As [`Reader::u8`].
+    #[inline]
+    pub fn u32(&mut self) -> Result<u32, Malformed> {
+        self.take().map(u32::from_be_bytes)
+    }
+
+    /// The next four bytes, signed.
+    ///
+    /// # Errors
+    /// As [`Reader::u8`].
+    #[inline]
+    pub fn i32(&mut self) -> Result<i32, Malformed> {
+        self.take().map(i32::from_be_bytes)
+    }
+
+    /// The next eight bytes as a double.
+    ///
+    /// # Errors
+    /// As [`Reader::u8`].
+    #[inline]
+    pub fn f64(&mut self) -> Result<f64, Malformed> {
+        self.take().map(f64::from_be_bytes)
+    }
+
+    /// How many values follow: four bytes. Each must have `least` bytes or more, so that
+    /// nobody makes room for values that cannot come.
+    ///
+    /// # Errors
+    /// [`Malformed::Field`] below zero, [`Malformed::Short`] when fewer bytes are left.
+    #[inline]
+    pub fn count(&mut self, name: &'static str, least: usize) -> Result<usize, Malformed> {
+        let got = self.i32()?;
+        let count = usize::try_from(got).map_err(|_| Malformed::Field {
+            name,
+            expected: "from 0",
+            got: got.into(),
+        })?;
+        self.has_room(count.saturating_mul(least))?;
+        Ok(count)
+    }
+
+    /// # Errors
+    /// [`Malformed::Short`] when fewer than `length` bytes are left.
+    #[inline]
+    pub fn has_room(&self, length: usize) -> Result<(), Malformed> {
+        if length <= self.rest.len() {
+            return Ok(());
+        }
+        Err(Malformed::Short {
+            expected: (self.whole - self.rest.len()).saturating_add(length),
+            got: self.whole,
+        })
+    }
+
+    /// The next `length` bytes.
+    ///
+    /// # Errors
+    /// As [`Reader::u8`].
+    #[inline]
+    pub fn bytes(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
+        self.has_room(length)?;
+        let (head, rest) = self.rest.split_at(length);
+        self.rest = rest;
+        Ok(head)
+    }
+
+    /// A value inside of this one: four bytes of length, -1 for NULL, then its bytes.
+    ///
+    /// # Errors
+    /// As [`Reader::u8`], or [`Malformed::Field`] for another negative length.
+    #[inline]
+    pub fn value(&mut self) -> Result<Option<&'a [u8]>, Malformed> {
+        match self.i32()? {
+            -1 => Ok(None),
+            length => match usize::try_from(length) {
+                Ok(length) => self.bytes(length).map(Some),
+                Err(_) => Err(Malformed::Field {
+                    name: "length of a value",
+                    expected: "from 0, or -1 for NULL",
+                    got: length.into(),
+                }),
+            },
+        }
+    }
+
+    /// The bytes up to the next zero byte, which is skipped.
+    ///
+    /// # Errors
+    /// [`Malformed::Short`] without a zero byte.
+    pub fn string(&mut self) -> Result<&'a [u8], Malformed> {
+        let Some(length) = self.rest.iter().position(|byte| *byte == 0) else {
+            return Err(Malformed::Short {
+                expected: self.whole + 1,
+                got: self.whole,
+            });
+        };
+        let string = self.bytes(length)?;
+        self.u8()?;
+        Ok(string)
+    }
+
+    /// Nothing is left.
+    ///
+    /// # Errors
+    /// [`Malformed::Length`] otherwise.
+    #[inline]
+    pub fn end(self) -> Result<(), Malformed> {
+        self.last(0).map(|_| ())
+    }
+
     /// Exactly `length` bytes, which must be all that is left.
     ///
     /// # Errors
@@ -145,6 +272,28 @@ mod tests {
         assert_eq!(exactly::<2>(&[1, 2]), Ok([1, 2]));
         let error = exactly::<4>(&[1, 2, 3]).unwrap_err();
         assert_eq!(error.to_string(), "expected 4 bytes, got 3");
+    }
+
+    #[test]
+    fn values_inside_of_values() {
+        let mut reader = Reader::new(&[0, 0, 0, 1, b'x', 0xFF, 0xFF, 0xFF, 0xFF, b'a', 0]);
+        assert_eq!(reader.value(), Ok(Some(&b"x"[..])));
+        assert_eq!(reader.value(), Ok(None));
+        assert_eq!(reader.string(), Ok(&b"a"[..]));
+        assert_eq!(reader.end(), Ok(()));
+        let mut reader = Reader::new(&[0xFF, 0xFF, 0xFF, 0xFE]);
+        assert_eq!(
+            reader.value().unwrap_err().to_string(),
+            "expected length of a value from 0, or -1 for NULL, got -2"
+        );
+        let mut reader = Reader::new(&[0, 0, 0, 9, 1]);
+        assert_eq!(
+            reader.value().unwrap_err().to_string(),
+            "expected at least 13 bytes, got 5"
+        );
+        let mut reader = Reader::new(&[0x7F, 0xFF, 0xFF, 0xFF]);
+        assert!(reader.count("items", usize::MAX).is_err());
+        assert!(Reader::new(b"abc").string().is_err());
     }
 
     #[test]

@@ -62,10 +62,24 @@ pub fn uuid(data: &[u8]) -> Result<[u8; 16], Malformed> {
 /// [`Malformed::Short`] without a version, [`Malformed::Field`] for another than 1.
 #[inline]
 pub fn jsonb(data: &[u8]) -> Result<&[u8], Malformed> {
+    version_one(data, "jsonb version")
+}
+
+/// `jsonpath`: as [`jsonb`].
+///
+/// # Errors
+/// As [`jsonb`].
+pub fn jsonpath(data: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
+    out.extend_from_slice(version_one(data, "jsonpath version")?);
+    Ok(())
+}
+
+#[inline]
+fn version_one<'a>(data: &'a [u8], name: &'static str) -> Result<&'a [u8], Malformed> {
     match data.split_first() {
         Some((1, text)) => Ok(text),
         Some((&version, _)) => Err(Malformed::Field {
-            name: "jsonb version",
+            name,
             expected: "1",
             got: version.into(),
         }),

@@ -1,0 +1,23 @@
+//! `hstore`, as a dict.
+
+use super::text::unicode;
+use super::{give, none, own, Decode, Value};
+use crate::fault::Fault;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use wire::hstore::hstore;
+
+pub struct Hstore;
+
+impl Decode for Hstore {
+    fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+        let mut pairs = hstore(data)?;
+        let dict = PyDict::new(py);
+        while let Some((key, value)) = pairs.next_pair()? {
+            let key = own(py, unicode(py, key)?);
+            let value = value.map_or_else(|| Ok(none()), |value| unicode(py, value))?;
+            dict.set_item(key, own(py, value))?;
+        }
+        Ok(give(dict))
+    }
+}

@@ -1,0 +1,161 @@
+//! Ranges and multiranges, as psycopg's `Range` and `Multirange`.
+
+use super::slots::Slots;
+use super::{call, give, own, Decode, Value};
+use crate::fault::Fault;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyList, PyType};
+use pyo3::{PyTraverseError, PyVisit};
+use wire::range::{self, multirange};
+
+static CLASS: PyOnceLock<Class> = PyOnceLock::new();
+
+pub struct Range {
+    class: &'static Class,
+    subtype: Box<dyn Decode>,
+}
+
+pub struct Multirange {
+    range: Range,
+    class: Py<PyAny>,
+}
+
+struct Class {
+    range: Py<PyType>,
+    /// `_lower`, `_upper`, `_bounds`: what `Range.__init__`, which is Python, sets.
+    slots: Option<Slots<3>>,
+    /// `()`, `(]`, `[)`, `[]`, then the empty range's.
+    bounds: [Py<PyAny>; 5],
+}
+
+const EMPTY: usize = 4;
+
+impl Range {
+    pub fn new(py: Python<'_>, subtype: Box<dyn Decode>) -> PyResult<Self> {
+        let class = CLASS.get_or_try_init(py, || Class::new(py))?;
+        Ok(Self { class, subtype })
+    }
+
+    fn decode_bound<'py>(
+        &self,
+        py: Python<'py>,
+        data: Option<&[u8]>,
+    ) -> Result<Bound<'py, PyAny>, Fault> {
+        match data {
+            Some(data) => Ok(own(py, self.subtype.decode(py, data)?)),
+            None => Ok(py.None().into_bound(py)),
+        }
+    }
+}
+
+impl Decode for Range {
+    fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+        let Some(range) = range::range(data)? else {
+            let none = py.None().into_bound(py);
+            return self.class.make(py, &none, &none, EMPTY);
+        };
+        let lower = self.decode_bound(py, range.lower)?;
+        let upper = self.decode_bound(py, range.upper)?;
+        let bounds = 2 * usize::from(range.lower_inclusive) + usize::from(range.upper_inclusive);
+        self.class.make(py, &lower, &upper, bounds)
+    }
+
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.subtype.traverse(visit)
+    }
+}
+
+impl Multirange {
+    pub fn new(py: Python<'_>, subtype: Box<dyn Decode>) -> PyResult<Self> {
+        let module = py.import("psycopg.types.multirange")?;
+        Ok(Self {
+            range: Range::new(py, subtype)?,
+            class: module.getattr("Multirange")?.unbind(),
+        })
+    }
+}
+
+impl Decode for Multirange {
+    fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+        let (count, mut ranges) = multirange(data)?;
+        let list = PyList::empty(py);
+        for _ in 0..count {
+            let range = self.range.decode(py, range::bound(&mut ranges)?)?;
+            list.append(own(py, range))?;
+        }
+        ranges.end()?;
+        call(py, &self.class, give(list))
+    }
+
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.range.traverse(visit)
+    }
+}
+
+impl Class {
+    fn new(py: Python<'_>) -> PyResult<Self> {
+        let range = py.import("psycopg.types.range")?.getattr("Range")?;
+        let range = range.cast_into::<PyType>()?;
+        let slots = Slots::new(&range, ["_lower", "_upper", "_bounds"])?;
+        let text = |text| pyo3::types::PyString::intern(py, text).into_any().unbind();
+        let bounds = ["()", "(]", "[)", "[]", ""].map(text);
+        let range = range.unbind();
+        let mut class = Self {
+            range,
+            slots,
+            bounds,
+        };
+        if !class.agrees(py)? {
+            class.slots = None;
+        }
+        Ok(class)
+    }
+
+    /// Whether instances filled by us are what the class itself makes of the same values.
+    fn agrees(&self, py: Python<'_>) -> PyResult<bool> {
+        let own = |made: Result<Value, Fault>| match made {
+            Ok(value) => Ok(own(py, value)),
+            Err(fault) => Err(fault.into_error(py, 0, 0, &[])),
+        };
+        let none = py.None().into_bound(py);
+        let one = 1_i32.into_pyobject(py)?.into_any();
+        for (lower, upper, bounds) in [(&one, &none, 2), (&one, &one, 3), (&none, &none, EMPTY)] {
+            let filled = own(self.make(py, lower, upper, bounds))?;
+            let called = own(self.call(py, lower, upper, bounds))?;
+            let state = filled.call_method0("__getstate__")?;
+            let same = filled.eq(&called)? && state.eq(called.call_method0("__getstate__")?)?;
+            if !same || filled.getattr_opt("__dict__")?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn make(
+        &self,
+        py: Python<'_>,
+        lower: &Bound<'_, PyAny>,
+        upper: &Bound<'_, PyAny>,
+        bounds: usize,
+    ) -> Result<Value, Fault> {
+        let Some(slots) = &self.slots else {
+            return self.call(py, lower, upper, bounds);
+        };
+        let values = [lower.as_ptr(), upper.as_ptr(), self.bounds[bounds].as_ptr()];
+        // SAFETY: all three are alive.
+        unsafe { slots.fill(py, values) }
+    }
+
+    fn call(
+        &self,
+        py: Python<'_>,
+        lower: &Bound<'_, PyAny>,
+        upper: &Bound<'_, PyAny>,
+        bounds: usize,
+    ) -> Result<Value, Fault> {
+        let bounds_or_default = &self.bounds[if bounds == EMPTY { 2 } else { bounds }];
+        let arguments = (lower, upper, bounds_or_default, bounds == EMPTY);
+        Ok(give(self.range.bind(py).call1(arguments)?))
+    }
+}

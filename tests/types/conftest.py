@@ -1,0 +1,58 @@
+"""Connections with the loaders that Django registers, on two servers."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import psycopg
+import pytest
+from django.db.backends.postgresql.psycopg_any import get_adapters_template
+
+from django_async_fast import _native
+from tools.conformance.cluster import cluster, system_binaries
+
+if not _native.COMPILED:
+    collect_ignore_glob = ["test_*.py"]
+
+
+def connect(dsn: str) -> psycopg.Connection:
+    template = get_adapters_template(True, dt.UTC)
+    connection = psycopg.connect(dsn, autocommit=True, context=template)
+    connection.execute("SET TIME ZONE 'UTC'; SET client_min_messages TO warning")
+    return connection
+
+
+@pytest.fixture(scope="module")
+def connection(dsn: str) -> Iterator[psycopg.Connection]:
+    with connect(dsn) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def system_dsn() -> Iterator[str]:
+    """Conninfo of the system's PostgreSQL, which has extensions."""
+    if system_binaries() is None:
+        pytest.skip("no system PostgreSQL")
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delenv("DATABASE_URL")  # of the package's server
+            dsn, _ = stack.enter_context(cluster())
+        yield dsn
+
+
+@pytest.fixture
+def system(system_dsn: str) -> Iterator[psycopg.Connection]:
+    with connect(system_dsn) as connection:
+        yield connection
+
+
+@pytest.fixture(params=["package", "system"])
+def either(
+    request: pytest.FixtureRequest, connection: psycopg.Connection
+) -> psycopg.Connection:
+    """Each of the two servers in turn."""
+    if request.param == "package":
+        return connection
+    return request.getfixturevalue("system")
