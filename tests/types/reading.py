@@ -20,6 +20,8 @@ from psycopg.types.range import Range
 from django_async_fast import _native
 from django_async_fast.drivers import results
 
+BINARY = pq.Format.BINARY
+
 
 def same(got: Any, expected: Any) -> None:
     """Assert that two values cannot be told apart, nor what is inside of them."""
@@ -58,8 +60,8 @@ def in_binary(
         result = cursor.pgresult
         assert result is not None
         oids = tuple(result.ftype(i) for i in range(result.nfields))
-        assert {result.fformat(i) for i in range(result.nfields)} <= {pq.Format.BINARY}
-        decoder = results.decoders(connection).get(cursor, oids)
+        assert {result.fformat(i) for i in range(result.nfields)} <= {BINARY}
+        decoder = results.decoders(connection).get(cursor, oids, BINARY)
         pointer = result.pgresult_ptr
         assert pointer is not None
         return [decoder.decode(pointer, row) for row in range(decoder.check(pointer))]
