@@ -137,6 +137,7 @@ def _start(
     result.unlink(missing_ok=True)
     environ = os.environ | {
         "DATABASE_URL": dsn,
+        "DJANGO_SETTINGS_MODULE": "tools.conformance.suite_settings",
         **({} if "DATABASE_URL" in os.environ else {"CONFORMANCE_THROW_AWAY": "1"}),
         "CONFORMANCE_SHARD": str(shard),
         "CONFORMANCE_RESULT": str(result),
@@ -144,7 +145,6 @@ def _start(
     }
     at_once = tasks if mode == "concurrent" else 1
     command = [sys.executable, "-m", "tools.conformance.inside", mode]
-    command += ["--settings=tools.conformance.suite_settings"]
     command += [f"--parallel={at_once}", "--noinput", *labels]
     with result.with_suffix(".log").open("wb") as log:
         process = subprocess.Popen(
