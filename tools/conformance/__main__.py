@@ -73,7 +73,7 @@ def _one_mode(
     name = named(options.labels, mode)
     report = run(tests, dsn, mode, labels, options.parallel, options.tasks)
     report |= {"django": django.__version__, "mode": mode, "server": server}
-    report |= {"labels": name, "only_here": []}
+    report |= {"labels": name, "only_here": [], "revision": _revision()}
     _tell(report)
     if mode == "stock":
         results.keep(report)
@@ -84,6 +84,17 @@ def _one_mode(
     for test in new:
         print(f"  {test}")
     return new
+
+
+def _revision() -> str:
+    """Return which commit of the package ran, with a + where files were changed."""
+    git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+"]
+    try:
+        return subprocess.run(
+            git, check=True, capture_output=True, text=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""  # not a clone
 
 
 def _stock(tests: Path, dsn: str, report: Report) -> Report:

@@ -34,7 +34,7 @@ $ make conformance-report                           # this page, from the last r
 
 Labels: all of the suite, or those of the ORM (`tools/conformance/labels.py`). "Only
 here" counts the tests that fail in that mode, pass in `stock`, and are not about
-something else (below).
+something else (below). The revision is the package's.
 
 """
 
@@ -42,6 +42,7 @@ COLUMNS = (
     "Django",
     "mode",
     "labels",
+    "revision",
     "tests",
     "passed",
     "skipped",
@@ -85,6 +86,7 @@ def _row(report: Report) -> list[Any]:
         report["django"],
         f"`{mode}`",
         report["labels"],
+        "" if mode == "stock" else report.get("revision", ""),
         sum(sums.values()),
         sums["passed"] + sums["expected failure"],
         sums["skipped"],
