@@ -21,8 +21,8 @@ try:
 except ImportError:  # before Django 6.0
     AsyncPage = Page
 
-# Savepoints are numbered, by thread.
-SAVEPOINT = re.compile(r"\bs\d+_x\d+\b")
+# Savepoints and cursors are numbered, by thread.
+NUMBERED = re.compile(r"\b(s\d+_x\d+|_django_curs_\d+_\w+)\b")
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
@@ -113,5 +113,5 @@ class Queries(list[Any]):
     """`with connection.execute_wrapper(queries):`, and they can be compared."""
 
     def __call__(self, execute: Any, sql: str, params: Any, *rest: Any) -> Any:
-        self.append((SAVEPOINT.sub("#", sql), told(params)))
+        self.append((NUMBERED.sub("#", sql), told(params)))
         return execute(sql, params, *rest)
