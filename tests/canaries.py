@@ -110,20 +110,21 @@ WATCHED = {
 
 def watched() -> dict[str, str]:
     """Return dotted name -> what stands on it, for every seam and shortcut."""
-    return dict(_seams()) | {
-        name: f"Adapt django_async_fast/{place}" for name, place in WATCHED.items()
-    }
+    found: dict[str, str] = {}
+    places = ((name, f"Shortcut: {place}.") for name, place in WATCHED.items())
+    for name, what in (*_seams(), *places):
+        found[name] = f"{found[name]} {what}" if name in found else what
+    return found
 
 
 def _seams() -> Iterator[tuple[str, str]]:
     from django_async_fast import seams
 
     for seam in seams.seams():
-        name = f"{_name(seam.owner)}.{seam.name}"
-        yield name, f"A seam in django_async_fast/seams.py replaces it: {seam.reason}"
+        yield f"{_name(seam.owner)}.{seam.name}", f"Seam, by seams.py: {seam.reason}."
     for module in (*seams.NATIVE_MODULES, seams.CACHE_MODULE):
-        why = "its async methods run on the bridge by this name: NATIVE_MODULES"
-        yield f"{module}.sync_to_async", f"Seam in django_async_fast/seams.py: {why}"
+        why = "its async methods run on the bridge by this name"
+        yield f"{module}.sync_to_async", f"Seam, by NATIVE_MODULES of seams.py: {why}."
 
 
 def _name(owner: Any) -> str:

@@ -28,7 +28,7 @@ def test_the_code_we_stand_on_is_unchanged(name: str) -> None:
 
 def _advice(name: str, release: str) -> str:
     return (
-        f"{name} of {release} is not as it was when the package was written. "
-        f"{canaries.watched()[name]}. Read what changed, adapt that, then run "
-        "`python -m tests.canaries`."
+        f"{name} of {release} is not as it was when django_async_fast was written. "
+        f"What stands on it: {canaries.watched()[name]} Read what changed, adapt that, "
+        "then run `python -m tests.canaries`."
     )

@@ -26,6 +26,10 @@ _STYLES = {
 }
 
 
+# The kinds of the types that the core reads, by OID; by column, what loads the others.
+Reading = tuple[dict[int, Kind], dict[int, Callable[[Any], Any]]]
+
+
 def is_utf8(pgconn: Any) -> bool:
     """Tell whether the session's text is what `rust/` reads.
 
@@ -35,23 +39,16 @@ def is_utf8(pgconn: Any) -> bool:
     return encoding == b"UTF8"
 
 
-def needed(
-    cursor: Any, oids: tuple[int, ...], kinds: Kinds
-) -> tuple[dict[int, Kind], dict[int, Callable[[bytes], Any]]]:
-    """Return the kinds of the types that the core reads, and what loads the others.
-
-    The first are by OID, the second by column.
-    """
+def reading_text(cursor: Any, oids: tuple[int, ...], kinds: Kinds) -> Reading:
+    """Return how the columns of a text result are read, on this session."""
     connection = cursor.connection
     # The decoder is kept with the session, which outlives cursor and block.
     session = connection.__dict__.get("origin", connection)
-    psycopg = Transformer(
-        SimpleNamespace(adapters=cursor.adapters, connection=session)
-    )
+    psycopg = Transformer(SimpleNamespace(adapters=cursor.adapters, connection=session))
     unreadable = _in_other_styles(connection.pgconn)
     readable = is_utf8(connection.pgconn)
     read: dict[int, Kind] = {}
-    loads = {}
+    loads: dict[int, Callable[[Any], Any]] = {}
     for column, oid in enumerate(oids):
         found = kinds.of_text(oid, connection, unreadable) if readable else None
         if found is None:

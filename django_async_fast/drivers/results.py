@@ -62,10 +62,9 @@ class Decoders:
         self, cursor: Any, oids: tuple[int, ...], result_format: int, zone: Any
     ) -> Any:
         if result_format == BINARY:
-            self._refuse_unknown(oids, cursor.connection)
-            found, loads = self.kinds.of(oids), {}
+            found, loads = self._reading_binary(oids, cursor.connection)
         else:
-            found, loads = loaders.needed(cursor, oids, self.kinds)
+            found, loads = loaders.reading_text(cursor, oids, self.kinds)
         return _native.decode.RowDecoder(
             oids,
             result_format=result_format,
@@ -75,10 +74,13 @@ class Decoders:
             loaders=loads,
         )
 
-    def _refuse_unknown(self, oids: tuple[int, ...], connection: Any) -> None:
+    def _reading_binary(
+        self, oids: tuple[int, ...], connection: Any
+    ) -> loaders.Reading:
         for column, oid in enumerate(oids):
             if not self.kinds.knows(oid, connection):
                 raise UnknownType(column, oid)
+        return self.kinds.of(oids), {}
 
 
 def decoders(connection: Any) -> Decoders:

@@ -20,7 +20,7 @@ from psycopg.types.range import Range
 from django_async_fast import _native
 from django_async_fast.drivers import results
 
-BINARY = pq.Format.BINARY
+TEXT, BINARY = pq.Format.TEXT, pq.Format.BINARY
 
 
 def same(got: Any, expected: Any) -> None:
@@ -54,14 +54,20 @@ def _same_scalar(got: Any, expected: Any) -> None:
 def in_binary(
     connection: psycopg.Connection, query: str, params: Any = None
 ) -> list[tuple[Any, ...]]:
-    """Return a query's rows as the core decodes them."""
-    with connection.cursor(binary=True) as cursor:
+    """Return a query's rows as the core decodes them from binary."""
+    return _read(connection, BINARY, query, params)
+
+
+def _read(
+    connection: psycopg.Connection, result_format: pq.Format, query: str, params: Any
+) -> list[tuple[Any, ...]]:
+    with connection.cursor(binary=result_format == BINARY) as cursor:
         cursor.execute(query, params)
         result = cursor.pgresult
         assert result is not None
         oids = tuple(result.ftype(i) for i in range(result.nfields))
-        assert {result.fformat(i) for i in range(result.nfields)} <= {BINARY}
-        decoder = results.decoders(connection).get(cursor, oids, BINARY)
+        assert {result.fformat(i) for i in range(result.nfields)} <= {result_format}
+        decoder = results.decoders(connection).get(cursor, oids, result_format)
         pointer = result.pgresult_ptr
         assert pointer is not None
         return [decoder.decode(pointer, row) for row in range(decoder.check(pointer))]
@@ -72,7 +78,8 @@ def reads(
 ) -> list[tuple[Any, ...]]:
     """Return what Django reads; assert that the core reads the same."""
     expected = connection.execute(query, params).fetchall()
-    same(in_binary(connection, query, params), expected)
+    for result_format in (TEXT, BINARY):
+        same(_read(connection, result_format, query, params), expected)
     return expected
 
 
@@ -86,30 +93,40 @@ def reads_all(
 
 
 def fails(connection: psycopg.Connection, query: str) -> None:
-    """Both ways raise DataError, with the same words."""
-    errors = []
-    for read in (in_binary, lambda *args: connection.execute(args[1]).fetchall()):
-        try:
-            read(connection, query)
-        except psycopg.DataError as error:
-            errors.append((type(error), str(error)))
-    assert len(errors) == 2
-    assert errors[0] == errors[1]
+    """All ways raise DataError, with the same words."""
+    with pytest.raises(psycopg.DataError) as expected:
+        connection.execute(query).fetchall()
+    for result_format in (TEXT, BINARY):
+        with pytest.raises(psycopg.DataError) as got:
+            _read(connection, result_format, query, None)
+        assert type(got.value) is type(expected.value)
+        assert str(got.value) == str(expected.value)
 
 
-def forged(connection: psycopg.Connection, oid: int, data: bytes) -> Any:
+def forged(
+    connection: psycopg.Connection,
+    oid: int,
+    data: bytes,
+    result_format: int = BINARY,
+) -> Any:
     """Return a result of one value that no server has sent."""
     result = connection.pgconn.make_empty_result(pq.ExecStatus.TUPLES_OK)
-    result.set_attributes([PGresAttDesc(b"x", 0, 0, 1, oid, -1, -1)])
+    result.set_attributes([PGresAttDesc(b"x", 0, 0, result_format, oid, -1, -1)])
     assert libpq().PQsetvalue(result.pgresult_ptr, 0, 0, data, len(data)) == 1
     return result
 
 
 def decoded(
-    connection: psycopg.Connection, oid: int, kinds: dict[int, Any], data: bytes
+    connection: psycopg.Connection,
+    oid: int,
+    kinds: dict[int, Any],
+    data: bytes,
+    result_format: int = BINARY,
 ) -> Any:
-    result = forged(connection, oid, data)
-    decoder = _native.decode.RowDecoder([oid], kinds=kinds, timezone=dt.UTC)
+    result = forged(connection, oid, data, result_format)
+    decoder = _native.decode.RowDecoder(
+        [oid], result_format=result_format, kinds=kinds, timezone=dt.UTC
+    )
     return decoder.decode(result.pgresult_ptr, 0)[0]
 
 
@@ -119,11 +136,12 @@ def malformed(
     kinds: dict[int, Any],
     data: bytes,
     why: str,
+    result_format: int = BINARY,
 ) -> None:
     """Assert that these bytes are refused in words that say why."""
     message = rf"^malformed value in column 0 \(OID {oid}\): .*{why}$"
     with pytest.raises(psycopg.DataError, match=message):
-        decoded(connection, oid, kinds, data)
+        decoded(connection, oid, kinds, data, result_format)
 
 
 @cache

@@ -1,17 +1,21 @@
 //! Arrays of any type that is decoded here, as nested lists.
 
-use super::{give, none, own, owned, Decode, Value};
+use super::{give, none, oid, own, owned, Decode, Parse, Value};
 use crate::fault::Fault;
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyList;
 use pyo3::{PyTraverseError, PyVisit};
 use wire::array::array;
+use wire::text::array::{self as text, Item};
 use wire::Reader;
 
 pub struct Array {
     /// Of the elements.
-    pub oid: u32,
-    pub element: Box<dyn Decode>,
+    oid: u32,
+    element: Box<dyn Decode>,
+    /// Between two elements of the text.
+    delimiter: u8,
 }
 
 impl Decode for Array {
@@ -28,7 +32,45 @@ impl Decode for Array {
     }
 }
 
+impl Parse for Array {
+    fn parse(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+        let mut items = text::array(data, self.delimiter)?;
+        let list = self.parse_list(py, &mut items)?;
+        items.end()?;
+        Ok(give(list))
+    }
+}
+
 impl Array {
+    pub fn new(oid: u32, element: Box<dyn Decode>) -> Self {
+        // The text of a box has commas.
+        let delimiter = if oid == oid::BOX { b';' } else { b',' };
+        Self {
+            oid,
+            element,
+            delimiter,
+        }
+    }
+
+    /// The list of a dimension, from behind its opening brace.
+    fn parse_list<'py>(
+        &self,
+        py: Python<'py>,
+        items: &mut text::Items<'_>,
+    ) -> Result<Bound<'py, PyList>, Fault> {
+        let list = PyList::empty(py);
+        loop {
+            match items.next_item()? {
+                Item::Open => list.append(self.parse_list(py, items)?)?,
+                Item::Element(Some(data)) => {
+                    list.append(own(py, self.element.decode(py, &data)?))?;
+                }
+                Item::Element(None) => list.append(py.None())?,
+                Item::Close => return Ok(list),
+            }
+        }
+    }
+
     /// The list of the outermost of these dimensions. At most six of them: no deep stack.
     fn list<'py>(
         &self,

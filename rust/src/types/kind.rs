@@ -2,10 +2,11 @@
 //! type it is decides the decoder, and the caller knows the kinds of its OIDs.
 
 use super::array::Array;
+use super::format::either;
 use super::hstore::Hstore;
 use super::range::{Multirange, Range};
 use super::text::Text;
-use super::{decoder, Decode, Format, Session};
+use super::{decoder, Decode, Session};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyMapping;
@@ -93,19 +94,18 @@ pub fn decoder_of_kind(
     let Some(kind) = session.kinds.0.get(&oid) else {
         return Ok(None);
     };
-    if session.format == Format::Text && !matches!(kind, Kind::Text) {
-        return Ok(None);
-    }
     let inner = match kind.inside() {
         Some(inside) => decoder(py, inside, session)?,
         None => None,
     };
     Ok(match (kind, inner) {
         (Kind::Text, _) => Some(Box::new(Text)),
-        (Kind::Hstore, _) => Some(Box::new(Hstore)),
-        (Kind::Array(oid), Some(element)) => Some(Box::new(Array { oid: *oid, element })),
-        (Kind::Range(_), Some(subtype)) => Some(Box::new(Range::new(py, subtype)?)),
-        (Kind::Multirange(_), Some(subtype)) => Some(Box::new(Multirange::new(py, subtype)?)),
+        (Kind::Hstore, _) => Some(either(session, Hstore)),
+        (Kind::Array(oid), Some(element)) => Some(either(session, Array::new(*oid, element))),
+        (Kind::Range(_), Some(subtype)) => Some(either(session, Range::new(py, subtype)?)),
+        (Kind::Multirange(_), Some(subtype)) => {
+            Some(either(session, Multirange::new(py, subtype)?))
+        }
         _ => None,
     })
 }

@@ -1,13 +1,14 @@
 //! Ranges and multiranges, as psycopg's `Range` and `Multirange`.
 
 use super::slots::Slots;
-use super::{call, give, own, Decode, Value};
+use super::{call, give, own, Decode, Parse, Value};
 use crate::fault::Fault;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 use wire::range::{self, multirange};
+use wire::text::range as text;
 
 static CLASS: PyOnceLock<Class> = PyOnceLock::new();
 
@@ -37,6 +38,30 @@ impl Range {
         Ok(Self { class, subtype })
     }
 
+    fn empty(&self, py: Python<'_>) -> Result<Value, Fault> {
+        let none = py.None().into_bound(py);
+        self.class.make(py, &none, &none, EMPTY)
+    }
+
+    fn parsed(&self, py: Python<'_>, range: &text::Range<'_>) -> Result<Value, Fault> {
+        let inclusive = (range.lower_inclusive, range.upper_inclusive);
+        let (lower, upper) = (range.lower.as_deref(), range.upper.as_deref());
+        self.make(py, lower, upper, inclusive)
+    }
+
+    fn make(
+        &self,
+        py: Python<'_>,
+        lower: Option<&[u8]>,
+        upper: Option<&[u8]>,
+        inclusive: (bool, bool),
+    ) -> Result<Value, Fault> {
+        let lower = self.decode_bound(py, lower)?;
+        let upper = self.decode_bound(py, upper)?;
+        let bounds = 2 * usize::from(inclusive.0) + usize::from(inclusive.1);
+        self.class.make(py, &lower, &upper, bounds)
+    }
+
     fn decode_bound<'py>(
         &self,
         py: Python<'py>,
@@ -52,17 +77,23 @@ impl Range {
 impl Decode for Range {
     fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
         let Some(range) = range::range(data)? else {
-            let none = py.None().into_bound(py);
-            return self.class.make(py, &none, &none, EMPTY);
+            return self.empty(py);
         };
-        let lower = self.decode_bound(py, range.lower)?;
-        let upper = self.decode_bound(py, range.upper)?;
-        let bounds = 2 * usize::from(range.lower_inclusive) + usize::from(range.upper_inclusive);
-        self.class.make(py, &lower, &upper, bounds)
+        let inclusive = (range.lower_inclusive, range.upper_inclusive);
+        self.make(py, range.lower, range.upper, inclusive)
     }
 
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.subtype.traverse(visit)
+    }
+}
+
+impl Parse for Range {
+    fn parse(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+        match text::range(data)? {
+            Some(range) => self.parsed(py, &range),
+            None => self.empty(py),
+        }
     }
 }
 
@@ -90,6 +121,16 @@ impl Decode for Multirange {
 
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.range.traverse(visit)
+    }
+}
+
+impl Parse for Multirange {
+    fn parse(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+        let list = PyList::empty(py);
+        for range in text::multirange(data)? {
+            list.append(own(py, self.range.parsed(py, &range)?))?;
+        }
+        call(py, &self.class, give(list))
     }
 }
 

@@ -67,6 +67,13 @@ fn read_as_text(data: &[u8]) {
     if let Ok(Ok(zoned)) = text::calendar::timestamptz(data) {
         let _ = zoned.utc();
     }
+    let _ = text::range::range(data);
+    let _ = text::range::multirange(data);
+    let mut pairs = text::hstore::Pairs::new(data);
+    while let Ok(Some(_)) = pairs.next_pair() {}
+    if let Ok(mut items) = text::array::array(data, b',') {
+        while items.next_item().is_ok() {}
+    }
     if let Ok(value) = text::bytea::bytea(data) {
         let mut out = vec![0; value.length()];
         let _ = value.write(&mut out);
@@ -88,7 +95,7 @@ fn random_bytes() {
 /// Values as they are printed, of which a few bytes change.
 #[test]
 fn nearly_printed() {
-    let printed: [&[u8]; 8] = [
+    let printed: [&[u8]; 12] = [
         b"-9223372036854775808",
         b"-12345678901234567890.123456789012345678",
         b"0001-02-29 23:59:59.999999-15:59:59 BC",
@@ -97,11 +104,15 @@ fn nearly_printed() {
         b"12345678-1234-4678-9234-567812345678",
         b"a\\134\\\\b\\377",
         b"\\x00ff5c27",
+        b"[0:1]={{1,NULL},{\"a\\\"b\",\"\"}}",
+        b"[1,\"a \"\"b\\\\\")",
+        b"{[1,2),(3,)}",
+        b"\"a\"=>\"1\", \"b\\\"\"=>NULL",
     ];
-    let likely = b"0123456789-+:. \\xBCinfty";
+    let likely = b"0123456789-+:. \\xBCinfty{}[]()\",=>";
     let mut random = Random(0x2545_F491_4F6C_DD1D);
     for _ in 0..50_000 {
-        let mut data = printed[(random.next() % 8) as usize].to_vec();
+        let mut data = printed[random.next() as usize % printed.len()].to_vec();
         for _ in 0..random.next() % 4 {
             let place = (random.next() as usize) % data.len();
             data[place] = likely[(random.next() as usize) % likely.len()];
