@@ -16,7 +16,7 @@ from typing import Any
 from psycopg import errors, generators, pq, sql
 
 from .. import _native
-from . import results
+from . import ahead, results
 from .held import Hold
 from .psycopg import belongs_to_block
 
@@ -94,9 +94,7 @@ class DecodedChunks:
         self._arrived: deque[Any] = deque()
         self._arriving: Any = None
         self._exhausted = False
-        # Only a block's connection settles what is in flight before it sends
-        # another statement.
-        self._ahead = belongs_to_block(self._connection)
+        self._unsettled = ahead.unsettled(self._connection)
 
     def next_batch(self) -> Any:
         """Return the next chunk, or None after the last."""
@@ -113,7 +111,7 @@ class DecodedChunks:
                 raise _failed(result)
             if result.ntuples < self._size:
                 self._exhausted = True
-            elif self._ahead and self._failure is None:
+            elif self._failure is None:
                 self._request_ahead()
         if not result.ntuples:
             return None
@@ -121,9 +119,12 @@ class DecodedChunks:
 
     def settle(self) -> None:
         """Take in the chunk in flight, on behalf of another statement."""
-        # Cancelled with that statement, the chunk would be missing here.
-        self._connection.wait(self._arriving, resumable=True)
-        self._connection.unsettled.remove(self)
+        if belongs_to_block(self._connection):
+            # Cancelled with that statement, the chunk would be missing here.
+            self._connection.wait(self._arriving, resumable=True)
+        elif not self._connection.closed:
+            self._connection.wait(self._arriving)
+        self._unsettled.remove(self)
 
     def close(self) -> None:
         """Close the server's cursor; a chunk in flight is taken in first."""
@@ -158,7 +159,7 @@ class DecodedChunks:
 
     def _request_ahead(self) -> None:
         self._request()
-        self._connection.unsettled.append(self)
+        self._unsettled.append(self)
         if self._hold is not None and self._hold.open:
             self._hold.reader_has_a_chunk()
 
