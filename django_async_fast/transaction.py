@@ -76,16 +76,19 @@ def leave(self: Atomic, exc_type: Any, exc_value: Any, traceback: Any) -> None:
             return None
         raise
     try:
+        # A child's statement was cancelled, or ours and that was caught: COMMIT
+        # would roll back without a word.
+        broken = wrapper.broken_off() if exc_type is None else None
+        if broken is not None:
+            exc_type, exc_value, traceback = type(broken), broken, None
         if exc_type is not None and wrapper.connection_lost():
             # Django would try to roll back, reconnect, and raise the error of
             # that in place of the one on its way.
             wrapper.abort()
-        elif exc_type is None and (broken := wrapper.broken_off()):
-            # A child's statement was cancelled, or ours and that was caught:
-            # COMMIT would roll back without a word.
-            _end(self, type(broken), broken, None)
+        _end(self, exc_type, exc_value, traceback)
+        if broken is not None:
             raise broken
-        return _end(self, exc_type, exc_value, traceback)
+        return None
     finally:
         wrapper.gate.end_exit(ending)
 

@@ -7,6 +7,7 @@ an async one, so that connecting, pooling and cancelling stay psycopg's own.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import traceback
@@ -35,6 +36,9 @@ DRAIN_TIMEOUT = 5.0
 # A request that reaches the server before it has begun the statement has no
 # effect: it is repeated after these shares of the time to drain.
 DRAIN_SHARES = (0.02, 0.08, 0.3, 0.6)
+
+# Requests under way: a loop keeps no reference to its tasks.
+_asking: set[asyncio.Task[bool]] = set()
 
 
 class Unwanted:
@@ -155,7 +159,8 @@ class Connection(psycopg.Connection[Any]):
     @property
     def spoilt(self) -> bool:
         """Whether the transaction has failed, perhaps by a cancelled statement."""
-        return self._broken_off and self.pgconn.transaction_status == INERROR
+        failed = self.closed or self.pgconn.transaction_status == INERROR
+        return self._broken_off and failed
 
     def _disown(self) -> None:
         """See to a transaction that the operation broken off has begun."""
@@ -242,6 +247,14 @@ class Connection(psycopg.Connection[Any]):
                 return
 
     async def _ask_to_cancel(self) -> bool:
+        # In a task: whoever is broken off here again closes the connection, and
+        # the server would work on for nobody.
+        asking = asyncio.create_task(self._request_cancel())
+        _asking.add(asking)
+        asking.add_done_callback(_asking.discard)
+        return await asyncio.shield(asking)
+
+    async def _request_cancel(self) -> bool:
         try:
             await psycopg.AsyncConnection.cancel_safe(
                 self,  # type: ignore[arg-type]
