@@ -15,6 +15,7 @@ from django.db import DEFAULT_DB_ALIAS, InterfaceError, connections
 from django.db.utils import ConnectionDoesNotExist, ConnectionHandler
 
 from . import bridge, conf, scopes, stalls, wrapper
+from .closing import being_closed
 
 logger = logging.getLogger("django_async_fast")
 
@@ -36,6 +37,7 @@ class Block:
         "debug",
         "force_rollback",
         "loop",
+        "name",
         "open",
         "place",
         "shared",
@@ -43,12 +45,15 @@ class Block:
         "wrappers",
     )
 
-    def __init__(self, force_rollback: bool, shared: bool = False) -> None:
+    def __init__(
+        self, force_rollback: bool, shared: bool = False, name: str | None = None
+    ) -> None:
         self.loop = asyncio.get_running_loop()
         self.thread = threading.get_ident()
         self.force_rollback = force_rollback
         self.shared = shared
         self.place = scopes.place()
+        self.name = name
         self.wrappers: dict[str, Any] = {}
         self.open = True
         self.debug = conf.debugging(self.loop)
@@ -69,15 +74,20 @@ class Block:
         made = wrapper.make(self, connections.settings[alias], alias)
         return self.wrappers.setdefault(alias, made)
 
+    @property
+    def who(self) -> str:
+        """What a warning calls it."""
+        return self.name or f"The block entered at {scopes.told(self.place)}"
+
     def connected(self) -> bool:
         """Tell whether a connection is open."""
-        return any(each.connection is not None for each in self._awake())
+        return any(each.connection is not None for each in self.awake())
 
     def close(self) -> None:
         """Give every connection back. Runs on the bridge if one is open."""
         self.open = False
         failure: BaseException | None = None
-        for each in self._awake():
+        for each in self.awake():
             try:
                 each.finish()
             except BaseException as exc:
@@ -91,10 +101,11 @@ class Block:
     def abandon(self) -> None:
         """Drop every connection, where nothing can be awaited."""
         self.open = False
-        for each in self._awake():
+        for each in self.awake():
             each.abandon()
 
-    def _awake(self) -> list[Any]:
+    def awake(self) -> list[Any]:
+        """Return the wrappers that have been used."""
         return [each for each in self.wrappers.values() if wrapper.is_awake(each)]
 
 
@@ -183,13 +194,15 @@ class new_connection:
         _block.set(block)
         return conn
 
-    async def __aexit__(self, exc_type: Any = None, *exc: object) -> None:
+    async def __aexit__(
+        self, exc_type: Any = None, exc: Any = None, traceback: Any = None
+    ) -> None:
         block, self._block = self._block, None
         assert block is not None
-        closed = scopes.being_closed(exc_type)
+        closed = being_closed(exc)
         if block is self._before:
             if closed and self._undo is not None:
-                await self._undo.__aexit__(exc_type, *exc)
+                await self._undo.__aexit__(exc_type, exc, traceback)
             elif self._undo is not None:
                 await bridge.run(block.wrapper(self.using).undo, self._undo)
             return

@@ -63,7 +63,7 @@ class Life:
         self.name = name
         shared = shared_block()
         self.joined = shared is not None
-        self.block = shared or Block(force_rollback=False)
+        self.block = shared or Block(force_rollback=False, name=name)
         # The scope that the caller is in, and the one that the request is in.
         self.around = self.scope = scopes._entered.get()
 
@@ -93,42 +93,30 @@ class Life:
             self.block.abandon()
 
     def _end(self) -> None:
+        if not self.joined:
+            self._close()
+            return
         try:
-            self._leave_atomics()
-            self._restore_autocommit()
+            for wrapper in self.block.awake():
+                self._leave_atomics(wrapper)
+                if not (wrapper.autocommit or wrapper.in_atomic_block):
+                    wrapper.restore_autocommit(self.name)
         finally:
-            if not self.joined:
-                self._close()
+            scopes._entered.set(self.around)
 
-    def _leave_atomics(self) -> None:
-        aliases = {w.gate: alias for alias, w in self.block.wrappers.items()}
-        while (scope := scopes._entered.get()) not in (None, self.around):
-            if scope.open and scope.gate in aliases:
-                self._warn(aliases[scope.gate], scope.place)
-                self._leave(scope.owner)
-            if scopes._entered.get() is scope:
-                scopes._entered.set(scope.beneath)
-
-    def _leave(self, atomic: Atomic) -> None:
-        exc = LeftOpen(self.name)
+    def _leave_atomics(self, wrapper: Any) -> None:
+        """Roll back what the request has begun in a block that it shares."""
+        scope, outermost = scopes._entered.get(), None
+        while scope not in (None, self.around):
+            if scope.open and scope.gate is wrapper.gate:
+                outermost = scope
+            scope = scope.beneath
+        if outermost is None:
+            return
         try:
-            transaction.leave(atomic, LeftOpen, exc, None)
+            transaction.roll_back_inside(wrapper, outermost.around, self.name)
         except Exception:
             logger.exception("Rolling back what %s left open failed.", self.name)
-
-    def _restore_autocommit(self) -> None:
-        for alias, wrapper in self.block.wrappers.items():
-            if (
-                wrapper.connection is None
-                or wrapper.in_atomic_block
-                or wrapper.get_autocommit()
-                or not wrapper.settings_dict["AUTOCOMMIT"]
-            ):
-                continue
-            if wrapper.in_transaction():
-                self._warn(alias, wrapper.autocommit_place)
-            wrapper.rollback()
-            wrapper.set_autocommit(True)
 
     def _close(self) -> None:
         # The response is made: what is wrong with a connection now is for the
@@ -137,19 +125,6 @@ class Life:
             self.block.close()
         except Exception:
             logger.exception("Giving back the connections of %s failed.", self.name)
-
-    def _warn(self, alias: str, where: scopes.Place) -> None:
-        logger.warning(
-            "%s left a transaction on '%s' open; it is rolled back. It was begun at "
-            "%s.",
-            self.name,
-            alias,
-            scopes.told(where),
-        )
-
-
-class LeftOpen(Exception):
-    """Rolls back an atomic block that nobody has left."""
 
 
 class Stream:

@@ -9,7 +9,6 @@ then it waits in line.
 
 from __future__ import annotations
 
-import inspect
 import sys
 from asyncio import Future
 from collections import deque
@@ -34,8 +33,6 @@ MACHINERY = (
     "psycopg.",
 )
 
-_ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
-
 Place = tuple[str, int] | None
 
 
@@ -57,36 +54,31 @@ def _outside(frame: FrameType | None) -> Place:
     return None
 
 
-def being_closed(exc_type: type[BaseException] | None) -> bool:
-    """Tell whether the calling `__aexit__` runs because its coroutine is closed.
-
-    Then nothing can be awaited. An asynchronous generator that is closed raises
-    GeneratorExit too, but `aclose()` is awaited.
-    """
-    if exc_type is not GeneratorExit:
-        return False
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None and frame.f_code.co_flags & _ASYNC:
-        if frame.f_code.co_flags & inspect.CO_ASYNC_GENERATOR:
-            return False
-        frame = frame.f_back
-    return True
-
-
 def told(where: Place) -> str:
     """Return `where` for a message."""
     return f"{where[0]}:{where[1]}" if where else "an unknown place"
 
 
 class Scope:
-    """One level of a connection's stack: the block or an `atomic()`."""
+    """One level of a connection's stack: the block or an `atomic()`.
 
-    __slots__ = ("around", "beneath", "gate", "open", "owner", "place")
+    A `brief` one ends, or becomes an open atomic block, without its task doing
+    anything else meanwhile: the connection is opened, a transaction begun or
+    ended in it.
+    """
+
+    __slots__ = ("around", "beneath", "brief", "gate", "open", "owner", "place")
 
     def __init__(
-        self, gate: Gate | None, around: Scope | None, owner: object, where: Place
+        self,
+        gate: Gate | None,
+        around: Scope | None,
+        owner: object,
+        where: Place,
+        brief: bool = False,
     ) -> None:
         self.gate = gate
+        self.brief = brief
         # The scope of the same connection that this one is nested in.
         self.around = around
         # What the entering context had entered before, whatever connection.
@@ -107,6 +99,30 @@ class Scope:
         return 0 if self.around is None else 1 + self.around.depth()
 
 
+class Turn:
+    """A place in the line before a gate."""
+
+    __slots__ = ("breaking", "future", "scope")
+
+    def __init__(self, scope: Scope | None, future: Future[None], breaking: bool):
+        self.scope = scope
+        self.future = future
+        # To break off what is inside of `scope`, whatever is innermost.
+        self.breaking = breaking
+
+    def has_come(self, gate: Gate) -> bool:
+        """Tell whether the gate, with nothing in flight, is for this one to pass."""
+        if self.future.done():
+            return False
+        if self.breaking:
+            return not any(each.brief for each in gate.inside(self.scope))
+        return self.scope is gate.innermost
+
+    def is_over(self) -> bool:
+        """Tell whether the scope that waits has been closed."""
+        return not self.breaking and self.scope is not None and not self.scope.open
+
+
 class Gate:
     """Lets one statement at a time through, and only from the innermost scope."""
 
@@ -122,7 +138,7 @@ class Gate:
         self.busy = False
         # First come, first served. A future is resolved with `busy` already
         # taken on behalf of its waiter, so nobody can slip in between.
-        self.waiting: deque[tuple[Scope, Future[None]]] = deque()
+        self.waiting: deque[Turn] = deque()
 
     def mine(self) -> Scope:
         """Return the scope of this connection that the caller runs in."""
@@ -137,6 +153,7 @@ class Gate:
         if scope is self.innermost and not self.busy and scope.open:
             self.busy = True
         else:
+            self._check(scope)
             self._wait(scope)
 
     def release(self) -> None:
@@ -144,38 +161,72 @@ class Gate:
         if self.waiting:
             self._hand_over()
 
+    def inside(self, around: Scope | None) -> list[Scope]:
+        """Return the scopes inside of `around`, innermost first; None is outside."""
+        found = []
+        scope: Scope | None = self.innermost
+        while scope is not None and scope is not around:
+            found.append(scope)
+            scope = scope.around
+        return found
+
     def enter(self, owner: object, where: Place) -> Scope:
-        """Open a scope inside the caller's, when its turn has come."""
+        """Open a brief scope inside the caller's, when its turn has come."""
         self.acquire()
-        scope = Scope(self, self.innermost, owner, where)
-        self.innermost = scope
-        _entered.set(scope)
+        scope = self._push(self.innermost, owner, where)
         self.release()
         return scope
 
+    def entered(self, scope: Scope) -> None:
+        """Note that the transaction of `scope` has begun."""
+        scope.brief = False
+        if self.waiting and not self.busy:
+            self.release()
+
     def begin_exit(self, scope: Scope) -> Scope:
-        """Close `scope` to its children; return the scope that ends it.
+        """Close `scope` to its children; return the brief scope that ends it.
 
         Waits for a statement or a nested scope of a child in flight. Statements
         that end the transaction run in the returned scope, which nobody else
         is in: a child's late statement cannot land between them.
         """
-        self._take(scope)
+        if scope is self.innermost and not self.busy:
+            self.busy = True
+        else:
+            self._wait(scope)
         scope.open = False
-        ending = Scope(self, scope.around, scope.owner, scope.place)
+        ending = self._push(scope.around, scope.owner, scope.place)
         ending.beneath = scope.beneath
-        self.innermost = ending
-        _entered.set(ending)
         self._refuse_closed()
         self.release()
         return ending
 
+    def break_off(self, around: Scope | None) -> tuple[Scope, list[Scope]]:
+        """Close all inside of `around`; return a scope to end it in, and what is left.
+
+        Waits for the statement in flight and for brief scopes, but for no open
+        atomic block, whoever has begun it. The innermost comes first.
+        """
+        for each in self.inside(around):
+            each.open = each.brief
+        self._refuse_closed()
+        if self.busy or any(each.brief for each in self.inside(around)):
+            self._wait(around, breaking=True)
+        self.busy = True
+        left = self.inside(around)
+        for each in left:
+            each.open = False
+        ending = self._push(around, None, None)
+        ending.beneath = self._still_entered(ending.beneath)
+        self._refuse_closed()
+        self.release()
+        return ending, left
+
     def end_exit(self, ending: Scope) -> None:
-        """Leave the scope that `begin_exit` returned."""
-        assert ending.around is not None
+        """Leave the brief scope that one of the methods above returned."""
         if ending.open:  # else a scope around it has been cut
             ending.open = False
-            self.innermost = ending.around
+            self.innermost = ending.around or self.root
         if _entered.get() is ending:
             _entered.set(ending.beneath)
         if not self.busy:
@@ -183,10 +234,8 @@ class Gate:
 
     def cut(self, scope: Scope) -> int:
         """Close `scope` and all inside it at once; return how many stay open."""
-        inner: Scope | None = self.innermost
-        while inner is not None and inner is not scope.around:
-            inner.open = False
-            inner = inner.around
+        for each in self.inside(scope.around):
+            each.open = False
         assert scope.around is not None
         self.innermost = scope.around
         if _entered.get() is scope:
@@ -198,22 +247,25 @@ class Gate:
 
     def close(self) -> None:
         """End the root scope: nothing goes through any more."""
-        if _entered.get() is self.innermost:
-            _entered.set(self.innermost.beneath)
-        scope: Scope | None = self.innermost
-        while scope is not None:
-            scope.open = False
-            scope = scope.around
+        for each in self.inside(None):
+            each.open = False
+        self.innermost = self.root
+        _entered.set(self._still_entered(_entered.get()))
         self._refuse_closed()
 
-    def _take(self, scope: Scope) -> None:
-        if scope is self.innermost and not self.busy:
-            self.busy = True
-        else:
-            self._wait(scope)
+    def _push(self, around: Scope | None, owner: object, where: Place) -> Scope:
+        scope = Scope(self, around, owner, where, brief=True)
+        self.innermost = scope
+        _entered.set(scope)
+        return scope
 
-    def _wait(self, scope: Scope) -> None:
-        self._check(scope)
+    def _still_entered(self, scope: Scope | None) -> Scope | None:
+        """Return what the context has entered before closed scopes of this gate."""
+        while scope is not None and scope.gate is self and not scope.open:
+            scope = scope.beneath
+        return scope
+
+    def _wait(self, scope: Scope | None, breaking: bool = False) -> None:
         loop = bridge.current_loop()
         if loop is None or not bridge.in_bridge():
             raise bridge.BridgeError(
@@ -222,14 +274,14 @@ class Gate:
                 "as `await run_sync(function, ...)`."
             )
         here = place()  # afterwards, the frames that await this code are gone
-        waiter = (scope, loop.create_future())
-        self.waiting.append(waiter)
+        turn = Turn(scope, loop.create_future(), breaking)
+        self.waiting.append(turn)
         timeout = conf.get("SCOPE_TIMEOUT")
-        timer = timeout and loop.call_later(timeout, self._expire, waiter, timeout)
+        timer = timeout and loop.call_later(timeout, self._expire, turn, timeout)
         try:
-            bridge.await_(waiter[1])
+            bridge.await_(turn.future)
         except BaseException as exc:
-            self._give_up(waiter)
+            self._give_up(turn)
             if isinstance(exc, ScopeTimeout):
                 raise ScopeTimeout(f"{exc} This statement: {told(here)}.") from None
             raise
@@ -252,36 +304,35 @@ class Gate:
             "a block of its own in it: `async with new_connection():`."
         )
 
-    def _give_up(self, waiter: tuple[Scope, Future[None]]) -> None:
-        future = waiter[1]
-        if waiter in self.waiting:
-            self.waiting.remove(waiter)
-        elif not future.cancelled() and future.exception() is None:
+    def _give_up(self, turn: Turn) -> None:
+        if turn in self.waiting:
+            self.waiting.remove(turn)
+        elif not turn.future.cancelled() and turn.future.exception() is None:
             # Cancelled after the connection had been handed over.
             self.release()
 
     def _hand_over(self) -> None:
-        for waiter in self.waiting:
-            scope, future = waiter
-            if scope is self.innermost and not future.done():
-                self.waiting.remove(waiter)
+        for turn in self.waiting:
+            if turn.has_come(self):
+                self.waiting.remove(turn)
                 self.busy = True
-                future.set_result(None)
+                turn.future.set_result(None)
                 return
 
     def _refuse_closed(self) -> None:
-        for waiter in [w for w in self.waiting if not w[0].open]:
-            self.waiting.remove(waiter)
-            if not waiter[1].done():
-                waiter[1].set_exception(self._refusal(waiter[0]))
+        for turn in [turn for turn in self.waiting if turn.is_over()]:
+            self.waiting.remove(turn)
+            if not turn.future.done():
+                assert turn.scope is not None
+                turn.future.set_exception(self._refusal(turn.scope))
 
-    def _expire(self, waiter: tuple[Scope, Future[None]], timeout: float) -> None:
-        if waiter[1].done():
+    def _expire(self, turn: Turn, timeout: float) -> None:
+        if turn.future.done():
             return
         holder = self.innermost
         what = "atomic block" if holder.around else "statement in the block"
-        self.waiting.remove(waiter)
-        waiter[1].set_exception(
+        self.waiting.remove(turn)
+        turn.future.set_exception(
             ScopeTimeout(
                 f"Waited {timeout:g} s for the connection '{self.alias}', held by the "
                 f"{what} entered at {told(holder.place)}. Tasks on one connection take "

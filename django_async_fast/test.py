@@ -26,7 +26,6 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 from . import bridge, transaction
 from .connections import Block, new_connection, shared_block
-from .requests import LeftOpen
 
 __all__ = ["TestCase", "TransactionTestCase", "shared_connection"]
 
@@ -255,9 +254,12 @@ class _OnLoop:
 def _leave_inner(atomics: dict[str, Any]) -> None:
     """Roll back the atomic blocks that a test has left open inside of its own."""
     for alias, atomic in atomics.items():
-        gate = connections[alias].gate
-        while (scope := gate.innermost).owner not in (atomic, None):
-            transaction.leave(scope.owner, LeftOpen, LeftOpen(), None)
+        wrapper = connections[alias]
+        around = wrapper.gate.innermost
+        while around.owner not in (atomic, None):
+            around = around.around
+        if around is not wrapper.gate.innermost:
+            transaction.roll_back_inside(wrapper, around, "The test")
 
 
 async def _await_in(context: _Bridged, func: Callable[[], Any]) -> None:

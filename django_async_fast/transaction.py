@@ -7,6 +7,7 @@ asynchronous face and a scope of the connection it works on.
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,7 +18,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import Atomic, TransactionManagementError
 
 from . import bridge, characteristics, dispatch, scopes
+from .closing import being_closed
 from .connections import bridged_block, current_block
+
+logger = logging.getLogger("django_async_fast")
 
 django_enter = Atomic.__enter__
 django_exit = Atomic.__exit__
@@ -42,10 +46,15 @@ def enter(self: Atomic, where: scopes.Place = None) -> None:
     wrapper = connections[self.using or DEFAULT_DB_ALIAS]
     scope = wrapper.gate.enter(self, where or scopes.place())
     try:
+        if not wrapper.in_atomic_block:
+            # Django looks before it connects, and with `force_rollback` there is
+            # an atomic block afterwards.
+            wrapper.ensure_connection()
         _begin(self)
     except BaseException:
         wrapper.gate.end_exit(scope)
         raise
+    wrapper.gate.entered(scope)
     self.__dict__.setdefault("_daf_opened", []).append((wrapper, scope))
 
 
@@ -61,7 +70,8 @@ def leave(self: Atomic, exc_type: Any, exc_value: Any, traceback: Any) -> None:
         if exc_type is not None:
             return None  # on its way already, perhaps because of this
         raise TransactionManagementError(
-            "This atomic block has ended with the one around it."
+            "This atomic block has ended, and has been rolled back, with the one "
+            "around it or with its `new_connection()` block."
         )
     if not bridge.can_wait():
         abandon(wrapper, scope)
@@ -70,8 +80,10 @@ def leave(self: Atomic, exc_type: Any, exc_value: Any, traceback: Any) -> None:
         ending = wrapper.gate.begin_exit(scope)
     except BaseException as failure:
         # A child holds on to the transaction and we may not wait for it: with
-        # the connection the server's transaction ends.
-        abandon(wrapper, scope)
+        # the connection the server's transaction ends. Unless somebody has
+        # closed the scope meanwhile, and ends it.
+        if scope.open:
+            abandon(wrapper, scope)
         if exc_type is not None and isinstance(failure, Exception):
             return None
         raise
@@ -91,6 +103,44 @@ def leave(self: Atomic, exc_type: Any, exc_value: Any, traceback: Any) -> None:
         return None
     finally:
         wrapper.gate.end_exit(ending)
+
+
+def roll_back_inside(wrapper: Any, around: scopes.Scope | None, who: str) -> None:
+    """Roll back the atomic blocks inside of scope `around` that `who` left open."""
+    ending, left = wrapper.gate.break_off(around)
+    try:
+        roll_back(wrapper, left, who)
+    finally:
+        wrapper.gate.end_exit(ending)
+
+
+def roll_back(wrapper: Any, left: list[scopes.Scope], who: str) -> None:
+    """Roll back the atomic blocks whose scopes are `left`, with a warning each.
+
+    Whoever is still in one of them is told at his next statement, or at its end.
+    """
+    left = [scope for scope in left if isinstance(scope.owner, Atomic)]
+    for scope in left:
+        warn_left_open(wrapper.alias, scope.place, who)
+    if left and wrapper.connection_lost():
+        wrapper.abort()
+    for scope in left:
+        assert isinstance(scope.owner, Atomic)
+        _end(scope.owner, LeftOpen, LeftOpen(who), None)
+
+
+def warn_left_open(alias: str, where: scopes.Place, who: str) -> None:
+    """Tell where the transaction was begun that is rolled back in its place."""
+    logger.warning(
+        "%s left a transaction on '%s' open; it is rolled back. It was begun at %s.",
+        who,
+        alias,
+        scopes.told(where),
+    )
+
+
+class LeftOpen(Exception):
+    """Rolls back an atomic block that nobody has left."""
 
 
 def _begin(self: Atomic) -> None:
@@ -149,7 +199,7 @@ async def aenter(self: Atomic) -> None:
 
 async def aexit(self: Atomic, *exc: Any) -> None:
     """`Atomic.__aexit__`."""
-    if scopes.being_closed(exc[0]):
+    if being_closed(exc[1]):
         opened = _opened(self)
         if opened is not None and opened[1].open:
             abandon(*opened)

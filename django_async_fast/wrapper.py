@@ -189,9 +189,8 @@ class BlockWrapper(_Backend):
         """End of the block: roll back what is open, give the connection back."""
         try:
             if self.connection is not None:
-                self.gate.begin_exit(self.gate.root)
-                self._end_rollback()
-                self._roll_back_leftovers()
+                _, left = self.gate.break_off(None)
+                self._end_transaction(left[:-1])  # the last is the block's own
                 self.close()
         finally:
             self._discard()
@@ -342,11 +341,29 @@ class BlockWrapper(_Backend):
             self.needs_rollback = True
             django_exit(atomic, None, None, None)
 
-    def _roll_back_leftovers(self) -> None:
-        """Undo a transaction that was begun and not ended (autocommit off)."""
-        if not self.connection.closed and not self.autocommit:
-            self.in_atomic_block = False
-            self.rollback()
+    def _end_transaction(self, left: list[scopes.Scope]) -> None:
+        from .transaction import roll_back
+
+        assert self.block is not None
+        if left:
+            roll_back(self, left, self.block.who)
+        self._end_rollback()
+        if not self.autocommit:
+            self.restore_autocommit(self.block.who)
+
+    def restore_autocommit(self, who: str) -> None:
+        """Roll back what `who` has begun with autocommit off, and not ended."""
+        from .transaction import warn_left_open
+
+        if self.connection is None or self.connection.closed:
+            return
+        usual = self.settings_dict["AUTOCOMMIT"]
+        if usual and self.in_transaction():
+            warn_left_open(self.alias, self.autocommit_place, who)
+        # An atomic block that failed to begin leaves it on.
+        self.in_atomic_block = False
+        self.rollback()
+        self.set_autocommit(usual)
 
 
 # A wrapper that nobody has looked at yet is asleep: the first look makes it one.

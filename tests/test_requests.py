@@ -201,6 +201,20 @@ async def atomic_not_left(request: Any) -> HttpResponse:
     return HttpResponse("done")
 
 
+async def child_in_atomic(request: Any) -> HttpResponse:
+    inside = asyncio.Event()
+
+    async def child() -> None:
+        async with transaction.atomic():
+            await Tag.objects.acreate(name="left over")
+            inside.set()
+            await asyncio.sleep(30)
+
+    seen["child"] = asyncio.create_task(child())
+    await inside.wait()
+    return HttpResponse("done")
+
+
 urlpatterns = [
     path("lazy", lazy),
     path("counting", counting),
@@ -217,6 +231,7 @@ urlpatterns = [
     path("autocommit-off", autocommit_off),
     path("autocommit-off-settled", autocommit_off_settled),
     path("atomic-not-left", atomic_not_left),
+    path("child-in-atomic", child_in_atomic),
 ]
 
 
@@ -495,7 +510,8 @@ async def test_a_request_to_the_end(
 
 
 @pytest.mark.parametrize(
-    ("view", "places"), [("autocommit-off", 1), ("atomic-not-left", 2)]
+    ("view", "places"),
+    [("autocommit-off", 1), ("atomic-not-left", 2), ("child-in-atomic", 1)],
 )
 async def test_a_transaction_left_open_is_rolled_back_with_a_warning(
     view: str,
@@ -504,8 +520,13 @@ async def test_a_transaction_left_open_is_rolled_back_with_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.WARNING, "django_async_fast"):
-        response = await client().get(f"/{view}")
+        async with asyncio.timeout(10):  # nobody waits for a child's transaction
+            response = await client().get(f"/{view}")
     assert response.status_code == 200
+    if child := seen.get("child"):
+        child.cancel()
+        await asyncio.wait([child])
+        assert child.cancelled()
     messages = [r.getMessage() for r in caplog.records if r.name == "django_async_fast"]
     assert len(messages) == places
     for message in messages:

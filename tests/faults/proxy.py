@@ -30,6 +30,10 @@ class Direction:
         self.chunk = 65536
         self._open = asyncio.Event()
         self._open.set()
+        # Connections from before the last `stall_open()` wait for this.
+        self._rejoin = asyncio.Event()
+        self._rejoin.set()
+        self._stalled = 0
         self._cut_at: int | None = None
         self._mute_at: int | None = None
 
@@ -37,8 +41,14 @@ class Direction:
         """Hold everything back until `resume()`; connections stay open."""
         self._open.clear()
 
+    def stall_open(self) -> None:
+        """The same for the connections that are open now: new ones are served."""
+        self._stalled += 1
+        self._rejoin.clear()
+
     def resume(self) -> None:
         self._open.set()
+        self._rejoin.set()
 
     def cut_after(self, count: int) -> None:
         """Let `count` more bytes through, then reset the connection."""
@@ -52,12 +62,15 @@ class Direction:
         """Take back every order."""
         self.delay, self.chunk = 0.0, 65536
         self._cut_at = self._mute_at = None
-        self._open.set()
+        self.resume()
 
     async def pump(self, source: Any, sink: Any) -> bool:
         """Copy until the end; return True when the connection is to be reset."""
+        born = self._stalled
         while data := await source.read(self.chunk):
             await self._open.wait()
+            if born < self._stalled:
+                await self._rejoin.wait()
             if self.delay:
                 await asyncio.sleep(self.delay)
             reset = self._cut_at is not None and self.bytes + len(data) > self._cut_at

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import transaction
 
-from django_async_fast import new_connection
+from django_async_fast import achunks, new_connection
 from tests.testapp.models import Author, Novel, Tag
 
 from .conftest import Watch
@@ -93,6 +93,24 @@ async def consumed() -> None:
         assert seen == ROWS
 
 
+async def in_chunks() -> None:
+    async with new_connection():
+        chunks = [chunk async for chunk in achunks(Author.objects.all(), 4)]
+        assert [len(chunk) for chunk in chunks] == [4, 4, 2]
+
+
+async def in_chunks_left() -> None:
+    """The generator is closed in a transaction that goes on."""
+    async with new_connection(), transaction.atomic():
+        await Tag.objects.acreate(name="new")
+        chunks = achunks(Author.objects.all(), 4)
+        async for chunk in chunks:
+            assert len(chunk) == 4
+            break
+        await chunks.aclose()
+        assert await Author.objects.acount() == ROWS
+
+
 async def checkout_and_return() -> None:
     async with new_connection() as conn, conn.acursor() as cursor:
         await cursor.execute("SELECT 1")
@@ -143,6 +161,8 @@ SCENARIOS: dict[Scenario, tuple[str, tuple[str, ...]]] = {
     left_by_break: (TAGS, ("",)),
     left_by_aclose: (TAGS, ("",)),
     consumed: (TAGS, ("",)),
+    in_chunks: (TAGS, ("",)),
+    in_chunks_left: (TAGS, ("", "new")),
     checkout_and_return: (TAGS, ("",)),
     committing: (TAGS, ("", "new")),
     manual: (TAGS, ("", "new")),

@@ -121,6 +121,20 @@ async def cancelled_in_a_query(watch: Watch) -> None:
         assert await pid_of(conn) == pid
 
 
+@row(1)
+async def the_request_to_cancel_comes_first(watch: Watch) -> None:
+    """It finds no statement to cancel; the one that comes later is cancelled."""
+    async with through_proxy(watch) as proxy, new_connection() as conn:
+        pid = await pid_of(conn)
+        proxy.requests.stall_open()
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.25, proxy.requests.resume)
+        assert 0.15 < await cancelled(sleep_on_the_server(conn, 30)) < 3
+        assert proxy.accepted > 2, "cancelled by the first request"
+        assert not watch.working()
+        assert await pid_of(conn) == pid
+
+
 @row(2)
 async def cancelled_while_a_transaction_begins(watch: Watch) -> None:
     async with new_connection() as conn:

@@ -1,0 +1,93 @@
+"""The task that ends a stream's transaction, broken off at its every await."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db.models import Func, TextField, Value
+
+from django_async_fast import bridge, new_connection
+from django_async_fast.drivers import held
+from tests.testapp.models import Author
+
+from .conftest import Watch, configured, pool_is_whole, pool_options
+from .scenarios import ROWS, fill
+from .switches import MOST, Closed, Steps, run
+
+TRANSACTIONS = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE application_name = 'faults' AND state <> 'idle'
+"""
+
+
+# To store the rest of these rows takes the server so long that it can be broken off.
+SLOWLY_FOUND = Author.objects.annotate(
+    slept=Func(
+        Value(0.01),
+        template="pg_sleep(%(expressions)s)::text",
+        output_field=TextField(),
+    )
+)
+
+
+class Breaking:
+    """Stands in for the bridge: what it runs is broken off at suspension `at`."""
+
+    current = staticmethod(bridge.current)
+    current_loop = staticmethod(bridge.current_loop)
+
+    def __init__(self, at: int, how: str) -> None:
+        self.at = at
+        self.how = how
+        self.steps: list[Steps] = []
+
+    async def run(self, function: Callable[[], Any]) -> None:
+        self.steps.append(Steps(bridge.run(function), self.at, self.how))
+        try:
+            await self.steps[-1]
+        except Closed:
+            pass
+
+
+async def read_slowly(watch: Watch) -> None:
+    """The reader is away for longer than the server is to wait for it."""
+    async with new_connection():
+        seen = 0
+        async for _ in SLOWLY_FOUND.aiterator(chunk_size=4):
+            seen += 1
+            if seen == 1:
+                assert watch.value(TRANSACTIONS) == 1
+                await asyncio.sleep(10 * held.PATIENCE)
+        assert seen == ROWS
+        assert await Author.objects.acount() == ROWS
+
+
+async def at_every_switch(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    for at in range(1, MOST):
+        breaking = Breaking(at, how)
+        monkeypatch.setattr(held, "bridge", breaking)
+        fill(watch)
+        await read_slowly(watch)
+        await watch.idle()
+        await pool_is_whole()
+        assert breaking.steps, "nobody was impatient"
+        assert not held._releasing
+        if not any(steps.happened for steps in breaking.steps):
+            assert at > 1, "it never waits"
+            return
+    raise AssertionError("the task has no end")
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("how", ["cancel", "twice", "always", "close"])
+def test_at_every_switch(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch, how: str, loop: str
+) -> None:
+    monkeypatch.setattr(held, "PATIENCE", 0.01)
+    with configured(OPTIONS=pool_options()):
+        run(loop, at_every_switch(watch, monkeypatch, how))
