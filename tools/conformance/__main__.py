@@ -15,7 +15,7 @@ from pathlib import Path
 import django
 
 from tools.conformance import results
-from tools.conformance.cluster import cluster
+from tools.conformance.cluster import cluster, has_extras
 from tools.conformance.labels import chosen, named
 from tools.conformance.results import CACHE, MODES, ROOT, Report
 
@@ -69,7 +69,7 @@ def _one_mode(
     options: argparse.Namespace,
 ) -> list[str]:
     """Run the labels in `mode`; return the tests that fail here and not in stock."""
-    labels = chosen(tests, options.labels, mode)
+    labels = chosen(tests, options.labels, mode, has_extras(dsn))
     name = named(options.labels, mode)
     report = run(tests, dsn, mode, labels, options.parallel, options.tasks)
     report |= {"django": django.__version__, "mode": mode, "server": server}

@@ -1,7 +1,7 @@
 """The PostgreSQL that Django's suite runs on: the system's, with its extensions.
 
-The suite wants hstore, citext, unaccent and more, which the server from the package
-index does not have. Without a system PostgreSQL that one is used all the same.
+The suite wants extensions and collations that the server which the tests start does not
+have. Without a system PostgreSQL that one is used all the same.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+import psycopg
 
 from tools.postgres import postgres
 
@@ -28,10 +30,16 @@ def system_binaries() -> Path | None:
 def cluster() -> Iterator[tuple[str, str]]:
     """Yield a server's conninfo and what is to be said about it."""
     binaries = system_binaries()
-    about = f"system PostgreSQL ({binaries})"
+    about = f"system PostgreSQL ({binaries})" if binaries else "the tests' PostgreSQL"
     if "DATABASE_URL" in os.environ:
-        about = "the server of DATABASE_URL"
-    elif binaries is None:
-        about = "no system PostgreSQL: tests that need an extension fail alike"
+        about = "the PostgreSQL of DATABASE_URL"
     with postgres(binaries, autovacuum="off") as dsn:
         yield dsn, about
+
+
+def has_extras(dsn: str) -> bool:
+    """Tell whether the server has contrib's extensions and ICU's collations."""
+    bloom = "SELECT FROM pg_available_extensions WHERE name = 'bloom'"
+    swedish = "SELECT FROM pg_collation WHERE collname = 'sv-x-icu'"
+    with psycopg.connect(dsn) as connection:
+        return all(connection.execute(query).rowcount for query in (bloom, swedish))

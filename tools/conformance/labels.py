@@ -7,6 +7,9 @@ from pathlib import Path
 # Not test packages by themselves, or in need of PostGIS.
 NOT_LABELS = {"import_error_package", "test_runner_apps", "gis_tests"}
 
+# Their tables cannot be made without contrib's extensions and ICU's collations.
+NEED_EXTRAS = {"db_functions", "inspectdb", "model_fields", "postgres_tests"}
+
 # What stands on django.db: models, querysets, transactions, migrations, backends,
 # signals of models, and the contrib apps whose async methods the package makes
 # native. Left out is what is above the ORM or beside it: admin, forms, templates,
@@ -40,10 +43,10 @@ ORM = """
 """
 
 
-def every_label(tests: Path) -> list[str]:
-    """Return the labels of the suite in the folder `tests`."""
+def every_label(tests: Path, extras: bool) -> list[str]:
+    """Return the labels of the suite in the folder `tests` that can run."""
     folders = {path.parent.name for path in tests.glob("*/__init__.py")}
-    return sorted(folders - NOT_LABELS)
+    return sorted(folders - NOT_LABELS - (set() if extras else NEED_EXTRAS))
 
 
 def named(labels: list[str], mode: str) -> str:
@@ -53,9 +56,9 @@ def named(labels: list[str], mode: str) -> str:
     return "some" if labels else "all"
 
 
-def chosen(tests: Path, labels: list[str], mode: str) -> list[str]:
+def chosen(tests: Path, labels: list[str], mode: str, extras: bool) -> list[str]:
     """Return the labels that `labels` means: none given are all of the mode's."""
-    every = every_label(tests)
+    every = every_label(tests, extras)
     name = named(labels, mode)
     if name == "orm":
         return [label for label in ORM.split() if label in every]
