@@ -729,6 +729,7 @@ IN_TEXT = [
 def test_values_are_not_leaked(forged: Forged, format: int, columns: Any) -> None:
     result = forged(*columns, format=format)
     decoder = decoder_for(result, result_format=format)
+    gc.collect()  # what other tests have left would be missed below
     utc = sys.getrefcount(UTC)
     decimal, uuid_ = sys.getrefcount(Decimal), sys.getrefcount(uuid.UUID)
     blocks = sys.getallocatedblocks()
