@@ -42,6 +42,7 @@ class Steps:
         self.how = how
         self.cancel = cancel
         self.count = 0
+        self.interrupted = False
 
     @property
     def happened(self) -> bool:
@@ -76,6 +77,7 @@ class Steps:
                 sent = yield waiting_for
                 step = self.coroutine.send
             except BaseException as exc:
+                self.interrupted = self.interrupted or self.happened
                 sent = exc
                 step = self.coroutine.throw
 
