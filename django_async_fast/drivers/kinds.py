@@ -104,6 +104,12 @@ def _stands_in(oid: int, loader: Any) -> bool:
     return loader in (_both(expected) if expected else _TEXT_LOADERS)
 
 
+def _is_one_of(loader: Any, loaders: tuple[type[Any], ...]) -> bool:
+    """Tell whether `loader` is made from one of these, and loads as it does."""
+    made = loader is not None and issubclass(loader, loaders)
+    return made and loader.load in [each.load for each in loaders]
+
+
 class Kinds:
     """The types that the core decodes from binary, with one set of loaders."""
 
@@ -156,7 +162,7 @@ class Kinds:
         if oid in _native.decode.BINARY_OIDS:
             return FIXED if _stands_in(oid, loader) else None
         for name, loaders, attribute in _COMPOUND:
-            if getattr(loader, "load", None) in [each.load for each in loaders]:
+            if _is_one_of(loader, loaders):
                 inside = getattr(loader, attribute) or _look_up(oid, connection)[1]
                 return (name, inside) if self.knows(inside, connection) else None
         if loader is hstore.HstoreLoader:

@@ -1,0 +1,89 @@
+"""Models with Django's PostgreSQL fields, and with fields of a project's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.postgres import fields as postgres
+from django.contrib.postgres.search import SearchVectorField
+from django.db import models
+from django.db.models import F
+from django.test.utils import isolate_apps
+
+
+class OfType(models.Field):
+    """A column of any type, which Django takes as psycopg loads it."""
+
+    def __init__(self, type_: str = "", **kwargs: Any) -> None:
+        self.type = type_
+        super().__init__(null=True, **kwargs)
+
+    def db_type(self, connection: Any) -> str:
+        return self.type
+
+    def deconstruct(self) -> Any:
+        name, path, args, kwargs = super().deconstruct()
+        return name, path, [self.type, *args], kwargs
+
+
+# Apart from the test application: their tables exist only while they are tested.
+with isolate_apps("tests.testapp"):
+
+    class Shelf(models.Model):
+        """What every server has."""
+
+        numbers = postgres.ArrayField(models.IntegerField(null=True), null=True)
+        grid = postgres.ArrayField(
+            postgres.ArrayField(models.CharField(max_length=10)), null=True
+        )
+        instants = postgres.ArrayField(models.DateTimeField(), null=True)
+        prices = postgres.ArrayField(
+            models.DecimalField(max_digits=10, decimal_places=2), null=True
+        )
+        keys = postgres.ArrayField(models.UUIDField(), null=True)
+        documents = postgres.ArrayField(models.JSONField(null=True), null=True)
+        span = postgres.IntegerRangeField(null=True)
+        large = postgres.BigIntegerRangeField(null=True)
+        worth = postgres.DecimalRangeField(null=True)
+        during = postgres.DateTimeRangeField(null=True)
+        days = postgres.DateRangeField(null=True)
+        spans = postgres.ArrayField(postgres.IntegerRangeField(), null=True)
+        words = SearchVectorField(null=True)
+        size = models.IntegerField(default=1)
+        double = models.GeneratedField(
+            expression=F("size") * 2,
+            output_field=models.IntegerField(),
+            db_persist=True,
+        )
+
+        class Meta:
+            app_label = "testapp"
+
+    class Sack(models.Model):
+        """What needs extensions."""
+
+        pairs = postgres.HStoreField(null=True)
+        many = postgres.ArrayField(postgres.HStoreField(null=True), null=True)
+        name = OfType("citext")
+        names = postgres.ArrayField(OfType("citext"), null=True)
+
+        class Meta:
+            app_label = "testapp"
+
+    class Own(models.Model):
+        """Fields that Django knows nothing of; the enum is made by the test."""
+
+        place = OfType("point")
+        card = OfType("macaddr")
+        flags = OfType("bit(3)")
+        mood = OfType("testmood")
+
+        class Meta:
+            app_label = "testapp"
+
+    class Priced(models.Model):
+        price = OfType("money")
+        size = models.IntegerField(default=1)
+
+        class Meta:
+            app_label = "testapp"
