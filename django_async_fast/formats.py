@@ -43,7 +43,6 @@ _SAFE_BASES: tuple[type[Field[Any, Any]], ...] = (
 _SAFE_CONTRIB = {
     "django.contrib.postgres.fields": ("ArrayField", "HStoreField", "RangeField"),
     "django.contrib.postgres.search": ("SearchQueryField", "SearchVectorField"),
-    # Selected as bytea.
     "django.contrib.gis.db.models.fields": ("GeometryField",),
 }
 

@@ -8,6 +8,7 @@ once per process and database.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -58,11 +59,14 @@ EXPECTED: dict[int, type[Any]] = {
     3802: string.TextLoader,
 }
 
-# Functions of PostgreSQL's own that send a value as its text.
-_SEND_TEXT = {"enum_send", "textsend", "varcharsend", "bpcharsend", "namesend"}
+# What the functions that send a value make of its text: PostgreSQL's own by their
+# names, those of extensions with the name of their library.
+_SEND_TEXT = re.compile("enum_send|textsend|varcharsend|bpcharsend|namesend")
+_SEND_HEX = re.compile(r"\$libdir/postgis-\d+:(LWGEOM|geography)_send")
 
 _LOOK_UP = """
-    SELECT CASE WHEN lanname = 'internal' THEN prosrc ELSE '' END, typelem
+    SELECT CASE lanname WHEN 'internal' THEN prosrc
+                        WHEN 'c' THEN probin || ':' || prosrc ELSE '' END, typelem
     FROM pg_type JOIN pg_proc ON pg_proc.oid = typsend
     JOIN pg_language ON pg_language.oid = prolang
     WHERE pg_type.oid = %s
@@ -167,9 +171,15 @@ class Kinds:
                 return (name, inside) if self.knows(inside, connection) else None
         if loader is hstore.HstoreLoader:
             return "hstore", 0
-        if loader in _TEXT_LOADERS and _look_up(oid, connection)[0] in _SEND_TEXT:
-            return "text", 0
+        if loader in _TEXT_LOADERS:
+            return _of_function(_look_up(oid, connection)[0])
         return None
+
+
+def _of_function(send: str) -> Kind | None:
+    if _SEND_TEXT.fullmatch(send):
+        return "text", 0
+    return ("hex", 0) if _SEND_HEX.fullmatch(send) else None
 
 
 def _look_up(oid: int, connection: Any) -> tuple[str, int]:

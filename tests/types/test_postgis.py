@@ -1,4 +1,4 @@
-"""Geometries: Django selects them as bytea, so their results come in binary."""
+"""Geometries, which Django takes as hexadecimal digits."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from django_async_fast import explain_plan, new_connection
 from tools.postgres import database, django_database
 
 from .conftest import connect
+from .reading import reads
 from .test_fields import djangos_rows, fetched, table
 
 __all__ = ["fetched"]
@@ -103,7 +104,6 @@ def test_expressions(places: Any, fetched: list[Any]) -> None:
     with djangos_rows():
         expected = [(str(a), b and b.sq_m, c) for a, b, c in queryset]
     assert [(str(a), b and b.sq_m, c) for a, b, c in queryset.all()] == expected
-    print(explain_plan(queryset), fetched)
     assert set(fetched) == {pq.Format.BINARY}
 
 
@@ -113,3 +113,13 @@ def test_extents_have_no_binary_form(places: Any, fetched: list[Any]) -> None:
     queryset = places.annotate(extent=models.Extent("area")).values_list("extent")
     assert list(queryset) == [(None,), ((0.0, 0.0, 1.0, 1.0),)]
     assert set(fetched) == {pq.Format.TEXT}
+
+
+def test_arrays_and_nulls(alias: str) -> None:
+    with connections[alias].cursor() as cursor:
+        session = cursor.connection
+        for type_ in ("geometry", "geography"):
+            point = "'SRID=4326;POINT(1 2)'"
+            query = f"SELECT {point}::{type_}, NULL::{type_}, ARRAY[{point}, NULL]::{type_}[]"
+            (row,) = reads(session, query)
+            assert row[2] == [row[0], None]

@@ -4,6 +4,7 @@
 use super::array::Array;
 use super::format::either;
 use super::hstore::Hstore;
+use super::printed::Printed;
 use super::range::{Multirange, Range};
 use super::text::Text;
 use super::{decoder, Decode, Session};
@@ -11,11 +12,14 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyMapping;
 use std::collections::HashMap;
+use wire::hex::hex;
 
 #[derive(Clone, Copy)]
 enum Kind {
     /// Its binary form is its text: enums, citext.
     Text,
+    /// Its text is its binary form in hexadecimal: geometries.
+    Hex,
     Hstore,
     /// Of elements of a type.
     Array(u32),
@@ -64,13 +68,14 @@ impl Kind {
     fn new(name: &str, inside: u32) -> PyResult<Self> {
         Ok(match name {
             "text" => Self::Text,
+            "hex" => Self::Hex,
             "hstore" => Self::Hstore,
             "array" => Self::Array(inside),
             "range" => Self::Range(inside),
             "multirange" => Self::Multirange(inside),
             _ => {
                 return Err(PyValueError::new_err(format!(
-                    "no kind of type is called {name:?}: one of text, hstore, array, range \
+                    "no kind of type is called {name:?}: one of text, hex, hstore, array, range \
                      and multirange"
                 )))
             }
@@ -79,7 +84,7 @@ impl Kind {
 
     fn inside(&self) -> Option<u32> {
         match self {
-            Self::Text | Self::Hstore => None,
+            Self::Text | Self::Hex | Self::Hstore => None,
             Self::Array(oid) | Self::Range(oid) | Self::Multirange(oid) => Some(*oid),
         }
     }
@@ -100,6 +105,7 @@ pub fn decoder_of_kind(
     };
     Ok(match (kind, inner) {
         (Kind::Text, _) => Some(Box::new(Text)),
+        (Kind::Hex, _) => Some(either(session, Printed(hex))),
         (Kind::Hstore, _) => Some(either(session, Hstore)),
         (Kind::Array(oid), Some(element)) => Some(either(session, Array::new(*oid, element))),
         (Kind::Range(_), Some(subtype)) => Some(either(session, Range::new(py, subtype)?)),

@@ -9,6 +9,7 @@ pub mod bits;
 pub mod calendar;
 pub mod float;
 pub mod geometry;
+pub mod hex;
 pub mod hstore;
 pub mod inet;
 pub mod interval;
