@@ -49,9 +49,9 @@ examples = settings(
 
 def libpq_path() -> str:
     if pq.__impl__ == "python":
-        from psycopg.pq import pq_ctypes
+        from psycopg.pq import _pq_ctypes
 
-        return str(pq_ctypes.libname)
+        return str(_pq_ctypes.libname)
     name = f"psycopg_{pq.__impl__}.pq"
     __import__(name)
     return str(sys.modules[name].__file__)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import datetime as dt
-import importlib
 import math
 from decimal import Decimal
 from functools import cache
@@ -147,14 +146,7 @@ def malformed(
 @cache
 def libpq() -> Any:
     """Return the libpq that psycopg has loaded."""
-    if pq.__impl__ == "python":
-        from psycopg.pq import pq_ctypes
-
-        path = str(pq_ctypes.libname)
-    else:
-        module = importlib.import_module(f"psycopg_{pq.__impl__}.pq")
-        path = str(module.__file__)
-    library = ctypes.CDLL(path)
+    library = ctypes.CDLL(_native._libpq_path(pq.__impl__))
     library.PQsetvalue.argtypes = [ctypes.c_void_p, *[ctypes.c_int] * 2]
     library.PQsetvalue.argtypes += [ctypes.c_char_p, ctypes.c_int]
     return library
