@@ -14,6 +14,8 @@ class Column:
 
     name: str
     field: str
+    # The column's type as the field declares it: its decoder, in the result's format.
+    type: str
     # Why it keeps the whole result in text; '' if it does not.
     why_text: str
     converted: bool
@@ -41,7 +43,8 @@ class PlanExplanation:
         lines = [f"{self.output}: built by the core"]
         lines.append(f"result: {'binary' if self.binary else 'text'}")
         for column in self.columns:
-            notes = [column.field, column.why_text, "converted" * column.converted]
+            notes = [column.field, column.type, column.why_text]
+            notes.append("converted" * column.converted)
             lines.append(f"  {column.name}: {', '.join(filter(None, notes))}")
         for model, reason in self.instances.items():
             made = f"made by from_db(): {reason}" if reason else "filled directly"
@@ -86,6 +89,7 @@ def _columns(compiler: Any) -> Any:
         yield Column(
             name=compiler.select[i][2] or getattr(target, "attname", f"column {i + 1}"),
             field=type(field).__name__,
+            type=(field and field.db_type(compiler.connection)) or "",
             why_text=formats.why_text(expression),
             converted=i in converters,
         )

@@ -101,7 +101,8 @@ def test_explain_plan_of_instances() -> None:
     )
     assert found.binary
     assert found.instances == {"Book": "", "Author": ""}
-    assert "price: DecimalField" in str(found)
+    assert "price: DecimalField, numeric(10, 2)" in str(found)
+    assert "author_id: BigAutoField, bigint" in str(found)
     assert "instances of Author: filled directly" in str(found)
 
 

@@ -191,3 +191,31 @@ def test_malformed_hstore(
 def test_text_of_a_made_type_must_be_utf8(connection: psycopg.Connection) -> None:
     with pytest.raises(UnicodeDecodeError):
         decoded(connection, 16_401, {16_401: ("text", 0)}, b"a\xff")
+
+
+COMPOUND = {
+    **KINDS,
+    16_402: ("array", 25),
+    16_403: ("range", 1700),
+    16_404: ("multirange", 1184),
+    16_405: ("array", 16_404),
+    16_406: ("hex", 0),
+}
+INTEGERS = st.sampled_from([-1, 0, 1, 2, 4, 8, 25, 16_404]).map(
+    lambda number: number.to_bytes(4, signed=True)
+)
+
+
+@settings(examples, max_examples=500)
+@given(
+    st.sampled_from(sorted(COMPOUND)),
+    st.lists(INTEGERS | st.binary(max_size=3), max_size=12).map(b"".join),
+)
+def test_any_bytes_give_a_value_or_an_error(
+    connection: psycopg.Connection, oid: int, data: bytes
+) -> None:
+    try:
+        value = decoded(connection, oid, COMPOUND, data)
+    except (psycopg.DataError, UnicodeDecodeError):
+        return
+    repr(value)

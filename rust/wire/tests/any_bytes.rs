@@ -1,7 +1,10 @@
 //! No bytes may make a reader panic: random ones, and every kind of header in front.
 #![allow(missing_docs)]
 
-use wire::{calendar, float, inet, interval, numeric, scalar, text};
+use wire::{
+    array, bits, calendar, float, geometry, hex, hstore, inet, interval, macaddr, numeric, range,
+    scalar, system, text, tsquery, tsvector, Malformed,
+};
 
 struct Random(u64);
 
@@ -14,7 +17,56 @@ impl Random {
     }
 }
 
+type Print = fn(&[u8], &mut Vec<u8>) -> Result<(), Malformed>;
+
+const PRINTED: [Print; 20] = [
+    bits::bits,
+    geometry::circle,
+    geometry::line,
+    geometry::lseg,
+    geometry::path,
+    geometry::point,
+    geometry::polygon,
+    geometry::rectangle,
+    hex::hex,
+    macaddr::macaddr,
+    macaddr::macaddr8,
+    scalar::jsonpath,
+    system::int2vector,
+    system::oidvector,
+    system::pg_lsn,
+    system::tid,
+    system::xid,
+    system::xid8,
+    tsquery::tsquery,
+    tsvector::tsvector,
+];
+
+fn read_as_compound(data: &[u8]) {
+    if let Ok(array) = array::array(data, 23) {
+        let mut elements = array.elements();
+        let count = array.lengths().iter().product::<usize>();
+        for _ in 0..count {
+            if elements.value().is_err() {
+                break;
+            }
+        }
+        let _ = elements.end();
+    }
+    let _ = range::range(data);
+    if let Ok((count, mut ranges)) = range::multirange(data) {
+        let _ = (0..count).try_for_each(|_| range::bound(&mut ranges).map(|_| ()));
+    }
+    if let Ok(mut pairs) = hstore::hstore(data) {
+        while let Ok(Some(_)) = pairs.next_pair() {}
+    }
+}
+
 fn read_as_everything(data: &[u8]) {
+    for print in PRINTED {
+        let _ = print(data, &mut Vec::new());
+    }
+    read_as_compound(data);
     let _ = scalar::boolean(data);
     let _ = scalar::int2(data);
     let _ = scalar::int4(data);
@@ -137,6 +189,24 @@ fn plausible_headers() {
         let size = [4, 16][usize::from(family)];
         let mut data = vec![2 + family, (random.next() % 140) as u8, family, size];
         data.extend((0..size).map(|_| (random.next() as u8) * ((random.next() % 2) as u8)));
+        read_as_everything(&data);
+    }
+}
+
+/// Counts, lengths and OIDs that come in four bytes, and a tail of anything.
+#[test]
+fn plausible_counts() {
+    let mut random = Random(0xA076_1D64_78BD_642F);
+    let numbers = [0, 0, 1, 1, 2, 3, 4, 8, 21, 23, 26, -1, -2, i32::MAX];
+    for _ in 0..50_000 {
+        let mut data = Vec::new();
+        for _ in 0..random.next() % 8 {
+            let number = numbers[(random.next() % 14) as usize];
+            data.extend(number.to_be_bytes());
+        }
+        data.extend((0..random.next() % 12).map(|_| (random.next() % 5) as u8));
+        read_as_everything(&data);
+        data.insert(0, (random.next() % 32) as u8);
         read_as_everything(&data);
     }
 }
