@@ -100,10 +100,10 @@ def _revision() -> str:
 def _stock(tests: Path, dsn: str, report: Report) -> Report:
     """Return what stock does with the tests that failed.
 
-    The same server and environment decide: a whole run of stock that is there, or
-    the failed tests alone, run now.
+    On the same server: in a run of all labels that is there, or now, by themselves.
     """
-    if known := results.last("stock", django.__version__):
+    known = results.last("stock", django.__version__)
+    if known and known["server"] == report["server"]:
         return known
     failed = results.failed(report) - results.exceptions(report["mode"]).keys()
     # A failed setUpClass() and the like are not names of tests.
