@@ -11,7 +11,7 @@ import asyncio
 import inspect
 import threading
 from asyncio import AbstractEventLoop
-from asyncio.events import _set_running_loop
+from asyncio.events import _get_running_loop, _set_running_loop
 from collections.abc import Awaitable, Callable
 from types import FrameType
 from typing import Any, TypeVar
@@ -159,12 +159,14 @@ def _resume(
     worker.parent = here
     worker.gr_context = here.gr_context
     # Synchronous code must find itself in the synchronous world: Django's
-    # async_unsafe and the guards of others ask for the running loop.
+    # async_unsafe and the guards of others ask for the running loop. There is
+    # none where the remains of a task are collected.
+    running = _get_running_loop()
     _set_running_loop(None)
     try:
         return how(*args) if timed_step is None else timed_step(loop, how, *args)
     finally:
-        _set_running_loop(loop)
+        _set_running_loop(running)
 
 
 def _finish(worker: _Worker, parked: list[_Worker]) -> Any:

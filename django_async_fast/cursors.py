@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import TracebackType
 from typing import Any
 
 from . import bridge
+from .closing import being_closed
 
 # Properties of Django's and psycopg's cursors that need no I/O.
 _PLAIN = {
@@ -37,8 +39,16 @@ class AsyncCursor:
         await bridge.run(self._open)
         return self
 
-    async def __aexit__(self, *exc: object) -> None:
-        await self.close()
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        if being_closed(exc):
+            self._closed, self._cursor = True, None  # its block ends as well
+        else:
+            await self.close()
 
     def __aiter__(self) -> AsyncCursor:
         return self

@@ -111,8 +111,9 @@ class _Pool:
         # pool is closed at once, `asyncio.run` never returns.
         try:
             await asyncio.Event().wait()
-        finally:
+        except asyncio.CancelledError:
             await self.pool.close(timeout=1.0)
+            raise
 
     async def _close_with_the_loop(self) -> AsyncIterator[None]:
         try:

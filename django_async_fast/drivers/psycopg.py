@@ -136,6 +136,12 @@ class Connection(psycopg.Connection[Any]):
                 "use it in a coroutine (`await conn.acommit()`, `conn.acursor()`) or "
                 "in `await run_sync(function, ...)`."
             )
+        if self.origin.inherited:
+            gen.close()
+            raise psycopg.OperationalError(
+                "This connection belongs to the process that this one was forked "
+                "from. Open a block of its own here: `async with new_connection():`."
+            )
         before = self.pgconn.transaction_status
         try:
             wants = next(gen)
@@ -155,6 +161,11 @@ class Connection(psycopg.Connection[Any]):
             if before == IDLE and self._autocommit:
                 self._disown()
             raise
+
+    def set_autocommit(self, value: bool) -> None:
+        """Set it as psycopg does; Django asks each block's connection for it."""
+        if value != self._autocommit or self.pgconn.transaction_status != IDLE:
+            super().set_autocommit(value)
 
     @property
     def spoilt(self) -> bool:
@@ -185,9 +196,7 @@ class Connection(psycopg.Connection[Any]):
     def drop(self) -> None:
         """Close the socket at once, without a word to the server."""
         self.unsettled.clear()
-        # After a fork, socket and selector are still the parent's.
-        if self.origin.pid == os.getpid():
-            self.origin.drop()
+        self.origin.drop()
 
     def close(self) -> None:
         """Close the connection; needs no bridge and never waits."""
@@ -209,6 +218,8 @@ class Connection(psycopg.Connection[Any]):
         self, gen: Generator[Any, Any, Any], channel: Channel, exc: BaseException
     ) -> None:
         """Leave the connection idle or closed after a wait that was broken off."""
+        if self.origin.inherited:
+            return  # the parent goes on waiting
         channel.detach()
         if self.pgconn.transaction_status != ACTIVE:
             return
@@ -301,20 +312,27 @@ class Origin(psycopg.AsyncConnection[Any]):
         self._leave_loop()
         return await super().wait(*args, **kwargs)
 
+    @property
+    def inherited(self) -> bool:
+        """Whether a fork has copied it: socket and selector are the parent's."""
+        return self.pid != os.getpid()
+
     async def close(self) -> None:
         """Close the connection, as psycopg does."""
         self._leave_loop()
-        await super().close()
+        if not self.inherited:
+            await super().close()
 
     def drop(self) -> None:
         """Close the socket at once, without a word to the server."""
         self._leave_loop()
-        self.pgconn.finish()
+        if not self.inherited:
+            self.pgconn.finish()
 
     def _leave_loop(self) -> None:
-        if self.channel is not None:
+        if self.channel is not None and not self.inherited:
             self.channel.close()
-            self.channel = None
+        self.channel = None
 
 
 def connect(gate: Gate, *, cursor_factory: Any = None, **params: Any) -> Connection:

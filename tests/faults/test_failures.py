@@ -8,7 +8,6 @@ import os
 import signal
 import threading
 import time
-import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 from unittest import mock
@@ -799,34 +798,6 @@ def test_f15_a_pool_for_each_loop(watch: Watch) -> None:
             thread.join()
     first, second = seen.values()
     assert not first & second
-
-
-def test_f16_a_fork_leaves_the_parents_connections_alone(watch: Watch) -> None:
-    async def main() -> None:
-        async with new_connection() as conn:
-            pid = await pid_of(conn)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)
-                child = os.fork()
-            if not child:
-                _in_the_child(watch)
-            _, status = os.waitpid(child, 0)
-            assert status == 0
-            assert await pid_of(conn) == pid
-        await pool_is_whole()
-
-    with configured(OPTIONS=pool_options()):
-        asyncio.run(main())
-
-
-def _in_the_child(watch: Watch) -> None:
-    failed = 1
-    try:
-        asyncio._set_running_loop(None)
-        asyncio.run(_use(watch))
-        failed = 0
-    finally:
-        os._exit(failed)
 
 
 def test_f28_an_interrupt_while_synchronous_code_runs(watch: Watch) -> None:
