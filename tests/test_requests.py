@@ -449,7 +449,7 @@ def finished() -> Iterator[list[Any]]:
 
 
 @pytest.mark.parametrize("view", ["slow", "in-a-query"])
-async def test_the_client_goes_away_during_the_view(
+async def test_f23_the_client_goes_away_during_the_view(
     view: str, sessions: Callable[[], list[str]], finished: list[Any]
 ) -> None:
     seen["inside"] = asyncio.Event()
@@ -463,7 +463,7 @@ async def test_the_client_goes_away_during_the_view(
     assert await names() == []
 
 
-async def test_the_client_goes_away_during_the_stream(
+async def test_f23_the_client_goes_away_during_the_stream(
     sessions: Callable[[], list[str]], finished: list[Any]
 ) -> None:
     app = communicator("endless")
@@ -481,7 +481,7 @@ async def test_the_client_goes_away_during_the_stream(
 @pytest.mark.skipif(
     django.VERSION < (6, 1), reason="Django's handler leaves the view's task running"
 )
-async def test_the_server_cancels_the_request(
+async def test_f23_the_server_cancels_the_request(
     sessions: Callable[[], list[str]],
 ) -> None:
     seen["inside"] = asyncio.Event()
@@ -513,7 +513,7 @@ async def test_a_request_to_the_end(
     ("view", "places"),
     [("autocommit-off", 1), ("atomic-not-left", 2), ("child-in-atomic", 1)],
 )
-async def test_a_transaction_left_open_is_rolled_back_with_a_warning(
+async def test_f22_a_transaction_left_open_is_rolled_back_with_a_warning(
     view: str,
     places: int,
     sessions: Callable[[], list[str]],
