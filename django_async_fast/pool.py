@@ -77,7 +77,11 @@ class _Pool:
 
     async def give(self, origin: driver.Origin) -> None:
         """Give a connection back, and wait until it is."""
-        await asyncio.shield(self.begin_giving(origin))
+        task = self.begin_giving(origin)
+        if task.done():
+            task.result()
+        else:
+            await asyncio.shield(task)
 
     def begin_giving(self, origin: driver.Origin) -> asyncio.Task[None]:
         """Give a connection back, in a task that nobody breaks off."""

@@ -207,18 +207,20 @@ class Gate:
         Waits for the statement in flight and for brief scopes, but for no open
         atomic block, whoever has begun it. The innermost comes first.
         """
-        for each in self.inside(around):
-            each.open = each.brief
-        self._refuse_closed()
-        if self.busy or any(each.brief for each in self.inside(around)):
-            self._wait(around, breaking=True)
-        self.busy = True
-        left = self.inside(around)
+        left, wait = self.inside(around), self.busy
         for each in left:
-            each.open = False
+            each.open = each.brief
+            wait = wait or each.brief
+        self._refuse_closed()
+        if wait:
+            self._wait(around, breaking=True)
+            left = self.inside(around)
+            for each in left:
+                each.open = False
+            self._refuse_closed()
+        self.busy = True
         ending = self._push(around, None, None)
         ending.beneath = self._still_entered(ending.beneath)
-        self._refuse_closed()
         self.release()
         return ending, left
 
@@ -320,6 +322,8 @@ class Gate:
                 return
 
     def _refuse_closed(self) -> None:
+        if not self.waiting:
+            return
         for turn in [turn for turn in self.waiting if turn.is_over()]:
             self.waiting.remove(turn)
             if not turn.future.done():

@@ -16,6 +16,7 @@ from django.db import InterfaceError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import TransactionManagementError
 from django.db.utils import load_backend
+from django.utils.functional import cached_property
 
 from . import bridge, scopes
 from .cursors import AsyncCursor
@@ -65,7 +66,6 @@ class BlockWrapper(_Backend):
         self.Database = _Driver(self.gate, super().Database)
         self._rollback_atomic: Any = None
         self._aborted = False
-        self._pool: Any = None
         # Where autocommit has been switched off.
         self.autocommit_place: scopes.Place = None
 
@@ -94,20 +94,21 @@ class BlockWrapper(_Backend):
 
     # ----- what Django's wrapper asks for
 
-    @property
+    # Not a property, as Django's is: each checkout asks for it eight times.
+    @cached_property  # type: ignore[untyped-decorator]
     def pool(self) -> Any:
         """The pool of this alias on this loop, or None without OPTIONS["pool"]."""
-        if self._pool is None and self.settings_dict["OPTIONS"].get("pool"):
-            from . import pool
+        if not self.settings_dict["OPTIONS"].get("pool"):
+            return None
+        from . import pool
 
-            self._pool = pool.handle(self)
-        return self._pool
+        return pool.handle(self)
 
     def close_pool(self) -> None:
         """Close the alias's pool on this loop; blocks in progress keep theirs."""
         if self.pool is not None:
-            self._pool.close()
-            self._pool = None
+            self.pool.close()
+            del self.pool
 
     def get_connection_params(self) -> dict[str, Any]:
         """Return what to connect with; a pool has been told once, for all blocks."""
@@ -337,17 +338,18 @@ class BlockWrapper(_Backend):
         from .transaction import django_exit
 
         atomic, self._rollback_atomic = self._rollback_atomic, None
-        if atomic is not None and self.in_atomic_block:
+        if self.in_atomic_block:
             self.needs_rollback = True
             django_exit(atomic, None, None, None)
 
     def _end_transaction(self, left: list[scopes.Scope]) -> None:
-        from .transaction import roll_back
-
         assert self.block is not None
         if left:
+            from .transaction import roll_back
+
             roll_back(self, left, self.block.who)
-        self._end_rollback()
+        if self._rollback_atomic is not None:
+            self._end_rollback()
         if not self.autocommit:
             self.restore_autocommit(self.block.who)
 

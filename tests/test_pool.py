@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
 
+import psycopg
 import pytest
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
 
 from django_async_fast import new_connection, pool
 from tests.testapp.models import Tag
@@ -107,3 +111,92 @@ async def test_blocks_nest() -> None:
         async with new_connection("pooled") as inner:
             assert await backend_pid(inner) != first
         assert await backend_pid(outer) == first
+
+
+# ----- what outlives a block, and what does not
+
+
+async def test_a_cursor_ends_with_its_connection() -> None:
+    async with new_connection("pooled") as conn, conn.acursor() as cursor:
+        await cursor.execute("SELECT 1")
+        await conn.aclose()
+        with pytest.raises(InterfaceError, match="given back to its pool"):
+            await cursor.execute("SELECT 2")
+        assert await backend_pid(conn)
+
+
+async def test_in_line_for_a_connection_that_is_given_back() -> None:
+    async with (
+        new_connection("pooled") as conn,
+        conn.acursor() as cursor,
+        conn.acursor() as other,
+    ):
+        slow = asyncio.create_task(cursor.execute("SELECT pg_sleep(0.1)"))
+        await asyncio.sleep(0.02)
+        closing = asyncio.create_task(conn.aclose())
+        await asyncio.sleep(0.02)
+        late = asyncio.create_task(other.execute("SELECT 1"))
+        await asyncio.gather(slow, closing)
+        with pytest.raises(InterfaceError, match="given back to its pool"):
+            await late
+
+
+async def test_the_socket_stays_with_the_loop() -> None:
+    """Not to register it for each block is what makes a block cheap."""
+    loop = asyncio.get_running_loop()
+    for _ in range(2):
+        async with new_connection("pooled") as conn:
+            pid = await backend_pid(conn)
+            origin = conn.connection.origin
+        assert origin.channel._reading
+    assert loop.remove_reader(origin.pgconn.socket)
+    loop.add_reader(origin.pgconn.socket, origin.channel._readable)
+    (entry,) = pool._pools[loop].values()
+    await entry.pool.check()  # psycopg registers, and unregisters, it itself
+    async with new_connection("pooled") as conn:
+        assert await backend_pid(conn) == pid
+
+
+async def test_what_the_server_says_unasked_wakes_nobody_twice(dsn: str) -> None:
+    async with new_connection("pooled") as conn, conn.acursor() as cursor:
+        await cursor.execute("LISTEN news")
+        channel = conn.connection.origin.channel
+    with psycopg.connect(dsn, autocommit=True) as other:
+        other.execute("NOTIFY news")
+    while channel._reading:
+        await asyncio.sleep(0.01)
+    async with new_connection("pooled") as conn:
+        assert await backend_pid(conn)
+        assert channel._reading
+
+
+async def test_blocks_make_few_calls() -> None:
+    """Counted, not timed: most of what a block costs is calls of Python functions."""
+
+    async def connecting() -> None:
+        async with new_connection("pooled") as conn:
+            await conn.aensure_connection()
+
+    async def unused() -> None:
+        async with new_connection("pooled"):
+            pass
+
+    await connecting()
+    assert await _calls(connecting) < 200
+    assert await _calls(unused) < 30
+
+
+async def _calls(work: Callable[[], Awaitable[None]]) -> int:
+    count = 0
+
+    def note(frame: Any, event: str, arg: Any) -> None:
+        nonlocal count
+        count += event == "call"
+
+    await work()
+    sys.setprofile(note)
+    try:
+        await work()
+    finally:
+        sys.setprofile(None)
+    return count
