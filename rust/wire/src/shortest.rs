@@ -83,7 +83,10 @@ pub(crate) fn shortest4(value: f32) -> Option<Decimal> {
 pub(crate) fn shortest8(value: f64) -> Option<Decimal> {
     let interval = Interval::of8(value);
     let fewest = Decimal::read(&format!("{value:e}"))?;
-    if fewest.exponent.unsigned_abs() > EXACT {
+    // Bounds round to even mantissas only, and a second decimal as near as the first is
+    // possible from 16 digits on: the unit in the last place exceeds that of the decimal.
+    let odd = interval.value & 4 != 0;
+    if fewest.exponent.unsigned_abs() > EXACT || (odd && fewest.digits < 10_u64.pow(15)) {
         return Some(fewest);
     }
     search(value, fewest, 17, &interval)
@@ -92,10 +95,13 @@ pub(crate) fn shortest8(value: f64) -> Option<Decimal> {
 /// With as few digits as possible. Rust's shortest, `fewest`, never has more of them than
 /// PostgreSQL's.
 fn search(value: f64, fewest: Decimal, most: u32, interval: &Interval) -> Option<Decimal> {
-    let fewest = fewest.digits.checked_ilog10()?;
-    (fewest..most).find_map(|behind_point| {
-        let places = behind_point as usize;
-        inside(interval, Decimal::read(&format!("{value:.places$e}"))?)
+    // It is the nearest one too: worth a look before the slow, exact decimals.
+    inside(interval, fewest).or_else(|| {
+        let fewest = fewest.digits.checked_ilog10()?;
+        (fewest..most).find_map(|behind_point| {
+            let places = behind_point as usize;
+            inside(interval, Decimal::read(&format!("{value:.places$e}"))?)
+        })
     })
 }
 
@@ -113,10 +119,11 @@ fn inside(interval: &Interval, nearest: Decimal) -> Option<Decimal> {
     if nearest.digits.is_multiple_of(2) {
         return Some(nearest);
     }
-    // A tie: the value lies in the middle, at (a + b) / 2.
+    // A tie: the value lies in the middle, at (a + b) / 2. Only one of the two is inside
+    // where the interval has a narrow side.
     let tied = neighbours.into_iter().find(|other| {
         let sum = beside(nearest.digits + other.digits);
-        compare(sum, 2 * interval.value, interval.exponent).is_eq()
+        compare(sum, 2 * interval.value, interval.exponent).is_eq() && interval.holds(*other)
     });
     Some(tied.unwrap_or(nearest))
 }
@@ -145,12 +152,20 @@ impl Decimal {
             return scientific(&digits, power, out);
         }
         let before = usize::try_from(power + 1).unwrap_or(0);
-        let leading = usize::try_from(-power).unwrap_or(0);
-        let text = format!("{}{digits:0<before$}", "0".repeat(leading));
-        let (whole, fraction) = text.split_at(before.max(1));
-        out.extend_from_slice(whole.as_bytes());
+        let (whole, fraction) = digits.split_at(before.min(digits.len()));
+        out.extend_from_slice(if whole.is_empty() {
+            b"0"
+        } else {
+            whole.as_bytes()
+        });
+        out.extend(std::iter::repeat_n(
+            b'0',
+            before.saturating_sub(digits.len()),
+        ));
         if !fraction.is_empty() {
             out.push(b'.');
+            let leading = usize::try_from(-power - 1).unwrap_or(0);
+            out.extend(std::iter::repeat_n(b'0', leading));
             out.extend_from_slice(fraction.as_bytes());
         }
     }
@@ -180,11 +195,13 @@ pub(crate) fn print8(value: f64, out: &mut Vec<u8>) {
     if value.is_infinite() {
         return out.extend_from_slice(b"Infinity");
     }
-    if value == 0.0 {
-        return out.push(b'0');
+    let magnitude = value.abs();
+    if magnitude < 1e15 && magnitude.trunc() == magnitude {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        return out.extend_from_slice((magnitude as u64).to_string().as_bytes());
     }
     // Never None: Rust prints every finite number with an exponent.
-    if let Some(decimal) = shortest8(value.abs()) {
+    if let Some(decimal) = shortest8(magnitude) {
         decimal.print(out);
     }
 }
@@ -268,6 +285,8 @@ mod tests {
             // Bounds do not count: not 1e+23.
             (1e23, "9.999999999999999e+22"),
             (5e-324, "5e-324"),
+            // In the middle of two decimals, of which only the odd one is inside.
+            (2_f64.powi(-24), "5.960464477539063e-08"),
             (f64::MAX, "1.7976931348623157e+308"),
             (f64::MIN_POSITIVE, "2.2250738585072014e-308"),
         ] {
