@@ -53,8 +53,14 @@ UNTIL_THE_CLASS_ENDS = object()
 
 # Classes that change the process with a plain assignment, which nobody can notice.
 ALONE = {
-    "basic.tests.SelectOnSaveTests": "replaces Manager._queryset_class",
-    "select_related.tests.SelectRelatedTests": "collects all garbage",
+    # They replace input().
+    "auth_tests.test_management.CreatesuperuserManagementCommandTestCase",
+    "auth_tests.test_management.MockInputTests",
+    "auth_tests.test_management.MultiDBCreatesuperuserTestCase",
+    # It replaces Manager._queryset_class.
+    "basic.tests.SelectOnSaveTests",
+    # It looks at all garbage.
+    "select_related.tests.SelectRelatedTests",
 }
 
 
