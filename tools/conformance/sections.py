@@ -20,6 +20,7 @@ from typing import Any
 
 from django.db import reset_queries
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.query_utils import RegisterLookupMixin
 from django.dispatch import Signal
 from django.test import testcases, utils
 
@@ -44,7 +45,6 @@ GENERATORS = (
     "extend_sys_path",
     "freeze_time",
     "isolate_lru_cache",
-    "register_lookup",
 )
 
 
@@ -78,6 +78,7 @@ def install() -> None:
         setattr(utils, name, _exclusive_generator(getattr(utils, name)))
     _no_patch_for_a_class()
     _files_are_locked()
+    _lookups_are_registered()
     _receivers_are_connected()
     _threads_inherit()
 
@@ -151,6 +152,28 @@ def _files_are_locked() -> None:
         set_up(cls)
 
     testcases.SerializeMixin.setUpClass = classmethod(alone)
+
+
+def _lookups_are_registered() -> None:
+    ways = (
+        (vars(RegisterLookupMixin)["register_lookup"], turn.take),
+        (vars(RegisterLookupMixin)["_unregister_lookup"], turn.give),
+    )
+    for both, act in ways:
+        both.class_method = _telling(both.class_method, act)
+        both.instance_method = _telling(both.instance_method, act)
+
+
+def _telling(
+    register: Callable[..., Any], act: Callable[[Any], None]
+) -> Callable[..., Any]:
+    def inner(owner: Any, lookup: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return register(owner, lookup, *args, **kwargs)
+        finally:
+            act((id(owner), lookup))
+
+    return inner
 
 
 def _receivers_are_connected() -> None:
