@@ -4,6 +4,7 @@
 #   VENV=...     the environment (default: .venv)
 #   DJANGO=...   a requirement such as 'Django~=5.2.0' (default: the newest supported)
 #   ARGS=...     passed on to pytest, the demo or the benchmarks
+#   FUZZ=... TIME=...  which properties of rust/properties to fuzz, how many seconds each
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -13,6 +14,8 @@ VENV ?= .venv
 ARGS ?=
 DJANGO ?=
 MATRIX := 5.2 6.0 6.1
+FUZZ ?= $(basename $(notdir $(wildcard rust/fuzz/targets/*.rs)))
+TIME ?= 60
 
 export PYTHON
 BIN := $(VENV)/bin
@@ -22,7 +25,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYO3_PYTHON = $(abspath $(RUN))
 
 COMPILED_FROM := pyproject.toml setup.cfg $(shell find native rust \
-	-name target -prune -o -type f ! -name '*.c' ! -name '*.html' -print)
+	\( -name target -o -name fuzz -o -name properties \) -prune \
+	-o -type f ! -name '*.c' ! -name '*.html' -print)
 
 # --- what people type -------------------------------------------------------------
 
@@ -39,7 +43,33 @@ test: $(VENV)/.package ## run the tests on a real PostgreSQL (ARGS=... goes to p
 	DJANGO_ASYNC_FAST_IMPL=native $(RUN) -m pytest $(ARGS)
 ifeq ($(ARGS),)
 	DJANGO_ASYNC_FAST_IMPL=python $(RUN) -m pytest -m fallback
+	$(MAKE) test-rust
 endif
+
+.PHONY: test-rust
+test-rust: ## run rust/'s own tests, among them what fuzzing found, in seconds
+	cargo test --manifest-path rust/Cargo.toml --quiet --package wire --package properties
+
+.PHONY: sanitize
+sanitize: $(VENV)/.package ## run tests/core on compiled parts that watch their memory
+	tools/sanitize $(RUN) $(ARGS)
+
+.PHONY: fuzz
+fuzz: ## look for bytes that break rust/wire (FUZZ="numeric inet" TIME=600)
+	cd rust && cargo +nightly fuzz build
+	cd rust && for target in $(FUZZ); do \
+		mkdir -p fuzz/found/$$target && \
+		cargo +nightly fuzz run $$target fuzz/found/$$target fuzz/corpus/$$target -- \
+			-max_total_time=$(TIME) -max_len=256 -print_final_stats=1 || exit 1; \
+	done
+
+.PHONY: fuzz-corpus
+fuzz-corpus: ## keep of what fuzzing found what reaches code that the corpus does not
+	cd rust && for target in $(FUZZ); do \
+		mkdir -p fuzz/found/$$target && cargo +nightly fuzz run $$target \
+			fuzz/corpus/$$target fuzz/found/$$target -- \
+			-merge=1 -use_counters=0 || exit 1; \
+	done
 
 .PHONY: test-matrix
 test-matrix: $(MATRIX:%=test-django-%) ## run the tests on every supported Django
@@ -106,6 +136,7 @@ lint: $(VENV)/.dev ## check style, types, Cython and Rust
 .PHONY: clean
 clean: ## remove what was built (the environments stay: rm -r .venv .venvs)
 	rm -rf build dist *.egg-info rust/target native/*.c native/*.html
+	rm -rf rust/fuzz/target rust/fuzz/found rust/fuzz/artifacts
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .coverage
 	rm -f django_async_fast/*.so $(VENV)/.package .venvs/*/.package
 	find . -name .git -prune -o -name '.venv*' -prune -o -name __pycache__ -print \

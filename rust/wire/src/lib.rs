@@ -2,7 +2,9 @@
 //!
 //! Every function takes the bytes of one value exactly as the server sent them and
 //! returns the value, or a [`Malformed`] that says what was expected and what came.
-//! Nothing here panics on any input: see `tests/any_bytes.rs`.
+//! Nothing here panics on any input: see `../properties`.
+
+#![forbid(unsafe_code)]
 
 pub mod array;
 pub mod bits;

@@ -54,7 +54,8 @@ fn time(scan: &mut Scan<'_>, hours: i64, negative: bool) -> Option<i64> {
     scan.byte(b':')?;
     let seconds = scan.two_digits()?;
     let fraction = scan.fraction()?;
-    let seconds = hours.checked_mul(3600)? + i64::from(minutes) * 60 + i64::from(seconds);
+    let seconds = i64::from(minutes) * 60 + i64::from(seconds);
+    let seconds = hours.checked_mul(3600)?.checked_add(seconds)?;
     // Unsigned: the most negative interval has no positive twin.
     let micros = u64::try_from(seconds).ok()?.checked_mul(1_000_000)?;
     let micros = micros.checked_add(fraction.into())?;
