@@ -1,6 +1,7 @@
 //! What goes wrong with a value, turned into a Python exception once per failed row.
 
 use pyo3::exceptions::PyRuntimeError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use wire::Malformed;
 
@@ -58,7 +59,7 @@ impl Fault {
         // Looked up only here: a process without psycopg can import this module.
         let class = py
             .import("psycopg")
-            .and_then(|psycopg| psycopg.getattr("DataError"));
+            .and_then(|psycopg| psycopg.getattr(intern!(py, "DataError")));
         match class.and_then(|class| class.call1((message,))) {
             Ok(error) => PyErr::from_value(error),
             Err(error) => error,

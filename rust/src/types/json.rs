@@ -4,6 +4,7 @@ use super::bytea::bytes;
 use super::text::unicode;
 use super::{call, Decode, Parse, Value};
 use crate::fault::Fault;
+use pyo3::intern;
 use pyo3::prelude::*;
 use wire::scalar;
 
@@ -16,7 +17,7 @@ pub struct Jsonb;
 
 impl Json {
     pub fn new(py: Python<'_>) -> PyResult<Self> {
-        let loads = py.import("json")?.getattr("loads")?.unbind();
+        let loads = py.import("json")?.getattr(intern!(py, "loads"))?.unbind();
         Ok(Self { loads })
     }
 }

@@ -26,6 +26,7 @@ mod uuid;
 use crate::fault::Fault;
 use format::either;
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTzInfo;
 use pyo3::{PyTraverseError, PyVisit};
@@ -85,7 +86,7 @@ fn is_utc(py: Python<'_>, zone: &Bound<'_, PyTzInfo>) -> PyResult<bool> {
     if zone.is(PyTzInfo::utc(py)?) {
         return Ok(true);
     }
-    let key = zone.getattr_opt("key")?;
+    let key = zone.getattr_opt(intern!(py, "key"))?;
     Ok(key.is_some_and(|key| key.eq("UTC").unwrap_or(false)))
 }
 

@@ -3,6 +3,7 @@
 use super::slots::Slots;
 use super::{call, give, own, Decode, Parse, Value};
 use crate::fault::Fault;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PyType};
@@ -102,7 +103,7 @@ impl Multirange {
         let module = py.import("psycopg.types.multirange")?;
         Ok(Self {
             range: Range::new(py, subtype)?,
-            class: module.getattr("Multirange")?.unbind(),
+            class: module.getattr(intern!(py, "Multirange"))?.unbind(),
         })
     }
 }

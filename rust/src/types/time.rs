@@ -3,6 +3,7 @@
 use super::datetime::Datetime;
 use super::{Decode, Parse, Value};
 use crate::fault::Fault;
+use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use wire::calendar::{print_time, time, timetz, Clock};
@@ -74,7 +75,8 @@ impl Timetz {
 fn unfit(fault: Fault, what: &str, clock: Clock, east: Option<i32>) -> Fault {
     let text = print_time(clock, east);
     fault.refine(|py, error| {
+        let refused = error.is_instance_of::<PyValueError>(py);
         let why = error.value(py);
-        Some(Fault::data(format!("can't parse {what} '{text}': {why}")))
+        refused.then(|| Fault::data(format!("can't parse {what} '{text}': {why}")))
     })
 }

@@ -10,6 +10,7 @@ use super::{call, Decode, Parse, Session, Value};
 use crate::fault::Fault;
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDelta, PyDeltaAccess, PyTzInfo};
 use wire::calendar::{print_timestamp, split, timestamp, Clock, Day, OutOfRange};
@@ -70,7 +71,7 @@ pub fn timestamptz(py: Python<'_>, session: &Session) -> PyResult<Box<dyn Decode
                 datetime,
                 tzinfo,
                 zone: zone.clone_ref(py),
-                from_utc: zone.getattr(py, "fromutc")?,
+                from_utc: zone.getattr(py, intern!(py, "fromutc"))?,
             };
             either(session, in_zone)
         }
@@ -209,11 +210,17 @@ impl TimestamptzIn {
     /// The zone's seconds east of UTC at the beginning or the end of Python's years.
     fn offset(&self, py: Python<'_>, why: OutOfRange) -> PyResult<i32> {
         let edge = match why {
-            OutOfRange::TooSmall => "min",
-            OutOfRange::TooLarge => "max",
+            OutOfRange::TooSmall => intern!(py, "min"),
+            OutOfRange::TooLarge => intern!(py, "max"),
         };
-        let edge = py.import("datetime")?.getattr("datetime")?.getattr(edge)?;
-        let offset = self.zone.bind(py).call_method1("utcoffset", (edge,))?;
+        let edge = py
+            .import("datetime")?
+            .getattr(intern!(py, "datetime"))?
+            .getattr(edge)?;
+        let offset = self
+            .zone
+            .bind(py)
+            .call_method1(intern!(py, "utcoffset"), (edge,))?;
         let offset = offset.cast::<PyDelta>()?;
         Ok(offset.get_days() * 86_400 + offset.get_seconds())
     }
