@@ -5,6 +5,7 @@
 //! per query; `libpq` finds the functions that read a result.
 
 mod fault;
+mod interpreter;
 mod layout;
 mod libpq;
 mod row;
@@ -36,6 +37,7 @@ mod _decode {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        interpreter::only_one(module.py())?;
         let add = |name, oids: &[u32]| {
             module.add(name, pyo3::types::PyFrozenSet::new(module.py(), oids)?)
         };

@@ -1,0 +1,42 @@
+"""One interpreter, with its lock: what the compiled parts declare, and who else is refused."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import subprocess
+import sys
+
+import pytest
+
+PARTS = ["_rows", "_decode"]
+SUFFIXES = importlib.machinery.EXTENSION_SUFFIXES
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_another_interpreter_is_refused(part: str) -> None:
+    name = f"django_async_fast.{part}"
+    pytest.importorskip(name)
+    interpreters = pytest.importorskip("_interpreters", reason="new in Python 3.13")
+    # Under its own lock, and under the one that the first interpreter has.
+    for config in ("isolated", "legacy"):
+        other = interpreters.create(config)
+        try:
+            interpreters.exec(other, f"import sys; sys.path[:] = {sys.path!r}")
+            failed = interpreters.exec(other, f"import {name}")
+            assert failed is not None
+            assert failed.type.__name__ == "ImportError"
+            assert "interpreter" in failed.msg
+        finally:
+            interpreters.destroy(other)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_the_lock_comes_back(part: str) -> None:
+    """A free-threaded Python turns its lock on for a module that does not object to it."""
+    pytest.importorskip(f"django_async_fast.{part}")
+    code = f"import sys, django_async_fast.{part}; print(sys._is_gil_enabled())"
+    if sys.version_info < (3, 13):
+        pytest.skip("there is always a lock")
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert run.stdout == "True\n"
