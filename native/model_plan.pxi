@@ -9,6 +9,8 @@ cdef extern from *:
     object PyWeakref_NewRef(object obj, PyObject *callback)
     PyObject *Py_False
     PyObject *PyDict_GetItemWithError(dict d, object key) except? NULL
+    object PyList_New(Py_ssize_t size)
+    void PyList_SET_ITEM(PyObject *items, Py_ssize_t index, PyObject *value) noexcept
 
 cdef extern from "inline_values.h":
     PyObject **take_inline_values(object obj, const inline_places *places) noexcept
@@ -169,10 +171,12 @@ cdef class ModelPlan(Plan):
         return obj
 
     cdef object call_from_db(self, PyObject **row):
+        # Not a comprehension: without memory for the next item, Cython 3.3 gives it back
+        # twice.
+        cdef object values = PyList_New(self.slot_count)
         cdef Py_ssize_t i
-        cdef list values = [
-            <object> row[self.slots[i].column] for i in range(self.slot_count)
-        ]
+        for i in range(self.slot_count):
+            PyList_SET_ITEM(<PyObject *> values, i, Py_NewRef(row[self.slots[i].column]))
         return self.from_db(
             self.db, self.attnames, values if self.lists else tuple(values)
         )
@@ -364,7 +368,10 @@ cdef class Known:
         if len(self.attnames) == 1:
             key = getattr(obj, self.attnames[0])
         else:
-            key = tuple([getattr(obj, attname) for attname in self.attnames])
+            key = PyTuple_New(len(self.attnames))
+            for i, attname in enumerate(self.attnames):
+                value = getattr(obj, attname)
+                PyTuple_SET_ITEM(<PyObject *> key, i, Py_NewRef(<PyObject *> value))
         found = PyDict_GetItemWithError(self.related, key)
         if found is not NULL:
             known = <object> found  # a reference: the descriptor may change the dict
