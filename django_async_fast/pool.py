@@ -20,7 +20,7 @@ from weakref import WeakKeyDictionary, WeakSet
 from django.core.exceptions import ImproperlyConfigured
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from . import bridge
+from . import bridge, idle
 from .drivers import psycopg as driver
 from .scopes import Gate
 
@@ -150,7 +150,7 @@ class PoolHandle:
             bridge.await_(self._entry.open())
 
     def getconn(self) -> driver.Connection:
-        origin = bridge.await_(self._take())
+        origin = idle.take(self._entry.pool) or bridge.await_(self._take())
         cursor_class = self.params.get("cursor_factory")
         connection = driver.view(origin, self._wrapper.gate, cursor_class)
         connection._pool = self  # type: ignore[assignment]
@@ -158,7 +158,9 @@ class PoolHandle:
 
     def putconn(self, connection: driver.Connection) -> None:
         """Give a connection back, and wait until it is."""
-        if bridge.can_wait():
+        if idle.give(self._entry.pool, connection.origin):
+            connection.detach()
+        elif bridge.can_wait():
             bridge.await_(self._entry.give(connection.detach()))
         else:
             self.give_soon(connection)

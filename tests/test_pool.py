@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from django.db import InterfaceError, OperationalError
 
-from django_async_fast import new_connection, pool
+from django_async_fast import idle, new_connection, pool
 from tests.testapp.models import Tag
 
 SIZE = 4  # as tests/settings.py configures it
@@ -170,6 +170,73 @@ async def test_what_the_server_says_unasked_wakes_nobody_twice(dsn: str) -> None
         assert channel._reading
 
 
+async def test_an_idle_connection_is_taken_and_given_back_as_psycopg_does() -> None:
+    await asyncio.gather(*(one_request(set()) for _ in range(SIZE)))
+    (entry,) = pool._pools[asyncio.get_running_loop()].values()
+    theirs = entry.pool
+
+    def state() -> Any:
+        return theirs.get_stats(), list(theirs._pool), theirs._nconns_min
+
+    theirs._nconns_min = len(theirs._pool)
+    before = state()
+    origin = await theirs.getconn()
+    taken = state()
+    await theirs.putconn(origin)
+    given = state()
+    # Once round: the same connection is the first again.
+    for _ in range(len(theirs._pool) - 1):
+        await theirs.putconn(await theirs.getconn())
+    theirs._stats.clear()
+    theirs._stats.update(before[0])
+    theirs._nconns_min = before[2]
+    assert list(theirs._pool) == before[1]
+    assert idle.take(theirs) is origin
+    assert origin._pool is theirs
+    assert state() == taken
+    assert idle.give(theirs, origin)
+    assert origin._pool is None
+    assert state() == given
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda origin, theirs: origin.pgconn.finish(),
+        lambda origin, theirs: origin.pgconn.exec_(b"BEGIN"),
+        lambda origin, theirs: setattr(origin, "_expire_at", 0.0),
+        lambda origin, theirs: setattr(theirs, "_drained_at", origin._created_at),
+        lambda origin, theirs: setattr(theirs, "_reset", _nothing),
+        lambda origin, theirs: theirs._waiting.append(_nothing),
+        lambda origin, theirs: setattr(theirs, "_closed", True),
+    ],
+)
+async def test_whatever_else_is_psycopgs(spoil: Callable[[Any, Any], None]) -> None:
+    await one_request(set())
+    (entry,) = pool._pools[asyncio.get_running_loop()].values()
+    origin = idle.take(entry.pool)
+    assert origin is not None
+    spoil(origin, entry.pool)
+    assert not idle.give(entry.pool, origin)
+    assert origin not in entry.pool._pool
+    entry.pool._waiting.clear()
+    entry.pool._closed = False
+    await entry.pool.putconn(origin)
+
+
+async def _nothing(connection: object) -> None:
+    pass
+
+
+async def test_psycopgs_log_is_complete(caplog: pytest.LogCaptureFixture) -> None:
+    await one_request(set())
+    with caplog.at_level("INFO", "psycopg.pool"):
+        await one_request(set())
+    told = [record.getMessage().split(" ")[:2] for record in caplog.records]
+    for line in ("connection requested", "connection given", "returning connection"):
+        assert line.split(" ") in told
+
+
 async def test_blocks_make_few_calls() -> None:
     """Counted, not timed: most of what a block costs is calls of Python functions."""
 
@@ -182,7 +249,7 @@ async def test_blocks_make_few_calls() -> None:
             pass
 
     await connecting()
-    assert await _calls(connecting) < 200
+    assert await _calls(connecting) < 180
     assert await _calls(unused) < 30
 
 

@@ -41,6 +41,19 @@ DRAIN_SHARES = (0.02, 0.08, 0.3, 0.6)
 _asking: set[asyncio.Task[bool]] = set()
 
 
+# How often this process, and those it comes from, have been forked. To ask the
+# system for its number at every statement costs a system call.
+_forks = 0
+
+
+def _forked() -> None:
+    global _forks
+    _forks += 1
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
 class Unwanted:
     """A transaction that nobody will end: its BEGIN was broken off too late."""
 
@@ -294,7 +307,7 @@ class Origin(psycopg.AsyncConnection[Any]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.pid = os.getpid()
+        self.forks = _forks
 
     @classmethod
     async def connect(cls, *args: Any, **kwargs: Any) -> Origin:
@@ -315,7 +328,7 @@ class Origin(psycopg.AsyncConnection[Any]):
     @property
     def inherited(self) -> bool:
         """Whether a fork has copied it: socket and selector are the parent's."""
-        return self.pid != os.getpid()
+        return self.forks != _forks
 
     async def close(self) -> None:
         """Close the connection, as psycopg does."""
