@@ -44,8 +44,9 @@ class _Worker(greenlet):
     # The task that drove this call is gone: nothing may be awaited any more.
     abandoned: bool = False
 
-    def run(self, fn: Callable[..., Any], args: Any, kwargs: Any) -> None:
+    def run(self) -> None:
         while True:
+            fn, args, kwargs = self.parent.switch(_FINISHED)
             try:
                 self.outcome = fn(*args, **kwargs)
             except BaseException as exc:
@@ -53,8 +54,7 @@ class _Worker(greenlet):
                 tb = exc.__traceback__
                 self.failure = exc.with_traceback(tb and tb.tb_next)
                 del tb
-            fn = args = kwargs = None  # type: ignore[assignment]
-            fn, args, kwargs = self.parent.switch(_FINISHED)
+            fn = args = kwargs = None
 
 
 class _Parked(threading.local):
@@ -130,7 +130,7 @@ async def run(fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
     """
     loop = asyncio.get_running_loop()
     parked = _parked.workers
-    worker = parked.pop() if parked else _Worker()
+    worker = parked.pop() if parked else _start()
     worker.loop = loop
     waiting_for = _resume(worker, loop, worker.switch, fn, args, kwargs)
     while waiting_for is not _FINISHED:
@@ -147,6 +147,13 @@ async def run(fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
             # The next wait may be long: do not keep this result alive meanwhile.
             value = None
     return _finish(worker, parked)
+
+
+def _start() -> _Worker:
+    """Return a new worker, as one at rest."""
+    worker = _Worker()
+    worker.switch()  # without a call: a greenlet keeps what it was started with
+    return worker
 
 
 def _resume(
