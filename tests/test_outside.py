@@ -29,6 +29,7 @@ from django_async_fast import (
     checks,
     new_connection,
     run_sync,
+    wrapper,
 )
 from tests.testapp.models import (
     Author,
@@ -496,9 +497,12 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str | None]
         return found
 
     monkeypatch.setattr(checks, "version", version)
-    checks.psycopg_problem.cache_clear()
+    forget = (checks.psycopg_problem.cache_clear, wrapper._asleep_class.cache_clear)
+    for each in forget:
+        each()
     yield versions
-    checks.psycopg_problem.cache_clear()
+    for each in forget:
+        each()
 
 
 @pytest.mark.parametrize(
