@@ -12,7 +12,7 @@ import inspect
 import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import psycopg
@@ -240,17 +240,6 @@ def session_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def without_core() -> Callable[[], AbstractContextManager[None]]:
     """Return what makes a context in which Django's iterables build the rows."""
-    from django_async_fast import iterables
+    from tests.stock import djangos_rows
 
-    @contextmanager
-    def off() -> Iterator[None]:
-        ours = {kind: kind.__iter__ for kind in iterables.PLANS}
-        for kind, stock in iterables.DJANGO_ITER.items():
-            kind.__iter__ = stock
-        try:
-            yield
-        finally:
-            for kind, ours_iter in ours.items():
-                kind.__iter__ = ours_iter
-
-    return off
+    return djangos_rows

@@ -22,8 +22,9 @@ from django.db.models import Max, Value
 from psycopg import pq
 from psycopg.types.range import Range
 
-from django_async_fast import explain_plan, formats, iterables, new_connection, streams
+from django_async_fast import explain_plan, formats, new_connection, streams
 from django_async_fast.drivers import results
+from tests.stock import djangos_rows
 from tools.postgres import django_database
 
 from .models import Own, Priced, Sack, Shelf
@@ -127,18 +128,6 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[pq.Format]:
     streams._plain.clear()
     yield seen
     streams._plain.clear()
-
-
-@contextmanager
-def djangos_rows() -> Iterator[None]:
-    ours = {kind: kind.__iter__ for kind in iterables.PLANS}
-    for kind, stock in iterables.DJANGO_ITER.items():
-        kind.__iter__ = stock
-    try:
-        yield
-    finally:
-        for kind, our_iter in ours.items():
-            kind.__iter__ = our_iter
 
 
 def told(found: Any) -> list[Any]:
