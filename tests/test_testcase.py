@@ -8,6 +8,7 @@ import asyncio
 import io
 import os
 import signal
+import sys
 import threading
 import unittest
 from contextvars import ContextVar
@@ -401,7 +402,8 @@ def test_results() -> None:
         raise AssertionError
 
     result = run(test_passes, test_fails, test_breaks, test_skips, test_is_skipped)
-    assert result.testsRun == 5
+    # Python 3.12.1 alone does not count what is skipped beforehand.
+    assert result.testsRun == (4 if sys.version_info[:3] == (3, 12, 1) else 5)
     assert [len(result.failures), len(result.errors), len(result.skipped)] == [1, 1, 2]
     assert "0 != 1" in result.failures[0][1]
     assert "DoesNotExist" in result.errors[0][1]
