@@ -34,8 +34,15 @@ cdef int check_class(cls) except -1:
 
 cdef int find_places(object cls, tuple names, inline_places *places) except -1:
     """Where a new instance of `cls` keeps attributes that are set in this order."""
-    find_inline_places(allocate(cls), names, tuple([object() for _ in names]), places)
+    # Dicts as marks: what ModelState.__del__ finds as `fields_cache` it clears.
+    find_inline_places(allocate(cls), names, tuple([{} for _ in names]), places)
     return 0
+
+
+# The places last found in a class of states, without and with a `fields_cache`.
+cdef tuple state_known = None
+cdef inline_places plain_state
+cdef inline_places cached_state
 
 
 @cython.final
@@ -43,10 +50,11 @@ cdef class ModelPlan(Plan):
     """An instance of `model`: allocated and filled, or made by `from_db` when given.
 
     Allocating skips `Model.__init__`, and empty instances are looked at beforehand:
-    whether the class can tell is the caller's to know. `columns` are (attname, column) in the order of the model's fields; deferred
-    ones are left out. When one of the columns `foreign_keys` is not NULL, the state
-    starts with an empty `fields_cache`, as Django's `__set__` of a foreign key leaves
-    it. A plan is for one run of one query: with `track_peers` all it builds are peers.
+    whether the class can tell is the caller's to know. `columns` are (attname, column)
+    in the order of the model's fields; deferred ones are left out. When one of the
+    columns `foreign_keys` is not NULL, the state starts with an empty `fields_cache`,
+    as Django's `__set__` of a foreign key leaves it. A plan is for one run of one
+    query: with `track_peers` all it builds are peers.
     """
 
     def __init__(
@@ -132,12 +140,19 @@ cdef class ModelPlan(Plan):
         return 0
 
     cdef int find_places(self) except -1:
+        # Of the state once, as it is always ModelState: looking takes 3 us.
+        global state_known
         cdef tuple names = ("adding", "db")
+        cdef tuple wanted
         if self.fetch_mode is not None:
             names += ("fetch_mode",)
-        find_places(self.state_class, names, &self.state_places)
-        names = ("fields_cache", *names)
-        find_places(self.state_class, names, &self.cached_state_places)
+        wanted = (self.state_class, names)
+        if wanted != state_known:
+            find_places(self.state_class, names, &plain_state)
+            find_places(self.state_class, ("fields_cache", *names), &cached_state)
+            state_known = wanted
+        self.state_places = plain_state
+        self.cached_state_places = cached_state
         find_places(self.model, ("_state", *self.attnames), &self.places)
         return 0
 
