@@ -22,6 +22,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from . import bridge, idle
 from .drivers import psycopg as driver
+from .line import Line
 from .scopes import Gate
 
 T = TypeVar("T")
@@ -38,6 +39,7 @@ _pools = WeakKeyDictionary()
 
 class _Pool:
     pool: AsyncConnectionPool[driver.Origin]
+    line: Line
 
     def __init__(self, loop: AbstractEventLoop, params: dict[str, Any]) -> None:
         self.loop = loop
@@ -90,6 +92,14 @@ class _Pool:
             self.returning.add(task)
             task.add_done_callback(self.returning.discard)
         return task
+
+    def give_soon(self, origin: driver.Origin) -> None:
+        """Give a connection back from wherever nothing can be awaited."""
+        # Perhaps where a task's remains are collected, after its loop.
+        with suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(
+                self.begin_giving, origin, context=contextvars.Context()
+            )
 
     def _untake(self, task: asyncio.Task[driver.Origin]) -> None:
         if not task.cancelled() and task.exception() is None:
@@ -150,7 +160,10 @@ class PoolHandle:
             bridge.await_(self._entry.open())
 
     def getconn(self) -> driver.Connection:
-        origin = idle.take(self._entry.pool) or bridge.await_(self._take())
+        try:
+            origin = idle.take(self._entry.pool) or self._wait()
+        except PoolTimeout as exc:
+            raise self._told(exc) from None
         cursor_class = self.params.get("cursor_factory")
         connection = driver.view(origin, self._wrapper.gate, cursor_class)
         connection._pool = self  # type: ignore[assignment]
@@ -170,12 +183,7 @@ class PoolHandle:
 
         The pool opens another one in the place of one that is closed.
         """
-        give = self._entry.begin_giving
-        # From wherever a task's remains are collected, perhaps after its loop.
-        with suppress(RuntimeError):
-            self._entry.loop.call_soon_threadsafe(
-                give, connection.detach(), context=contextvars.Context()
-            )
+        self._entry.give_soon(connection.detach())
 
     def close(self) -> None:
         """Close the pool; a connection that is out is closed when it comes back."""
@@ -183,17 +191,21 @@ class PoolHandle:
         if self._entry.opened:
             bridge.await_(self._entry.pool.close())
 
-    async def _take(self) -> driver.Origin:
-        try:
-            return await self._entry.take()
-        except PoolTimeout as exc:
-            figures = self._entry.pool.get_stats()
-            raise PoolTimeout(
-                f"{exc}: all {figures['pool_size']} of at most {figures['pool_max']} "
-                f"connections to '{self._wrapper.alias}' are in use and "
-                f"{figures.get('requests_waiting', 0)} requests wait. A block keeps "
-                "its connection until it ends; nested blocks need one each."
-            ) from None
+    def _wait(self) -> driver.Origin:
+        line = self._entry.line
+        if (place := line.join()) is not None:
+            return line.wait(place)
+        return bridge.await_(self._entry.take())
+
+    def _told(self, timeout: PoolTimeout) -> PoolTimeout:
+        """Return psycopg's error with what is to be known about the pool."""
+        figures = self._entry.pool.get_stats()
+        return PoolTimeout(
+            f"{timeout}: all {figures['pool_size']} of at most {figures['pool_max']} "
+            f"connections to '{self._wrapper.alias}' are in use and "
+            f"{figures.get('requests_waiting', 0)} requests wait. A block keeps "
+            "its connection until it ends; nested blocks need one each."
+        )
 
 
 def _forget(entry: _Pool) -> None:
@@ -261,4 +273,5 @@ def _make(wrapper: Any, loop: AbstractEventLoop, options: dict[str, Any]) -> _Po
     entry.pool = AsyncConnectionPool(
         kwargs=kwargs, open=False, configure=made, **options
     )
+    entry.line = Line(entry.pool, loop, entry.give_soon)
     return entry
