@@ -57,16 +57,15 @@ def explain_plan(queryset: Any) -> PlanExplanation:
     kind = queryset._iterable_class
     compiler = queryset.query.get_compiler(queryset.db)
     compiler.as_sql()
-    stream = streams.Stream(kind(queryset), iterables.PLANS.get(kind), None)
     return PlanExplanation(
         output=kind.__name__,
         columns=tuple(_columns(compiler)),
-        why_django=_why_django(stream, kind, queryset, compiler),
+        why_django=_why_django(kind, queryset, compiler),
         instances=dict(_instances(compiler.klass_info)),
     )
 
 
-def _why_django(stream: Any, kind: type[Any], queryset: Any, compiler: Any) -> str:
+def _why_django(kind: type[Any], queryset: Any, compiler: Any) -> str:
     if not _native.COMPILED:
         return f"the compiled core is not in use ({_native.REASON})"
     if kind not in iterables.PLANS:
@@ -74,7 +73,7 @@ def _why_django(stream: Any, kind: type[Any], queryset: Any, compiler: Any) -> s
     if reason := streams.why_not(compiler):
         return reason
     try:
-        stream.plan(queryset, compiler)
+        streams.plan_for(iterables.PLANS[kind], queryset, compiler)
     except plan.Declined as declined:
         return str(declined)
     return ""

@@ -122,9 +122,14 @@ def _transaction_seams() -> Iterator[Seam]:
 
 
 def _queryset_seams() -> Iterator[Seam]:
-    from . import iterables
+    from django.db.models import QuerySet
+
+    from . import _native, iterables, shapes
 
     yield from (Seam(*each) for each in iterables.seams())
+    if _native.COMPILED:
+        again = "the statement of a get() like one before is not built again"
+        yield Seam(QuerySet, "get", shapes.get, again)
 
 
 def _error_seams() -> Iterator[Seam]:

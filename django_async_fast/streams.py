@@ -7,6 +7,7 @@ hands out results whole. `AsyncStream` is the same, awaited.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from contextlib import closing
 from itertools import islice
 from typing import Any
 
@@ -114,59 +115,37 @@ class Stream:
             self._advance = _nothing
             return None
         try:
-            plan, binary = self.plan(queryset, compiler)
+            plan, binary = plan_for(self._make_plan, queryset, compiler)
         except Declined as declined:
             return self._leave_to_django(str(declined))
-        return self._execute(compiler, plan, binary, sql, params)
+        if self._iterable.chunked_fetch:
+            return self._begin_chunks(compiler, plan, binary, sql, params)
+        self._advance = _nothing
+        return self._whole(compiler, plan, binary, sql, params)
 
-    def plan(self, queryset: Any, compiler: Any) -> tuple[Any, bool]:
-        """Return a compiled query's plan, and whether binary is possible.
+    def _whole(
+        self, compiler: Any, plan: Any, binary: bool, sql: str, params: Any
+    ) -> Any:
+        columns = compiler.col_count
+        if not binary:
+            return _in_text(compiler, plan, columns, sql, params)
+        try:
+            return whole(compiler.connection, plan, columns, sql, params)
+        except unknown_type() as unknown:
+            formats.remember_text(compiler.select[unknown.column][0])
+            _plain.clear()
+        return _in_text(compiler, plan, columns, sql, params)
 
-        Raises Declined. The plan of plain instances is made once and kept.
-        """
-        key = plain_key(queryset, compiler) if self._make_plan is models else None
-        found = _plain.get(key)
-        if found is None:
-            found = self._make(queryset, compiler, key)
-        return found
-
-    def _make(self, queryset: Any, compiler: Any, key: Any) -> tuple[Any, bool]:
-        fields = [column[0] for column in compiler.select[: compiler.col_count]]
-        if compiler.has_composite_fields(fields):
-            raise Declined("a composite primary key is selected as a tuple")
-        if queryset.query.combinator and self._make_plan is not models:
-            # Its rows can be wider than its own SELECT: union() of values().
-            raise Declined("a combined query's columns are known when it has run")
-        connection = compiler.connection
-        converters = compiler.get_converters(fields)
-        common = {
-            "width": len(fields),
-            "converters": [
-                (i, tuple(functions), expression)
-                for i, (functions, expression) in converters.items()
-            ],
-            # For the converters; a plan that is kept must not keep it.
-            "connection": connection if converters else None,
-            "translate_error": _translator(connection.alias),
-        }
-        plan = self._make_plan(queryset, compiler, common)
-        made = plan, formats.binary_possible(fields)
-        if key is not None and not converters:
-            _plain[key] = made
-        return made
-
-    def _execute(
+    def _begin_chunks(
         self, compiler: Any, plan: Any, binary: bool, sql: str, params: Any
     ) -> Any:
         connection = compiler.connection
-        chunked = self._iterable.chunked_fetch
-        cursor = connection.chunked_cursor() if chunked else connection.cursor()
+        cursor = connection.chunked_cursor()
         inner = psycopg_cursor(cursor)
-        columns = compiler.col_count
         if binary and _can_be_binary(inner):
             inner.format = 1
         with connection.wrap_database_errors:
-            hold = _hold(inner) if chunked and inner is not None else None
+            hold = None if inner is None else _hold(inner)
         try:
             _send(cursor, sql, params)
         finally:
@@ -174,20 +153,10 @@ class Stream:
                 hold.declared()
         if not binary and inner is not None:
             _learn(compiler, inner)
-        if chunked:
-            size = self._iterable.chunk_size
-            self._chunks = _chunks(plan, cursor, inner, columns, size, hold)
-            self._advance = self._next_chunk
-            return self._next_chunk()
-        self._advance = _nothing
-        try:
-            return _whole(plan, cursor, inner, columns)
-        except _unknown_type() as unknown:
-            formats.remember_text(compiler.select[unknown.column][0])
-            _plain.clear()
-        finally:
-            cursor.close()
-        return self._execute(compiler, plan, False, sql, params)
+        size = self._iterable.chunk_size
+        self._chunks = _chunks(plan, cursor, inner, compiler.col_count, size, hold)
+        self._advance = self._next_chunk
+        return self._next_chunk()
 
     def _next_chunk(self) -> Any:
         batch = self._chunks.next_batch()
@@ -208,6 +177,74 @@ class Stream:
 
         self._advance = advance
         return advance()
+
+
+def plan_for(make_plan: Any, queryset: Any, compiler: Any) -> tuple[Any, bool]:
+    """Return a compiled query's plan, and whether its result may be binary.
+
+    Raises Declined. The plan of plain instances is made once and kept.
+    """
+    key = plain_key(queryset, compiler) if make_plan is models else None
+    return _plain.get(key) or _make(make_plan, queryset, compiler, key)
+
+
+def is_stale(key: Any, made: Any) -> bool:
+    """Tell whether what `plan_for()` made for this key would be made anew."""
+    return _plain.get(key) is not made
+
+
+def _make(make_plan: Any, queryset: Any, compiler: Any, key: Any) -> tuple[Any, bool]:
+    fields = [column[0] for column in compiler.select[: compiler.col_count]]
+    if compiler.has_composite_fields(fields):
+        raise Declined("a composite primary key is selected as a tuple")
+    if queryset.query.combinator and make_plan is not models:
+        # Its rows can be wider than its own SELECT: union() of values().
+        raise Declined("a combined query's columns are known when it has run")
+    connection = compiler.connection
+    converters = compiler.get_converters(fields)
+    common = {
+        "width": len(fields),
+        "converters": [
+            (i, tuple(functions), expression)
+            for i, (functions, expression) in converters.items()
+        ],
+        # For the converters; a plan that is kept must not keep it.
+        "connection": connection if converters else None,
+        "translate_error": _translator(connection.alias),
+    }
+    plan = make_plan(queryset, compiler, common)
+    made = plan, formats.binary_possible(fields)
+    if key is not None and not converters:
+        _plain[key] = made
+    return made
+
+
+def whole(wrapper: Any, plan: Any, columns: int, sql: str, params: Any) -> Any:
+    """Return all rows of a query whose result may be binary, as a batch.
+
+    Raises what the query does, and UnknownType once it has run.
+    """
+    from .drivers import results, statement
+
+    raw = statement.unobserved(wrapper)
+    if raw is not None and results.binary_agrees(raw):
+        result = statement.fetch(wrapper, raw, sql, params)
+        return results.batch(plan, raw, None, result, columns)
+    with closing(wrapper.cursor()) as cursor:
+        inner = psycopg_cursor(cursor)
+        if _can_be_binary(inner):
+            inner.format = 1
+        _send(cursor, sql, params)
+        return _batch(plan, cursor, inner, columns)
+
+
+def _in_text(compiler: Any, plan: Any, columns: int, sql: str, params: Any) -> Any:
+    with closing(compiler.connection.cursor()) as cursor:
+        _send(cursor, sql, params)
+        inner = psycopg_cursor(cursor)
+        if inner is not None:
+            _learn(compiler, inner)
+        return _batch(plan, cursor, inner, columns)
 
 
 def _send(cursor: Any, sql: str, params: Any) -> None:
@@ -271,15 +308,16 @@ def _chunks(
     return chunks.begin(plan, cursor, inner, columns, size, hold)
 
 
-def _whole(plan: Any, cursor: Any, inner: Any, columns: int) -> Any:
+def _batch(plan: Any, cursor: Any, inner: Any, columns: int) -> Any:
     if inner is None:
         return _native.rows.TupleBatch(plan, cursor.fetchall())
     from .drivers import results
 
-    return results.batch(plan, inner, inner.pgresult, columns)
+    return results.batch(plan, inner.connection, inner, inner.pgresult, columns)
 
 
-def _unknown_type() -> type[Any]:
+def unknown_type() -> type[Any]:
+    """Return the error of a binary result that the core cannot read."""
     from .drivers import results
 
     return results.UnknownType

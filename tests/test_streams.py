@@ -218,9 +218,9 @@ def formats_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seen: list[int] = []
     get = results.Decoders.get
 
-    def recording(self: Any, cursor: Any, oids: Any, result_format: int) -> Any:
-        seen.append(result_format)
-        return get(self, cursor, oids, result_format)
+    def recording(self: Any, *given: Any) -> Any:
+        seen.append(given[-1])
+        return get(self, *given)
 
     monkeypatch.setattr(results.Decoders, "get", recording)
     return seen

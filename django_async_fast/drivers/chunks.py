@@ -41,7 +41,9 @@ def begin(
         # types are known before the first row is asked for.
         oids = tuple(inner.pgresult.ftype(i) for i in range(columns))
         try:
-            results.decoders(inner.connection).get(inner, oids, BINARY)
+            results.decoders(inner.connection).get(
+                inner.connection, inner, oids, BINARY
+            )
         except results.UnknownType:
             inner.format = TEXT
     return DecodedChunks(plan, cursor, inner, columns, size, hold)
@@ -115,7 +117,9 @@ class DecodedChunks:
                 self._request_ahead()
         if not result.ntuples:
             return None
-        return results.batch(self._plan, self._inner, result, self._columns)
+        return results.batch(
+            self._plan, self._connection, self._inner, result, self._columns
+        )
 
     def settle(self) -> None:
         """Take in the chunk in flight, on behalf of another statement."""

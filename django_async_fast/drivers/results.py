@@ -41,34 +41,43 @@ class Decoders:
         self.kinds = kinds.Kinds(adapters)
         self.customised = kinds.customised(adapters)
 
-    def get(self, cursor: Any, oids: tuple[int, ...], result_format: int) -> Any:
+    def get(
+        self, connection: Any, cursor: Any, oids: tuple[int, ...], result_format: int
+    ) -> Any:
         """Return the RowDecoder for columns of these types and this format.
 
+        `cursor` loads what only psycopg can; without one the format is binary.
         Raises UnknownType if the format is binary; psycopg can load any text.
         """
-        loader = cursor.adapters.get_loader(kinds.TIMESTAMPTZ, TEXT)
+        adapters = (cursor or connection).adapters
+        loader = adapters.get_loader(kinds.TIMESTAMPTZ, TEXT)
         zone = getattr(loader, "timezone", None)
-        status = cursor.connection.pgconn.parameter_status
+        status = connection.pgconn.parameter_status
         settings = tuple([status(name) for name in _SETTINGS[result_format]])
         key = oids, result_format, zone, settings
         decoder = self._by_shape.get(key)
         if decoder is None:
             decoder = self._by_shape[key] = self._make(
-                cursor, oids, result_format, zone
+                connection, cursor, oids, result_format, zone
             )
         return decoder
 
     def _make(
-        self, cursor: Any, oids: tuple[int, ...], result_format: int, zone: Any
+        self,
+        connection: Any,
+        cursor: Any,
+        oids: tuple[int, ...],
+        result_format: int,
+        zone: Any,
     ) -> Any:
         if result_format == BINARY:
-            found, loads = self._reading_binary(oids, cursor.connection)
+            found, loads = self._reading_binary(oids, connection)
         else:
             found, loads = loaders.reading_text(cursor, oids, self.kinds)
         return _native.decode.RowDecoder(
             oids,
             result_format=result_format,
-            session_timezone=get_tzinfo(cursor.connection.pgconn),
+            session_timezone=get_tzinfo(connection.pgconn),
             timezone=zone,
             kinds=found,
             loaders=loads,
@@ -102,11 +111,16 @@ def binary_agrees(connection: Any) -> bool:
     return not decoders(connection).customised and loaders.is_utf8(connection.pgconn)
 
 
-def batch(plan: Any, cursor: Any, result: Any, columns: int) -> Any:
-    """Return the rows of `result`, in either format, as a batch for `plan`."""
+def batch(plan: Any, connection: Any, cursor: Any, result: Any, columns: int) -> Any:
+    """Return the rows of `result`, in either format, as a batch for `plan`.
+
+    `cursor` is what the result came by, None for a binary one that came without.
+    """
     address = result.pgresult_ptr
     rows, oids, formats = _native.decode.shape(address)
     result_format = formats[0] if formats else TEXT
-    decoder = decoders(cursor.connection).get(cursor, oids[:columns], result_format)
+    decoder = decoders(connection).get(
+        connection, cursor, oids[:columns], result_format
+    )
     decoder.check(address)
     return _native.rows.ResultBatch(plan, decoder, result, address, rows)

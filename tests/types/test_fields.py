@@ -119,9 +119,10 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[pq.Format]:
     seen: list[pq.Format] = []
     batch = results.batch
 
-    def recording(plan: Any, cursor: Any, result: Any, columns: int) -> Any:
+    def recording(plan: Any, *given: Any) -> Any:
+        result = given[2]
         seen.append(pq.Format(result.fformat(0)))
-        return batch(plan, cursor, result, columns)
+        return batch(plan, *given)
 
     monkeypatch.setattr(results, "batch", recording)
     monkeypatch.setattr(formats, "_learned", {})

@@ -83,5 +83,5 @@ def test_what_the_core_knows_in_no_format(connection: psycopg.Connection) -> Non
         result = cursor.pgresult
         assert result is not None
         oids = tuple(result.ftype(i) for i in range(result.nfields))
-        decoder = results.decoders(connection).get(cursor, oids, TEXT)
+        decoder = results.decoders(connection).get(connection, cursor, oids, TEXT)
         assert decoder.decode(result.pgresult_ptr, 0) == expected[0]

@@ -1,0 +1,107 @@
+"""One statement whose rows are wanted whole, sent without a cursor.
+
+Django's cursor around psycopg's costs as much as sending a query by key and reading
+its answer. Where nobody looks at either, those of their steps that have an effect are
+done here; where somebody might, there is a cursor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from functools import cache
+from operator import attrgetter
+from typing import Any
+
+from django.apps import apps
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.postgresql.base import Cursor, DatabaseWrapper
+from django.db.backends.utils import CursorWrapper
+from django.utils.asyncio import async_unsafe
+from psycopg import errors, pq
+from psycopg._queries import PostgresClientQuery
+from psycopg.adapt import Transformer
+from psycopg.generators import execute
+
+from ..wrapper import BlockWrapper
+from . import kinds
+
+BINARY, TEXT = pq.Format.BINARY, pq.Format.TEXT
+TUPLES_OK, FATAL_ERROR = pq.ExecStatus.TUPLES_OK, pq.ExecStatus.FATAL_ERROR
+
+# What is not called here. Who watches queries, or has a backend of their own,
+# replaces one of these, in the class or in the connection.
+_MAKES_CURSORS = (
+    *("cursor", "_cursor", "create_cursor"),
+    *("_prepare_cursor", "make_cursor"),
+)
+_makes = attrgetter(*_MAKES_CURSORS)
+_wraps = attrgetter("execute", "_execute", "_execute_with_wrappers")
+_executes = attrgetter("execute", "_execute_gen", "_start_query", "_convert_query")
+_DJANGOS = _makes(DatabaseWrapper), _wraps(CursorWrapper), _executes(Cursor)
+
+
+def unobserved(wrapper: Any) -> Any:
+    """Return the wrapper's open psycopg connection, or None where a cursor is due."""
+    steps = (
+        _makes(_backend(wrapper.__class__)),
+        _wraps(CursorWrapper),
+        _executes(Cursor),
+    )
+    if (
+        steps != _DJANGOS
+        or not wrapper.__dict__.keys().isdisjoint(_MAKES_CURSORS)
+        or wrapper.queries_logged
+        or wrapper.execute_wrappers
+        or not apps.ready
+    ):
+        return None
+    raw = _connected(wrapper)
+    if raw.cursor_factory is not Cursor or raw._pipeline is not None:
+        return None
+    # Django gives a cursor the wrapper's time zone only where they differ.
+    loader = raw.adapters.get_loader(kinds.TIMESTAMPTZ, TEXT)
+    return raw if getattr(loader, "timezone", None) == wrapper.timezone else None
+
+
+@cache
+def _backend(kind: Any) -> Any:
+    """Return the backend's own class of a wrapper of class `kind`."""
+    return next(
+        each
+        for each in kind.__mro__
+        if issubclass(each, BaseDatabaseWrapper) and not issubclass(each, BlockWrapper)
+    )
+
+
+@async_unsafe  # type: ignore[untyped-decorator]
+def _connected(wrapper: Any) -> Any:
+    """Return the psycopg connection, after what `wrapper.cursor()` does with it."""
+    wrapper.close_if_health_check_failed()
+    wrapper.ensure_connection()
+    wrapper.validate_thread_sharing()
+    return wrapper.connection
+
+
+def fetch(wrapper: Any, raw: Any, sql: str, params: Any) -> Any:
+    """Execute a query; return its binary result. `params` are merged on the client."""
+    wrapper.validate_no_broken_transaction()
+    with wrapper.wrap_database_errors:
+        query = PostgresClientQuery(Transformer(raw))
+        query.convert(sql, params)
+        try:
+            with raw.lock:
+                return raw.wait(_fetch(raw, query.query))
+        except errors._NO_TRACEBACK as exc:
+            raise exc.with_traceback(None) from None
+
+
+def _fetch(raw: Any, query: bytes) -> Generator[Any, Any, Any]:
+    yield from raw._start_query()
+    raw.pgconn.send_query_params(query, None, result_format=BINARY)
+    results = yield from execute(raw.pgconn)
+    if len(results) == 1 and results[0].status == TUPLES_OK:
+        return results[0]
+    for result in results:
+        if result.status == FATAL_ERROR:
+            raise errors.error_from_result(result, encoding=raw.info.encoding)
+    raise errors.InternalError("a query for rows had no result with rows")

@@ -1,0 +1,227 @@
+"""`get()` by plain values of fields, without building its query again.
+
+Django spends twice as long on building and compiling `get(pk=1)` as on sending it. The
+first such query is Django's; a later one differs from it by the values, which are
+prepared by Django's own lookups and fields, and put in the place of the first ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial, wraps
+from operator import attrgetter
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import EmptyResultSet, FullResultSet
+from django.db import connections
+from django.db.models import QuerySet, sql
+from django.db.models.expressions import Col
+from django.db.models.lookups import Exact
+from django.db.models.query import ModelIterable
+
+from . import _native, plan, streams
+
+django_get = QuerySet.get
+
+# Values that `filter()` takes as they are, whatever the field.
+_VALUES = frozenset({int, str, UUID})
+
+# What is not called here. A queryset class or a tool that has its own is left to it.
+_calls = attrgetter(
+    *("query", "db", "filter", "_filter_or_exclude", "_filter_or_exclude_inplace"),
+    *("order_by", "_chain", "_clone", "__len__", "_fetch_all"),
+)
+_calls_of_query = attrgetter("add_q", "build_filter", "build_lookup", "get_compiler")
+_DJANGOS = _calls(QuerySet), _calls_of_query(sql.Query)
+
+# Nothing that a queryset can be told before `get()` is allowed for; these are of its
+# own attributes, the rest is in its query.
+_told = attrgetter(
+    *("_iterable_class", "_fields", "_prefetch_related_lookups", "_sticky_filter"),
+    *("_known_related_objects", "_deferred_filter", "_defer_next_filter"),
+)
+_UNTOLD: tuple[Any, ...] = ModelIterable, None, (), False, {}, None, False
+
+
+@dataclass(slots=True)
+class Shape:
+    """A compiled `get()`, whose values are still to be filled in."""
+
+    # The plan and what it was made for. Another plan has taken its place: stale.
+    made: Any
+    plan_key: Any
+    sql: str
+    columns: int
+    # For each value, in the order of the statement: the name it is given by, the
+    # column and the lookup that Django makes of it, the SQL that stands for the value.
+    lookups: list[tuple[str, Col, Any, str]]
+
+    def params(self, values: dict[str, Any], wrapper: Any) -> tuple[Any, ...] | None:
+        """Return the statement's parameters for `values`, None if they do not fit."""
+        found: list[Any] = []
+        for name, column, lookup, wanted in self.lookups:
+            if column.output_field.get_lookup("exact") is not lookup:
+                return None
+            try:
+                # Without a compiler, which only expressions ask for.
+                sql, params = lookup(column, values[name]).process_rhs(None, wrapper)
+            except (EmptyResultSet, FullResultSet):
+                return None
+            if sql != wanted:
+                return None
+            found += params
+        return tuple(found)
+
+
+class _Known:
+    """The shapes of one model, kept in its `_meta`: they live as long as it."""
+
+    def __init__(self, model: Any) -> None:
+        self.untold = vars(sql.Query(model))
+        # A shape of None: never; a shape without lookups: not while its plan stays.
+        self.shapes: dict[Any, Shape | None] = {}
+        self.columns_of = _columns_of(model)
+
+
+_columns_of = attrgetter("_meta.concrete_fields", "_meta.db_table")
+
+
+class _Filtered:
+    """The rows found, as `QuerySet.get()` expects what it has filtered."""
+
+    combinator = distinct_fields = select_for_update = None
+
+    def __init__(self, model: Any, rows: list[Any]) -> None:
+        self.model = model
+        self.query = self
+        self._result_cache = rows
+
+    def filter(self, *args: Any, **kwargs: Any) -> _Filtered:
+        return self
+
+    def order_by(self) -> _Filtered:
+        return self
+
+    def can_filter(self) -> bool:
+        return True
+
+    def set_limits(self, high: int) -> None:
+        pass
+
+    def __len__(self) -> int:
+        return len(self._result_cache)
+
+
+@wraps(django_get)
+def get(self: Any, *args: Any, **kwargs: Any) -> Any:
+    if args or not kwargs or not _VALUES.issuperset(map(type, kwargs.values())):
+        return django_get(self, *args, **kwargs)
+    known = _known(self)
+    if known is None:
+        return django_get(self, **kwargs)
+    db, mode = self.db, getattr(self, "_fetch_mode", None)
+    key = type(self), db, mode, *kwargs, *map(type, kwargs.values())
+    try:
+        shape = known.shapes[key]
+    except KeyError:
+        return _first(self, kwargs, known.shapes, key)
+    rows = None
+    if shape is not None:
+        if streams.is_stale(shape.plan_key, shape.made):
+            del known.shapes[key]
+        elif shape.lookups:
+            rows = _rows(self.model, shape, connections[db], kwargs)
+    return django_get(self if rows is None else _Filtered(self.model, rows), **kwargs)
+
+
+def _known(queryset: Any) -> _Known | None:
+    """Return the shapes of the queryset's model, None if it is not a plain one."""
+    if (_calls(type(queryset)), _calls_of_query(sql.Query)) != _DJANGOS:
+        return None
+    query, model = queryset._query, queryset.model
+    meta = vars(model._meta)
+    known: _Known | None = meta.get("_daf_shapes")
+    if known is None or known.columns_of != _columns_of(model):
+        known = meta["_daf_shapes"] = _Known(model)
+    if type(query) is not sql.Query or vars(query) != known.untold:
+        return None
+    return known if _told(queryset) == _UNTOLD else None
+
+
+def _rows(
+    model: Any, shape: Shape, wrapper: Any, values: dict[str, Any]
+) -> list[Any] | None:
+    """Return the rows that `get()` finds, None where Django's code has to run."""
+    if plan.why_from_db(model):
+        return None
+    params = shape.params(values, wrapper)
+    if params is None:
+        return None
+    try:
+        batch = streams.whole(wrapper, shape.made[0], shape.columns, shape.sql, params)
+    except streams.unknown_type():
+        return None  # Django's code meets it again, and remembers
+    return list(_native.rows.RowIterator(iter((batch, None)).__next__))
+
+
+# ----- the first of its shape
+
+
+def _first(
+    queryset: Any, values: dict[str, Any], shapes: dict[Any, Any], key: Any
+) -> Any:
+    """Let Django `get()`, and take down what it has compiled."""
+    seen: list[Any] = []
+    watched = queryset._chain()
+    watched._iterable_class = partial(_see, seen)
+    found = django_get(watched, **values)
+    if seen:
+        shapes[key] = _shape(seen[0], values)
+    return found
+
+
+def _see(seen: list[Any], queryset: Any, **options: Any) -> ModelIterable:
+    queryset._iterable_class = ModelIterable
+    seen.append(queryset)
+    return ModelIterable(queryset, **options)
+
+
+def _shape(queryset: Any, values: dict[str, Any]) -> Shape | None:
+    """Return the shape of a query that `get()` has run, None if it has none."""
+    compiler = queryset.query.get_compiler(queryset.db)
+    statement, params = compiler.as_sql()
+    plan_key = plan.plain_key(queryset, compiler)
+    if plan_key is None or streams.why_not(compiler):
+        return None
+    made = streams.plan_for(plan.models, queryset, compiler)
+    if streams.is_stale(plan_key, made):
+        return None  # a plan with converters is not kept
+    lookups = list(_lookups(queryset, values, compiler))
+    shape = Shape(made, plan_key, statement, compiler.col_count, lookups)
+    fits = shape.params(values, compiler.connection) == params
+    if not fits or len(lookups) != len(queryset.query.where.children):
+        return None
+    if not made[1]:
+        shape.lookups = []  # in text it takes a cursor
+    return shape
+
+
+def _lookups(
+    queryset: Any, values: dict[str, Any], compiler: Any
+) -> Iterator[tuple[str, Col, Any, str]]:
+    # In the order that Q sorts them.
+    names = sorted(values)
+    for name, lookup in zip(names, queryset.query.where.children, strict=False):
+        meta = queryset.model._meta
+        if "__" in name or not isinstance(lookup, Exact):
+            return
+        field = meta.pk if name == "pk" else meta.get_field(name)
+        if type(lookup.lhs) is not Col or lookup.lhs.target is not field:
+            return
+        kind: Any = type(lookup)
+        if not kind.__module__.startswith("django.") or hasattr(kind, "as_postgresql"):
+            return
+        sql, _ = lookup.process_rhs(compiler, compiler.connection)
+        yield name, lookup.lhs, kind, sql

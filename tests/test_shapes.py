@@ -1,0 +1,299 @@
+"""`get()` like one before: the same rows, errors and queries as Django's own."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+import pytest
+from django.core.exceptions import FieldError
+from django.db import DatabaseError, connection, models, transaction
+from django.db.models import Exists, F, OuterRef, Q, Value
+from django.db.models.lookups import Exact
+from django.db.models.query import QuerySet
+from django.db.models.signals import post_init
+from django.db.models.sql.compiler import SQLCompiler
+from django.test.utils import CaptureQueriesContext, isolate_apps, register_lookup
+
+from django_async_fast import new_connection, shapes
+from tests.testapp.models import (
+    Author,
+    Bestseller,
+    Book,
+    Everything,
+    Novel,
+    Profile,
+    Publisher,
+    UuidKey,
+)
+from tests.told import Queries, told
+
+pytestmark = pytest.mark.usefixtures("_compiled")
+
+
+@pytest.fixture
+def _compiled() -> None:
+    if QuerySet.get is shapes.django_get:
+        pytest.skip("without the compiled core Django's get() runs")
+
+
+@pytest.fixture
+def library() -> Any:
+    author = Author.objects.create(pk=7, name="o'neill \\ 50% é")
+    Profile.objects.create(pk=3, author=author, bio="b")
+    publisher = Publisher.objects.create(pk=2**40, name="p")
+    for pk in (1, 2):
+        Novel.objects.create(
+            pk=pk, title="t", pages=pk, author=author, publisher=publisher
+        )
+    Everything.objects.create(pk=1, small=5, char="c", uuid=uuid.UUID(int=9), json="j")
+    UuidKey.objects.create(pk=uuid.UUID(int=1), name="n")
+
+
+@contextmanager
+def djangos_get() -> Iterator[None]:
+    ours = QuerySet.get
+    QuerySet.get = shapes.django_get
+    try:
+        yield
+    finally:
+        QuerySet.get = ours
+
+
+def outcome(get: Callable[[], Any]) -> Any:
+    """Return all there is to know of a `get()`: its queries, and object or error."""
+    queries = Queries()
+    with connection.execute_wrapper(queries), transaction.atomic():
+        try:
+            found = told(get())
+        except Exception as exc:
+            found = type(exc), str(exc)
+    return found, queries
+
+
+CALLS: dict[str, Callable[[], Any]] = {
+    "a key": lambda: Author.objects.get(pk=7),
+    "a key by its name": lambda: Author.objects.get(id=7),
+    "a key as text": lambda: Author.objects.get(pk="7"),
+    "a name": lambda: Author.objects.get(name="o'neill \\ 50% é"),
+    "two fields": lambda: Author.objects.get(pk=7, name="o'neill \\ 50% é"),
+    "two, in the other order": lambda: Author.objects.get(name="x", pk=7),
+    "no row": lambda: Author.objects.get(pk=8),
+    "two rows": lambda: Book.objects.get(title="t"),
+    "more than Django counts": lambda: Book.objects.get(pages=0),
+    "a foreign key": lambda: Profile.objects.get(author=7),
+    "its column": lambda: Profile.objects.get(author_id=7),
+    "a related object": lambda: Profile.objects.get(author=Author(pk=7)),
+    "across a relation": lambda: Profile.objects.get(author__pk=7),
+    "a child": lambda: Novel.objects.get(pk=1),
+    "a parent's field": lambda: Novel.objects.get(pages=1),
+    "a proxy": lambda: Bestseller.objects.get(pk=1),
+    "a manager with a filter": lambda: Book.in_shops.get(pk=1),
+    "a queryset with a filter": lambda: Book.objects.long().get(pk=1),
+    "a queryset with an order": lambda: Book.objects.order_by("title").get(pk=1),
+    "select_related": lambda: Book.objects.select_related("author").get(pk=1),
+    "prefetch_related": lambda: Book.objects.prefetch_related("tags").get(pk=1),
+    "only": lambda: Book.objects.only("title").get(pk=1),
+    "values": lambda: Book.objects.values("title").get(pk=1),
+    "annotated": lambda: Book.objects.annotate(n=Value(1)).get(pk=1),
+    "none": lambda: Book.objects.none().get(pk=1),
+    "locked": lambda: Book.objects.select_for_update().get(pk=1),
+    "distinct": lambda: Book.objects.distinct("pages").get(pages=1),
+    "union": lambda: Book.objects.union(Book.objects.all()).get(),
+    "sliced": lambda: Book.objects.all()[:1].get(pk=1),
+    "through a relation": lambda: Author.objects.get(pk=7).books.get(pk=1),
+    "small": lambda: Everything.objects.get(small=5),
+    "too small": lambda: Everything.objects.get(small=-(2**40)),
+    "too big": lambda: Everything.objects.get(small=2**40),
+    "text for a number": lambda: Everything.objects.get(small="x"),
+    "a number for text": lambda: Everything.objects.get(char=5),
+    "text with a null byte": lambda: Everything.objects.get(char="\0"),
+    "decimal": lambda: Everything.objects.get(decimal=5),
+    "datetime": lambda: Everything.objects.get(datetime="2001-02-03T04:05:06Z"),
+    "no date": lambda: Everything.objects.get(date="soon"),
+    "uuid": lambda: Everything.objects.get(uuid=uuid.UUID(int=9)),
+    "uuid as text": lambda: Everything.objects.get(uuid=str(uuid.UUID(int=9))),
+    "no uuid": lambda: Everything.objects.get(uuid="9"),
+    "uuid key": lambda: UuidKey.objects.get(pk=uuid.UUID(int=1)),
+    "json": lambda: Everything.objects.get(json="j"),
+    "json number": lambda: Everything.objects.get(json=1),
+    "boolean": lambda: Everything.objects.get(boolean=1),
+    "an enum": lambda: Author.objects.get(pk=models.IntegerChoices("C", {"A": 7}).A),
+    "True": lambda: Author.objects.get(pk=True),
+    "None": lambda: Author.objects.get(pk=None),
+    "a float": lambda: Author.objects.get(pk=7.0),
+    "another lookup": lambda: Author.objects.get(pk__gt=6),
+    "exact": lambda: Author.objects.get(pk__exact=7),
+    "an expression": lambda: Author.objects.get(pk=F("id")),
+    "a subquery": lambda: Author.objects.get(Exists(Book.objects.filter(pk=1))),
+    "a reference": lambda: list(
+        Author.objects.filter(Exists(Book.objects.filter(author=OuterRef("pk"))))
+    ),
+    "Q": lambda: Author.objects.get(Q(pk=7)),
+    "nothing": lambda: Author.objects.get(),
+    "no such field": lambda: Author.objects.get(nome="x"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.usefixtures("library")
+def test_as_django_has_it(name: str) -> None:
+    with djangos_get():
+        expected = outcome(CALLS[name])
+    for _ in range(3):  # the first of its shape, and two by it
+        assert outcome(CALLS[name]) == expected
+
+
+def test_more_rows_than_django_counts(library: Any) -> None:
+    author = Author.objects.get(pk=7)
+    many = [Book(pk=pk, title="many", author=author) for pk in range(100, 130)]
+    Book.objects.bulk_create(many)
+    for _ in range(3):
+        with pytest.raises(Book.MultipleObjectsReturned, match="more than 20"):
+            Book.objects.get(title="many")
+
+
+def known(model: Any) -> dict[Any, Any]:
+    return vars(model._meta)["_daf_shapes"].shapes
+
+
+def forget(model: Any) -> None:
+    vars(model._meta).pop("_daf_shapes", None)
+
+
+def test_built_once(library: Any) -> None:
+    forget(Author)
+    builds = []
+    setup_query = SQLCompiler.setup_query
+
+    def counting(self: Any, *args: Any, **kwargs: Any) -> Any:
+        builds.append(self)
+        return setup_query(self, *args, **kwargs)
+
+    with mock.patch.object(SQLCompiler, "setup_query", counting):
+        Author.objects.get(pk=7)
+        first = len(builds)
+        for _ in range(3):
+            assert Author.objects.get(pk=7).pk == 7
+    assert len(builds) == first > 0
+
+
+async def test_in_a_block(library: Any) -> None:
+    async with new_connection():
+        for _ in range(3):
+            assert (await Author.objects.aget(pk=7)).name.startswith("o'neill")
+            with pytest.raises(Author.DoesNotExist):
+                await Author.objects.aget(pk=8)
+
+
+def test_logged_as_djangos(library: Any) -> None:
+    logged = []
+    for _ in range(3):
+        with CaptureQueriesContext(connection) as queries:
+            Author.objects.get(pk=7)
+        logged.append([each["sql"] for each in queries])
+    assert logged[0] == logged[1] == logged[2]
+    assert len(logged[0]) == 1
+    assert '"testapp_author"."id" = 7 ' in logged[0][0]
+
+
+def test_a_broken_transaction(library: Any) -> None:
+    Author.objects.get(pk=7)
+    with transaction.atomic():
+        transaction.set_rollback(True)
+        with pytest.raises(transaction.TransactionManagementError):
+            Author.objects.get(pk=7)
+
+
+def test_an_error_of_the_server(library: Any) -> None:
+    Author.objects.get(pk=7)
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE testapp_author RENAME TO hidden")
+    try:
+        with pytest.raises(DatabaseError, match="testapp_author") as caught:
+            Author.objects.get(pk=7)
+        assert caught.value.__cause__ is not None
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE hidden RENAME TO testapp_author")
+    assert Author.objects.get(pk=7).pk == 7
+
+
+def test_a_receiver_of_post_init(library: Any) -> None:
+    Author.objects.get(pk=7)
+    seen = []
+
+    def receiver(instance: Any, **kwargs: Any) -> None:
+        seen.append(instance.pk)
+
+    post_init.connect(receiver, sender=Author)
+    try:
+        Author.objects.get(pk=7)
+    finally:
+        post_init.disconnect(receiver, sender=Author)
+    assert seen == [7]
+
+
+def test_a_lookup_of_ones_own(library: Any) -> None:
+    class Never(Exact):
+        lookup_name = "exact"
+
+        def as_sql(self, compiler: Any, connection: Any) -> Any:
+            return "1 = 0", ()
+
+    assert Author.objects.get(name="o'neill \\ 50% é").pk == 7
+    with register_lookup(models.CharField, Never), pytest.raises(Author.DoesNotExist):
+        Author.objects.get(name="o'neill \\ 50% é")
+    assert Author.objects.get(name="o'neill \\ 50% é").pk == 7
+
+
+def test_a_queryset_class_of_ones_own(library: Any) -> None:
+    class Hiding(QuerySet[Any]):
+        def filter(self, *args: Any, **kwargs: Any) -> Any:
+            return super().filter(*args, **kwargs).exclude(pk=7)
+
+    for _ in range(3):
+        assert Author.objects.get(pk=7).pk == 7
+        with pytest.raises(Author.DoesNotExist):
+            Hiding(Author).get(pk=7)
+
+
+def test_a_tool_that_replaces_filter(library: Any) -> None:
+    Author.objects.get(pk=7)
+    with mock.patch.object(QuerySet, "filter", autospec=True) as replaced:
+        replaced.side_effect = ZeroDivisionError
+        with pytest.raises(ZeroDivisionError):
+            Author.objects.get(pk=7)
+
+
+@isolate_apps("tests.testapp")
+def test_a_field_that_comes_later(library: Any) -> None:
+    class Late(models.Model):
+        id = models.BigAutoField(primary_key=True)
+
+        class Meta:
+            app_label = "testapp"
+            db_table = "testapp_author"
+
+    for _ in range(2):
+        assert not hasattr(Late.objects.get(pk=7), "name")
+    models.CharField(max_length=100).contribute_to_class(Late, "name")
+    assert Late.objects.get(pk=7).name.startswith("o'neill")
+
+
+def test_no_such_field_is_not_remembered(library: Any) -> None:
+    forget(Author)
+    for _ in range(2):
+        with pytest.raises(FieldError):
+            Author.objects.get(nome="x")
+    assert known(Author) == {}
+
+
+def test_the_alias_counts(library: Any) -> None:
+    for _ in range(2):
+        assert Author.objects.get(pk=7)._state.db == "default"
+        with pytest.raises(Author.DoesNotExist):
+            Author.objects.using("other").get(pk=7)
