@@ -83,6 +83,14 @@ class Block:
         """Tell whether a connection is open."""
         return any(each.connection is not None for each in self.awake())
 
+    def let_go(self) -> bool:
+        """End without waiting; False where a connection is left to be closed."""
+        self.open, ended = False, True
+        for each in self.wrappers.values():
+            if wrapper.is_awake(each):
+                ended = each.let_go() and ended
+        return ended
+
     def close(self) -> None:
         """Give every connection back. Runs on the bridge if one is open."""
         self.open = False
@@ -213,6 +221,8 @@ class new_connection:
             block.abandon()
             return
         try:
+            if block.let_go():
+                return
             if block.connected():
                 await bridge.run(_close, block)
             else:

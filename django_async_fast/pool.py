@@ -169,11 +169,18 @@ class PoolHandle:
         connection._pool = self  # type: ignore[assignment]
         return connection
 
+    def put_at_once(self, connection: driver.Connection) -> bool:
+        """Give a connection back if there is nothing to wait for."""
+        if not idle.give(self._entry.pool, connection.origin):
+            return False
+        connection.detach()
+        return True
+
     def putconn(self, connection: driver.Connection) -> None:
         """Give a connection back, and wait until it is."""
-        if idle.give(self._entry.pool, connection.origin):
-            connection.detach()
-        elif bridge.can_wait():
+        if self.put_at_once(connection):
+            return
+        if bridge.can_wait():
             bridge.await_(self._entry.give(connection.detach()))
         else:
             self.give_soon(connection)

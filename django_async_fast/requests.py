@@ -85,7 +85,8 @@ class Life:
     async def end(self) -> None:
         """Roll back what the request has left open, give its connections back."""
         with self.inside():
-            await bridge.run(self._end)
+            if self.joined or not self.block.let_go():
+                await bridge.run(self._end)
 
     def abandon(self) -> None:
         """End the request where nothing can be awaited."""

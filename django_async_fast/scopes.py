@@ -161,6 +161,10 @@ class Gate:
         if self.waiting:
             self._hand_over()
 
+    def is_quiet(self) -> bool:
+        """Tell whether no scope is open, no statement in flight, and nobody waits."""
+        return self.innermost is self.root and not self.busy and not self.waiting
+
     def inside(self, around: Scope | None) -> list[Scope]:
         """Return the scopes inside of `around`, innermost first; None is outside."""
         found = []

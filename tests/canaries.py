@@ -27,7 +27,7 @@ ABSENT = "absent"
 WATCHED = {
     "django.core.handlers.base.BaseHandler.make_view_atomic": "requests.py: make_view_atomic",
     "django.db.backends.base.base.BaseDatabaseWrapper.chunked_cursor": "streams.py: Stream._execute",
-    "django.db.backends.base.base.BaseDatabaseWrapper.close": "wrapper.py: abort, finish",
+    "django.db.backends.base.base.BaseDatabaseWrapper.close": "wrapper.py: abort, finish, let_go",
     "django.db.backends.base.base.BaseDatabaseWrapper.connect": "wrapper.py: connect",
     "django.db.backends.base.base.BaseDatabaseWrapper._cursor": "drivers/statement.py: unobserved",
     "django.db.backends.base.base.BaseDatabaseWrapper._prepare_cursor": "drivers/statement.py",
@@ -37,6 +37,7 @@ WATCHED = {
     "django.db.backends.base.base.BaseDatabaseWrapper.on_commit": "transaction.py",
     "django.db.backends.postgresql.base.CursorMixin": "drivers/cursor.py",
     "django.db.backends.postgresql.base.DatabaseWrapper._close": "wrapper.py, pool.py",
+    "django.db.backends.postgresql.base.DatabaseWrapper._set_autocommit": "wrapper.py",
     "django.db.backends.postgresql.base.DatabaseWrapper.chunked_cursor": "streams.py: Stream._execute",
     "django.db.backends.postgresql.base.DatabaseWrapper.create_cursor": "wrapper.py: create_cursor; drivers/statement.py",
     "django.db.backends.postgresql.base.DatabaseWrapper.data_types": "formats.py: _SAFE_BASES",

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.db import Error, connections, transaction
 
-from django_async_fast import new_connection, wrapper
+from django_async_fast import bridge, new_connection, wrapper
 from django_async_fast.closing import being_closed
 from tests.testapp.models import Tag
 
@@ -352,3 +352,42 @@ async def test_a_wrapper_first_seen_in_a_thread_is_the_loops() -> None:
     async with new_connection() as conn:
         with pytest.raises(Error, match="same thread"):
             await asyncio.to_thread(conn.validate_thread_sharing)
+
+
+# ----- an end with nothing to wait for
+
+
+async def test_a_block_at_rest_ends_without_the_bridge(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with new_connection("pooled") as conn:
+        await conn.aensure_connection()
+        raw, origin = conn.connection, conn.connection.origin
+        monkeypatch.setattr(bridge, "run", None)
+    monkeypatch.undo()
+    assert conn.connection is None
+    assert raw.returned
+    assert origin._pool is None
+    with pytest.raises(Error, match="has ended"):
+        await conn.aensure_connection()
+
+
+async def test_a_backends_own_close_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[Any] = []
+
+    def close(self: Any) -> None:
+        closed.append(self)
+        wrapper.django_close(self)
+
+    async with new_connection("pooled") as conn:
+        await conn.aensure_connection()
+        monkeypatch.setattr(type(conn), "close", close)
+    assert closed == [conn]
+    assert conn.connection is None
+
+
+async def test_callbacks_of_a_commit_end_with_the_block() -> None:
+    async with new_connection("pooled") as conn:
+        await conn.aensure_connection()
+        conn.run_on_commit = [(set(), print, False)]
+    assert conn.run_on_commit == []

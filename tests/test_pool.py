@@ -249,7 +249,7 @@ async def test_blocks_make_few_calls() -> None:
             pass
 
     await connecting()
-    assert await _calls(connecting) < 180
+    assert await _calls(connecting) < 130
     assert await _calls(unused) < 30
 
 

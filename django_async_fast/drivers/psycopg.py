@@ -177,8 +177,12 @@ class Connection(psycopg.Connection[Any]):
 
     def set_autocommit(self, value: bool) -> None:
         """Set it as psycopg does; Django asks each block's connection for it."""
-        if value != self._autocommit or self.pgconn.transaction_status != IDLE:
+        if not self.has_autocommit(value):
             super().set_autocommit(value)
+
+    def has_autocommit(self, value: bool) -> bool:
+        """Tell whether to set it would change nothing, and be no error."""
+        return value == self._autocommit and self.pgconn.transaction_status == IDLE
 
     @property
     def spoilt(self) -> bool:
