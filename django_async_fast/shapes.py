@@ -64,9 +64,12 @@ class Shape:
         for name, column, lookup, wanted in self.lookups:
             if column.output_field.get_lookup("exact") is not lookup:
                 return None
+            made = lookup(column, values[name])
+            if made.rhs is None or hasattr(made.rhs, "as_sql"):
+                return None  # IS NULL; an expression
             try:
                 # Without a compiler, which only expressions ask for.
-                sql, params = lookup(column, values[name]).process_rhs(None, wrapper)
+                sql, params = made.process_rhs(None, wrapper)
             except (EmptyResultSet, FullResultSet):
                 return None
             if sql != wanted:
@@ -126,11 +129,11 @@ def get(self: Any, *args: Any, **kwargs: Any) -> Any:
     try:
         shape = known.shapes[key]
     except KeyError:
-        return _first(self, kwargs, known.shapes, key)
+        return _first(self, db, kwargs, known.shapes, key)
     rows = None
     if shape is not None:
         if streams.is_stale(shape.plan_key, shape.made):
-            del known.shapes[key]
+            known.shapes.pop(key, None)
         elif shape.lookups:
             rows = _rows(self.model, shape, connections[db], kwargs)
     return django_get(self if rows is None else _Filtered(self.model, rows), **kwargs)
@@ -146,6 +149,8 @@ def _known(queryset: Any) -> _Known | None:
     if known is None or known.columns_of != _columns_of(model):
         known = meta["_daf_shapes"] = _Known(model)
     if type(query) is not sql.Query or vars(query) != known.untold:
+        return None
+    if not getattr(queryset, "_cloning_enabled", True):  # Django 6.1
         return None
     return known if _told(queryset) == _UNTOLD else None
 
@@ -170,11 +175,12 @@ def _rows(
 
 
 def _first(
-    queryset: Any, values: dict[str, Any], shapes: dict[Any, Any], key: Any
+    queryset: Any, db: str, values: dict[str, Any], shapes: dict[Any, Any], key: Any
 ) -> Any:
     """Let Django `get()`, and take down what it has compiled."""
     seen: list[Any] = []
     watched = queryset._chain()
+    watched._db = db  # asked again, a router may choose another
     watched._iterable_class = partial(_see, seen)
     found = django_get(watched, **values)
     if seen:

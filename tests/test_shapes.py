@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,12 @@ from django.db.models.lookups import Exact
 from django.db.models.query import QuerySet
 from django.db.models.signals import post_init
 from django.db.models.sql.compiler import SQLCompiler
-from django.test.utils import CaptureQueriesContext, isolate_apps, register_lookup
+from django.test.utils import (
+    CaptureQueriesContext,
+    isolate_apps,
+    override_settings,
+    register_lookup,
+)
 
 from django_async_fast import new_connection, shapes
 from tests.testapp.models import (
@@ -290,6 +296,42 @@ def test_no_such_field_is_not_remembered(library: Any) -> None:
         with pytest.raises(FieldError):
             Author.objects.get(nome="x")
     assert known(Author) == {}
+
+
+def test_a_value_that_becomes_null(library: Any) -> None:
+    def get() -> Any:
+        return Everything.objects.get(char="c")
+
+    assert get().pk == 1
+    with mock.patch.object(models.CharField, "get_prep_value", return_value=None):
+        found, queries = outcome(get)
+    assert found[0] is Everything.DoesNotExist
+    assert '"char" IS NULL' in queries[0][0]
+
+
+def test_a_queryset_that_is_changed_in_place(library: Any) -> None:
+    if not hasattr(QuerySet, "_disable_cloning"):
+        pytest.skip("Django 6.1")
+    assert Author.objects.get(pk=7).pk == 7
+    queryset = Author.objects.all()._disable_cloning()
+    assert queryset.get(pk=7) is queryset[0]
+
+
+def test_a_router_that_cannot_decide(library: Any) -> None:
+    class Fickle:
+        chosen = itertools.cycle(["default", "other", "other"])
+
+        def db_for_read(self, model: Any, **hints: Any) -> str:
+            return next(self.chosen)
+
+    forget(UuidKey)
+    key = uuid.UUID(int=1)
+    UuidKey.objects.using("other").create(pk=key, name="o")
+    names = {"default": "n", "other": "o"}
+    with override_settings(DATABASE_ROUTERS=[Fickle()]):
+        for _ in range(20):
+            found = UuidKey.objects.get(pk=key)
+            assert found.name == names[found._state.db]
 
 
 def test_the_alias_counts(library: Any) -> None:
