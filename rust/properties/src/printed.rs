@@ -1,12 +1,13 @@
 //! Types that are only printed: what the text says is what the bytes say.
 
-use wire::{bits, geometry, macaddr, scalar, system, Malformed};
+use wire::{bits, geometry, hex, macaddr, scalar, system, Malformed};
 
 type Print = fn(&[u8], &mut Vec<u8>) -> Result<(), Malformed>;
 
 #[allow(clippy::cast_possible_truncation)]
 pub fn any_bytes(data: &[u8]) {
     bit_by_bit(data);
+    two_digits_a_byte(data);
     for print in [macaddr::macaddr as Print, macaddr::macaddr8] {
         if let Some(bytes) = numbers(print, data, 16, |byte| byte as u8) {
             assert_eq!(bytes, data);
@@ -68,6 +69,16 @@ fn numbers<T>(print: Print, data: &[u8], radix: u32, make: fn(u64) -> T) -> Opti
     let words = words.filter(|word| !word.is_empty());
     let parse = |word| u64::from_str_radix(word, radix).unwrap();
     Some(words.map(|word| make(parse(word))).collect())
+}
+
+/// As PostGIS prints a geometry.
+fn two_digits_a_byte(data: &[u8]) {
+    let digits = text(hex::hex, data).unwrap();
+    let (pairs, odd) = digits.as_bytes().as_chunks::<2>();
+    let parse = |pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16);
+    let read: Vec<u8> = pairs.iter().map(|pair| parse(pair).unwrap()).collect();
+    assert!(read == data && odd.is_empty());
+    assert_eq!(digits, digits.to_uppercase());
 }
 
 fn bit_by_bit(data: &[u8]) {
