@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from . import _native, formats, iterables, plan, streams
+from . import _native, formats, iterables, plan, planning, streams
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def _why_django(kind: type[Any], queryset: Any, compiler: Any) -> str:
     if reason := streams.why_not(compiler):
         return reason
     try:
-        streams.plan_for(iterables.PLANS[kind], queryset, compiler)
+        planning.plan_for(iterables.PLANS[kind], queryset, compiler)
     except plan.Declined as declined:
         return str(declined)
     return ""

@@ -20,8 +20,9 @@ from django.db.models import QuerySet, sql
 from django.db.models.expressions import Col
 from django.db.models.lookups import Exact
 from django.db.models.query import ModelIterable
+from django.db.models.sql.compiler import SQLCompiler
 
-from . import _native, plan, streams
+from . import _native, drivers, plan, planning, streams, whole
 
 django_get = QuerySet.get
 
@@ -34,7 +35,14 @@ _calls = attrgetter(
     *("order_by", "_chain", "_clone", "__len__", "_fetch_all"),
 )
 _calls_of_query = attrgetter("add_q", "build_filter", "build_lookup", "get_compiler")
-_DJANGOS = _calls(QuerySet), _calls_of_query(sql.Query)
+_calls_of_compiler = attrgetter("as_sql", "execute_sql", "results_iter")
+
+
+def _called(kind: type[Any]) -> tuple[Any, ...]:
+    return _calls(kind), _calls_of_query(sql.Query), _calls_of_compiler(SQLCompiler)
+
+
+_DJANGOS = _called(QuerySet)
 
 # Nothing that a queryset can be told before `get()` is allowed for; these are of its
 # own attributes, the rest is in its query.
@@ -132,7 +140,7 @@ def get(self: Any, *args: Any, **kwargs: Any) -> Any:
         return _first(self, db, kwargs, known.shapes, key)
     rows = None
     if shape is not None:
-        if streams.is_stale(shape.plan_key, shape.made):
+        if planning.is_stale(shape.plan_key, shape.made):
             known.shapes.pop(key, None)
         elif shape.lookups:
             rows = _rows(self.model, shape, connections[db], kwargs)
@@ -141,7 +149,7 @@ def get(self: Any, *args: Any, **kwargs: Any) -> Any:
 
 def _known(queryset: Any) -> _Known | None:
     """Return the shapes of the queryset's model, None if it is not a plain one."""
-    if (_calls(type(queryset)), _calls_of_query(sql.Query)) != _DJANGOS:
+    if _called(type(queryset)) != _DJANGOS:
         return None
     query, model = queryset._query, queryset.model
     meta = vars(model._meta)
@@ -165,8 +173,8 @@ def _rows(
     if params is None:
         return None
     try:
-        batch = streams.whole(wrapper, shape.made[0], shape.columns, shape.sql, params)
-    except streams.unknown_type():
+        batch = whole.fetch(wrapper, shape.made[0], shape.columns, shape.sql, params)
+    except drivers.results.UnknownType:
         return None  # Django's code meets it again, and remembers
     return list(_native.rows.RowIterator(iter((batch, None)).__next__))
 
@@ -201,8 +209,8 @@ def _shape(queryset: Any, values: dict[str, Any]) -> Shape | None:
     plan_key = plan.plain_key(queryset, compiler)
     if plan_key is None or streams.why_not(compiler):
         return None
-    made = streams.plan_for(plan.models, queryset, compiler)
-    if streams.is_stale(plan_key, made):
+    made = planning.plan_for(plan.models, queryset, compiler)
+    if planning.is_stale(plan_key, made):
         return None  # a plan with converters is not kept
     lookups = list(_lookups(queryset, values, compiler))
     shape = Shape(made, plan_key, statement, compiler.col_count, lookups)

@@ -17,7 +17,7 @@ from django.db.models import Count, F, FilteredRelation, Prefetch, Q, Value
 from django.db.models.functions import Upper
 from django.db.models.signals import post_init
 
-from django_async_fast import _native, formats, new_connection, run_sync, streams
+from django_async_fast import _native, formats, new_connection, planning, run_sync
 from django_async_fast.drivers import results
 from django_async_fast.streams import Stream
 from tests.testapp.models import (
@@ -144,11 +144,11 @@ QUERYSETS: dict[str, Callable[[], Any]] = {
 def either_format(request: pytest.FixtureRequest) -> Iterator[str]:
     """Run the test as usual, then with every result in text."""
     with pytest.MonkeyPatch.context() as patch:
-        streams._plain.clear()
+        planning.forget()
         if request.param == "text":
             patch.setattr(formats, "binary_possible", lambda expressions: False)
         yield request.param
-    streams._plain.clear()
+    planning.forget()
 
 
 @pytest.mark.usefixtures("either_format")
@@ -281,7 +281,7 @@ def test_a_type_that_only_psycopg_loads_is_read_as_text(
             cursor.execute("ALTER TABLE testapp_uuidkey RENAME old TO name")
             cursor.execute("DROP TYPE mood")
         formats._learned.clear()
-        streams._plain.clear()
+        planning.forget()
 
 
 def test_a_loader_of_the_users_own_is_respected() -> None:

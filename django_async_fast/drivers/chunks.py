@@ -256,7 +256,7 @@ def careful(cursor: Any) -> Any:
 
 
 def _leave(cursor: Any, hold: Hold | None = None) -> None:
-    from ..streams import psycopg_cursor
+    from ..whole import psycopg_cursor
 
     inner = psycopg_cursor(cursor)
     if inner is None or inner.closed:

@@ -22,7 +22,7 @@ from django.db.models import Max, Value
 from psycopg import pq
 from psycopg.types.range import Range
 
-from django_async_fast import explain_plan, formats, new_connection, streams
+from django_async_fast import explain_plan, formats, new_connection, planning
 from django_async_fast.drivers import results
 from tests.stock import djangos_rows
 from tools.postgres import django_database
@@ -126,9 +126,9 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[pq.Format]:
 
     monkeypatch.setattr(results, "batch", recording)
     monkeypatch.setattr(formats, "_learned", {})
-    streams._plain.clear()
+    planning.forget()
     yield seen
-    streams._plain.clear()
+    planning.forget()
 
 
 def told(found: Any) -> list[Any]:
