@@ -38,7 +38,9 @@ async def test_connections_are_reused_and_bounded() -> None:
     seen: set[int] = set()
     await asyncio.gather(*(one_request(seen) for _ in range(50)))
     assert 1 <= len(seen) <= SIZE
-    assert stats()["pool_available"] == stats()["pool_size"]
+    async with asyncio.timeout(10):  # the pool may still be growing
+        while stats()["pool_available"] != stats()["pool_size"]:
+            await asyncio.sleep(0.01)
 
 
 async def test_nothing_is_taken_before_the_first_query() -> None:
