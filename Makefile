@@ -123,6 +123,10 @@ build: $(VENV)/.dev ## build dist/: the sdist, and the wheel from it
 bench: $(VENV)/.dev ## run the benchmarks
 	$(RUN) -m bench $(ARGS)
 
+.PHONY: bench-memory
+bench-memory: $(VENV)/.dev ## stream 5,000,000 rows, and watch the memory
+	$(RUN) -m bench.memory $(ARGS)
+
 .PHONY: lint
 lint: $(VENV)/.dev ## check style, types, Cython and Rust
 	$(RUN) -m ruff check

@@ -1,0 +1,90 @@
+"""`python -m bench.memory`: stream millions of rows, and watch the memory.
+
+Of the process, while it iterates over `aiterator(2000)` in a block: resident memory
+at each of 40 marks, above what was resident after the first rows. Linux only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from tools.postgres import database, postgres
+
+from . import table
+from .shop import settings
+
+ROWS = 5_000_000
+CHUNK = 2_000
+MARKS = 40
+# More than this above the baseline, and the command fails.
+LIMIT_MB = 20.0
+BARS = " ▁▂▃▄▅▆▇█"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.memory", description=__doc__)
+    parser.add_argument("--rows", type=int, default=ROWS, help="rows to stream")
+    rows: int = parser.parse_args().rows
+    console = Console()
+    with postgres() as server, database(server, "memory") as dsn:
+        with console.status(f"writing {rows:,} rows"):
+            table.create(dsn, rows)
+        settings.configure(dsn, 1, "django_async_fast")
+        marks = asyncio.run(_stream(rows, console))
+    growth = [each - marks[0] for each in marks]
+    highest = _memory_mb("VmHWM") - marks[0]
+    console.print(_plot(growth), style="bold")
+    console.print(
+        f"{rows:,} rows, MB above the {marks[0]:.0f} of the first rows: "
+        f"highest {highest:.1f}, at the end {growth[-1]:.1f}"
+    )
+    return int(highest > LIMIT_MB)
+
+
+async def _stream(rows: int, console: Console) -> list[float]:
+    from django_async_fast import new_connection
+
+    from .shop.models import Person
+
+    async with new_connection():
+        async for _ in Person.objects.filter(pk__lte=2 * CHUNK).aiterator(CHUNK):
+            pass
+        gc.collect()
+        _reset_peak()
+        marks, count, step = [_memory_mb("VmRSS")], 0, rows // MARKS
+        with Progress(console=console, transient=True) as progress:
+            bar = progress.add_task("streaming", total=rows)
+            async for _ in Person.objects.aiterator(CHUNK):
+                count += 1
+                if not count % step:
+                    marks.append(_memory_mb("VmRSS"))
+                    progress.update(bar, completed=count)
+    assert count == rows, f"{count} rows came, not {rows}"
+    return marks
+
+
+def _reset_peak() -> None:
+    """Make VmHWM begin again at what is in use now."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def _memory_mb(name: str) -> float:
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition(f"{name}:")[2].split()[0]) / 2**10
+
+
+def _plot(growth: list[float]) -> str:
+    """Draw the marks as bars, of which the highest is the limit."""
+    shares = (max(0.0, each) / LIMIT_MB for each in growth)
+    return "".join(BARS[min(8, round(8 * share))] for share in shares)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
