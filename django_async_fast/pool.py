@@ -149,11 +149,8 @@ class PoolHandle:
     def __init__(self, wrapper: Any, entry: _Pool) -> None:
         self._wrapper = wrapper
         self._entry = entry
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """The parameters that connections are made with."""
-        return self._entry.params
+        # What connections are made with.
+        self.params: dict[str, Any] = entry.params
 
     def open(self) -> None:
         if not self._entry.opened:

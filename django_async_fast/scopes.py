@@ -165,6 +165,13 @@ class Gate:
         """Tell whether no scope is open, no statement in flight, and nobody waits."""
         return self.innermost is self.root and not self.busy and not self.waiting
 
+    def end(self) -> None:
+        """End the root scope of a gate that is quiet."""
+        self.root.open = False
+        entered = _entered.get()
+        if entered is not None and not entered.open:
+            _entered.set(self._still_entered(entered))
+
     def inside(self, around: Scope | None) -> list[Scope]:
         """Return the scopes inside of `around`, innermost first; None is outside."""
         found = []
@@ -176,9 +183,13 @@ class Gate:
 
     def enter(self, owner: object, where: Place) -> Scope:
         """Open a brief scope inside the caller's, when its turn has come."""
-        self.acquire()
+        around = self.innermost
+        if self.busy or not around.open or self.mine() is not around:
+            self.acquire()
+            self.busy = False
         scope = self._push(self.innermost, owner, where)
-        self.release()
+        if self.waiting:
+            self._hand_over()
         return scope
 
     def entered(self, scope: Scope) -> None:
@@ -235,8 +246,8 @@ class Gate:
             self.innermost = ending.around or self.root
         if _entered.get() is ending:
             _entered.set(ending.beneath)
-        if not self.busy:
-            self.release()
+        if self.waiting and not self.busy:
+            self._hand_over()
 
     def cut(self, scope: Scope) -> int:
         """Close `scope` and all inside it at once; return how many stay open."""

@@ -140,15 +140,17 @@ class BlockWrapper(_Backend):
             super()._set_autocommit(autocommit)
 
     def ensure_connection(self) -> None:
-        # In autocommit nothing is lost with a connection, and whoever it was
-        # lost with has been told: the next statement gets another one.
-        if self.connection_lost() and self.autocommit and not self.in_atomic_block:
+        if self.connection is not None:
+            if not self.connection.closed:
+                return  # fine on the loop too, where Django's would refuse
+            # In autocommit nothing is lost with a connection, and whoever it was
+            # lost with has been told: the next statement gets another one.
+            if not self.autocommit or self.in_atomic_block:
+                return
             self._discard()
-        # Open already is fine on the loop too, where Django's would refuse.
-        if self.connection is None:
-            self._check_block()
-            self._check_bridge()
-            super().ensure_connection()
+        self._check_block()
+        self._check_bridge()
+        super().ensure_connection()
 
     def create_cursor(self, name: str | None = None) -> Any:
         cursor = super().create_cursor(name)
@@ -208,7 +210,7 @@ class BlockWrapper(_Backend):
             return False
         self.connection = None
         self.run_on_commit = []
-        self.gate.close()
+        self.gate.end()
         return True
 
     def _is_at_rest(self) -> bool:

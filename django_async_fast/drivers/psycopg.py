@@ -123,11 +123,10 @@ class Connection(psycopg.Connection[Any]):
         self._broken_off = False
         self.returned = False
         # What belongs to the session: the adapters, as in Django's pool, and
-        # the names of server-side prepared statements.
+        # the names of server-side prepared statements, with their threshold.
         self._adapters = origin.adapters
         self._prepared = origin._prepared
-        self._autocommit = origin.autocommit
-        self.prepare_threshold = origin.prepare_threshold
+        self._autocommit = origin._autocommit
 
     def wait(
         self,
