@@ -90,7 +90,9 @@ class _Known:
     """The shapes of one model, kept in its `_meta`: they live as long as it."""
 
     def __init__(self, model: Any) -> None:
-        self.untold = vars(sql.Query(model))
+        query = sql.Query(model)
+        # As a manager makes it; and after `using()`, `all()` or another step.
+        self.untold = vars(query), vars(query.chain())
         # A shape of None: never; a shape without lookups: not while its plan stays.
         self.shapes: dict[Any, Shape | None] = {}
         self.columns_of = _columns_of(model)
@@ -156,7 +158,7 @@ def _known(queryset: Any) -> _Known | None:
     known: _Known | None = meta.get("_daf_shapes")
     if known is None or known.columns_of != _columns_of(model):
         known = meta["_daf_shapes"] = _Known(model)
-    if type(query) is not sql.Query or vars(query) != known.untold:
+    if type(query) is not sql.Query or vars(query) not in known.untold:
         return None
     if not getattr(queryset, "_cloning_enabled", True):  # Django 6.1
         return None

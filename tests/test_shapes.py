@@ -17,6 +17,7 @@ from django.db.models.lookups import Exact
 from django.db.models.query import QuerySet
 from django.db.models.signals import post_init
 from django.db.models.sql.compiler import SQLCompiler
+from django.shortcuts import get_object_or_404
 from django.test.utils import (
     CaptureQueriesContext,
     isolate_apps,
@@ -97,6 +98,10 @@ CALLS: dict[str, Callable[[], Any]] = {
     "a child": lambda: Novel.objects.get(pk=1),
     "a parent's field": lambda: Novel.objects.get(pages=1),
     "a proxy": lambda: Bestseller.objects.get(pk=1),
+    "after all()": lambda: Author.objects.all().get(pk=7),
+    "after using()": lambda: Author.objects.using("default").get(pk=7),
+    "or 404": lambda: get_object_or_404(Author, pk=7),
+    "or created": lambda: Author.objects.get_or_create(pk=7),
     "a manager with a filter": lambda: Book.in_shops.get(pk=1),
     "a queryset with a filter": lambda: Book.objects.long().get(pk=1),
     "a queryset with an order": lambda: Book.objects.order_by("title").get(pk=1),
@@ -170,7 +175,17 @@ def forget(model: Any) -> None:
     vars(model._meta).pop("_daf_shapes", None)
 
 
-def test_built_once(library: Any) -> None:
+@pytest.mark.parametrize(
+    "queryset",
+    [
+        lambda: Author.objects,
+        lambda: Author.objects.all(),
+        lambda: Author.objects.using("default"),
+        lambda: Author.objects.all().using("default").all(),
+    ],
+    ids=["manager", "all", "using", "more"],
+)
+def test_built_once(library: Any, queryset: Callable[[], Any]) -> None:
     forget(Author)
     builds = []
     setup_query = SQLCompiler.setup_query
@@ -180,10 +195,10 @@ def test_built_once(library: Any) -> None:
         return setup_query(self, *args, **kwargs)
 
     with mock.patch.object(SQLCompiler, "setup_query", counting):
-        Author.objects.get(pk=7)
+        queryset().get(pk=7)
         first = len(builds)
         for _ in range(3):
-            assert Author.objects.get(pk=7).pk == 7
+            assert queryset().get(pk=7).pk == 7
     assert len(builds) == first > 0
 
 
