@@ -11,7 +11,7 @@ from django.db.models import query as django_query
 from django.db.models.base import ModelState
 from django.db.models.query import QuerySet
 
-from . import _native, bridge, plan
+from . import _native, bridge, plan, raws
 from .connections import current_block
 from .streams import AsyncStream, Stream
 
@@ -114,9 +114,10 @@ def seams() -> Iterator[tuple[Any, str, Any, str]]:
     yield QuerySet, "aiterator", aiterator, native
     if not _native.COMPILED:
         return
+    core = "the core builds the rows, for sync and async alike"
     for kind in PLANS:
-        core = "the core builds the rows, for sync and async alike"
         yield kind, "__iter__", _iterate_with_the_core(kind), core
+    yield django_query.RawModelIterable, "__iter__", raws.iterate, core
     if "__del__" in vars(ModelState):
         finalizer = _native.rows.state_finalizer_for(ModelState)
         yield ModelState, "__del__", finalizer, "Django's costs 350 ns per instance"

@@ -88,6 +88,24 @@ def models(queryset: Any, compiler: Any, common: dict[str, Any]) -> Any:
     )
 
 
+def raw(
+    queryset: Any, compiler: Any, common: Callable[[Any, Any], dict[str, Any]]
+) -> Any:
+    """Plan of an executed RawQuerySet, whose columns are named by its result."""
+    names, positions, annotations = queryset.resolve_model_init_order()
+    model, fields = queryset.model, map(queryset.model_fields.get, queryset.columns)
+    if not {field.attname for field in _pk_fields(model)} <= set(names):
+        raise Declined("the primary key is missing")  # Django says it
+    selected = [each and each.get_col(each.model._meta.db_table) for each in fields]
+    columns = zip(names, positions, strict=True)
+    fetch_mode = getattr(queryset, "_fetch_mode", None)
+    return _native.rows.ModelPlan(
+        **_instance(model, queryset.db, fetch_mode, columns),
+        annotations=_annotations(model, dict(annotations)),
+        **common(compiler, selected),
+    )
+
+
 def plain_key(queryset: Any, compiler: Any) -> Any:
     """Return what decides the plan of a query for plain instances, else None.
 
@@ -116,17 +134,21 @@ def _instance(
 ) -> dict[str, Any]:
     columns = tuple(columns)
     by_name = dict(columns)
-    pk_fields = getattr(model._meta, "pk_fields", None) or [model._meta.pk]
     return {
         "model": model,
         "db": db,
         "columns": columns,
-        "pk_column": by_name.get(pk_fields[0].attname, columns[0][1]),
+        "pk_column": by_name.get(_pk_fields(model)[0].attname, columns[0][1]),
         "fetch_mode": fetch_mode,
         "track_peers": fetch_mode is not None and fetch_mode.track_peers,
         "from_db": _from_db(model, fetch_mode) if why_from_db(model) else None,
         "state_class": ModelState,
     }
+
+
+def _pk_fields(model: type[Model]) -> Any:
+    # Django 5.2 has composite keys; `pk_fields` comes with it.
+    return getattr(model._meta, "pk_fields", None) or [model._meta.pk]
 
 
 def _from_db(model: type[Model], fetch_mode: Any) -> Callable[..., Any]:

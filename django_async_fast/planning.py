@@ -36,14 +36,27 @@ def is_stale(key: Any, made: Any) -> bool:
 
 def _make(make_plan: Any, queryset: Any, compiler: Any, key: Any) -> tuple[Any, bool]:
     fields = [column[0] for column in compiler.select[: compiler.col_count]]
-    if compiler.has_composite_fields(fields):
-        raise Declined("a composite primary key is selected as a tuple")
     if queryset.query.combinator and make_plan is not models:
         # Its rows can be wider than its own SELECT: union() of values().
         raise Declined("a combined query's columns are known when it has run")
+    options = common(compiler, fields)
+    plan = make_plan(queryset, compiler, options)
+    made = plan, formats.binary_possible(fields)
+    if key is not None and not options["converters"]:
+        _plain[key] = made
+    return made
+
+
+def common(compiler: Any, fields: list[Any]) -> dict[str, Any]:
+    """Return what every plan is told of the columns, which select `fields`.
+
+    Raises Declined.
+    """
+    if compiler.has_composite_fields(fields):
+        raise Declined("a composite primary key is selected as a tuple")
     connection = compiler.connection
     converters = compiler.get_converters(fields)
-    common = {
+    return {
         "width": len(fields),
         "converters": [
             (i, tuple(functions), expression)
@@ -53,11 +66,6 @@ def _make(make_plan: Any, queryset: Any, compiler: Any, key: Any) -> tuple[Any, 
         "connection": connection if converters else None,
         "translate_error": _translator(connection.alias),
     }
-    plan = make_plan(queryset, compiler, common)
-    made = plan, formats.binary_possible(fields)
-    if key is not None and not converters:
-        _plain[key] = made
-    return made
 
 
 def _translator(alias: str) -> Callable[[BaseException], BaseException]:

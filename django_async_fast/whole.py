@@ -25,7 +25,7 @@ def fetch(wrapper: Any, plan: Any, columns: int, sql: str, params: Any) -> Any:
         if can_be_binary(inner):
             inner.format = 1
         send(cursor, sql, params)
-        return _batch(plan, cursor, inner, columns)
+        return batch(plan, cursor, inner, columns)
 
 
 def fetch_text(compiler: Any, plan: Any, columns: int, sql: str, params: Any) -> Any:
@@ -35,7 +35,7 @@ def fetch_text(compiler: Any, plan: Any, columns: int, sql: str, params: Any) ->
         inner = psycopg_cursor(cursor)
         if inner is not None:
             learn(compiler, inner)
-        return _batch(plan, cursor, inner, columns)
+        return batch(plan, cursor, inner, columns)
 
 
 def send(cursor: Any, sql: str, params: Any) -> None:
@@ -81,7 +81,8 @@ def learn(compiler: Any, inner: Any) -> None:
         planning.forget()
 
 
-def _batch(plan: Any, cursor: Any, inner: Any, columns: int) -> Any:
+def batch(plan: Any, cursor: Any, inner: Any, columns: int) -> Any:
+    """Return the rows of an executed `cursor`, whose psycopg cursor is `inner`."""
     if inner is None:
         return _native.rows.TupleBatch(plan, cursor.fetchall())
     return drivers.results.batch(plan, inner.connection, inner, inner.pgresult, columns)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django_async_fast import iterables
+from django.db.models.query import RawModelIterable
+
+from django_async_fast import iterables, raws
 
 
 @contextmanager
 def djangos_rows() -> Iterator[None]:
     """Have Django's iterables build the rows."""
-    ours = {kind: kind.__iter__ for kind in iterables.PLANS}
-    for kind, stock in iterables.DJANGO_ITER.items():
+    djangos = {**iterables.DJANGO_ITER, RawModelIterable: raws.django_iter}
+    ours = {kind: kind.__iter__ for kind in djangos}
+    for kind, stock in djangos.items():
         kind.__iter__ = stock
     try:
         yield
