@@ -296,6 +296,22 @@ def test_a_loader_of_the_users_own_is_respected() -> None:
         connection.close()
 
 
+def test_a_loader_that_is_registered_again_costs_nothing() -> None:
+    from psycopg.types.numeric import FloatLoader, NumericLoader
+
+    connection.ensure_connection()
+    raw = connection.connection
+    made = []
+    try:
+        for loader in (FloatLoader, FloatLoader, NumericLoader, NumericLoader):
+            raw.adapters.register_loader("numeric", loader)
+            made.append(results.decoders(raw))
+    finally:
+        connection.close()
+    assert made[0] is made[1] is not made[2] is made[3]
+    assert [bool(each.customised) for each in made] == [True, True, False, False]
+
+
 @pytest.mark.parametrize(
     "setting",
     [

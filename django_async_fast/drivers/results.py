@@ -6,11 +6,12 @@ and kept with the connection.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from psycopg import pq
 from psycopg._tz import get_tzinfo
-from psycopg.adapt import AdaptersMap
+from psycopg.adapt import AdaptersMap, Loader
 
 from .. import _native
 from . import kinds, loaders
@@ -100,10 +101,17 @@ def decoders(connection: Any) -> Decoders:
     if found is None:
         adapters: AdaptersMap = connection.adapters
         found = session["_daf_decoders"] = Decoders(adapters)
-        adapters._register_loader_callback = lambda *_: session.pop(
-            "_daf_decoders", None
-        )
+        adapters._register_loader_callback = partial(_registered, session)
     return found
+
+
+def _registered(session: dict[str, Any], oid: int, loader: type[Loader]) -> None:
+    # Each connect() registers again what the session has (with
+    # django.contrib.postgres, hstore's): only another loader makes a difference.
+    known = session.setdefault("_daf_loaders", {})
+    if known.get((oid, loader.format)) is not loader:
+        known[oid, loader.format] = loader
+        session.pop("_daf_decoders", None)
 
 
 def binary_agrees(connection: Any) -> bool:
