@@ -8,7 +8,6 @@ Django's iterable goes on with the cursor that is open.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import islice
 from typing import Any
 
 from django.db import connections
@@ -17,12 +16,10 @@ from django.db.models.sql.query import RawQuery
 
 from . import _native, planning, whole
 from .plan import Declined, raw
+from .streams import in_slices
 
 django_iter = RawModelIterable.__iter__
 _execute, _iterate = RawQuery._execute_query, RawQuery.__iter__
-
-# Rows that Django's iterable makes at a time.
-SIZE = 100
 
 
 class _Executed(RawQuery):
@@ -68,13 +65,8 @@ class RawRows:
 
     def _leave_to_django(self) -> Any:
         rows = django_iter(self._iterable)
-
-        def advance() -> Any:
-            items = list(islice(rows, SIZE))
-            return _native.rows.ListBatch(items) if items else None
-
-        self._advance = advance
-        return advance()
+        self._advance = in_slices(rows, self._iterable.chunk_size)
+        return self._advance()
 
 
 def _nothing() -> None:

@@ -6,7 +6,7 @@ hands out results whole. `AsyncStream` is the same, awaited.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from itertools import islice
 from typing import Any
 
@@ -153,14 +153,18 @@ class Stream:
     def _leave_to_django(self, reason: str) -> Any:
         self.reason = reason
         rows = self._django_iter(self._iterable)
-        size = self._iterable.chunk_size
+        self._advance = in_slices(rows, self._iterable.chunk_size)
+        return self._advance()
 
-        def advance() -> Any:
-            items = list(islice(rows, size))
-            return _native.rows.ListBatch(items) if items else None
 
-        self._advance = advance
-        return advance()
+def in_slices(rows: Iterator[Any], size: int) -> Callable[[], Any]:
+    """Return a source of batches of objects that Django makes."""
+
+    def advance() -> Any:
+        items = list(islice(rows, size))
+        return _native.rows.ListBatch(items) if items else None
+
+    return advance
 
 
 def _nothing() -> None:
