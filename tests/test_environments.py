@@ -91,11 +91,11 @@ def prepare_session(sender: Any, connection: Any, **kwargs: Any) -> None:
 def environment(name: str) -> Iterator[None]:
     """Let connections be made with the settings of an environment."""
     project, database = ENVIRONMENTS[name]
+    _forget()  # a connection that is open closes by the settings it was made with
     with (
         mock.patch.dict(connections.settings["default"], database),
         override_settings(**project),
     ):
-        _forget()
         connection_created.connect(prepare_session)
         try:
             yield
