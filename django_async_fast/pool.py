@@ -12,7 +12,7 @@ import inspect
 import os
 import sys
 from asyncio import AbstractEventLoop
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
@@ -48,7 +48,7 @@ class _Pool:
         self.connections: WeakSet[driver.Origin] = WeakSet()
         self.opening: asyncio.Task[None] | None = None
         self.keeper: asyncio.Task[None] | None = None
-        self.closer: AsyncIterator[None] | None = None
+        self.closer: AsyncGenerator[None] | None = None
         self.returning: set[asyncio.Task[None]] = set()
 
     @property
@@ -61,6 +61,13 @@ class _Pool:
         if self.opening is None:
             self.opening = self._task(self._open())
         await asyncio.shield(self.opening)
+
+    async def close(self) -> None:
+        """Close the pool; a connection that is out is closed when it comes back."""
+        await self.pool.close()
+        if self.closer and all(each.closed for each in self.connections):
+            # Nothing is left to end with the loop, or with the last connection.
+            await self.closer.aclose()
 
     async def take(self) -> driver.Origin:
         """Return a connection of the pool."""
@@ -129,7 +136,7 @@ class _Pool:
             await self.pool.close(timeout=1.0)
             raise
 
-    async def _close_with_the_loop(self) -> AsyncIterator[None]:
+    async def _close_with_the_loop(self) -> AsyncGenerator[None]:
         try:
             yield
         finally:
@@ -193,7 +200,7 @@ class PoolHandle:
         """Close the pool; a connection that is out is closed when it comes back."""
         _forget(self._entry)
         if self._entry.opened:
-            bridge.await_(self._entry.pool.close())
+            bridge.await_(self._entry.close())
 
     def _wait(self) -> driver.Origin:
         line = self._entry.line

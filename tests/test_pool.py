@@ -10,9 +10,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, connections
 
-from django_async_fast import idle, new_connection, pool
+from django_async_fast import idle, new_connection, pool, run_sync
 from tests.testapp.models import Tag
 
 SIZE = 4  # as tests/settings.py configures it
@@ -105,6 +105,21 @@ def test_a_pool_ends_with_its_loop(recwarn: pytest.WarningsRecorder) -> None:
     for _ in range(3):
         asyncio.run(one_request(set()))
     assert not [w for w in recwarn if issubclass(w.category, ResourceWarning)]
+
+
+@pytest.mark.parametrize("taken", [False, True])
+async def test_a_closed_pool_leaves_nothing_behind(taken: bool) -> None:
+    async with new_connection("pooled") as conn:
+        await backend_pid(conn)
+    (entry,) = pool._pools[asyncio.get_running_loop()].values()
+    assert entry.keeper is not None
+    async with new_connection("pooled") as conn:
+        if taken:
+            await backend_pid(conn)
+        await run_sync(lambda: connections["pooled"].close_pool())
+        assert entry.keeper.done() == (not taken)
+        if taken:
+            await backend_pid(conn)  # it is the block's until the block ends
 
 
 async def test_blocks_nest() -> None:
