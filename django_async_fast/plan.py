@@ -161,7 +161,10 @@ def _from_db(model: type[Model], fetch_mode: Any) -> Callable[..., Any]:
 
 def why_from_db(model: type[Model]) -> str:
     """Return why instances must be made by `from_db()`, or '' if they need not be."""
-    if pre_init.has_listeners(model) or post_init.has_listeners(model):
+    # Asked at every query: that nobody listens at all is seen at once.
+    if (pre_init.receivers and pre_init.has_listeners(model)) or (
+        post_init.receivers and post_init.has_listeners(model)
+    ):
         return "pre_init or post_init has a receiver"
     reason = _why_class.get(model)
     if reason is None:

@@ -61,6 +61,7 @@ class Shape:
     made: Any
     plan_key: Any
     sql: str
+    template: bytes
     columns: int
     # For each value, in the order of the statement: the name it is given by, the
     # column and the lookup that Django makes of it, the SQL that stands for the value.
@@ -70,7 +71,7 @@ class Shape:
         """Return the statement's parameters for `values`, None if they do not fit."""
         found: list[Any] = []
         for name, column, lookup, wanted in self.lookups:
-            if column.output_field.get_lookup("exact") is not lookup:
+            if _exact(column.output_field) is not lookup:
                 return None
             made = lookup(column, values[name])
             if made.rhs is None or hasattr(made.rhs, "as_sql"):
@@ -84,6 +85,13 @@ class Shape:
                 return None
             found += params
         return tuple(found)
+
+
+def _exact(field: Any) -> Any:
+    """Return `field.get_lookup("exact")`, which imports something each time."""
+    if "instance_lookups" in vars(field):
+        return field.get_lookup("exact")
+    return field.get_class_lookups().get("exact")
 
 
 class _Known:
@@ -175,7 +183,14 @@ def _rows(
     if params is None:
         return None
     try:
-        batch = whole.fetch(wrapper, shape.made[0], shape.columns, shape.sql, params)
+        batch = whole.fetch(
+            wrapper,
+            shape.made[0],
+            shape.columns,
+            shape.sql,
+            params,
+            shape.template,
+        )
     except drivers.results.UnknownType:
         return None  # Django's code meets it again, and remembers
     return list(_native.rows.RowIterator(iter((batch, None)).__next__))
@@ -215,7 +230,8 @@ def _shape(queryset: Any, values: dict[str, Any]) -> Shape | None:
     if planning.is_stale(plan_key, made):
         return None  # a plan with converters is not kept
     lookups = list(_lookups(queryset, values, compiler))
-    shape = Shape(made, plan_key, statement, compiler.col_count, lookups)
+    template = drivers.statement.template_of(statement)
+    shape = Shape(made, plan_key, statement, template, compiler.col_count, lookups)
     fits = shape.params(values, compiler.connection) == params
     if not fits or len(lookups) != len(queryset.query.where.children):
         return None

@@ -11,14 +11,22 @@ from django.db.backends.utils import CursorWrapper
 from . import _native, drivers, formats, planning
 
 
-def fetch(wrapper: Any, plan: Any, columns: int, sql: str, params: Any) -> Any:
+def fetch(
+    wrapper: Any,
+    plan: Any,
+    columns: int,
+    sql: str,
+    params: Any,
+    template: bytes | None = None,
+) -> Any:
     """Return all rows of a query whose result may be binary, as a batch.
 
-    Raises what the query does, and UnknownType once it has run.
+    `template` is what `statement.template_of(sql)` returned, to save that. Raises what
+    the query does, and UnknownType once it has run.
     """
     raw = drivers.statement.unobserved(wrapper)
     if raw is not None and drivers.results.binary_agrees(raw):
-        result = drivers.statement.fetch(wrapper, raw, sql, params)
+        result = drivers.statement.fetch(wrapper, raw, sql, params, template)
         return drivers.results.batch(plan, raw, None, result, columns)
     with closing(wrapper.cursor()) as cursor:
         inner = psycopg_cursor(cursor)

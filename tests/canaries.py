@@ -92,6 +92,8 @@ WATCHED = {
     "psycopg._cursor_base.BaseCursor._execute_gen": "drivers/statement.py: fetch",
     "psycopg._cursor_base.BaseCursor._maybe_prepare_gen": "drivers/statement.py: fetch",
     "psycopg._queries.PostgresClientQuery": "drivers/statement.py: fetch",
+    "psycopg._queries._query2pg_client_nocache": "drivers/statement.py: template_of",
+    "django.db.models.query_utils.RegisterLookupMixin": "shapes.py: _exact",
     "django.db.models.query._get_from_db": "plan.py: _from_db",
     "django.db.models.query.get_related_populators": "plan.py: models",
     "django.db.models.query.get_prefetcher": "refusals.py: _of_attribute",

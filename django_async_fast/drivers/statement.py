@@ -18,7 +18,7 @@ from django.db.backends.postgresql.base import Cursor, DatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from django.utils.asyncio import async_unsafe
 from psycopg import errors, pq
-from psycopg._queries import PostgresClientQuery
+from psycopg._queries import PostgresClientQuery, _query2pg_client
 from psycopg.adapt import Transformer
 from psycopg.generators import execute
 
@@ -82,15 +82,31 @@ def _connected(wrapper: Any) -> Any:
     return wrapper.connection
 
 
-def fetch(wrapper: Any, raw: Any, sql: str, params: Any) -> Any:
-    """Execute a query; return its binary result. `params` are merged on the client."""
+def template_of(sql: str) -> bytes:
+    """Return `sql` as it is kept to be filled in again: with `%s` for each value."""
+    template: bytes = _query2pg_client(sql.encode(), "utf-8")[0]
+    return template
+
+
+def fetch(
+    wrapper: Any, raw: Any, sql: str, params: Any, template: bytes | None = None
+) -> Any:
+    """Execute a query; return its binary result. `params` are merged on the client.
+
+    A `template` of the same `sql` saves reading it and counting the parameters.
+    """
     wrapper.validate_no_broken_transaction()
     with wrapper.wrap_database_errors:
-        query = PostgresClientQuery(Transformer(raw))
-        query.convert(sql, params)
+        transformer = Transformer(raw)
+        if template is None:
+            merged = PostgresClientQuery(transformer)
+            merged.convert(sql, params)
+            query = merged.query
+        else:
+            query = template % tuple(map(transformer.as_literal, params))
         try:
             with raw.lock:
-                return raw.wait(_fetch(raw, query.query))
+                return raw.wait(_fetch(raw, query))
         except errors._NO_TRACEBACK as exc:
             raise exc.with_traceback(None) from None
 
