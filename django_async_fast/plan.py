@@ -100,7 +100,8 @@ def raw(
     columns = zip(names, positions, strict=True)
     fetch_mode = getattr(queryset, "_fetch_mode", None)
     return _native.rows.ModelPlan(
-        **_instance(model, queryset.db, fetch_mode, columns),
+        # Not `queryset.db`, which asks the routers anew.
+        **_instance(model, compiler.using, fetch_mode, columns),
         annotations=_annotations(model, dict(annotations)),
         **common(compiler, selected),
     )

@@ -49,11 +49,12 @@ class RawRows:
 
     def _start(self) -> Any:
         queryset, query = self._iterable.queryset, self._query
-        wrapper = connections[queryset.db]
+        db = queryset.db
+        wrapper = connections[db]
         if not _is_djangos(query) or wrapper.vendor != "postgresql":
             return self._leave_to_django()
         query._execute_query()
-        compiler = wrapper.ops.compiler("SQLCompiler")(query, wrapper, queryset.db)
+        compiler = wrapper.ops.compiler("SQLCompiler")(query, wrapper, db)
         try:
             plan = raw(queryset, compiler, planning.common)
         except Declined:

@@ -122,6 +122,28 @@ async def test_a_closed_pool_leaves_nothing_behind(taken: bool) -> None:
             await backend_pid(conn)  # it is the block's until the block ends
 
 
+@pytest.mark.parametrize("ticks", range(1, 8))
+async def test_to_close_a_pool_is_broken_off(ticks: int) -> None:
+    async with new_connection("pooled") as conn:
+        await backend_pid(conn)
+    (entry,) = pool._pools[asyncio.get_running_loop()].values()
+
+    async def close() -> None:
+        async with new_connection("pooled"):
+            await run_sync(lambda: connections["pooled"].close_pool())
+
+    closing = asyncio.create_task(close())
+    for _ in range(ticks):
+        await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.wait([closing])
+    async with new_connection("pooled") as conn:
+        await backend_pid(conn)
+    (other,) = pool._pools[asyncio.get_running_loop()].values()
+    assert other is not entry
+    assert entry.pool.closed
+
+
 async def test_blocks_nest() -> None:
     async with new_connection("pooled") as outer:
         first = await backend_pid(outer)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, models, transaction
 from django.db.models.query import RawQuerySet
+from django.test.utils import override_settings
 
 from django_async_fast import _native, alist, new_connection, raws
 from tests.testapp.models import (
@@ -149,6 +151,18 @@ def test_a_query_of_ones_own() -> None:
     query = Once(f"SELECT * FROM {A}", "default")
     (author,) = RawQuerySet(query.sql, model=Author, query=query)
     assert author.name == "mine"
+
+
+def test_the_router_is_asked_once_for_the_instances() -> None:
+    class Fickle:
+        chosen = itertools.chain(["default", "default"], itertools.repeat("other"))
+
+        def db_for_read(self, model: Any, **hints: Any) -> str:
+            return next(self.chosen)
+
+    with override_settings(DATABASE_ROUTERS=[Fickle()]):
+        (author,) = Author.objects.raw(f"SELECT * FROM {A}")
+    assert author._state.db == "default"
 
 
 def test_an_error_while_rows_are_read_is_djangos() -> None:

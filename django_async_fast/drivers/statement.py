@@ -31,8 +31,11 @@ TUPLES_OK, FATAL_ERROR = pq.ExecStatus.TUPLES_OK, pq.ExecStatus.FATAL_ERROR
 # What is not called here. Who watches queries, or has a backend of their own,
 # replaces one of these, in the class or in the connection.
 _MAKES_CURSORS = (
-    *("cursor", "_cursor", "create_cursor"),
-    *("_prepare_cursor", "make_cursor"),
+    "cursor",
+    "_cursor",
+    "create_cursor",
+    "_prepare_cursor",
+    "make_cursor",
 )
 _makes = attrgetter(*_MAKES_CURSORS)
 _wraps = attrgetter("execute", "_execute", "_execute_with_wrappers")
