@@ -161,7 +161,7 @@ def test_the_router_is_asked_once_for_the_instances() -> None:
             return next(self.chosen)
 
     with override_settings(DATABASE_ROUTERS=[Fickle()]):
-        (author,) = Author.objects.raw(f"SELECT * FROM {A}")
+        (author,) = RawQuerySet(f"SELECT * FROM {A}", model=Author)
     assert author._state.db == "default"
 
 

@@ -301,6 +301,7 @@ def test_a_loader_that_is_registered_again_costs_nothing() -> None:
 
     connection.ensure_connection()
     raw = connection.connection
+    results.decoders(raw)  # from here on it is told what is registered
     made = []
     try:
         for loader in (FloatLoader, FloatLoader, NumericLoader, NumericLoader):
