@@ -33,6 +33,8 @@ from hypothesis import strategies as st
 from psycopg import pq
 from psycopg.pq.misc import PGresAttDesc
 
+from django_async_fast import _native
+
 _decode = pytest.importorskip("django_async_fast._decode")
 
 UTC = dt.UTC
@@ -48,13 +50,7 @@ examples = settings(
 
 
 def libpq_path() -> str:
-    if pq.__impl__ == "python":
-        from psycopg.pq import _pq_ctypes
-
-        return str(_pq_ctypes.libname)
-    name = f"psycopg_{pq.__impl__}.pq"
-    __import__(name)
-    return str(sys.modules[name].__file__)
+    return _native._libpq_path(pq.__impl__)
 
 
 @pytest.fixture(scope="module", autouse=True)
