@@ -16,6 +16,9 @@ DJANGO ?=
 MATRIX := 5.2 6.0 6.1
 FUZZ ?= $(basename $(notdir $(wildcard rust/fuzz/targets/*.rs)))
 TIME ?= 60
+# The tests that depend on who reads a value.
+TYPES := tests/types tests/core \
+	$(patsubst %,tests/test_%.py,cursors environments raws shapes streams)
 
 export PYTHON
 BIN := $(VENV)/bin
@@ -49,6 +52,18 @@ endif
 .PHONY: test-rust
 test-rust: ## run rust/'s own tests, among them what fuzzing found, in seconds
 	cargo test --manifest-path rust/Cargo.toml --quiet --package wire --package properties
+
+# The other tests run on psycopg[binary], which has a libpq of its own.
+.PHONY: test-psycopg
+test-psycopg: ## run the type tests on psycopg's C and Python implementations
+	$(MAKE) test-psycopg-run VENV=.venvs/psycopg-c
+
+.PHONY: test-psycopg-run
+test-psycopg-run: $(VENV)/.psycopg-c
+	for implementation in c python; do \
+		PSYCOPG_IMPL=$$implementation DJANGO_ASYNC_FAST_IMPL=native \
+			$(RUN) -m pytest -p tests.any_psycopg $(or $(ARGS),$(TYPES)) || exit 1; \
+	done
 
 .PHONY: sanitize
 sanitize: $(VENV)/.package ## run tests/core on compiled parts that watch their memory
@@ -163,6 +178,13 @@ $(VENV)/.package: $(VENV)/.environment $(COMPILED_FROM)
 
 $(VENV)/.conformance: $(VENV)/.package
 	@$(RUN) -m pip install --quiet --group conformance
+	@touch $@
+
+# pip reports a conflict where the newest C implementation is older than the package asks
+# for, and installs it: tests/any_psycopg.py says why it will do.
+$(VENV)/.psycopg-c: $(VENV)/.package
+	@$(RUN) -m pip uninstall --quiet --yes psycopg-binary
+	@$(RUN) -m pip install --quiet --group psycopg-c
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.package
