@@ -66,7 +66,7 @@ test-psycopg-run: $(VENV)/.psycopg-c
 	done
 
 .PHONY: sanitize
-sanitize: $(VENV)/.package ## run tests/core on compiled parts that watch their memory
+sanitize: $(VENV)/.compile ## run tests/core on compiled parts that watch their memory
 	tools/sanitize $(RUN) $(ARGS)
 
 .PHONY: fuzz
@@ -185,6 +185,10 @@ $(VENV)/.conformance: $(VENV)/.package
 $(VENV)/.psycopg-c: $(VENV)/.package
 	@$(RUN) -m pip uninstall --quiet --yes psycopg-binary
 	@$(RUN) -m pip install --quiet --group psycopg-c
+	@touch $@
+
+$(VENV)/.compile: $(VENV)/.package
+	@$(RUN) -m pip install --quiet --group compile
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.package
