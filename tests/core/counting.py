@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
+from array import array
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -70,7 +71,9 @@ def growth(act: Callable[[], Any], shared: tuple[Any, ...]) -> Growth:
     return Growth(gained, now[1] - blocks, now[2] - size)
 
 
-def count(shared: tuple[Any, ...]) -> tuple[list[int], int, int]:
+def count(shared: tuple[Any, ...]) -> tuple[array[int], int, int]:
     gc.collect()
-    references = [sys.getrefcount(thing) for thing in shared]
+    # Not a list, which would itself hold the small integer that a test watches: before
+    # CPython 3.12 its references are counted.
+    references = array("q", map(sys.getrefcount, shared))
     return references, sys.getallocatedblocks(), heap()
