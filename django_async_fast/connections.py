@@ -89,6 +89,8 @@ class Block:
         for each in self.wrappers.values():
             if wrapper.is_awake(each):
                 ended = each.let_go() and ended
+        if ended:
+            self.wrappers = {}  # they hold the block
         return ended
 
     def close(self) -> None:

@@ -23,6 +23,7 @@ from django.db.models.query import ModelIterable
 from django.db.models.sql.compiler import SQLCompiler
 
 from . import _native, drivers, plan, planning, streams, whole
+from .prepared import Prepared
 
 django_get = QuerySet.get
 
@@ -64,15 +65,21 @@ class Shape:
     template: bytes
     columns: int
     # For each value, in the order of the statement: the name it is given by, the
-    # column and the lookup that Django makes of it, the SQL that stands for the value.
-    lookups: list[tuple[str, Col, Any, str]]
+    # column and the lookup that Django makes of it, the SQL that stands for the value;
+    # how the value is prepared, None where the lookup has to be made for that.
+    lookups: list[tuple[str, Col, Any, str, Prepared | None]]
 
     def params(self, values: dict[str, Any], wrapper: Any) -> tuple[Any, ...] | None:
         """Return the statement's parameters for `values`, None if they do not fit."""
         found: list[Any] = []
-        for name, column, lookup, wanted in self.lookups:
+        for name, column, lookup, wanted, prepared in self.lookups:
             if _exact(column.output_field) is not lookup:
                 return None
+            if prepared is not None:
+                param = prepared.param(values[name])
+                if param is not None:
+                    found.append(param)
+                    continue
             made = lookup(column, values[name])
             if made.rhs is None or hasattr(made.rhs, "as_sql"):
                 return None  # IS NULL; an expression
@@ -116,8 +123,11 @@ class _Filtered:
 
     def __init__(self, model: Any, rows: list[Any]) -> None:
         self.model = model
-        self.query = self
         self._result_cache = rows
+
+    @property
+    def query(self) -> _Filtered:
+        return self
 
     def filter(self, *args: Any, **kwargs: Any) -> _Filtered:
         return self
@@ -154,7 +164,12 @@ def get(self: Any, *args: Any, **kwargs: Any) -> Any:
             known.shapes.pop(key, None)
         elif shape.lookups:
             rows = _rows(self.model, shape, connections[db], kwargs)
-    return django_get(self if rows is None else _Filtered(self.model, rows), **kwargs)
+    if rows is None:
+        return django_get(self, **kwargs)
+    # Django's words for none and for many.
+    return (
+        rows[0] if len(rows) == 1 else django_get(_Filtered(self.model, rows), **kwargs)
+    )
 
 
 def _known(queryset: Any) -> _Known | None:
@@ -193,7 +208,7 @@ def _rows(
         )
     except drivers.results.UnknownType:
         return None  # Django's code meets it again, and remembers
-    return list(_native.rows.RowIterator(iter((batch, None)).__next__))
+    return _native.rows.items(batch)
 
 
 # ----- the first of its shape
@@ -242,7 +257,7 @@ def _shape(queryset: Any, values: dict[str, Any]) -> Shape | None:
 
 def _lookups(
     queryset: Any, values: dict[str, Any], compiler: Any
-) -> Iterator[tuple[str, Col, Any, str]]:
+) -> Iterator[tuple[str, Col, Any, str, Prepared | None]]:
     # In the order that Q sorts them.
     names = sorted(values)
     for name, lookup in zip(names, queryset.query.where.children, strict=False):
@@ -255,5 +270,7 @@ def _lookups(
         kind: Any = type(lookup)
         if not kind.__module__.startswith("django.") or hasattr(kind, "as_postgresql"):
             return
-        sql, _ = lookup.process_rhs(compiler, compiler.connection)
-        yield name, lookup.lhs, kind, sql
+        wrapper = compiler.connection
+        sql, params = lookup.process_rhs(compiler, wrapper)
+        prepared = Prepared.like(field, kind, values[name], params, wrapper)
+        yield name, lookup.lhs, kind, sql, prepared

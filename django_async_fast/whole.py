@@ -25,9 +25,12 @@ def fetch(
     the query does, and UnknownType once it has run.
     """
     raw = drivers.statement.unobserved(wrapper)
-    if raw is not None and drivers.results.binary_agrees(raw):
-        result = drivers.statement.fetch(wrapper, raw, sql, params, template)
-        return drivers.results.batch(plan, raw, None, result, columns)
+    if raw is not None:
+        decoders = drivers.results.decoders(raw)
+        # Django gives a cursor the wrapper's time zone where it is another.
+        if decoders.agree(raw) and decoders.zone == wrapper.timezone:
+            result = drivers.statement.fetch(wrapper, raw, sql, params, template)
+            return decoders.batch(plan, raw, None, result, columns)
     with closing(wrapper.cursor()) as cursor:
         inner = psycopg_cursor(cursor)
         if can_be_binary(inner):
@@ -74,8 +77,9 @@ def can_be_binary(inner: Any) -> bool:
         return False
     # Only Django's own cursors can be asked for binary with client-side
     # parameters; see `seams.py`.
-    return hasattr(inner, "_daf_binary") and drivers.results.binary_agrees(
-        inner.connection
+    connection = inner.connection
+    return hasattr(inner, "_daf_binary") and drivers.results.decoders(connection).agree(
+        connection
     )
 
 
@@ -93,4 +97,6 @@ def batch(plan: Any, cursor: Any, inner: Any, columns: int) -> Any:
     """Return the rows of an executed `cursor`, whose psycopg cursor is `inner`."""
     if inner is None:
         return _native.rows.TupleBatch(plan, cursor.fetchall())
-    return drivers.results.batch(plan, inner.connection, inner, inner.pgresult, columns)
+    connection = inner.connection
+    decoders = drivers.results.decoders(connection)
+    return decoders.batch(plan, connection, inner, inner.pgresult, columns)

@@ -7,9 +7,9 @@ PostgreSQL backend works and no ENGINE has to change.
 from __future__ import annotations
 
 from _thread import get_ident
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
@@ -19,12 +19,14 @@ from django.db.transaction import TransactionManagementError
 from django.db.utils import load_backend
 from django.utils.functional import cached_property
 
-from . import bridge, scopes
+from . import again, bridge, scopes
 from .cursors import AsyncCursor
+from .stamps import Stamp
 
 if TYPE_CHECKING:
     from .connections import Block
 
+django_init = BaseDatabaseWrapper.__init__
 django_close = BaseDatabaseWrapper.close
 
 # libpq's PQTRANS_IDLE: connected, and in no transaction.
@@ -48,6 +50,28 @@ class _Driver:
         return psycopg.connect(self._gate, **params)
 
 
+def _helper(name: str) -> Any:
+    """Return the property that makes `wrapper.ops` and its like when asked for."""
+
+    def make(wrapper: Any) -> Any:
+        return getattr(wrapper, f"{name}_class")(wrapper)
+
+    helper = cached_property(make)
+    helper.__doc__ = f"Django's `{name}` of this connection."
+    return helper
+
+
+# What a wrapper has been asked for, and knows the wrapper.
+_TIES = (
+    *("client", "creation", "features", "introspection", "ops", "validation"),
+    *("pool", "wrap_database_errors"),
+)
+
+
+def _is_helper(wrapper: Any, name: str) -> bool:
+    return type(vars(wrapper)[name]) is getattr(wrapper, f"{name}_class", None)
+
+
 # What the mixin is mixed with: a DatabaseWrapper, which has no types.
 _Backend: Any = object
 
@@ -57,6 +81,11 @@ class BlockWrapper(_Backend):
 
     # Whether somebody has looked at it: see the end of this module.
     looked_at = True
+    # What Django's `__init__` gives it; the class of each backend has one.
+    stamp: Stamp
+    # The backend's class, and how its wrappers are connected to each alias.
+    backend: Any
+    connects: dict[str, again.Again]
     # Given by `Block.wrapper()`; a wrapper without a block configures a pool.
     block: Block | None = None
     # Django's.
@@ -65,14 +94,31 @@ class BlockWrapper(_Backend):
     savepoint_ids: list[Any]
     run_on_commit: list[Any]
 
+    _rollback_atomic: Any = None
+    _aborted = False
+    # Where autocommit has been switched off.
+    autocommit_place: scopes.Place = None
+
     def __init__(self, settings_dict: dict[str, Any], alias: str) -> None:
-        super().__init__(settings_dict, alias)
+        fresh = self.stamp.fresh()
+        if fresh is None or self.backend.__init__ is not django_init:
+            super().__init__(settings_dict, alias)
+            self._show_stamp()
+        else:
+            fresh["settings_dict"] = settings_dict
+            fresh["alias"] = alias
+            fresh["_thread_ident"] = get_ident()
+            self.__dict__ = fresh
         self.gate = scopes.Gate(alias, None)
-        self.Database = _Driver(self.gate, super().Database)
-        self._rollback_atomic: Any = None
-        self._aborted = False
-        # Where autocommit has been switched off.
-        self.autocommit_place: scopes.Place = None
+
+    def _show_stamp(self) -> None:
+        """Let the next ones be like this one, which Django has just made."""
+        if self.stamp.tried:
+            return
+        values = vars(self)
+        self.stamp.take(
+            {name: values[name] for name in values if not _is_helper(self, name)}
+        )
 
     # ----- the asynchronous face
 
@@ -98,6 +144,19 @@ class BlockWrapper(_Backend):
         await bridge.run(self.close)
 
     # ----- what Django's wrapper asks for
+
+    # Django makes the helpers at once. One is called at most in most blocks.
+    client = _helper("client")
+    creation = _helper("creation")
+    features = _helper("features")
+    introspection = _helper("introspection")
+    ops = _helper("ops")
+    validation = _helper("validation")
+
+    @cached_property  # type: ignore[untyped-decorator]
+    def Database(self) -> Any:
+        """psycopg, with a `connect()` that the event loop awaits."""
+        return _Driver(self.gate, super().Database)
 
     # Not a property, as Django's is: each checkout asks for it eight times.
     @cached_property  # type: ignore[untyped-decorator]
@@ -150,7 +209,15 @@ class BlockWrapper(_Backend):
             self._discard()
         self._check_block()
         self._check_bridge()
-        super().ensure_connection()
+        known = self.connects.get(self.alias)
+        if known is None or not known.fits(self):
+            super().ensure_connection()
+            return
+        try:
+            self._connect(partial(known.connect, self))
+        except Exception:
+            with self.wrap_database_errors:
+                raise
 
     def create_cursor(self, name: str | None = None) -> Any:
         cursor = super().create_cursor(name)
@@ -161,6 +228,12 @@ class BlockWrapper(_Backend):
         return chunks.careful(cursor)
 
     def connect(self) -> None:
+        first, before = again.is_plain(self), vars(self).copy()
+        self._connect(super().connect)
+        if first:
+            self.connects[self.alias] = again.Again(self, before)
+
+    def _connect(self, connect: Callable[[], None]) -> None:
         # A scope, because the session is not ready before its time zone and
         # role are set: no other task's statement may come in between.
         connecting = self.gate.enter(self, self.gate.root.place)
@@ -168,7 +241,7 @@ class BlockWrapper(_Backend):
             if self.connection is not None:
                 return  # another task was first
             self._aborted = False
-            super().connect()
+            connect()
             self._check_block()  # the block may have ended meanwhile
         except BaseException:
             self._discard()
@@ -211,7 +284,17 @@ class BlockWrapper(_Backend):
         self.connection = None
         self.run_on_commit = []
         self.gate.end()
+        self._untie()
         return True
+
+    def _untie(self) -> None:
+        """Drop what holds the wrapper in turn: to collect it costs as much as a block.
+
+        Whoever still has the wrapper gets another one.
+        """
+        values = self.__dict__
+        for name in _TIES:
+            values.pop(name, None)
 
     def _is_at_rest(self) -> bool:
         """Tell whether `close()` would be Django's, and nothing is to be undone."""
@@ -449,7 +532,10 @@ def is_awake(wrapper: Any) -> bool:
 
 @cache
 def _block_class(base: type[BaseDatabaseWrapper]) -> type[Any]:
-    return type(base.__name__, (BlockWrapper, base), {"__module__": base.__module__})
+    stamp = Stamp("settings_dict", "alias", "_thread_ident")
+    own = {"stamp": stamp, "backend": base, "connects": {}}
+    own["__module__"] = base.__module__
+    return type(base.__name__, (BlockWrapper, base), own)
 
 
 @cache

@@ -16,6 +16,18 @@ cdef inline PyObject *raw_item(Batch batch, Py_ssize_t index) noexcept:
     return (<take_item> call_item)(batch, index)
 
 
+def items(Batch batch not None):
+    """All items of a batch, as a list. For a row or two an iterator costs as much."""
+    cdef list made = []
+    cdef Py_ssize_t index
+    try:
+        for index in range(batch.rows):
+            made.append(batch.item(index))
+    except StopIteration as error:
+        raise RuntimeError(NOT_THE_END) from error
+    return made
+
+
 @cython.final
 cdef class RowIterator:
     """Items of the batches that `source()` returns until it returns None.

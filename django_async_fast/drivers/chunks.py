@@ -117,7 +117,7 @@ class DecodedChunks:
                 self._request_ahead()
         if not result.ntuples:
             return None
-        return results.batch(
+        return results.decoders(self._connection).batch(
             self._plan, self._connection, self._inner, result, self._columns
         )
 

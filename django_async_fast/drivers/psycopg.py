@@ -11,8 +11,10 @@ import asyncio
 import logging
 import os
 import traceback
+import weakref
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -20,6 +22,7 @@ from psycopg import pq
 
 from .. import bridge
 from ..scopes import Gate
+from ..stamps import Stamp
 from .channel import Channel
 
 logger = logging.getLogger("django_async_fast")
@@ -75,9 +78,9 @@ class StatementLock:
 
     __slots__ = ("connection", "gate")
 
-    def __init__(self, connection: Connection, gate: Gate) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.gate = gate
+        self.gate = connection.gate
 
     def __enter__(self) -> None:
         self.acquire()
@@ -106,6 +109,16 @@ class StatementLock:
             self.gate.release()
 
 
+class _Locks:
+    """`Connection.lock`, made when asked for.
+
+    The two would hold each other, and every block leave something to collect.
+    """
+
+    def __get__(self, connection: Any, owner: Any = None) -> Any:
+        return self if connection is None else StatementLock(connection)
+
+
 class Connection(psycopg.Connection[Any]):
     """A view over an AsyncConnection, for code that runs on the bridge.
 
@@ -113,10 +126,21 @@ class Connection(psycopg.Connection[Any]):
     the connection of the next one.
     """
 
+    # What psycopg's `__init__` gives it.
+    stamp = Stamp("pgconn", "_prepared")
+    lock: Any = _Locks()
+
     def __init__(self, origin: Origin, gate: Gate) -> None:
-        super().__init__(origin.pgconn)
+        fresh = self.stamp.fresh()
+        if fresh is None:
+            super().__init__(origin.pgconn)
+            del self.lock
+            self.stamp.take(vars(self))
+        else:
+            self.__dict__ = fresh
+            self._listen(origin.pgconn)
         self.origin = origin
-        self.lock = StatementLock(self, gate)  # type: ignore[assignment]
+        self.gate = gate
         # What must be settled before the next statement: chunks in flight,
         # cursors left open, transactions held for a stream. The last first.
         self.unsettled: list[Any] = []
@@ -127,6 +151,13 @@ class Connection(psycopg.Connection[Any]):
         self._adapters = origin.adapters
         self._prepared = origin._prepared
         self._autocommit = origin._autocommit
+
+    def _listen(self, pgconn: Any) -> None:
+        """Take libpq's connection over, with what it has to say unasked."""
+        self.pgconn = pgconn
+        here: Any = weakref.ref(self)
+        pgconn.notice_handler = partial(Connection._notice_handler, here)
+        pgconn.notify_handler = partial(Connection._notify_handler, here)
 
     def wait(
         self,

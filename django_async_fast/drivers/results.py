@@ -39,6 +39,8 @@ class Decoders:
 
     def __init__(self, adapters: AdaptersMap) -> None:
         self._by_shape: dict[Any, Any] = {}
+        # Django's time zone; a cursor may have one of its own.
+        self.zone = _zone(adapters)
         self.kinds = kinds.Kinds(adapters)
         self.customised = kinds.customised(adapters)
 
@@ -50,9 +52,7 @@ class Decoders:
         `cursor` loads what only psycopg can; without one the format is binary.
         Raises UnknownType if the format is binary; psycopg can load any text.
         """
-        adapters = (cursor or connection).adapters
-        loader = adapters.get_loader(kinds.TIMESTAMPTZ, TEXT)
-        zone = getattr(loader, "timezone", None)
+        zone = self.zone if cursor is None else _zone(cursor.adapters)
         status = connection.pgconn.parameter_status
         settings = tuple([status(name) for name in _SETTINGS[result_format]])
         key = oids, result_format, zone, settings
@@ -62,6 +62,24 @@ class Decoders:
                 connection, cursor, oids, result_format, zone
             )
         return decoder
+
+    def batch(
+        self, plan: Any, connection: Any, cursor: Any, result: Any, columns: int
+    ) -> Any:
+        """Return the rows of `result`, in either format, as a batch for `plan`.
+
+        `cursor` is what the result came by, None for a binary one that came without.
+        """
+        address = result.pgresult_ptr
+        rows, oids, formats = _native.decode.shape(address)
+        result_format = formats[0] if formats else TEXT
+        decoder = self.get(connection, cursor, oids[:columns], result_format)
+        decoder.check(address)
+        return _native.rows.ResultBatch(plan, decoder, result, address, rows)
+
+    def agree(self, connection: Any) -> bool:
+        """Tell whether the core reads from binary what psycopg loads from text here."""
+        return not self.customised and loaders.is_utf8(connection.pgconn)
 
     def _make(
         self,
@@ -114,21 +132,5 @@ def _registered(session: dict[str, Any], oid: int, loader: type[Loader]) -> None
         session.pop("_daf_decoders", None)
 
 
-def binary_agrees(connection: Any) -> bool:
-    """Tell whether the core reads from binary what psycopg loads from text here."""
-    return not decoders(connection).customised and loaders.is_utf8(connection.pgconn)
-
-
-def batch(plan: Any, connection: Any, cursor: Any, result: Any, columns: int) -> Any:
-    """Return the rows of `result`, in either format, as a batch for `plan`.
-
-    `cursor` is what the result came by, None for a binary one that came without.
-    """
-    address = result.pgresult_ptr
-    rows, oids, formats = _native.decode.shape(address)
-    result_format = formats[0] if formats else TEXT
-    decoder = decoders(connection).get(
-        connection, cursor, oids[:columns], result_format
-    )
-    decoder.check(address)
-    return _native.rows.ResultBatch(plan, decoder, result, address, rows)
+def _zone(adapters: AdaptersMap) -> Any:
+    return getattr(adapters.get_loader(kinds.TIMESTAMPTZ, TEXT), "timezone", None)

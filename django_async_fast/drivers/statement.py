@@ -7,13 +7,13 @@ done here; where somebody might, there is a cursor.
 
 from __future__ import annotations
 
+from _thread import get_ident
+from asyncio import _get_running_loop
 from collections.abc import Generator
-from functools import cache
 from operator import attrgetter
 from typing import Any
 
 from django.apps import apps
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.postgresql.base import Cursor, DatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from django.utils.asyncio import async_unsafe
@@ -22,10 +22,7 @@ from psycopg._queries import PostgresClientQuery, _query2pg_client
 from psycopg.adapt import Transformer
 from psycopg.generators import execute
 
-from ..wrapper import BlockWrapper
-from . import kinds
-
-BINARY, TEXT = pq.Format.BINARY, pq.Format.TEXT
+BINARY = pq.Format.BINARY
 TUPLES_OK, FATAL_ERROR = pq.ExecStatus.TUPLES_OK, pq.ExecStatus.FATAL_ERROR
 
 # What is not called here. Who watches queries, or has a backend of their own,
@@ -46,7 +43,7 @@ _DJANGOS = _makes(DatabaseWrapper), _wraps(CursorWrapper), _executes(Cursor)
 def unobserved(wrapper: Any) -> Any:
     """Return the wrapper's open psycopg connection, or None where a cursor is due."""
     steps = (
-        _makes(_backend(wrapper.__class__)),
+        _makes(_backend(wrapper)),
         _wraps(CursorWrapper),
         _executes(Cursor),
     )
@@ -59,30 +56,30 @@ def unobserved(wrapper: Any) -> Any:
     ):
         return None
     raw = _connected(wrapper)
-    if raw.cursor_factory is not Cursor or raw._pipeline is not None:
-        return None
-    # Django gives a cursor the wrapper's time zone only where they differ.
-    loader = raw.adapters.get_loader(kinds.TIMESTAMPTZ, TEXT)
-    return raw if getattr(loader, "timezone", None) == wrapper.timezone else None
+    return None if raw.cursor_factory is not Cursor or raw._pipeline else raw
 
 
-@cache
-def _backend(kind: Any) -> Any:
-    """Return the backend's own class of a wrapper of class `kind`."""
-    return next(
-        each
-        for each in kind.__mro__
-        if issubclass(each, BaseDatabaseWrapper) and not issubclass(each, BlockWrapper)
-    )
+def _backend(wrapper: Any) -> Any:
+    """Return the backend's own class of a wrapper, of a block or not."""
+    kind = wrapper.__class__
+    return getattr(kind, "backend", kind)
+
+
+def _connected(wrapper: Any) -> Any:
+    """Return the psycopg connection, after what `wrapper.cursor()` does with it."""
+    if _get_running_loop() is not None:
+        _refuse()
+    if wrapper.health_check_enabled:
+        wrapper.close_if_health_check_failed()
+    wrapper.ensure_connection()
+    if wrapper._thread_ident != get_ident():
+        wrapper.validate_thread_sharing()
+    return wrapper.connection
 
 
 @async_unsafe  # type: ignore[untyped-decorator]
-def _connected(wrapper: Any) -> Any:
-    """Return the psycopg connection, after what `wrapper.cursor()` does with it."""
-    wrapper.close_if_health_check_failed()
-    wrapper.ensure_connection()
-    wrapper.validate_thread_sharing()
-    return wrapper.connection
+def _refuse() -> None:
+    """Refuse a query in a coroutine, in Django's words, unless it is told not to."""
 
 
 def template_of(sql: str) -> bytes:
@@ -99,19 +96,27 @@ def fetch(
     A `template` of the same `sql` saves reading it and counting the parameters.
     """
     wrapper.validate_no_broken_transaction()
-    with wrapper.wrap_database_errors:
-        transformer = Transformer(raw)
-        if template is None:
-            merged = PostgresClientQuery(transformer)
-            merged.convert(sql, params)
-            query = merged.query
-        else:
-            query = template % tuple(map(transformer.as_literal, params))
+    try:
+        query = _merged(raw, sql, params, template)
         try:
             with raw.lock:
                 return raw.wait(_fetch(raw, query))
         except errors._NO_TRACEBACK as exc:
             raise exc.with_traceback(None) from None
+    except Exception:
+        # Made for each connection; most never need it.
+        with wrapper.wrap_database_errors:
+            raise
+
+
+def _merged(raw: Any, sql: str, params: Any, template: bytes | None) -> bytes:
+    transformer = Transformer(raw)
+    if template is not None:
+        return template % tuple(map(transformer.as_literal, params))
+    merged = PostgresClientQuery(transformer)
+    merged.convert(sql, params)
+    query: bytes = merged.query
+    return query
 
 
 def _fetch(raw: Any, query: bytes) -> Generator[Any, Any, Any]:

@@ -117,14 +117,14 @@ def owns(alias: str) -> Iterator[Any]:
 def fetched(monkeypatch: pytest.MonkeyPatch) -> list[pq.Format]:
     """The format of each result that the core has read."""
     seen: list[pq.Format] = []
-    batch = results.batch
+    batch = results.Decoders.batch
 
-    def recording(plan: Any, *given: Any) -> Any:
+    def recording(self: Any, plan: Any, *given: Any) -> Any:
         result = given[2]
         seen.append(pq.Format(result.fformat(0)))
-        return batch(plan, *given)
+        return batch(self, plan, *given)
 
-    monkeypatch.setattr(results, "batch", recording)
+    monkeypatch.setattr(results.Decoders, "batch", recording)
     monkeypatch.setattr(formats, "_learned", {})
     planning.forget()
     yield seen

@@ -1,0 +1,78 @@
+"""What Django makes of a plain value in `field=value`, without asking it each time.
+
+Its own fields and lookups look at an int, a str or a UUID in half a dozen places, and
+hand it on as it is or wrapped for psycopg. What they made of the first value is what
+they would make of the next.
+"""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import Any
+from uuid import UUID
+
+from django.db import models
+
+_TEXTS = (
+    *(models.CharField, models.EmailField, models.SlugField, models.TextField),
+    models.URLField,
+)
+_INTEGERS = (
+    *(models.AutoField, models.BigAutoField, models.SmallAutoField),
+    *(models.IntegerField, models.BigIntegerField, models.SmallIntegerField),
+    *(models.PositiveIntegerField, models.PositiveBigIntegerField),
+    models.PositiveSmallIntegerField,
+)
+# The fields, not their subclasses, that hand a value of this class on.
+_FIELDS: dict[type, tuple[Any, ...]] = {
+    int: _INTEGERS,
+    str: _TEXTS,
+    UUID: (models.UUIDField,),
+}
+
+# What is not called here, of the class of a field and of a lookup.
+_of_field = attrgetter(
+    *("get_prep_value", "get_db_prep_value", "get_internal_type", "to_python")
+)
+_of_lookup = attrgetter(
+    *("__init__", "get_prep_lookup", "get_db_prep_lookup", "process_rhs"),
+    "get_prep_lhs",
+)
+
+
+class Prepared:
+    """How a value of one class becomes the parameter of one lookup."""
+
+    __slots__ = ("_field", "_high", "_lookup", "_low", "_steps", "_wrap")
+
+    def __init__(self, field: Any, lookup: Any, wrap: Any, limits: Any) -> None:
+        self._field, self._lookup = field, lookup
+        self._steps = _of_field(field), _of_lookup(lookup)
+        # psycopg's class for numbers of a size, or None.
+        self._wrap = wrap
+        # Beyond these Django finds nothing without asking the database.
+        self._low, self._high = limits
+
+    @classmethod
+    def like(
+        cls, field: Any, lookup: Any, value: Any, params: Any, wrapper: Any
+    ) -> Prepared | None:
+        """Return how `value` became `params`, None where Django is to be asked."""
+        kind, limits = type(value), (None, None)
+        if type(field) not in _FIELDS[kind] or len(params) != 1:
+            return None
+        param = params[0]
+        if not isinstance(param, kind) or param != value:
+            return None
+        if kind is int:
+            limits = wrapper.ops.integer_field_range(field.get_internal_type())
+        wrap = None if type(param) is kind else type(param)
+        return cls(type(field), lookup, wrap, limits)
+
+    def param(self, value: Any) -> Any:
+        """Return the parameter for `value`, None where Django is to be asked."""
+        if (_of_field(self._field), _of_lookup(self._lookup)) != self._steps:
+            return None
+        if self._low is not None and not self._low <= value <= self._high:
+            return None
+        return value if self._wrap is None else self._wrap(value)

@@ -1,0 +1,60 @@
+"""What an object has when its class has just made it, without making it again.
+
+Every block has a wrapper and a psycopg connection of its own, and their `__init__`
+cost more than the statement between them. The attributes that the first one has are
+kept; later ones get them copied.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from threading import Lock
+from types import FunctionType
+from typing import Any
+
+# Nobody can change these in place. Anything else that is not empty is an object of
+# its owner's, and is to be made for it.
+_CONSTANT = (type(None), bool, int, float, str, bytes, type, FunctionType)
+_CONTAINERS = frozenset({list, dict, set, deque, OrderedDict})
+
+
+class Stamp:
+    """The attributes of new objects of one class, but for those `given` to each."""
+
+    __slots__ = ("_constants", "_containers", "_given", "tried")
+
+    def __init__(self, *given: str) -> None:
+        self._given = frozenset(given)
+        self._constants: dict[str, Any] | None = None
+        self._containers: list[tuple[str, Callable[[], Any]]] = []
+        # Whether `take()` has seen one. It may have had what cannot be copied.
+        self.tried = False
+
+    def take(self, values: dict[str, Any]) -> None:
+        """Keep the attributes of an object that has just been made."""
+        self.tried = True
+        constants: dict[str, Any] = {}
+        containers: list[tuple[str, Callable[[], Any]]] = []
+        for name in values.keys() - self._given:
+            value = values[name]
+            if isinstance(value, _CONSTANT):
+                constants[name] = value
+            elif type(value) is type(Lock()):
+                containers.append((name, Lock))
+            elif type(value) in _CONTAINERS and not value:
+                containers.append((name, value.copy().copy))
+            else:
+                return
+        # With room for every name: to make room costs more than to copy it.
+        self._constants = dict.fromkeys(values) | constants
+        self._containers = containers
+
+    def fresh(self) -> dict[str, Any] | None:
+        """Return the attributes of another one, or None where it has to be made."""
+        if self._constants is None:
+            return None
+        values = self._constants.copy()
+        for name, copy in self._containers:
+            values[name] = copy()
+        return values
