@@ -14,6 +14,8 @@ from django.db.backends.postgresql.base import DatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.utils.functional import cached_property
 
+from .stamps import Look
+
 # What is not called here. A backend or a tool that has its own is left to it.
 _STEPS = (
     *("connect", "ensure_connection", "get_connection_params", "get_new_connection"),
@@ -23,29 +25,48 @@ _steps = attrgetter(*_STEPS)
 _DJANGOS = _steps(DatabaseWrapper)
 
 
+# What connected wrappers do not have in common.
+_OF_EACH = (
+    *("block", "connection", "gate", "pool", "settings_dict"),
+    "_thread_sharing_lock",
+)
+
+
 class Again:
     """What Django's `connect()` has set in a wrapper, and for which settings."""
 
-    __slots__ = ("_set", "_settings", "_steps")
+    __slots__ = ("_set", "_settings", "_steps", "look", "pool")
 
     def __init__(self, wrapper: Any, before: dict[str, Any]) -> None:
         self._settings = _copied(wrapper.settings_dict)
         self._steps = _steps(type(wrapper))
-        self._set = {
+        values = {
             name: value
             for name, value in vars(wrapper).items()
-            if name != "connection"
-            and before.get(name, self) != value
-            and not isinstance(getattr(type(wrapper), name, None), cached_property)
+            if not isinstance(getattr(type(wrapper), name, None), cached_property)
         }
+        # How a connected wrapper looks.
+        self.look = Look(values, *_OF_EACH)
+        del values["connection"]
+        self._set = {
+            name: value
+            for name, value in values.items()
+            if before.get(name, self) != value
+        }
+        # Returns the open pool of a loop and an alias.
+        self.pool = wrapper.pool.existing
+
+    def agrees(self, wrapper: Any) -> bool:
+        """Tell whether the next of this class would be connected as before."""
+        return (
+            wrapper.settings_dict == self._settings
+            and _steps(type(wrapper)) == self._steps
+            and _steps(wrapper.backend) == _DJANGOS
+        )
 
     def fits(self, wrapper: Any) -> bool:
         """Tell whether `wrapper` would be connected as the one before was."""
-        return (
-            _steps(type(wrapper)) == self._steps
-            and wrapper.settings_dict == self._settings
-            and is_plain(wrapper)
-        )
+        return is_plain(wrapper) and self.agrees(wrapper)
 
     def connect(self, wrapper: Any) -> None:
         """Do what Django's `connect()` would."""

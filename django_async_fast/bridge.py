@@ -163,7 +163,8 @@ def _resume(
     here = getcurrent()
     # Both can differ from one step to the next: a coroutine may be driven by
     # another task, or inside somebody else's greenlet.
-    worker.parent = here
+    if worker.parent is not here:
+        worker.parent = here
     worker.gr_context = here.gr_context
     # Synchronous code must find itself in the synchronous world: Django's
     # async_unsafe and the guards of others ask for the running loop. There is

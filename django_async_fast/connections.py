@@ -14,7 +14,7 @@ from asgiref.sync import iscoroutinefunction
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, connections
 from django.db.utils import ConnectionDoesNotExist, ConnectionHandler
 
-from . import bridge, conf, scopes, stalls, wrapper
+from . import bridge, conf, parked, scopes, stalls, wrapper
 from .closing import being_closed
 
 logger = logging.getLogger("django_async_fast")
@@ -46,13 +46,17 @@ class Block:
     )
 
     def __init__(
-        self, force_rollback: bool, shared: bool = False, name: str | None = None
+        self,
+        force_rollback: bool,
+        where: scopes.Place,
+        shared: bool = False,
+        name: str | None = None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.thread = threading.get_ident()
         self.force_rollback = force_rollback
         self.shared = shared
-        self.place = scopes.place()
+        self.place = where
         self.name = name
         self.wrappers: dict[str, Any] = {}
         self.open = True
@@ -62,10 +66,9 @@ class Block:
 
     def wrapper(self, alias: str) -> Any:
         """Return the block's wrapper for `alias`, made at its first use."""
-        try:
-            return self.wrappers[alias]
-        except KeyError:
-            pass
+        found = self.wrappers.get(alias)
+        if found is not None:
+            return found
         if alias not in connections.settings:
             raise ConnectionDoesNotExist(
                 f"The connection '{alias}' doesn't exist. DATABASES has: "
@@ -85,13 +88,17 @@ class Block:
 
     def let_go(self) -> bool:
         """End without waiting; False where a connection is left to be closed."""
-        self.open, ended = False, True
-        for each in self.wrappers.values():
-            if wrapper.is_awake(each):
-                ended = each.let_go() and ended
-        if ended:
-            self.wrappers = {}  # they hold the block
-        return ended
+        self.open = False
+        for alias in [*self.wrappers]:
+            # They hold the block; and whoever looks again finds it ended.
+            box = [self.wrappers.pop(alias)]
+            if not wrapper.is_awake(box[0]):
+                continue
+            if box[0].let_go():
+                parked.keep(box)
+            else:
+                self.wrappers[alias] = box[0]
+        return not self.wrappers
 
     def close(self) -> None:
         """Give every connection back. Runs on the bridge if one is open."""
@@ -194,7 +201,7 @@ class new_connection:
             raise RuntimeError("This new_connection() has been entered already.")
         block = shared_block()
         if block is None:
-            block = self._make_block()
+            block = self._make_block(scopes.place(1))
             conn = block.wrapper(self.using)
         else:
             conn = block.wrapper(self.using)
@@ -244,9 +251,9 @@ class new_connection:
     def __exit__(self, *exc: object) -> None:
         """Exist, so that `with` reaches the message of `__enter__`."""
 
-    def _make_block(self) -> Block:
+    def _make_block(self, where: scopes.Place) -> Block:
         try:
-            return Block(self.force_rollback)
+            return Block(self.force_rollback, where)
         except RuntimeError as exc:
             raise RuntimeError(
                 "new_connection() needs a running event loop: use it in a coroutine "

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-import os
 import sys
 from asyncio import AbstractEventLoop
 from collections.abc import AsyncGenerator, Callable, Coroutine
@@ -31,8 +30,8 @@ T = TypeVar("T")
 # task is done when it has been made, without a trip through the loop.
 EAGER: Any = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
-# The process id is part of the key: after a fork the child must open pools of
-# its own and leave the parent's sockets alone.
+# The number of forks is part of the key: the child must open pools of its own and
+# leave the parent's sockets alone.
 _pools: WeakKeyDictionary[AbstractEventLoop, dict[tuple[int, str], _Pool]]
 _pools = WeakKeyDictionary()
 
@@ -41,8 +40,11 @@ class _Pool:
     pool: AsyncConnectionPool[driver.Origin]
     line: Line
 
-    def __init__(self, loop: AbstractEventLoop, params: dict[str, Any]) -> None:
+    def __init__(
+        self, loop: AbstractEventLoop, alias: str, params: dict[str, Any]
+    ) -> None:
         self.loop = loop
+        self.alias = alias
         self.params = params
         # All that the pool has made and that are still there.
         self.connections: WeakSet[driver.Origin] = WeakSet()
@@ -68,6 +70,28 @@ class _Pool:
         if self.closer and all(each.closed for each in self.connections):
             # Nothing is left to end with the loop, or with the last connection.
             await self.closer.aclose()
+
+    def checkout(self) -> driver.Origin:
+        """Return a connection of the pool; waits for it on the bridge."""
+        try:
+            return idle.take(self.pool) or self._wait()
+        except PoolTimeout as exc:
+            raise self._told(exc) from None
+
+    def _wait(self) -> driver.Origin:
+        if (place := self.line.join()) is not None:
+            return self.line.wait(place)
+        return bridge.await_(self.take())
+
+    def _told(self, timeout: PoolTimeout) -> PoolTimeout:
+        """Return psycopg's error with what is to be known about the pool."""
+        figures = self.pool.get_stats()
+        return PoolTimeout(
+            f"{timeout}: all {figures['pool_size']} of at most {figures['pool_max']} "
+            f"connections to '{self.alias}' are in use and "
+            f"{figures.get('requests_waiting', 0)} requests wait. A block keeps "
+            "its connection until it ends; nested blocks need one each."
+        )
 
     async def take(self) -> driver.Origin:
         """Return a connection of the pool."""
@@ -153,23 +177,31 @@ class _Pool:
 class PoolHandle:
     """What Django's wrapper sees as `psycopg_pool.ConnectionPool`."""
 
-    def __init__(self, wrapper: Any, entry: _Pool) -> None:
-        self._wrapper = wrapper
+    def __init__(self, gate: Gate, entry: _Pool) -> None:
+        # Not the wrapper, which has this one.
+        self.gate = gate
         self._entry = entry
+        # A connection that has been taken for this block, and waits to be asked for.
+        self.reserved: driver.Origin | None = None
         # What connections are made with.
         self.params: dict[str, Any] = entry.params
+
+    @staticmethod
+    def existing(loop: AbstractEventLoop, alias: str) -> _Pool | None:
+        """Return the pool of `alias` on `loop`, if there is one and it is open."""
+        entry = _pools.get(loop, {}).get((driver.forks(), alias))
+        return entry if entry is not None and entry.opened else None
 
     def open(self) -> None:
         if not self._entry.opened:
             bridge.await_(self._entry.open())
 
     def getconn(self) -> driver.Connection:
-        try:
-            origin = idle.take(self._entry.pool) or self._wait()
-        except PoolTimeout as exc:
-            raise self._told(exc) from None
+        origin, self.reserved = self.reserved, None
+        if origin is None:
+            origin = self._entry.checkout()
         cursor_class = self.params.get("cursor_factory")
-        connection = driver.view(origin, self._wrapper.gate, cursor_class)
+        connection = driver.view(origin, self.gate, cursor_class)
         connection._pool = self  # type: ignore[assignment]
         return connection
 
@@ -202,22 +234,6 @@ class PoolHandle:
         if self._entry.opened:
             bridge.await_(self._entry.close())
 
-    def _wait(self) -> driver.Origin:
-        line = self._entry.line
-        if (place := line.join()) is not None:
-            return line.wait(place)
-        return bridge.await_(self._entry.take())
-
-    def _told(self, timeout: PoolTimeout) -> PoolTimeout:
-        """Return psycopg's error with what is to be known about the pool."""
-        figures = self._entry.pool.get_stats()
-        return PoolTimeout(
-            f"{timeout}: all {figures['pool_size']} of at most {figures['pool_max']} "
-            f"connections to '{self._wrapper.alias}' are in use and "
-            f"{figures.get('requests_waiting', 0)} requests wait. A block keeps "
-            "its connection until it ends; nested blocks need one each."
-        )
-
 
 def _forget(entry: _Pool) -> None:
     pools = _pools.get(entry.loop, {})
@@ -233,12 +249,12 @@ def handle(wrapper: Any) -> PoolHandle:
     loop = bridge.current_loop()
     assert loop is not None
     pools = _pools.setdefault(loop, {})
-    key = (os.getpid(), wrapper.alias)
+    key = (driver.forks(), wrapper.alias)
     if key not in pools:
         for dead in [loop for loop in _pools if loop.is_closed()]:
             del _pools[dead]  # closed without a word: asyncio.run() tells us
         pools[key] = _make(wrapper, loop, {} if options is True else options)
-    return PoolHandle(wrapper, pools[key])
+    return PoolHandle(wrapper.gate, pools[key])
 
 
 def _bridged(function: Callable[[Any], Any], alias: str) -> Callable[[Any], Any]:
@@ -267,7 +283,7 @@ def _make(wrapper: Any, loop: AbstractEventLoop, options: dict[str, Any]) -> _Po
         **options,
         "connection_class": driver.Origin,
     }
-    entry = _Pool(loop, params)
+    entry = _Pool(loop, wrapper.alias, params)
 
     for name in ("check", "reset"):
         if options.get(name) and not inspect.iscoroutinefunction(options[name]):

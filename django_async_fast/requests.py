@@ -63,7 +63,7 @@ class Life:
         self.name = name
         shared = shared_block()
         self.joined = shared is not None
-        self.block = shared or Block(force_rollback=False, name=name)
+        self.block = shared or Block(False, scopes.place(), name=name)
         # The scope that the caller is in, and the one that the request is in.
         self.around = self.scope = scopes._entered.get()
 

@@ -40,9 +40,13 @@ class ScopeTimeout(TransactionManagementError):
     """A statement waited too long for another task's transaction."""
 
 
-def place() -> Place:
-    """Return file and line of the user's code that is running, or None."""
-    return _outside(sys._getframe(1)) or _outside(bridge.awaiting_frame())
+def place(depth: int = 0) -> Place:
+    """Return file and line of the user's code that is running, or None.
+
+    That many callers of the caller are known not to be the user's: each frame that is
+    looked at has to be made.
+    """
+    return _outside(sys._getframe(depth + 1)) or _outside(bridge.awaiting_frame())
 
 
 def _outside(frame: FrameType | None) -> Place:

@@ -22,7 +22,8 @@ from django.db.models.lookups import Exact
 from django.db.models.query import ModelIterable
 from django.db.models.sql.compiler import SQLCompiler
 
-from . import _native, drivers, plan, planning, streams, whole
+from . import _native, drivers, parked, plan, planning, streams, whole
+from .connections import bridged_block
 from .prepared import Prepared
 
 django_get = QuerySet.get
@@ -69,7 +70,7 @@ class Shape:
     # how the value is prepared, None where the lookup has to be made for that.
     lookups: list[tuple[str, Col, Any, str, Prepared | None]]
 
-    def params(self, values: dict[str, Any], wrapper: Any) -> tuple[Any, ...] | None:
+    def params(self, values: dict[str, Any], db: str) -> tuple[Any, ...] | None:
         """Return the statement's parameters for `values`, None if they do not fit."""
         found: list[Any] = []
         for name, column, lookup, wanted, prepared in self.lookups:
@@ -85,7 +86,7 @@ class Shape:
                 return None  # IS NULL; an expression
             try:
                 # Without a compiler, which only expressions ask for.
-                sql, params = made.process_rhs(None, wrapper)
+                sql, params = made.process_rhs(None, connections[db])
             except (EmptyResultSet, FullResultSet):
                 return None
             if sql != wanted:
@@ -163,7 +164,7 @@ def get(self: Any, *args: Any, **kwargs: Any) -> Any:
         if planning.is_stale(shape.plan_key, shape.made):
             known.shapes.pop(key, None)
         elif shape.lookups:
-            rows = _rows(self.model, shape, connections[db], kwargs)
+            rows = _rows(self.model, shape, db, kwargs)
     if rows is None:
         return django_get(self, **kwargs)
     # Django's words for none and for many.
@@ -189,17 +190,17 @@ def _known(queryset: Any) -> _Known | None:
 
 
 def _rows(
-    model: Any, shape: Shape, wrapper: Any, values: dict[str, Any]
+    model: Any, shape: Shape, db: str, values: dict[str, Any]
 ) -> list[Any] | None:
     """Return the rows that `get()` finds, None where Django's code has to run."""
     if plan.why_from_db(model):
         return None
-    params = shape.params(values, wrapper)
+    params = shape.params(values, db)
     if params is None:
         return None
     try:
         batch = whole.fetch(
-            wrapper,
+            parked.wrapper(bridged_block(), db),
             shape.made[0],
             shape.columns,
             shape.sql,
@@ -247,7 +248,7 @@ def _shape(queryset: Any, values: dict[str, Any]) -> Shape | None:
     lookups = list(_lookups(queryset, values, compiler))
     template = drivers.statement.template_of(statement)
     shape = Shape(made, plan_key, statement, template, compiler.col_count, lookups)
-    fits = shape.params(values, compiler.connection) == params
+    fits = shape.params(values, queryset.db) == params
     if not fits or len(lookups) != len(queryset.query.where.children):
         return None
     if not made[1]:

@@ -1,4 +1,4 @@
-"""What an object has when its class has just made it, without making it again.
+"""What an object has when its class has just made it.
 
 Every block has a wrapper and a psycopg connection of its own, and their `__init__`
 cost more than the statement between them. The attributes that the first one has are
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from operator import itemgetter
 from threading import Lock
 from types import FunctionType
 from typing import Any
@@ -58,3 +59,28 @@ class Stamp:
         for name, copy in self._containers:
             values[name] = copy()
         return values
+
+
+class Look:
+    """How objects of a class look that nobody has changed, but for what is `own`."""
+
+    __slots__ = ("_length", "_of", "_values")
+
+    def __init__(self, values: dict[str, Any], *own: str) -> None:
+        common = [name for name in values if name not in own]
+        self._length = len(values.keys() | set(own))
+        self._of = itemgetter(*common)
+        self._values = tuple(_emptied(values[name]) for name in common)
+
+    def is_of(self, values: dict[str, Any]) -> bool:
+        """Tell whether these are the attributes of such an object."""
+        if len(values) != self._length:
+            return False
+        try:
+            return bool(self._of(values) == self._values)
+        except KeyError:
+            return False
+
+
+def _emptied(value: Any) -> Any:
+    return type(value)() if type(value) in _CONTAINERS else value

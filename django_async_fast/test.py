@@ -24,7 +24,7 @@ from asgiref.sync import (
 from django import test
 from django.db import DEFAULT_DB_ALIAS, connections
 
-from . import bridge, transaction
+from . import bridge, scopes, transaction
 from .connections import Block, new_connection, shared_block
 
 __all__ = ["TestCase", "TransactionTestCase", "shared_connection"]
@@ -46,8 +46,8 @@ class shared_connection(new_connection):
     `sync_to_async()`: that runs on the event loop.
     """
 
-    def _make_block(self) -> Block:
-        return Block(self.force_rollback, shared=True)
+    def _make_block(self, where: scopes.Place) -> Block:
+        return Block(self.force_rollback, where, shared=True)
 
     async def __aenter__(self) -> Any:
         conn = await super().__aenter__()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 from django.db import InterfaceError
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 from django.db.transaction import TransactionManagementError
 from django.db.utils import load_backend
 from django.utils.functional import cached_property
@@ -61,10 +62,11 @@ def _helper(name: str) -> Any:
     return helper
 
 
-# What a wrapper has been asked for, and knows the wrapper.
-_TIES = (
+# What a wrapper is made to have when it is asked for it, and another block's may differ
+# in, or that knows the wrapper.
+_ASKED_FOR = (
     *("client", "creation", "features", "introspection", "ops", "validation"),
-    *("pool", "wrap_database_errors"),
+    *("Database", "timezone", "timezone_name", "wrap_database_errors"),
 )
 
 
@@ -281,20 +283,29 @@ class BlockWrapper(_Backend):
             return False
         if not pool.put_at_once(raw):
             return False
-        self.connection = None
         self.run_on_commit = []
         self.gate.end()
-        self._untie()
+        # What holds the wrapper in turn: to collect it costs as much as a block.
+        values = self.__dict__
+        for name in _ASKED_FOR:
+            values.pop(name, None)
         return True
 
-    def _untie(self) -> None:
-        """Drop what holds the wrapper in turn: to collect it costs as much as a block.
+    def is_as_connected(self) -> bool:
+        """Tell whether it is as Django has connected it, as is its connection."""
+        known = self.connects.get(self.alias)
+        return (
+            known is not None
+            and known.look.is_of(self.__dict__)
+            and self.connection.is_as_given_back(self.pool.params.get("cursor_factory"))
+        )
 
-        Whoever still has the wrapper gets another one.
-        """
-        values = self.__dict__
-        for name in _TIES:
-            values.pop(name, None)
+    def join(self, block: Block) -> None:
+        """Begin another block, with the connection of the last one."""
+        self.block = block
+        self.gate = self.pool.gate = scopes.Gate(self.alias, block.place)
+        self.connection.take_up(self.gate)
+        connection_created.send(sender=type(self), connection=self)
 
     def _is_at_rest(self) -> bool:
         """Tell whether `close()` would be Django's, and nothing is to be undone."""
@@ -523,6 +534,12 @@ def _wake(wrapper: Any) -> None:
     wrapper._thread_ident = block.thread
     wrapper.block = block
     wrapper.gate.root.place = block.place
+
+
+def known_connect(wrapper: Any, alias: str) -> again.Again | None:
+    """Return how wrappers of this one's class are connected, if one has been."""
+    known: again.Again | None = type(wrapper).connects.get(alias)
+    return known
 
 
 def is_awake(wrapper: Any) -> bool:

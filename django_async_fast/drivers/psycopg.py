@@ -22,7 +22,7 @@ from psycopg import pq
 
 from .. import bridge
 from ..scopes import Gate
-from ..stamps import Stamp
+from ..stamps import Look, Stamp
 from .channel import Channel
 
 logger = logging.getLogger("django_async_fast")
@@ -55,6 +55,11 @@ def _forked() -> None:
 
 
 os.register_at_fork(after_in_child=_forked)
+
+
+def forks() -> int:
+    """Return the number that tells this process from those it was forked from."""
+    return _forks
 
 
 class Unwanted:
@@ -109,6 +114,13 @@ class StatementLock:
             self.gate.release()
 
 
+# What views do not have in common.
+_OF_EACH = (
+    *("origin", "pgconn", "gate", "cursor_factory"),
+    *("_adapters", "_autocommit", "_pool", "_prepared"),
+)
+
+
 class _Locks:
     """`Connection.lock`, made when asked for.
 
@@ -128,6 +140,8 @@ class Connection(psycopg.Connection[Any]):
 
     # What psycopg's `__init__` gives it.
     stamp = Stamp("pgconn", "_prepared")
+    # How one looks that has served a block.
+    look: Look
     lock: Any = _Locks()
 
     def __init__(self, origin: Origin, gate: Gate) -> None:
@@ -151,6 +165,17 @@ class Connection(psycopg.Connection[Any]):
         self._adapters = origin.adapters
         self._prepared = origin._prepared
         self._autocommit = origin._autocommit
+        if fresh is None:
+            Connection.look = Look({**vars(self), "returned": True}, *_OF_EACH)
+
+    def is_as_given_back(self, cursor_factory: Any) -> bool:
+        """Tell whether nobody has changed it since it was made, and it is detached."""
+        return self.cursor_factory is cursor_factory and self.look.is_of(vars(self))
+
+    def take_up(self, gate: Gate) -> None:
+        """Serve another block."""
+        self.gate = gate
+        self.returned = False
 
     def _listen(self, pgconn: Any) -> None:
         """Take libpq's connection over, with what it has to say unasked."""
@@ -338,6 +363,8 @@ class Origin(psycopg.AsyncConnection[Any]):
     """
 
     channel: Channel | None = None
+    # The wrapper that was connected to it last, as good as another: see parked.py.
+    parked: Any = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -366,12 +393,14 @@ class Origin(psycopg.AsyncConnection[Any]):
 
     async def close(self) -> None:
         """Close the connection, as psycopg does."""
+        self.parked = None
         self._leave_loop()
         if not self.inherited:
             await super().close()
 
     def drop(self) -> None:
         """Close the socket at once, without a word to the server."""
+        self.parked = None
         self._leave_loop()
         if not self.inherited:
             self.pgconn.finish()
@@ -392,6 +421,7 @@ def connect(gate: Gate, *, cursor_factory: Any = None, **params: Any) -> Connect
 
 def view(origin: Origin, gate: Gate, cursor_factory: Any = None) -> Connection:
     """Return the connection that synchronous code uses over `origin`."""
+    origin.parked = None  # does not hear the server any more
     connection = Connection(origin, gate)
     if cursor_factory is not None:
         connection.cursor_factory = cursor_factory
