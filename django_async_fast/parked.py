@@ -34,7 +34,8 @@ def keep(box: list[Any]) -> None:
         and box[0].is_as_connected()
     ):
         found = box.pop()
-        found.connection.origin.parked = found
+        found.block = None
+        found.connection.origin.parked = found, found.known_connect()
     else:
         box[0].connection = None
 
@@ -44,7 +45,7 @@ def wrapper(block: Block | None, alias: str) -> Any:
     if block is None:
         return connections[alias]
     if _unseen(block, alias):
-        known = wrappers.known_connect(block.wrappers[alias], alias)
+        known = type(block.wrappers[alias]).connects.get(alias)
         if known is not None and (entry := known.pool(block.loop, alias)) is not None:
             _connect(block, alias, known, entry)
     return block.wrapper(alias)
@@ -71,8 +72,8 @@ def _connect(block: Block, alias: str, known: Again, entry: Any) -> None:
     if origin.parked is None or not _unseen(block, alias):
         _connect_own(block, alias, entry, origin)
         return
-    parked, origin.parked = origin.parked, None
-    if known.agrees(parked):
+    (parked, left_as), origin.parked = origin.parked, None
+    if left_as is known and known.agrees(parked):
         block.wrappers[alias] = parked
         parked.join(block)
     else:

@@ -211,7 +211,7 @@ class BlockWrapper(_Backend):
             self._discard()
         self._check_block()
         self._check_bridge()
-        known = self.connects.get(self.alias)
+        known = self.known_connect()
         if known is None or not known.fits(self):
             super().ensure_connection()
             return
@@ -234,6 +234,10 @@ class BlockWrapper(_Backend):
         self._connect(super().connect)
         if first:
             self.connects[self.alias] = again.Again(self, before)
+
+    def known_connect(self) -> again.Again | None:
+        """Return how Django has connected to this alias before."""
+        return self.connects.get(self.alias)
 
     def _connect(self, connect: Callable[[], None]) -> None:
         # A scope, because the session is not ready before its time zone and
@@ -293,7 +297,7 @@ class BlockWrapper(_Backend):
 
     def is_as_connected(self) -> bool:
         """Tell whether it is as Django has connected it, as is its connection."""
-        known = self.connects.get(self.alias)
+        known = self.known_connect()
         return (
             known is not None
             and known.look.is_of(self.__dict__)
@@ -305,7 +309,11 @@ class BlockWrapper(_Backend):
         self.block = block
         self.gate = self.pool.gate = scopes.Gate(self.alias, block.place)
         self.connection.take_up(self.gate)
-        connection_created.send(sender=type(self), connection=self)
+        try:
+            connection_created.send(sender=type(self), connection=self)
+        except BaseException:
+            self._discard()
+            raise
 
     def _is_at_rest(self) -> bool:
         """Tell whether `close()` would be Django's, and nothing is to be undone."""
@@ -534,12 +542,6 @@ def _wake(wrapper: Any) -> None:
     wrapper._thread_ident = block.thread
     wrapper.block = block
     wrapper.gate.root.place = block.place
-
-
-def known_connect(wrapper: Any, alias: str) -> again.Again | None:
-    """Return how wrappers of this one's class are connected, if one has been."""
-    known: again.Again | None = type(wrapper).connects.get(alias)
-    return known
 
 
 def is_awake(wrapper: Any) -> bool:

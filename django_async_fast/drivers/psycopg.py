@@ -363,8 +363,9 @@ class Origin(psycopg.AsyncConnection[Any]):
     """
 
     channel: Channel | None = None
-    # The wrapper that was connected to it last, as good as another: see parked.py.
-    parked: Any = None
+    # The wrapper that was connected to it last, as good as another, and how it was
+    # connected: see parked.py.
+    parked: tuple[Any, Any] | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
