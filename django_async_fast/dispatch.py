@@ -25,19 +25,16 @@ asgiref_threaded_call = SyncToAsync.__call__
 class sync_to_async:
     """asgiref's `sync_to_async`, that needs no thread in a block."""
 
-    def __new__(cls, func: Any = None, **options: Any) -> Any:
-        if func is None:
-            return lambda func: sync_to_async(func, **options)
-        return super().__new__(cls)
-
-    def __init__(self, func: Callable[..., Any], **options: Any) -> None:
+    def __init__(self, func: Callable[..., Any] | None = None, **options: Any) -> None:
         self.func = func
         self.options = options
         # A thread of its own was asked for work that is not the database's:
         # password hashing.
         self.native = options.get("thread_sensitive", True)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.func is None:  # a decorator with options
+            return sync_to_async(*args, **self.options)
         if self.native and current_block() is not None:
             return bridge.run(self.func, *args, **kwargs)
         return threaded(self.func, **self.options)(*args, **kwargs)

@@ -46,6 +46,19 @@ def _called(kind: type[Any]) -> tuple[Any, ...]:
 
 _DJANGOS = _called(QuerySet)
 
+
+def _is_djangos(kind: type[Any], watches: dict[type[Any], Any]) -> bool:
+    """Tell whether a class of querysets calls Django's own; keeps that in `watches`."""
+    watch = watches.get(kind)
+    if watch is not None and watch.unchanged():
+        return True
+    if _called(kind) != _DJANGOS:
+        return False
+    watches[kind] = _native.rows.ClassWatch(kind, sql.Query, SQLCompiler)
+    watches[kind].look()
+    return True
+
+
 # Nothing that a queryset can be told before `get()` is allowed for; these are of its
 # own attributes, the rest is in its query.
 _told = attrgetter(
@@ -112,6 +125,7 @@ class _Known:
         # A shape of None: never; a shape without lookups: not while its plan stays.
         self.shapes: dict[Any, Shape | None] = {}
         self.columns_of = _columns_of(model)
+        self.watches: dict[type[Any], Any] = {}
 
 
 _columns_of = attrgetter("_meta.concrete_fields", "_meta.db_table")
@@ -175,13 +189,13 @@ def get(self: Any, *args: Any, **kwargs: Any) -> Any:
 
 def _known(queryset: Any) -> _Known | None:
     """Return the shapes of the queryset's model, None if it is not a plain one."""
-    if _called(type(queryset)) != _DJANGOS:
-        return None
     query, model = queryset._query, queryset.model
     meta = vars(model._meta)
     known: _Known | None = meta.get("_daf_shapes")
     if known is None or known.columns_of != _columns_of(model):
         known = meta["_daf_shapes"] = _Known(model)
+    if not _is_djangos(type(queryset), known.watches):
+        return None
     if type(query) is not sql.Query or vars(query) not in known.untold:
         return None
     if not getattr(queryset, "_cloning_enabled", True):  # Django 6.1

@@ -156,7 +156,7 @@ class BlockWrapper(_Backend):
     validation = _helper("validation")
 
     @cached_property  # type: ignore[untyped-decorator]
-    def Database(self) -> Any:
+    def Database(self) -> Any:  # noqa: N802
         """psycopg, with a `connect()` that the event loop awaits."""
         return _Driver(self.gate, super().Database)
 

@@ -32,6 +32,7 @@ cdef extern from "python_slots.h":
     void set_await_slots(type cls, void *iternext, void *send) noexcept
 
 
+include "classes.pxi"
 include "plans.pxi"
 include "model_plan.pxi"
 include "batches.pxi"

@@ -56,8 +56,7 @@ async def warm() -> Any:
     for _ in range(3):
         await block()
     (entry,) = pool._pools[asyncio.get_running_loop()].values()
-    (origin,) = [each for each in entry.connections if each.parked is not None]
-    return origin
+    return next(each for each in entry.connections if each.parked is not None)
 
 
 async def test_the_next_block_has_the_same_wrapper() -> None:

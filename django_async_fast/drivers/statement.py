@@ -22,6 +22,8 @@ from psycopg._queries import PostgresClientQuery, _query2pg_client
 from psycopg.adapt import Transformer
 from psycopg.generators import execute
 
+from .. import _native
+
 BINARY = pq.Format.BINARY
 TUPLES_OK, FATAL_ERROR = pq.ExecStatus.TUPLES_OK, pq.ExecStatus.FATAL_ERROR
 
@@ -37,18 +39,32 @@ _MAKES_CURSORS = (
 _makes = attrgetter(*_MAKES_CURSORS)
 _wraps = attrgetter("execute", "_execute", "_execute_with_wrappers")
 _executes = attrgetter("execute", "_execute_gen", "_start_query", "_convert_query")
-_DJANGOS = _makes(DatabaseWrapper), _wraps(CursorWrapper), _executes(Cursor)
+
+
+def _called(backend: Any) -> tuple[Any, ...]:
+    return _makes(backend), _wraps(CursorWrapper), _executes(Cursor)
+
+
+_DJANGOS = _called(DatabaseWrapper)
+_watches: dict[Any, Any] = {}
+
+
+def _is_djangos(backend: Any) -> bool:
+    """Tell whether Django's own makes cursors, and executes."""
+    watch = _watches.get(backend)
+    if watch is not None and watch.unchanged():
+        return True
+    if _called(backend) != _DJANGOS:
+        return False
+    _watches[backend] = _native.rows.ClassWatch(backend, CursorWrapper, Cursor)
+    _watches[backend].look()
+    return True
 
 
 def unobserved(wrapper: Any) -> Any:
     """Return the wrapper's open psycopg connection, or None where a cursor is due."""
-    steps = (
-        _makes(_backend(wrapper)),
-        _wraps(CursorWrapper),
-        _executes(Cursor),
-    )
     if (
-        steps != _DJANGOS
+        not _is_djangos(_backend(wrapper))
         or not wrapper.__dict__.keys().isdisjoint(_MAKES_CURSORS)
         or wrapper.queries_logged
         or wrapper.execute_wrappers

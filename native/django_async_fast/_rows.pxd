@@ -201,3 +201,12 @@ cdef class AsyncRowIterator:
     cdef object finish(self)
     cdef void abandon(self)
     cdef int failed(self) except -1
+
+
+cdef enum:
+    WATCHED_CLASSES = 8
+
+
+cdef class ClassWatch:
+    cdef tuple classes
+    cdef unsigned int versions[WATCHED_CLASSES]
