@@ -151,6 +151,8 @@ WATCHED = {
     "psycopg.Connection.__init__": "drivers/psycopg.py: Connection",
     "psycopg._server_cursor_base.ServerCursorMixin": "drivers/chunks.py",
     "psycopg.client_cursor.ClientCursorMixin": "drivers/cursor.py: execute_send",
+    "psycopg.types.numeric.IntDumper": "drivers/statement.py: _literals",
+    "psycopg.types.numeric._IntDumper": "drivers/statement.py: _literals",
     "psycopg.waiting.wait_async": "drivers/channel.py",
     "psycopg_pool.AsyncConnectionPool._add_to_pool": "idle.py: give; place.py",
     "psycopg_pool.AsyncConnectionPool._get_ready_connection": "idle.py: take; line.py",

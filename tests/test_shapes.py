@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
+import psycopg
 import pytest
 from django.core.exceptions import FieldError
 from django.db import DatabaseError, connection, models, transaction
@@ -25,7 +26,7 @@ from django.test.utils import (
     register_lookup,
 )
 
-from django_async_fast import new_connection, shapes
+from django_async_fast import new_connection, run_sync, shapes
 from tests.testapp.models import (
     Author,
     Bestseller,
@@ -34,6 +35,7 @@ from tests.testapp.models import (
     Novel,
     Profile,
     Publisher,
+    Tag,
     UuidKey,
 )
 from tests.told import Queries, told
@@ -354,3 +356,41 @@ def test_the_alias_counts(library: Any) -> None:
         assert Author.objects.get(pk=7)._state.db == "default"
         with pytest.raises(Author.DoesNotExist):
             Author.objects.using("other").get(pk=7)
+
+
+# ----- numbers, as psycopg quotes them
+
+
+@pytest.mark.parametrize("pk", [0, 7, -7, 2**31, -(2**63), 2**63 - 1])
+async def test_numbers_are_quoted_as_psycopg_does(pk: int) -> None:
+    async with new_connection() as conn:
+        for _ in range(3):
+            with pytest.raises(Tag.DoesNotExist):
+                await Tag.objects.aget(pk=pk)
+        sent = "SELECT query FROM pg_stat_activity WHERE pid = %s"
+        pid = conn.connection.info.backend_pid
+        async with new_connection() as other, other.acursor() as cursor:
+            await cursor.execute(sent, [pid])
+            (query,) = await cursor.fetchone()
+    literal = psycopg.sql.Literal(pk).as_string(None)
+    assert f'"id" = {literal} ' in query
+
+
+async def test_a_dumper_of_ones_own_is_asked() -> None:
+    class Doubling(psycopg.adapt.Dumper):
+        def dump(self, obj: int) -> bytes:
+            return b"%d" % (2 * obj)
+
+        def quote(self, obj: int) -> bytes:
+            return self.dump(obj)
+
+    await run_sync(Tag.objects.create, pk=42, name="double")
+    try:
+        async with new_connection() as conn:
+            for _ in range(2):
+                assert (await Tag.objects.aget(pk=42)).name == "double"
+            conn.connection.adapters.register_dumper(int, Doubling)
+            for _ in range(2):
+                assert (await Tag.objects.aget(pk=21)).name == "double"
+    finally:
+        await run_sync(Tag.objects.filter(pk=42).delete)

@@ -142,7 +142,8 @@ class Channel:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._stop_writing()
+        if self._writing:
+            self._stop_writing()
         return future
 
     def _expire(self) -> None:

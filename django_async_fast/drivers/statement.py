@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from _thread import get_ident
 from asyncio import _get_running_loop
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
+from functools import cache
 from operator import attrgetter
 from typing import Any
 
@@ -19,8 +20,9 @@ from django.db.backends.utils import CursorWrapper
 from django.utils.asyncio import async_unsafe
 from psycopg import errors, pq
 from psycopg._queries import PostgresClientQuery, _query2pg_client
-from psycopg.adapt import Transformer
+from psycopg.adapt import PyFormat, Transformer
 from psycopg.generators import execute
+from psycopg.types.numeric import IntDumper
 
 from .. import _native
 
@@ -39,6 +41,8 @@ _MAKES_CURSORS = (
 _makes = attrgetter(*_MAKES_CURSORS)
 _wraps = attrgetter("execute", "_execute", "_execute_with_wrappers")
 _executes = attrgetter("execute", "_execute_gen", "_start_query", "_convert_query")
+
+_INT = frozenset({int})
 
 
 def _called(backend: Any) -> tuple[Any, ...]:
@@ -126,13 +130,29 @@ def fetch(
 
 
 def _merged(raw: Any, sql: str, params: Any, template: bytes | None) -> bytes:
-    transformer = Transformer(raw)
     if template is not None:
-        return template % tuple(map(transformer.as_literal, params))
-    merged = PostgresClientQuery(transformer)
+        return template % tuple(_literals(raw, params))
+    merged = PostgresClientQuery(Transformer(raw))
     merged.convert(sql, params)
     query: bytes = merged.query
     return query
+
+
+def _literals(raw: Any, params: Any) -> Iterable[bytes]:
+    if _INT.issuperset(map(type, params)):
+        dumper = raw.adapters.get_dumper(int, PyFormat.TEXT)
+        if _is_psycopgs(dumper):
+            # As it quotes them, without the two dumpers that it makes for each.
+            return [b"%d" % each if each >= 0 else b" %d" % each for each in params]
+    return map(Transformer(raw).as_literal, params)
+
+
+@cache
+def _is_psycopgs(dumper: Any) -> bool:
+    """Tell whether a class is psycopg's dumper of int, in Python or compiled."""
+    package = dumper.__module__.partition(".")[0]
+    known = package in ("psycopg", "psycopg_binary", "psycopg_c")
+    return known and dumper.__name__ == IntDumper.__name__
 
 
 def _fetch(raw: Any, query: bytes) -> Generator[Any, Any, Any]:

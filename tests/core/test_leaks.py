@@ -106,6 +106,10 @@ def kept(batch: Any) -> None:
     list(iterate(batch))
 
 
+def at_once(batch: Any) -> None:
+    rows.items(batch)
+
+
 def by_awaiting(batch: Any) -> None:
     async def loop() -> None:
         async for _ in rows.AsyncRowIterator(Source(batch)):
@@ -163,7 +167,7 @@ def in_a_cycle(batch: Any) -> None:
 
 
 WAYS = [
-    *(to_the_end, dropped, closed, kept, in_a_cycle),
+    *(to_the_end, dropped, closed, kept, at_once, in_a_cycle),
     *(by_awaiting, left_by_break, closed_half_way),
     *(cancelled, closed_while_fetching, forgotten_while_fetching),
 ]
@@ -186,7 +190,7 @@ def test_outputs(output: str, way: Callable[[Any], None]) -> None:
     steady(lambda: way(batch), *shared_by(plan))
 
 
-@pytest.mark.parametrize("way", [to_the_end, by_awaiting])
+@pytest.mark.parametrize("way", [to_the_end, at_once, by_awaiting])
 @pytest.mark.parametrize("failure", FAILURES)
 def test_failures(failure: str, way: Callable[[Any], None]) -> None:
     plan = FAILURES[failure]()

@@ -1008,6 +1008,25 @@ def test_stop_iteration_does_not_pass_for_the_end() -> None:
         assert list(iterator) == []
 
 
+def test_all_items_at_once() -> None:
+    batch = rows.TupleBatch(rows.TuplePlan(width=2), [(1, "a"), (2, "b")])
+    assert rows.items(batch) == [(1, "a"), (2, "b")]
+    assert rows.items(rows.ListBatch([])) == []
+    with pytest.raises(RuntimeError, match="raised StopIteration"):
+        rows.items(stopping_batch(StopIteration))
+    with pytest.raises(ValueError, match="no"):
+        rows.items(
+            rows.TupleBatch(
+                rows.TuplePlan(
+                    width=1, converters=[(0, (Stopping(ValueError("no")),), None)]
+                ),
+                [(1,)],
+            )
+        )
+    with pytest.raises(TypeError):
+        rows.items(None)
+
+
 def test_a_source_may_close_its_iterator() -> None:
     def source() -> Any:
         iterator.close()
