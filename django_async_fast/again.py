@@ -10,6 +10,7 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import Any
 
+from django.conf import settings as django_settings
 from django.db.backends.postgresql.base import DatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.utils.functional import cached_property
@@ -20,6 +21,7 @@ from .stamps import Look
 _STEPS = (
     *("connect", "ensure_connection", "get_connection_params", "get_new_connection"),
     *("set_autocommit", "get_autocommit", "init_connection_state"),
+    *("check_settings", "__init__"),
 )
 _steps = attrgetter(*_STEPS)
 _DJANGOS = _steps(DatabaseWrapper)
@@ -28,7 +30,7 @@ _DJANGOS = _steps(DatabaseWrapper)
 # What connected wrappers do not have in common.
 _OF_EACH = (
     *("block", "connection", "gate", "pool", "settings_dict"),
-    "_thread_sharing_lock",
+    *("_thread_ident", "_thread_sharing_lock"),
 )
 
 
@@ -40,37 +42,33 @@ class Again:
     def __init__(self, wrapper: Any, before: dict[str, Any]) -> None:
         self._settings = _copied(wrapper.settings_dict)
         self._steps = _steps(type(wrapper))
-        values = {
-            name: value
-            for name, value in vars(wrapper).items()
-            if not isinstance(getattr(type(wrapper), name, None), cached_property)
-        }
-        # How a connected wrapper looks.
-        self.look = Look(values, *_OF_EACH)
-        del values["connection"]
         self._set = {
             name: value
-            for name, value in values.items()
+            for name, value in vars(wrapper).items()
             if before.get(name, self) != value
+            and name != "connection"
+            and not isinstance(getattr(type(wrapper), name, None), cached_property)
         }
+        # How one looks that nobody but Django has changed; None where that is unknown.
+        self.look = _look(wrapper, self._set)
         # Returns the open pool of a loop and an alias.
         self.pool = wrapper.pool.existing
 
-    def agrees(self, wrapper: Any) -> bool:
-        """Tell whether the next of this class would be connected as before."""
+    def agrees(self, kind: Any, settings: dict[str, Any]) -> bool:
+        """Tell whether one of this class and settings is connected as before."""
         return (
-            wrapper.settings_dict == self._settings
-            and _steps(type(wrapper)) == self._steps
-            and _steps(wrapper.backend) == _DJANGOS
+            settings == self._settings
+            and (settings["TIME_ZONE"] is None or django_settings.USE_TZ)
+            and _steps(kind) == self._steps
+            and _steps(kind.backend) == _DJANGOS
         )
 
     def fits(self, wrapper: Any) -> bool:
         """Tell whether `wrapper` would be connected as the one before was."""
-        return is_plain(wrapper) and self.agrees(wrapper)
+        return _is_first(wrapper) and self.agrees(type(wrapper), wrapper.settings_dict)
 
     def connect(self, wrapper: Any) -> None:
         """Do what Django's `connect()` would."""
-        wrapper.check_settings()
         wrapper.pool.open()
         wrapper.connection = wrapper.pool.getconn()
         wrapper._set_autocommit(True)
@@ -82,14 +80,30 @@ def is_plain(wrapper: Any) -> bool:
     """Tell whether this is a first connection, and Django's own code would make it."""
     settings = wrapper.settings_dict
     return (
-        wrapper.close_at is None
-        and not wrapper.in_atomic_block
+        _is_first(wrapper)
         and _steps(wrapper.backend) == _DJANGOS
-        and vars(wrapper).keys().isdisjoint(_STEPS)
         and bool(wrapper.pool)
         and settings["AUTOCOMMIT"]
         and "isolation_level" not in settings["OPTIONS"]
     )
+
+
+def _is_first(wrapper: Any) -> bool:
+    # After an attempt that failed, Django's code has more to set.
+    return (
+        wrapper.close_at is None
+        and not wrapper.errors_occurred
+        and not wrapper.in_atomic_block
+        and vars(wrapper).keys().isdisjoint(_STEPS)
+    )
+
+
+def _look(wrapper: Any, changed: dict[str, Any]) -> Look | None:
+    # Not of the wrapper itself: it may have been given marks before it connects.
+    fresh = wrapper.stamp.fresh()
+    if fresh is None:
+        return None
+    return Look({**fresh, "alias": wrapper.alias, **changed}, *_OF_EACH)
 
 
 def _copied(settings: dict[str, Any]) -> dict[str, Any]:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from sys import getrefcount
 from typing import TYPE_CHECKING, Any
+from weakref import getweakrefcount
 
 from django.db import connections
 
+from . import idle
 from . import wrapper as wrappers
 from .again import Again
+from .scopes import Gate
 
 if TYPE_CHECKING:
     from .connections import Block
@@ -30,6 +33,7 @@ def keep(box: list[Any]) -> None:
     """
     if (
         getrefcount(box[0]) == ALONE
+        and getweakrefcount(box[0]) == 0
         and getrefcount(vars(box[0])["connection"]) == ALONE
         and box[0].is_as_connected()
     ):
@@ -45,9 +49,10 @@ def wrapper(block: Block | None, alias: str) -> Any:
     if block is None:
         return connections[alias]
     if _unseen(block, alias):
-        known = type(block.wrappers[alias]).connects.get(alias)
-        if known is not None and (entry := known.pool(block.loop, alias)) is not None:
-            _connect(block, alias, known, entry)
+        kind = type(block.wrappers[alias])
+        known = kind.connects.get(alias)
+        if known is not None and known.agrees(kind, connections.settings[alias]):
+            _connect(block, alias, known)
     return block.wrapper(alias)
 
 
@@ -55,27 +60,55 @@ def _unseen(block: Block, alias: str) -> bool:
     """Tell whether nobody would notice another wrapper in the place of the block's."""
     found = block.wrappers
     return (
-        alias in found
+        block.open
+        and alias in found
         and not wrappers.is_awake(found[alias])
         and getrefcount(found[alias]) == ALONE
         and not block.force_rollback
     )
 
 
-def _connect(block: Block, alias: str, known: Again, entry: Any) -> None:
+def _connect(block: Block, alias: str, known: Again) -> None:
+    if (entry := known.pool(block.loop, alias)) is None:
+        return
+    if (origin := idle.take(entry.pool)) is not None:
+        _take(block, alias, known, entry, origin, Gate(alias, block.place))
+        return
+    # A second task that asks first must not wait for a second connection: the block
+    # cannot end, and give back the one it has, before that task does.
+    if (gate := wrappers.claim(block.wrappers[alias])) is None:
+        return
+    connecting = gate.enter(None, gate.root.place)
     try:
-        origin = entry.checkout()
+        origin = _wait(entry, alias)
+        _take(block, alias, known, entry, origin, gate)
+    finally:
+        gate.end_exit(connecting)
+
+
+def _wait(entry: Any, alias: str) -> Any:
+    try:
+        return entry.checkout()
     except Exception:
         with connections[alias].wrap_database_errors:
             raise
-    # While this one waited, others in the block may have looked at its wrapper.
-    if origin.parked is None or not _unseen(block, alias):
-        _connect_own(block, alias, entry, origin)
-        return
-    (parked, left_as), origin.parked = origin.parked, None
-    if left_as is known and known.agrees(parked):
+
+
+def _take(
+    block: Block, alias: str, known: Again, entry: Any, origin: Any, gate: Gate
+) -> None:
+    """Begin to use `origin`, with what is parked there if that is as it should be."""
+    parked: Any
+    parked, left_as = origin.parked or (None, None)
+    if (
+        left_as is known
+        and parked.settings_dict is connections.settings[alias]
+        # While this one waited, others in the block may have looked at its wrapper.
+        and _unseen(block, alias)
+    ):
+        origin.parked = None
         block.wrappers[alias] = parked
-        parked.join(block)
+        parked.join(block, gate)
     else:
         _connect_own(block, alias, entry, origin)
 
@@ -85,7 +118,7 @@ def _connect_own(block: Block, alias: str, entry: Any, origin: Any) -> None:
     pool = block.wrapper(alias).pool
     pool.reserved = origin
     try:
-        connections[alias].ensure_connection()
+        block.wrapper(alias).ensure_connection()
     finally:
         if pool.reserved is not None:
             pool.reserved = None

@@ -7,11 +7,12 @@ they would make of the next.
 
 from __future__ import annotations
 
-from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
 from django.db import models
+
+from . import _native
 
 _TEXTS = (
     *(models.CharField, models.EmailField, models.SlugField, models.TextField),
@@ -30,24 +31,28 @@ _FIELDS: dict[type, tuple[Any, ...]] = {
     UUID: (models.UUIDField,),
 }
 
-# What is not called here, of the class of a field and of a lookup.
-_of_field = attrgetter(
-    *("get_prep_value", "get_db_prep_value", "get_internal_type", "to_python")
-)
-_of_lookup = attrgetter(
+# What is not called here, of a field, a lookup and the backend.
+_OF_FIELD = "get_prep_value", "get_db_prep_value", "get_internal_type", "to_python"
+_OF_LOOKUP = (
     *("__init__", "get_prep_lookup", "get_db_prep_lookup", "process_rhs"),
     "get_prep_lhs",
 )
+_OF_OPS = "adapt_integerfield_value", "integer_field_range", "validate_autopk_value"
 
 
 class Prepared:
     """How a value of one class becomes the parameter of one lookup."""
 
-    __slots__ = ("_field", "_high", "_lookup", "_low", "_steps", "_wrap")
+    __slots__ = ("_classes", "_field", "_high", "_low", "_steps", "_watch", "_wrap")
 
-    def __init__(self, field: Any, lookup: Any, wrap: Any, limits: Any) -> None:
-        self._field, self._lookup = field, lookup
-        self._steps = _of_field(field), _of_lookup(lookup)
+    def __init__(
+        self, field: Any, lookup: type[Any], ops: type[Any], wrap: Any, limits: Any
+    ) -> None:
+        self._field = vars(field)
+        self._classes = type(field), lookup, ops
+        self._steps = _steps(*self._classes)
+        self._watch = _native.rows.ClassWatch(*self._classes)
+        self._watch.look()
         # psycopg's class for numbers of a size, or None.
         self._wrap = wrap
         # Beyond these Django finds nothing without asking the database.
@@ -67,12 +72,33 @@ class Prepared:
         if kind is int:
             limits = wrapper.ops.integer_field_range(field.get_internal_type())
         wrap = None if type(param) is kind else type(param)
-        return cls(type(field), lookup, wrap, limits)
+        return cls(field, lookup, type(wrapper.ops), wrap, limits)
 
     def param(self, value: Any) -> Any:
         """Return the parameter for `value`, None where Django is to be asked."""
-        if (_of_field(self._field), _of_lookup(self._lookup)) != self._steps:
+        if not self._is_as_before():
             return None
         if self._low is not None and not self._low <= value <= self._high:
             return None
         return value if self._wrap is None else self._wrap(value)
+
+    def _is_as_before(self) -> bool:
+        """Tell whether the steps that are left out are still those of the first."""
+        if not self._field.keys().isdisjoint(_OF_FIELD):
+            return False
+        if self._watch.unchanged():
+            return True
+        if _steps(*self._classes) != self._steps:
+            return False
+        self._watch.look()
+        return True
+
+
+def _steps(field: type[Any], lookup: type[Any], ops: type[Any]) -> list[Any]:
+    """Return the code of each step: they call those of the classes they inherit."""
+    return [
+        vars(each).get(name)
+        for kind, names in ((field, _OF_FIELD), (lookup, _OF_LOOKUP), (ops, _OF_OPS))
+        for each in kind.__mro__
+        for name in names
+    ]

@@ -47,9 +47,10 @@ class Stamp:
                 containers.append((name, value.copy().copy))
             else:
                 return
-        # With room for every name: to make room costs more than to copy it.
-        self._constants = dict.fromkeys(values) | constants
         self._containers = containers
+        # Last: another thread takes it for the sign that both are there. With room for
+        # every name: to make room costs more than to copy it.
+        self._constants = dict.fromkeys(values) | constants
 
     def fresh(self) -> dict[str, Any] | None:
         """Return the attributes of another one, or None where it has to be made."""
@@ -70,7 +71,7 @@ class Look:
         common = [name for name in values if name not in own]
         self._length = len(values.keys() | set(own))
         self._of = itemgetter(*common)
-        self._values = tuple(_emptied(values[name]) for name in common)
+        self._values = tuple(_kept(values[name]) for name in common)
 
     def is_of(self, values: dict[str, Any]) -> bool:
         """Tell whether these are the attributes of such an object."""
@@ -82,5 +83,6 @@ class Look:
             return False
 
 
-def _emptied(value: Any) -> Any:
-    return type(value)() if type(value) in _CONTAINERS else value
+def _kept(value: Any) -> Any:
+    # What its owner puts in it later is a change.
+    return value.copy() if type(value) in _CONTAINERS else value

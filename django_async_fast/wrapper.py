@@ -214,12 +214,8 @@ class BlockWrapper(_Backend):
         known = self.known_connect()
         if known is None or not known.fits(self):
             super().ensure_connection()
-            return
-        try:
-            self._connect(partial(known.connect, self))
-        except Exception:
-            with self.wrap_database_errors:
-                raise
+        else:
+            self._connect_in_djangos_words(partial(known.connect, self))
 
     def create_cursor(self, name: str | None = None) -> Any:
         cursor = super().create_cursor(name)
@@ -230,14 +226,31 @@ class BlockWrapper(_Backend):
         return chunks.careful(cursor)
 
     def connect(self) -> None:
-        first, before = again.is_plain(self), vars(self).copy()
-        self._connect(super().connect)
-        if first:
+        if again.is_plain(self):
+            self._before = vars(self).copy()
+        try:
+            self._connect(super().connect)
+        finally:
+            self.__dict__.pop("_before", None)
+
+    def init_connection_state(self) -> None:
+        super().init_connection_state()
+        # Receivers of the signal that follows may leave in the wrapper what is
+        # theirs, and look for it when it is sent for the next one.
+        if (before := self.__dict__.pop("_before", None)) is not None:
             self.connects[self.alias] = again.Again(self, before)
 
     def known_connect(self) -> again.Again | None:
         """Return how Django has connected to this alias before."""
         return self.connects.get(self.alias)
+
+    def _connect_in_djangos_words(self, connect: Callable[[], None]) -> None:
+        """Do as Django's `ensure_connection()` with its `connect()`."""
+        try:
+            self._connect(connect)
+        except Exception:
+            with self.wrap_database_errors:
+                raise
 
     def _connect(self, connect: Callable[[], None]) -> None:
         # A scope, because the session is not ready before its time zone and
@@ -300,20 +313,24 @@ class BlockWrapper(_Backend):
         known = self.known_connect()
         return (
             known is not None
+            and known.look is not None
             and known.look.is_of(self.__dict__)
             and self.connection.is_as_given_back(self.pool.params.get("cursor_factory"))
         )
 
-    def join(self, block: Block) -> None:
+    def join(self, block: Block, gate: scopes.Gate) -> None:
         """Begin another block, with the connection of the last one."""
-        self.block = block
-        self.gate = self.pool.gate = scopes.Gate(self.alias, block.place)
-        self.connection.take_up(self.gate)
-        try:
-            connection_created.send(sender=type(self), connection=self)
-        except BaseException:
-            self._discard()
-            raise
+        self.block, self._thread_ident = block, block.thread
+        self.gate = self.pool.gate = gate
+        self.connection.take_up(gate)
+        if connection_created.receivers:
+            # Until they are done, it is not open to other tasks.
+            connection, self.connection = self.connection, None
+            self._connect_in_djangos_words(partial(self._announce, connection))
+
+    def _announce(self, connection: Any) -> None:
+        self.connection = connection
+        connection_created.send(sender=type(self), connection=self)
 
     def _is_at_rest(self) -> bool:
         """Tell whether `close()` would be Django's, and nothing is to be undone."""
@@ -534,14 +551,30 @@ def _touch(wrapper: Any, name: str, value: Any) -> None:
 
 
 def _wake(wrapper: Any) -> None:
-    settings_dict, alias, block = object.__getattribute__(wrapper, "_made_of")
+    settings_dict, alias, block, gate = object.__getattribute__(wrapper, "_made_of")
     object.__setattr__(wrapper, "__class__", type(wrapper).awake)
     del wrapper._made_of
     wrapper.__init__(settings_dict, alias)
     # Whoever looks first may do so in another thread.
     wrapper._thread_ident = block.thread
     wrapper.block = block
-    wrapper.gate.root.place = block.place
+    if gate is None:
+        wrapper.gate.root.place = block.place
+    else:
+        wrapper.gate = gate
+
+
+def claim(wrapper: Any) -> scopes.Gate | None:
+    """Return the gate that a wrapper asleep will have; None if somebody has it.
+
+    Who is inside opens the connection: others wait for that, not for one more.
+    """
+    settings_dict, alias, block, gate = object.__getattribute__(wrapper, "_made_of")
+    if gate is not None:
+        return None
+    gate = scopes.Gate(alias, block.place)
+    object.__setattr__(wrapper, "_made_of", (settings_dict, alias, block, gate))
+    return gate
 
 
 def is_awake(wrapper: Any) -> bool:
@@ -581,7 +614,7 @@ def make(block: Block, settings_dict: dict[str, Any], alias: str) -> Any:
         dummy = load_backend(settings_dict["ENGINE"]).DatabaseWrapper
         return dummy(settings_dict, alias)
     wrapper = object.__new__(asleep)
-    object.__setattr__(wrapper, "_made_of", (settings_dict, alias, block))
+    object.__setattr__(wrapper, "_made_of", (settings_dict, alias, block, None))
     return wrapper
 
 

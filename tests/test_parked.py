@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 import copy
 import gc
+import threading
 import weakref
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import pytest
-from django.db import OperationalError, connections
+from django.core.exceptions import ImproperlyConfigured
+from django.db import InterfaceError, OperationalError, ProgrammingError, connections
+from django.db.backends.postgresql.base import DatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.db.models.query import QuerySet
 from django.test.utils import CaptureQueriesContext, override_settings
 
-from django_async_fast import new_connection, pool, run_sync, shapes, wrapper
+from django_async_fast import bridge, new_connection, pool, run_sync, shapes, wrapper
 from django_async_fast.connections import current_block
 from tests.testapp.models import Tag
 
@@ -343,3 +349,181 @@ async def test_a_closed_pool_lets_go_of_them() -> None:
     gc.collect()
     assert parked() is None
     await block()
+
+
+async def later(what: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    await asyncio.sleep(0.02)
+    return await what()
+
+
+OTHERS: dict[str, Callable[[], Coroutine[Any, Any, Any]]] = {
+    "one like it": get,
+    "another query": lambda: Tag.objects.using("pooled").acount(),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+async def test_tasks_of_a_block_wait_for_one_connection(other: str) -> None:
+    # With one more for each, every block would have one and wait for another.
+    await warm()
+    release, tasks = await crowd()
+
+    async def two() -> None:
+        async with new_connection("pooled"):
+            await asyncio.gather(get(), later(OTHERS[other]), later(get))
+
+    blocks = [asyncio.create_task(two()) for _ in range(5)]
+    await asyncio.sleep(0.05)
+    release.set()
+    async with asyncio.timeout(3):
+        await asyncio.gather(*tasks, *blocks)
+    assert not pool_connections_out()
+
+
+async def test_the_second_goes_on_when_the_first_is_cancelled() -> None:
+    await warm()
+    release, tasks = await crowd()
+    async with new_connection("pooled"):
+        first, second = (asyncio.create_task(get()) for _ in range(2))
+        await asyncio.sleep(0.05)
+        first.cancel()
+        await asyncio.sleep(0.05)
+        release.set()
+        async with asyncio.timeout(3):
+            assert (await second).pk == 1
+        await asyncio.gather(*tasks)
+    assert first.cancelled()
+    assert not pool_connections_out()
+
+
+async def test_a_task_that_outlives_its_block_takes_none() -> None:
+    await warm()
+    left = new_connection("pooled")
+    await left.__aenter__()
+    ended = asyncio.Event()
+
+    def late() -> Any:
+        bridge.await_(ended.wait())
+        return Tag.objects.using("pooled").get(pk=1)
+
+    task = asyncio.create_task(run_sync(late))
+    await asyncio.sleep(0)
+    await left.__aexit__(GeneratorExit, GeneratorExit(), None)
+    ended.set()
+    with pytest.raises(InterfaceError, match="has ended"):
+        await task
+    assert not pool_connections_out()
+
+
+async def test_autocommit_changed_without_django() -> None:
+    await warm()
+    async with new_connection("pooled"):
+        await get()
+        await run_sync(connections_of_block().connection.set_autocommit, False)
+    async with new_connection("pooled"):
+        await get()
+        assert connections_of_block().connection.autocommit
+
+
+def test_a_loop_that_goes_on_in_another_thread() -> None:
+    loop = asyncio.new_event_loop()
+    found: list[Any] = []
+
+    def run(coroutine: Coroutine[Any, Any, Any]) -> None:
+        found.append(loop.run_until_complete(coroutine))
+
+    for coroutine in (warm(), block(), block(), loop.shutdown_asyncgens()):
+        thread = threading.Thread(target=run, args=[coroutine])
+        thread.start()
+        thread.join()
+    loop.close()
+    assert len(found) == 4
+    assert found[1] == found[2]
+
+
+async def test_other_settings_of_the_alias(monkeypatch: pytest.MonkeyPatch) -> None:
+    await warm()
+    other = {**connections.settings["pooled"]}
+    monkeypatch.setitem(connections.settings, "pooled", other)
+    async with new_connection("pooled"):
+        await get()
+        assert connections_of_block().settings_dict is other
+
+
+async def test_a_time_zone_without_time_zones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(connections.settings["pooled"], "TIME_ZONE", "UTC")
+    await warm()
+    with (
+        override_settings(USE_TZ=False),
+        pytest.raises(ImproperlyConfigured, match="USE_TZ is False"),
+    ):
+        await block()
+
+
+@pytest.mark.parametrize("name", ["__init__", "connect", "check_settings"])
+async def test_a_step_that_somebody_replaces(name: str) -> None:
+    await warm()
+    before, seen = getattr(DatabaseWrapper, name), []
+
+    def own(self: Any, *args: Any) -> Any:
+        seen.append(name)
+        return before(self, *args)
+
+    with mock.patch.object(DatabaseWrapper, name, own):
+        await block()
+    assert seen
+    await warm()
+
+
+@contextmanager
+def receiving(receiver: Callable[..., None]) -> Iterator[None]:
+    connection_created.connect(receiver)
+    try:
+        yield
+    finally:
+        connection_created.disconnect(receiver)
+
+
+async def test_a_wrapper_that_somebody_knows_weakly_is_not_met_again() -> None:
+    await warm()
+    seen: weakref.WeakSet[Any] = weakref.WeakSet()
+    told: list[bool] = []
+
+    def receiver(connection: Any, **kwargs: Any) -> None:
+        told.append(connection in seen)
+        seen.add(connection)
+
+    with receiving(receiver):
+        await block()
+        await block()
+    assert told == [False, False]
+
+
+async def test_an_error_in_a_receiver_is_djangos() -> None:
+    await warm()
+
+    def receiver(connection: Any, **kwargs: Any) -> None:
+        connection.connection.execute("SELECT nothing")
+
+    with receiving(receiver), pytest.raises(ProgrammingError, match="nothing"):
+        await block()
+
+
+async def test_nobody_comes_between_the_statements_of_a_receiver() -> None:
+    await warm()
+    said: list[str] = []
+
+    def receiver(connection: Any, **kwargs: Any) -> None:
+        with connection.cursor() as cursor:
+            for each in ("one", "two"):
+                cursor.execute("SELECT pg_sleep(0.05)")
+                said.append(each)
+
+    async def second() -> None:
+        await later(get)
+        said.append("get")
+
+    with receiving(receiver):
+        async with new_connection("pooled"):
+            await asyncio.gather(get(), second())
+    assert said == ["one", "two", "get"]

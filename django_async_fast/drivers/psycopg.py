@@ -170,7 +170,12 @@ class Connection(psycopg.Connection[Any]):
 
     def is_as_given_back(self, cursor_factory: Any) -> bool:
         """Tell whether nobody has changed it since it was made, and it is detached."""
-        return self.cursor_factory is cursor_factory and self.look.is_of(vars(self))
+        return (
+            self.cursor_factory is cursor_factory
+            and self._autocommit == self.origin._autocommit
+            and self._adapters is self.origin._adapters
+            and self.look.is_of(vars(self))
+        )
 
     def take_up(self, gate: Gate) -> None:
         """Serve another block."""
