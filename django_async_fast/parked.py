@@ -17,13 +17,10 @@ from . import idle
 from . import wrapper as wrappers
 from .again import Again
 from .scopes import Gate
+from .stamps import ALONE
 
 if TYPE_CHECKING:
     from .connections import Block
-
-# What `getrefcount()` tells of an object that one container holds.
-_box = [object()]
-ALONE = getrefcount(_box[0])
 
 
 def keep(box: list[Any]) -> None:

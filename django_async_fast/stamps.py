@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from operator import itemgetter
+from sys import getrefcount
 from threading import Lock
 from types import FunctionType
 from typing import Any
@@ -18,6 +19,10 @@ from typing import Any
 # its owner's, and is to be made for it.
 _CONSTANT = (type(None), bool, int, float, str, bytes, type, FunctionType)
 _CONTAINERS = frozenset({list, dict, set, deque, OrderedDict})
+
+# What `getrefcount()` tells of an object that one container holds.
+_box = [object()]
+ALONE = getrefcount(_box[0])
 
 
 class Stamp:
@@ -65,22 +70,25 @@ class Stamp:
 class Look:
     """How objects of a class look that nobody has changed, but for what is `own`."""
 
-    __slots__ = ("_length", "_of", "_values")
+    __slots__ = ("_containers", "_length", "_of", "_values")
 
     def __init__(self, values: dict[str, Any], *own: str) -> None:
         common = [name for name in values if name not in own]
         self._length = len(values.keys() | set(own))
         self._of = itemgetter(*common)
         self._values = tuple(_kept(values[name]) for name in common)
+        self._containers = [n for n in common if type(values[n]) in _CONTAINERS]
 
     def is_of(self, values: dict[str, Any]) -> bool:
-        """Tell whether these are the attributes of such an object."""
+        """Tell whether these are such an object's, and its containers nobody else's."""
         if len(values) != self._length:
             return False
         try:
-            return bool(self._of(values) == self._values)
+            if self._of(values) != self._values:
+                return False
         except KeyError:
             return False
+        return all(getrefcount(values[name]) == ALONE for name in self._containers)
 
 
 def _kept(value: Any) -> Any:

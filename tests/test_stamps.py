@@ -109,6 +109,8 @@ def test_what_is_put_into_a_container_is_seen(name: str) -> None:
             getattr(container, put)("x")
     assert not look.is_of(values)
     container.clear()
+    assert not look.is_of(values)  # while somebody else has it
+    del container
     assert look.is_of(values)
 
 

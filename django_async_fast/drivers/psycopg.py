@@ -131,6 +131,15 @@ class _Locks:
         return self if connection is None else StatementLock(connection)
 
 
+def _hears(pgconn: Any) -> bool:
+    """Tell whether what the server says unasked goes to psycopg, as ever."""
+    notices, notifies = pgconn.notice_handler, pgconn.notify_handler
+    return (
+        getattr(notices, "func", None) is Connection._notice_handler
+        and getattr(notifies, "func", None) is Connection._notify_handler
+    )
+
+
 class Connection(psycopg.Connection[Any]):
     """A view over an AsyncConnection, for code that runs on the bridge.
 
@@ -174,6 +183,7 @@ class Connection(psycopg.Connection[Any]):
             self.cursor_factory is cursor_factory
             and self._autocommit == self.origin._autocommit
             and self._adapters is self.origin._adapters
+            and _hears(self.pgconn)
             and self.look.is_of(vars(self))
         )
 
