@@ -49,7 +49,7 @@ async def _in_a_block() -> None:
     from django_async_fast import bridge, connections
 
     _keep_sync_code_on(asyncio.get_running_loop())
-    block = connections.Block(force_rollback=False)
+    block = connections.Block(force_rollback=False, where=None)
     connections._block.set(block)
     try:
         await bridge.run(_run_tests)
