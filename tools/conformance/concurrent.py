@@ -63,7 +63,7 @@ class ConcurrentSuite(unittest.TestSuite):
 
 
 async def _work(queue: deque[Any], worlds: turns.Worlds, result: Any) -> None:
-    block = Block(force_rollback=False)
+    block = Block(force_rollback=False, where=None)
     _block.set(block)
     while queue:
         suite = queue.popleft()
