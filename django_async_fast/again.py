@@ -15,6 +15,7 @@ from django.db.backends.postgresql.base import DatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.utils.functional import cached_property
 
+from . import _native
 from .stamps import Look
 
 # What is not called here. A backend or a tool that has its own is left to it.
@@ -37,11 +38,15 @@ _OF_EACH = (
 class Again:
     """What Django's `connect()` has set in a wrapper, and for which settings."""
 
-    __slots__ = ("_set", "_settings", "_steps", "look", "pool")
+    __slots__ = ("_set", "_settings", "_steps", "_watch", "look", "pool")
 
     def __init__(self, wrapper: Any, before: dict[str, Any]) -> None:
         self._settings = _copied(wrapper.settings_dict)
         self._steps = _steps(type(wrapper))
+        # Nobody has looked yet: the first to ask does.
+        self._watch = _native.COMPILED and _native.rows.ClassWatch(
+            type(wrapper), wrapper.backend
+        )
         self._set = {
             name: value
             for name, value in vars(wrapper).items()
@@ -59,9 +64,17 @@ class Again:
         return (
             settings == self._settings
             and (settings["TIME_ZONE"] is None or django_settings.USE_TZ)
-            and _steps(kind) == self._steps
-            and _steps(kind.backend) == _DJANGOS
+            and self._is_same(kind)
         )
+
+    def _is_same(self, kind: Any) -> bool:
+        if self._watch and self._watch.unchanged():
+            return True
+        if _steps(kind) != self._steps or _steps(kind.backend) != _DJANGOS:
+            return False
+        if self._watch:
+            self._watch.look()
+        return True
 
     def fits(self, wrapper: Any) -> bool:
         """Tell whether `wrapper` would be connected as the one before was."""

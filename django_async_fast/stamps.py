@@ -70,14 +70,17 @@ class Stamp:
 class Look:
     """How objects of a class look that nobody has changed, but for what is `own`."""
 
-    __slots__ = ("_containers", "_length", "_of", "_values")
+    __slots__ = ("_alone", "_containers", "_length", "_of", "_values")
 
     def __init__(self, values: dict[str, Any], *own: str) -> None:
         common = [name for name in values if name not in own]
         self._length = len(values.keys() | set(own))
         self._of = itemgetter(*common)
         self._values = tuple(_kept(values[name]) for name in common)
-        self._containers = [n for n in common if type(values[n]) in _CONTAINERS]
+        containers = [n for n in common if type(values[n]) in _CONTAINERS]
+        # With two more names it is a tuple that it returns, whatever there is.
+        self._containers = itemgetter(*containers, common[0], common[0])
+        self._alone = self._references({n: _kept(values[n]) for n in common})
 
     def is_of(self, values: dict[str, Any]) -> bool:
         """Tell whether these are such an object's, and its containers nobody else's."""
@@ -88,7 +91,10 @@ class Look:
                 return False
         except KeyError:
             return False
-        return all(getrefcount(values[name]) == ALONE for name in self._containers)
+        return self._references(values) == self._alone
+
+    def _references(self, values: dict[str, Any]) -> int:
+        return sum(map(getrefcount, self._containers(values)[:-2]))
 
 
 def _kept(value: Any) -> Any:
