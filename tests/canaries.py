@@ -152,6 +152,7 @@ WATCHED = {
     "psycopg.Connection.close": "drivers/psycopg.py: close",
     "psycopg.Connection.wait": "drivers/psycopg.py: wait",
     "psycopg._connection_base.BaseConnection.__init__": "drivers/psycopg.py: Connection",
+    "psycopg._connection_base.BaseConnection._start_query": "drivers/statement.py: _fetch",
     "psycopg.Connection.__init__": "drivers/psycopg.py: Connection",
     "psycopg._server_cursor_base.ServerCursorMixin": "drivers/chunks.py",
     "psycopg.client_cursor.ClientCursorMixin": "drivers/cursor.py: execute_send",

@@ -156,7 +156,8 @@ def _is_psycopgs(dumper: Any) -> bool:
 
 
 def _fetch(raw: Any, query: bytes) -> Generator[Any, Any, Any]:
-    yield from raw._start_query()
+    if not raw._autocommit:
+        yield from raw._start_query()
     raw.pgconn.send_query_params(query, None, result_format=BINARY)
     results = yield from execute(raw.pgconn)
     if len(results) == 1 and results[0].status == TUPLES_OK:
