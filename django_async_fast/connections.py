@@ -14,7 +14,7 @@ from asgiref.sync import iscoroutinefunction
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, connections
 from django.db.utils import ConnectionDoesNotExist, ConnectionHandler
 
-from . import bridge, conf, parked, scopes, stalls, wrapper
+from . import asleep, bridge, conf, parked, scopes, stalls
 from .closing import being_closed
 
 logger = logging.getLogger("django_async_fast")
@@ -74,7 +74,7 @@ class Block:
                 f"The connection '{alias}' doesn't exist. DATABASES has: "
                 f"{', '.join(connections.settings)}."
             )
-        made = wrapper.make(self, connections.settings[alias], alias)
+        made = asleep.make(self, connections.settings[alias], alias)
         return self.wrappers.setdefault(alias, made)
 
     @property
@@ -92,7 +92,7 @@ class Block:
         for alias in [*self.wrappers]:
             # They hold the block; and whoever looks again finds it ended.
             box = [self.wrappers.pop(alias)]
-            if not wrapper.is_awake(box[0]):
+            if not asleep.is_awake(box[0]):
                 continue
             if box[0].let_go():
                 parked.keep(box)
@@ -123,7 +123,7 @@ class Block:
 
     def awake(self) -> list[Any]:
         """Return the wrappers that have been used."""
-        return [each for each in self.wrappers.values() if wrapper.is_awake(each)]
+        return [each for each in self.wrappers.values() if asleep.is_awake(each)]
 
 
 def current_block() -> Block | None:
@@ -307,7 +307,7 @@ def create_connection(self: ConnectionHandler, alias: str) -> Any:
     block = bridged_block()
     if block is None:
         return django_create_connection(self, alias)
-    return wrapper.make(block, self.settings[alias], alias)
+    return asleep.make(block, self.settings[alias], alias)
 
 
 class Routed:

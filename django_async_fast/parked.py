@@ -13,8 +13,7 @@ from weakref import getweakrefcount
 
 from django.db import connections
 
-from . import idle
-from . import wrapper as wrappers
+from . import asleep, idle
 from .again import Again
 from .scopes import Gate
 from .stamps import ALONE
@@ -59,7 +58,7 @@ def _unseen(block: Block, alias: str) -> bool:
     return (
         block.open
         and alias in found
-        and not wrappers.is_awake(found[alias])
+        and not asleep.is_awake(found[alias])
         and getrefcount(found[alias]) == ALONE
         and not block.force_rollback
     )
@@ -73,7 +72,7 @@ def _connect(block: Block, alias: str, known: Again) -> None:
         return
     # A second task that asks first must not wait for a second connection: the block
     # cannot end, and give back the one it has, before that task does.
-    if (gate := wrappers.claim(block.wrappers[alias])) is None:
+    if (gate := asleep.claim(block.wrappers[alias])) is None:
         return
     connecting = gate.enter(None, gate.root.place)
     try:

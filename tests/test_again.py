@@ -16,7 +16,7 @@ from django.db.backends.signals import connection_created
 from django.test.utils import override_settings
 from django.utils.functional import cached_property
 
-from django_async_fast import again, new_connection, pool, wrapper
+from django_async_fast import again, asleep, new_connection, pool
 
 SETTINGS = connections.settings["pooled"]
 
@@ -29,7 +29,7 @@ def _nothing_known() -> Iterator[None]:
 
 
 def forget() -> None:
-    wrapper._block_class(DatabaseWrapper).connects.pop("pooled", None)
+    asleep._block_class(DatabaseWrapper).connects.pop("pooled", None)
 
 
 def nothing(conn: Any) -> None:
@@ -105,7 +105,7 @@ async def test_a_receiver_is_told_of_each() -> None:
         for _ in range(3):
             await connected()
     assert len(seen) == 3
-    assert set(seen) == {(wrapper._block_class(DatabaseWrapper), True, True)}
+    assert set(seen) == {(asleep._block_class(DatabaseWrapper), True, True)}
 
 
 async def test_a_receiver_does_not_find_its_mark() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.db import Error, connections, transaction
 
-from django_async_fast import bridge, new_connection, wrapper
+from django_async_fast import asleep, bridge, new_connection, wrapper
 from django_async_fast.closing import being_closed
 from tests.testapp.models import Tag
 
@@ -333,9 +333,9 @@ async def test_a_generators_atomic_block_is_left_by_aclose() -> None:
 
 async def test_a_wrapper_nobody_looks_at_is_not_made() -> None:
     async with new_connection() as conn:
-        assert not wrapper.is_awake(conn)
+        assert not asleep.is_awake(conn)
     assert conn.alias == "default"
-    assert wrapper.is_awake(conn)
+    assert asleep.is_awake(conn)
     with pytest.raises(Error, match="has ended"):
         await conn.aensure_connection()
 

@@ -24,12 +24,12 @@ from django.db.utils import ConnectionDoesNotExist
 
 from django_async_fast import (
     afetch_related,
+    asleep,
     async_connections,
     bridge,
     checks,
     new_connection,
     run_sync,
-    wrapper,
 )
 from tests.testapp.models import (
     Author,
@@ -497,7 +497,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str | None]
         return found
 
     monkeypatch.setattr(checks, "version", version)
-    forget = (checks.psycopg_problem.cache_clear, wrapper._asleep_class.cache_clear)
+    forget = (checks.psycopg_problem.cache_clear, asleep._asleep_class.cache_clear)
     for each in forget:
         each()
     yield versions

@@ -1,0 +1,109 @@
+"""A wrapper that nobody has looked at yet is asleep: the first look makes it one.
+
+Django's wrapper costs several times what the rest of a block does, and there are blocks
+in which nothing is asked of the database.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.utils import load_backend
+
+from . import scopes
+from .stamps import Stamp
+from .wrapper import BlockWrapper
+
+if TYPE_CHECKING:
+    from .connections import Block
+
+
+def _look(wrapper: Any, name: str) -> Any:
+    """`__getattribute__` of a wrapper asleep."""
+    _wake(wrapper)
+    return getattr(wrapper, name)
+
+
+def _touch(wrapper: Any, name: str, value: Any) -> None:
+    """`__setattr__` of a wrapper asleep."""
+    _wake(wrapper)
+    setattr(wrapper, name, value)
+
+
+def _wake(wrapper: Any) -> None:
+    settings_dict, alias, block, gate = object.__getattribute__(wrapper, "_made_of")
+    object.__setattr__(wrapper, "__class__", type(wrapper).awake)
+    del wrapper._made_of
+    wrapper.__init__(settings_dict, alias)
+    # Whoever looks first may do so in another thread.
+    wrapper._thread_ident = block.thread
+    wrapper.block = block
+    if gate is None:
+        wrapper.gate.root.place = block.place
+    else:
+        wrapper.gate = gate
+
+
+def claim(wrapper: Any) -> scopes.Gate | None:
+    """Return the gate that a wrapper asleep will have; None if somebody has it.
+
+    Who is inside opens the connection: others wait for that, not for one more.
+    """
+    settings_dict, alias, block, gate = object.__getattribute__(wrapper, "_made_of")
+    if gate is not None:
+        return None
+    gate = scopes.Gate(alias, block.place)
+    object.__setattr__(wrapper, "_made_of", (settings_dict, alias, block, gate))
+    return gate
+
+
+def is_awake(wrapper: Any) -> bool:
+    """Tell whether `wrapper` is a block's, and has been looked at."""
+    return getattr(type(wrapper), "looked_at", False)
+
+
+@cache
+def _block_class(base: type[BaseDatabaseWrapper]) -> type[Any]:
+    stamp = Stamp("settings_dict", "alias", "_thread_ident")
+    own = {"stamp": stamp, "backend": base, "connects": {}}
+    own["__module__"] = base.__module__
+    return type(base.__name__, (BlockWrapper, base), own)
+
+
+@cache
+def _asleep_class(engine: str, alias: str) -> Any:
+    """Return the class of new wrappers; None for Django's dummy, which only raises."""
+    base = load_backend(engine).DatabaseWrapper
+    if base.vendor == "unknown":
+        return None
+    if base.vendor != "postgresql":
+        raise ImproperlyConfigured(
+            f"new_connection() needs PostgreSQL; '{alias}' is configured with "
+            f"{engine}. Use it outside of the block."
+        )
+    check_psycopg()
+    awake = _block_class(base)
+    asleep = {"__getattribute__": _look, "__setattr__": _touch}
+    return type(base.__name__, (awake,), {"awake": awake, "looked_at": False, **asleep})
+
+
+def make(block: Block, settings_dict: dict[str, Any], alias: str) -> Any:
+    """Return a block's wrapper for `alias`; it connects at its first query."""
+    asleep = _asleep_class(settings_dict["ENGINE"], alias)
+    if asleep is None:
+        dummy = load_backend(settings_dict["ENGINE"]).DatabaseWrapper
+        return dummy(settings_dict, alias)
+    wrapper = object.__new__(asleep)
+    object.__setattr__(wrapper, "_made_of", (settings_dict, alias, block, None))
+    return wrapper
+
+
+def check_psycopg() -> None:
+    """Raise ImproperlyConfigured unless psycopg and its pool are new enough."""
+    from .checks import psycopg_problem
+
+    if problem := psycopg_problem():
+        raise ImproperlyConfigured(problem)
