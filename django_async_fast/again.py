@@ -24,7 +24,8 @@ _STEPS = (
     *("set_autocommit", "get_autocommit", "init_connection_state"),
     *("check_settings", "__init__"),
 )
-_steps = attrgetter(*_STEPS)
+# With what `__init__` reads of the class.
+_steps = attrgetter(*_STEPS, "queries_limit")
 _DJANGOS = _steps(DatabaseWrapper)
 
 

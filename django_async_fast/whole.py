@@ -30,7 +30,7 @@ def fetch(
         # Django gives a cursor the wrapper's time zone where it is another.
         if decoders.agree(raw) and decoders.zone == wrapper.timezone:
             result = drivers.statement.fetch(wrapper, raw, sql, params, template)
-            return decoders.batch(plan, raw, None, result, columns)
+            return decoders.batch_again(plan, raw, result, columns)
     with closing(wrapper.cursor()) as cursor:
         inner = psycopg_cursor(cursor)
         if can_be_binary(inner):

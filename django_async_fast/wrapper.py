@@ -91,6 +91,7 @@ class BlockWrapper(_Backend):
     block: Block | None = None
     # Django's.
     connection: Any
+    queries_limit: int
     atomic_blocks: list[Any]
     savepoint_ids: list[Any]
     run_on_commit: list[Any]
@@ -102,7 +103,11 @@ class BlockWrapper(_Backend):
 
     def __init__(self, settings_dict: dict[str, Any], alias: str) -> None:
         fresh = self.stamp.fresh()
-        if fresh is None or self.backend.__init__ is not django_init:
+        if (
+            fresh is None
+            or self.backend.__init__ is not django_init
+            or fresh["queries_log"].maxlen != self.queries_limit
+        ):
             super().__init__(settings_dict, alias)
             self._show_stamp()
         else:

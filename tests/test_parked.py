@@ -15,6 +15,7 @@ from unittest import mock
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import InterfaceError, OperationalError, ProgrammingError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.postgresql.base import DatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.db.models.query import QuerySet
@@ -220,6 +221,20 @@ async def test_a_block_that_is_rolled_back_makes_its_own() -> None:
     async with new_connection("pooled", force_rollback=True):
         await get()
         assert connections_of_block().in_atomic_block
+
+
+@pytest.mark.parametrize("parked", [False, True])
+async def test_the_log_is_as_long_as_it_may_be(
+    parked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with new_connection("pooled") as conn:
+        await conn.aensure_connection()
+    if parked:
+        await warm()
+    monkeypatch.setattr(BaseDatabaseWrapper, "queries_limit", 3)
+    async with new_connection("pooled"):
+        await get()
+        assert connections_of_block().queries_log.maxlen == 3
 
 
 async def test_statements_in_a_block_are_logged_as_ever() -> None:

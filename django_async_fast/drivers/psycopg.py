@@ -87,9 +87,6 @@ class StatementLock:
         self.connection = connection
         self.gate = connection.gate
 
-    def __enter__(self) -> None:
-        self.acquire()
-
     def __exit__(self, *exc: object) -> None:
         self.gate.release()
 
@@ -103,6 +100,8 @@ class StatementLock:
             except BaseException:
                 self.gate.release()
                 raise
+
+    __enter__ = acquire
 
     @contextmanager
     def keeping(self, keep: object) -> Iterator[None]:

@@ -6,6 +6,7 @@ and kept with the connection.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -25,6 +26,10 @@ _SETTINGS: dict[int, tuple[bytes, ...]] = {
 }
 
 
+# So many plans are known to the decoders of a session.
+PLANS = 64
+
+
 class UnknownType(Exception):
     """A binary result has a column that nobody can read as Django needs it."""
 
@@ -39,6 +44,8 @@ class Decoders:
 
     def __init__(self, adapters: AdaptersMap) -> None:
         self._by_shape: dict[Any, Any] = {}
+        # By plan: the last decoder of a binary result, and the session's time zone.
+        self._by_plan: dict[Any, tuple[Any, bytes]] = {}
         # Django's time zone; a cursor may have one of its own.
         self.zone = _zone(adapters)
         self.kinds = kinds.Kinds(adapters)
@@ -70,12 +77,29 @@ class Decoders:
 
         `cursor` is what the result came by, None for a binary one that came without.
         """
-        address = result.pgresult_ptr
-        rows, oids, formats = _native.decode.shape(address)
+        decoder = self._decoder(connection, cursor, result.pgresult_ptr, columns)
+        return _batch(plan, decoder, result)
+
+    def batch_again(self, plan: Any, connection: Any, result: Any, columns: int) -> Any:
+        """Return what `batch()` does, for a binary result that came without a cursor.
+
+        A result of the same plan has the same columns as the last one, as a rule.
+        """
+        zone = connection.pgconn.parameter_status(b"TimeZone")
+        decoder, known = self._by_plan.get(plan, (None, None))
+        if known == zone:
+            with suppress(ValueError):  # a column has another type now
+                return _batch(plan, decoder, result)
+        decoder = self._decoder(connection, None, result.pgresult_ptr, columns)
+        if len(self._by_plan) == PLANS:
+            self._by_plan.clear()
+        self._by_plan[plan] = decoder, zone
+        return _batch(plan, decoder, result)
+
+    def _decoder(self, connection: Any, cursor: Any, address: int, columns: int) -> Any:
+        _, oids, formats = _native.decode.shape(address)
         result_format = formats[0] if formats else TEXT
-        decoder = self.get(connection, cursor, oids[:columns], result_format)
-        decoder.check(address)
-        return _native.rows.ResultBatch(plan, decoder, result, address, rows)
+        return self.get(connection, cursor, oids[:columns], result_format)
 
     def agree(self, connection: Any) -> bool:
         """Tell whether the core reads from binary what psycopg loads from text here."""
@@ -109,6 +133,12 @@ class Decoders:
             if not self.kinds.knows(oid, connection):
                 raise UnknownType(column, oid)
         return self.kinds.of(oids), {}
+
+
+def _batch(plan: Any, decoder: Any, result: Any) -> Any:
+    address = result.pgresult_ptr
+    rows = decoder.check(address)
+    return _native.rows.ResultBatch(plan, decoder, result, address, rows)
 
 
 def decoders(connection: Any) -> Decoders:

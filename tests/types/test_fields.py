@@ -117,14 +117,13 @@ def owns(alias: str) -> Iterator[Any]:
 def fetched(monkeypatch: pytest.MonkeyPatch) -> list[pq.Format]:
     """The format of each result that the core has read."""
     seen: list[pq.Format] = []
-    batch = results.Decoders.batch
+    batch = results._batch
 
-    def recording(self: Any, plan: Any, *given: Any) -> Any:
-        result = given[2]
+    def recording(plan: Any, decoder: Any, result: Any) -> Any:
         seen.append(pq.Format(result.fformat(0)))
-        return batch(self, plan, *given)
+        return batch(plan, decoder, result)
 
-    monkeypatch.setattr(results.Decoders, "batch", recording)
+    monkeypatch.setattr(results, "_batch", recording)
     monkeypatch.setattr(formats, "_learned", {})
     planning.forget()
     yield seen
