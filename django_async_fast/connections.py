@@ -41,6 +41,7 @@ class Block:
         "open",
         "place",
         "shared",
+        "shown",
         "thread",
         "wrappers",
     )
@@ -59,6 +60,8 @@ class Block:
         self.place = where
         self.name = name
         self.wrappers: dict[str, Any] = {}
+        # Whether its wrappers have been shown to anybody; see parked.py.
+        self.shown = False
         self.open = True
         self.debug = conf.debugging(self.loop)
         if self.debug:
@@ -66,6 +69,7 @@ class Block:
 
     def wrapper(self, alias: str) -> Any:
         """Return the block's wrapper for `alias`, made at its first use."""
+        self.shown = True
         found = self.wrappers.get(alias)
         if found is not None:
             return found
@@ -95,7 +99,7 @@ class Block:
             if not asleep.is_awake(box[0]):
                 continue
             if box[0].let_go():
-                parked.keep(box)
+                parked.keep(box, self.shown)
             else:
                 self.wrappers[alias] = box[0]
         return not self.wrappers
@@ -320,6 +324,7 @@ class Routed:
         block = bridged_block()
         if block is None:
             return getattr(object.__getattribute__(self, "storage"), alias)
+        block.shown = True
         try:
             return block.wrappers[alias]
         except KeyError:

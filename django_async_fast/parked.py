@@ -22,22 +22,27 @@ if TYPE_CHECKING:
     from .connections import Block
 
 
-def keep(box: list[Any]) -> None:
+def keep(box: list[Any], shown: bool) -> None:
     """Leave the wrapper in `box` with its connection, which has been given back.
 
-    Not if somebody else has one of the two, or has left a mark on it.
+    Not if somebody else has one of the two, or has left a mark on it. Nobody can if
+    none was `shown`: then it need not be looked for, which costs as much as to join.
     """
-    if (
-        getrefcount(box[0]) == ALONE
-        and getweakrefcount(box[0]) == 0
-        and getrefcount(vars(box[0])["connection"]) == ALONE
-        and box[0].is_as_connected()
-    ):
+    if not shown or _is_untouched(box):
         found = box.pop()
         found.block = None
         found.connection.origin.parked = found, found.known_connect()
     else:
         box[0].connection = None
+
+
+def _is_untouched(box: list[Any]) -> bool:
+    return (
+        getrefcount(box[0]) == ALONE
+        and getweakrefcount(box[0]) == 0
+        and getrefcount(vars(box[0])["connection"]) == ALONE
+        and bool(box[0].is_as_connected())
+    )
 
 
 def wrapper(block: Block | None, alias: str) -> Any:
@@ -49,7 +54,7 @@ def wrapper(block: Block | None, alias: str) -> Any:
         known = kind.connects.get(alias)
         if known is not None and known.agrees(kind, connections.settings[alias]):
             _connect(block, alias, known)
-    return block.wrapper(alias)
+    return block.wrappers.get(alias) or block.wrapper(alias)
 
 
 def _unseen(block: Block, alias: str) -> bool:
@@ -104,6 +109,7 @@ def _take(
     ):
         origin.parked = None
         block.wrappers[alias] = parked
+        block.shown = len(block.wrappers) > 1
         parked.join(block, gate)
     else:
         _connect_own(block, alias, entry, origin)

@@ -212,18 +212,19 @@ def _rows(
     params = shape.params(values, db)
     if params is None:
         return None
+    block = bridged_block()
     try:
+        wrapper = parked.wrapper(block, db)
         batch = whole.fetch(
-            parked.wrapper(bridged_block(), db),
-            shape.made[0],
-            shape.columns,
-            shape.sql,
-            params,
-            shape.template,
+            wrapper, shape.made[0], shape.columns, shape.sql, params, shape.template
         )
+        return _native.rows.items(batch)
     except drivers.results.UnknownType:
         return None  # Django's code meets it again, and remembers
-    return _native.rows.items(batch)
+    except BaseException:
+        if block is not None:
+            block.shown = True  # by the traceback
+        raise
 
 
 # ----- the first of its shape

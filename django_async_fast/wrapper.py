@@ -222,6 +222,8 @@ class BlockWrapper(_Backend):
             self._connect_in_djangos_words(partial(known.connect, self))
 
     def create_cursor(self, name: str | None = None) -> Any:
+        if self.block is not None:
+            self.block.shown = True
         cursor = super().create_cursor(name)
         if name is None:
             return cursor
@@ -329,6 +331,7 @@ class BlockWrapper(_Backend):
         self.connection.take_up(gate)
         if connection_created.receivers:
             # Until they are done, it is not open to other tasks.
+            block.shown = True
             connection, self.connection = self.connection, None
             self._connect_in_djangos_words(partial(self._announce, connection))
 

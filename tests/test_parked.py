@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
+import psycopg
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import InterfaceError, OperationalError, ProgrammingError, connections
@@ -23,6 +24,7 @@ from django.test.utils import CaptureQueriesContext, override_settings
 
 from django_async_fast import bridge, new_connection, pool, run_sync, shapes, wrapper
 from django_async_fast.connections import current_block
+from django_async_fast.drivers import statement
 from tests.testapp.models import Tag
 
 pytestmark = pytest.mark.usefixtures("_compiled", "tag")
@@ -45,6 +47,12 @@ async def get() -> Tag:
     return await Tag.objects.using("pooled").aget(pk=1)
 
 
+async def unseen() -> None:
+    """Begin a block with a known get(), and look at nothing."""
+    async with new_connection("pooled"):
+        await get()
+
+
 async def block() -> Any:
     """Begin a block with a known get(); return the wrapper's identity, not itself."""
     async with new_connection("pooled"):
@@ -55,7 +63,7 @@ async def block() -> Any:
 def connections_of_block() -> Any:
     found = current_block()
     assert found is not None
-    return found.wrappers["pooled"]
+    return found.wrapper("pooled")
 
 
 async def warm() -> Any:
@@ -244,6 +252,33 @@ async def test_statements_in_a_block_are_logged_as_ever() -> None:
             await get()
             log = connections_of_block().queries
     assert len(log) == 1
+
+
+async def test_a_log_that_nobody_reads_ends_with_its_block() -> None:
+    await warm()
+    with override_settings(DEBUG=True):
+        for _ in range(3):
+            await unseen()
+        async with new_connection("pooled"):
+            await get()
+            assert len(connections_of_block().queries) == 1
+
+
+async def test_an_error_that_nobody_looks_at_ends_with_its_block(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await warm()
+
+    def fails(*args: Any) -> Any:
+        raise psycopg.OperationalError("no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(statement, "_fetch", fails)
+        with pytest.raises(OperationalError, match="no"):
+            await unseen()
+    async with new_connection("pooled"):
+        await get()
+        assert not connections_of_block().errors_occurred
 
 
 async def test_captured_queries_of_a_block() -> None:
