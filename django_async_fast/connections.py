@@ -8,7 +8,7 @@ import logging
 import threading
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, connections
@@ -16,6 +16,9 @@ from django.db.utils import ConnectionDoesNotExist, ConnectionHandler
 
 from . import asleep, bridge, conf, parked, scopes, stalls
 from .closing import being_closed
+
+if TYPE_CHECKING:
+    from .again import Again
 
 logger = logging.getLogger("django_async_fast")
 
@@ -36,12 +39,12 @@ class Block:
     __slots__ = (
         "debug",
         "force_rollback",
+        "hidden",
         "loop",
         "name",
         "open",
         "place",
         "shared",
-        "shown",
         "thread",
         "wrappers",
     )
@@ -60,8 +63,9 @@ class Block:
         self.place = where
         self.name = name
         self.wrappers: dict[str, Any] = {}
-        # Whether its wrappers have been shown to anybody; see parked.py.
-        self.shown = False
+        # How its only wrapper was connected, while nobody has been given that; see
+        # parked.py.
+        self.hidden: Again | None = None
         self.open = True
         self.debug = conf.debugging(self.loop)
         if self.debug:
@@ -69,7 +73,7 @@ class Block:
 
     def wrapper(self, alias: str) -> Any:
         """Return the block's wrapper for `alias`, made at its first use."""
-        self.shown = True
+        self.hidden = None
         found = self.wrappers.get(alias)
         if found is not None:
             return found
@@ -99,7 +103,7 @@ class Block:
             if not asleep.is_awake(box[0]):
                 continue
             if box[0].let_go():
-                parked.keep(box, self.shown)
+                parked.keep(box, self.hidden)
             else:
                 self.wrappers[alias] = box[0]
         return not self.wrappers
@@ -324,7 +328,7 @@ class Routed:
         block = bridged_block()
         if block is None:
             return getattr(object.__getattribute__(self, "storage"), alias)
-        block.shown = True
+        block.hidden = None
         try:
             return block.wrappers[alias]
         except KeyError:

@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from .connections import Block
 
 
-def keep(box: list[Any], shown: bool) -> None:
+def keep(box: list[Any], hidden: Again | None) -> None:
     """Leave the wrapper in `box` with its connection, which has been given back.
 
-    Not if somebody else has one of the two, or has left a mark on it. Nobody can if
-    none was `shown`: then it need not be looked for, which costs as much as to join.
+    Not if somebody else has one of the two, or has left a mark on it. With a wrapper
+    that was `hidden` nobody can: to look for that costs as much as to join a block.
     """
-    if not shown or _is_untouched(box):
-        found = box.pop()
-        found.block = None
-        found.connection.origin.parked = found, found.known_connect()
-    else:
+    if hidden is None and not _is_untouched(box):
         box[0].connection = None
+        return
+    found = box.pop()
+    found.block = None
+    found.connection.origin.parked = found, hidden or found.known_connect()
 
 
 def _is_untouched(box: list[Any]) -> bool:
@@ -109,7 +109,7 @@ def _take(
     ):
         origin.parked = None
         block.wrappers[alias] = parked
-        block.shown = len(block.wrappers) > 1
+        block.hidden = known if len(block.wrappers) == 1 else None
         parked.join(block, gate)
     else:
         _connect_own(block, alias, entry, origin)

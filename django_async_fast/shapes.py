@@ -223,7 +223,7 @@ def _rows(
         return None  # Django's code meets it again, and remembers
     except BaseException:
         if block is not None:
-            block.shown = True  # by the traceback
+            block.hidden = None  # the traceback has its wrapper
         raise
 
 

@@ -223,7 +223,7 @@ class BlockWrapper(_Backend):
 
     def create_cursor(self, name: str | None = None) -> Any:
         if self.block is not None:
-            self.block.shown = True
+            self.block.hidden = None
         cursor = super().create_cursor(name)
         if name is None:
             return cursor
@@ -262,6 +262,8 @@ class BlockWrapper(_Backend):
         # A scope, because the session is not ready before its time zone and
         # role are set: no other task's statement may come in between.
         connecting = self.gate.enter(self, self.gate.root.place)
+        if self.block is not None:
+            self.block.hidden = None
         try:
             if self.connection is not None:
                 return  # another task was first
@@ -331,7 +333,7 @@ class BlockWrapper(_Backend):
         self.connection.take_up(gate)
         if connection_created.receivers:
             # Until they are done, it is not open to other tasks.
-            block.shown = True
+            block.hidden = None
             connection, self.connection = self.connection, None
             self._connect_in_djangos_words(partial(self._announce, connection))
 

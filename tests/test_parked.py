@@ -212,6 +212,19 @@ async def test_one_left_before_django_connected_anew_is_not_taken() -> None:
         assert connections_of_block() is not parked
 
 
+async def test_one_that_nobody_saw_is_what_it_was_taken_as() -> None:
+    origin = await warm()
+    assert origin.parked is not None
+    parked = origin.parked[0]
+    known = type(parked).connects
+    async with new_connection("pooled"):
+        await get()
+        known["pooled"] = copy.copy(known["pooled"])  # Django has connected anew
+    async with new_connection("pooled"):
+        await get()
+        assert connections_of_block() is not parked
+
+
 async def test_the_time_zone_is_asked_for_in_each_block() -> None:
     await warm()
     before = connections["pooled"].timezone
