@@ -216,13 +216,13 @@ def test_the_core_is_on_the_main_path(name: str, reasons: list[str]) -> None:
 def formats_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Collect the formats of results: 0 is text, 1 is binary."""
     seen: list[int] = []
-    get = results.Decoders.get
+    batch = results._batch
 
-    def recording(self: Any, *given: Any) -> Any:
-        seen.append(given[-1])
-        return get(self, *given)
+    def recording(plan: Any, decoder: Any, result: Any) -> Any:
+        seen.append(result.fformat(0))
+        return batch(plan, decoder, result)
 
-    monkeypatch.setattr(results.Decoders, "get", recording)
+    monkeypatch.setattr(results, "_batch", recording)
     return seen
 
 
