@@ -216,13 +216,17 @@ def test_the_core_is_on_the_main_path(name: str, reasons: list[str]) -> None:
 def formats_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Collect the formats of results: 0 is text, 1 is binary."""
     seen: list[int] = []
-    batch = results._batch
+    get = results.Decoders.get
 
-    def recording(plan: Any, decoder: Any, result: Any) -> Any:
-        seen.append(result.fformat(0))
-        return batch(plan, decoder, result)
+    def recording(self: Any, *given: Any) -> Any:
+        seen.append(given[-1])
+        return get(self, *given)
 
-    monkeypatch.setattr(results, "_batch", recording)
+    def batch_again(self: Any, plan: Any, raw: Any, result: Any, columns: int) -> Any:
+        return self.batch(plan, raw, None, result, columns)  # whatever is known
+
+    monkeypatch.setattr(results.Decoders, "get", recording)
+    monkeypatch.setattr(results.Decoders, "batch_again", batch_again)
     return seen
 
 
