@@ -191,10 +191,10 @@ def _patch_module(module: ModuleType) -> None:
 
 
 def _patch_handler(module: ModuleType) -> None:
-    from . import requests
+    from .requests import request_block
 
     # ATOMIC_REQUESTS for asynchronous views, inside the middleware.
-    _set(module.BaseHandler, "make_view_atomic", requests.make_view_atomic)
+    _set(module.BaseHandler, "make_view_atomic", request_block.make_view_atomic)
 
 
 class _Later(MetaPathFinder):

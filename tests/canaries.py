@@ -25,7 +25,7 @@ ABSENT = "absent"
 
 # Shortcuts: dotted name -> what of ours stands on it. Seams are in the package's list.
 WATCHED = {
-    "django.core.handlers.base.BaseHandler.make_view_atomic": "requests.py: make_view_atomic",
+    "django.core.handlers.base.BaseHandler.make_view_atomic": "requests/request_block.py: make_view_atomic",
     "django.db.backends.base.base.BaseDatabaseWrapper.chunked_cursor": "streams.py: Stream._begin_chunks",
     "django.db.backends.base.base.BaseDatabaseWrapper.__init__": "wrapper.py: stamp",
     "django.db.backends.base.base.BaseDatabaseWrapper.close_if_health_check_failed": "drivers/statement.py: _connected",

@@ -19,8 +19,8 @@ from django.core.handlers.base import BaseHandler
 from django.db import connections
 from django.db.transaction import Atomic
 
-from . import bridge, scopes, transaction
-from .connections import Block, _block, shared_block
+from .. import bridge, scopes, transaction
+from ..connections import Block, _block, shared_block
 
 logger = logging.getLogger("django_async_fast")
 
