@@ -21,6 +21,7 @@ from django.utils.functional import cached_property
 
 from . import again, bridge, scopes
 from .cursors import AsyncCursor
+from .drivers import names
 from .stamps import Stamp
 
 if TYPE_CHECKING:
@@ -224,6 +225,9 @@ class BlockWrapper(_Backend):
     def create_cursor(self, name: str | None = None) -> Any:
         if self.block is not None:
             self.block.hidden = None
+        if name is not None and name.startswith(names.DJANGOS):
+            # Django's is one of this wrapper and thread; each block has a wrapper.
+            name = names.cursor()
         cursor = super().create_cursor(name)
         if name is None:
             return cursor

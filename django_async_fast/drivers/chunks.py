@@ -143,7 +143,8 @@ class DecodedChunks:
                 self.abandon()
                 raise
             self._inner._close()
-        self._cursor.close()
+        with self._errors:
+            self._cursor.close()
 
     def abandon(self) -> None:
         """Leave cursor and chunk for the connection to clear away."""
@@ -228,7 +229,11 @@ def _careful_class(base: Any) -> type[Any]:
             return _or_leave(self, super().execute, *args, **kwargs)
 
         def close(self) -> None:
-            _or_leave(self, super().close)
+            try:
+                _or_leave(self, super().close)
+            except Exception:
+                self._close()  # the server has none of this name
+                raise
 
         def __del__(self) -> None:
             if self._described:  # else there is nothing to warn about

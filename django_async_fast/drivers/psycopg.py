@@ -23,6 +23,7 @@ from psycopg import pq
 from .. import bridge
 from ..scopes import Gate
 from ..stamps import Look, Stamp
+from . import names
 from .channel import Channel
 
 logger = logging.getLogger("django_async_fast")
@@ -384,6 +385,7 @@ class Origin(psycopg.AsyncConnection[Any]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.forks = _forks
+        self._prepared._prepared_idx = names.first_prepared()
 
     @classmethod
     async def connect(cls, *args: Any, **kwargs: Any) -> Origin:

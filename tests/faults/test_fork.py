@@ -15,6 +15,7 @@ import pytest
 from django.db import OperationalError
 
 from django_async_fast import new_connection, pool
+from django_async_fast.drivers import names
 from tests.testapp.models import Tag
 
 from .conftest import Watch, configured, pool_is_whole, pool_options
@@ -132,3 +133,18 @@ def test_f16_fork(child: Child, pooled: bool, watch: Watch) -> None:
 
     with configured(OPTIONS=pool_options() if pooled else {}):
         asyncio.run(main())
+
+
+def test_a_child_gives_other_names() -> None:
+    reads, writes = os.pipe()
+    parents = [names.cursor() for _ in range(3)]
+    pid = _fork(lambda: os.write(writes, names.cursor().encode()))
+    assert os.waitpid(pid, 0)[1] == 0
+    childs = os.read(reads, 100).decode()
+    for end in (reads, writes):
+        os.close(end)
+    assert len({*parents, childs, names.cursor()}) == 5
+    # The server cuts off what is longer, without a word.
+    assert max(map(len, (*parents, childs))) < 64
+    prefix = childs.rpartition("_")[0]
+    assert not any(name.startswith(prefix) for name in parents)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack
@@ -52,9 +53,9 @@ async def on_every_server(query: str) -> list[Any]:
             conn.acursor() as cursor,
         ):
             await cursor.execute(query)
-            (answer,) = await cursor.fetchone()
+            answer = await cursor.fetchone() if cursor.description else [None]
             await everybody.wait()
-            return answer
+            return answer[0]
 
     everybody = asyncio.Barrier(SERVERS)
     return await asyncio.gather(*(ask() for _ in range(SERVERS)))
@@ -147,6 +148,48 @@ async def a_stream_that_is_interrupted(watch: Watch) -> None:
         assert await Author.objects.acount() == ROWS
 
 
+async def streams_of_many_tasks(watch: Watch) -> None:
+    """F36: each gets its own query's rows, or an error."""
+
+    async def read(group: int) -> None:
+        mine = Author.objects.filter(name__startswith=f"{group}-").order_by("pk")
+        with contextlib.suppress(DatabaseError):
+            async with new_connection():
+                async for author in mine.aiterator(chunk_size=3):
+                    names[group].append(author.name)
+                    if len(names[group]) % 5 == 0:
+                        await Tag.objects.acount()
+
+    groups = range(4 * SERVERS)
+    rows = [f"{group}-{i:02}" for i in range(ROWS) for group in groups]
+    async with new_connection():
+        await Author.objects.abulk_create(Author(name=name) for name in rows)
+    for _ in range(5):
+        names: list[list[str]] = [[] for _ in groups]
+        await asyncio.gather(*map(read, groups))
+        for group, found in enumerate(names):
+            assert found == [f"{group}-{i:02}" for i in range(len(found))]
+    await on_every_server("CLOSE ALL")
+
+
+async def statements_prepared_by_many_tasks(watch: Watch) -> None:
+    """Each gets its own query's answer, or an error."""
+
+    async def ask(number: int) -> None:
+        with contextlib.suppress(DatabaseError):
+            async with new_connection() as conn, conn.acursor() as cursor:
+                for _ in range(20):
+                    await cursor.execute(f"SELECT {number}, %s::int", [number])
+                    answers.append((number, await cursor.fetchone()))
+
+    answers: list[tuple[int, Any]] = []
+    options = {**connections.settings["default"]["OPTIONS"], "prepare_threshold": 0}
+    with configured(OPTIONS={**options, "server_side_binding": True}):
+        await asyncio.gather(*(ask(number) for number in range(4 * SERVERS)))
+    await on_every_server("DEALLOCATE ALL")
+    assert [each for each in answers if each[1] != (each[0],) * 2] == []
+
+
 # ----- either way
 
 
@@ -198,7 +241,13 @@ async def set_in_a_transaction(watch: Watch) -> None:
 
 
 DISABLED = (streams, nothing_is_left_in_a_session)
-ENABLED = (a_stream_in_a_transaction, a_stream_at_one_go, a_stream_that_is_interrupted)
+ENABLED = (
+    a_stream_in_a_transaction,
+    a_stream_at_one_go,
+    a_stream_that_is_interrupted,
+    streams_of_many_tasks,
+    statements_prepared_by_many_tasks,
+)
 EITHER = (
     transactions,
     a_cancelled_statement,
