@@ -7,7 +7,7 @@ it has done so for some settings, what it has set is set again.
 
 from __future__ import annotations
 
-from operator import attrgetter
+from functools import cache
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -15,8 +15,8 @@ from django.db.backends.postgresql.base import DatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.utils.functional import cached_property
 
-from . import _native
 from .stamps import Look
+from .unpatched import Unpatched
 
 # What is not called here. A backend or a tool that has its own is left to it.
 _STEPS = (
@@ -24,9 +24,12 @@ _STEPS = (
     *("set_autocommit", "get_autocommit", "init_connection_state"),
     *("check_settings", "__init__"),
 )
-# With what `__init__` reads of the class.
-_steps = attrgetter(*_STEPS, "queries_limit")
-_DJANGOS = _steps(DatabaseWrapper)
+
+
+@cache
+def _unpatched(kind: Any) -> Unpatched:
+    """Tell whether Django's own steps connect wrappers of a class."""
+    return Unpatched((kind, DatabaseWrapper, _STEPS))
 
 
 # What connected wrappers do not have in common.
@@ -39,15 +42,13 @@ _OF_EACH = (
 class Again:
     """What Django's `connect()` has set in a wrapper, and for which settings."""
 
-    __slots__ = ("_set", "_settings", "_steps", "_watch", "look", "pool")
+    __slots__ = ("_limit", "_set", "_settings", "_unpatched", "look", "pool")
 
     def __init__(self, wrapper: Any, before: dict[str, Any]) -> None:
         self._settings = _copied(wrapper.settings_dict)
-        self._steps = _steps(type(wrapper))
-        # Nobody has looked yet: the first to ask does.
-        self._watch = _native.COMPILED and _native.rows.ClassWatch(
-            type(wrapper), wrapper.backend
-        )
+        kind: Any = type(wrapper)
+        self._unpatched = _unpatched(kind)
+        self._limit = wrapper.queries_limit
         self._set = {
             name: value
             for name, value in vars(wrapper).items()
@@ -65,17 +66,9 @@ class Again:
         return (
             settings == self._settings
             and (settings["TIME_ZONE"] is None or django_settings.USE_TZ)
-            and self._is_same(kind)
+            and self._unpatched.holds()
+            and kind.queries_limit == self._limit
         )
-
-    def _is_same(self, kind: Any) -> bool:
-        if self._watch and self._watch.unchanged():
-            return True
-        if _steps(kind) != self._steps or _steps(kind.backend) != _DJANGOS:
-            return False
-        if self._watch:
-            self._watch.look()
-        return True
 
     def fits(self, wrapper: Any) -> bool:
         """Tell whether `wrapper` would be connected as the one before was."""
@@ -93,9 +86,10 @@ class Again:
 def is_plain(wrapper: Any) -> bool:
     """Tell whether this is a first connection, and Django's own code would make it."""
     settings = wrapper.settings_dict
+    kind: Any = type(wrapper)
     return (
         _is_first(wrapper)
-        and _steps(wrapper.backend) == _DJANGOS
+        and _unpatched(kind).holds()
         and bool(wrapper.pool)
         and settings["AUTOCOMMIT"]
         and "isolation_level" not in settings["OPTIONS"]

@@ -11,8 +11,9 @@ from typing import Any
 from uuid import UUID
 
 from django.db import models
+from django.db.backends.postgresql.operations import DatabaseOperations
 
-from . import _native
+from .unpatched import Unpatched
 
 _TEXTS = (
     *(models.CharField, models.EmailField, models.SlugField, models.TextField),
@@ -43,16 +44,17 @@ _OF_OPS = "adapt_integerfield_value", "integer_field_range", "validate_autopk_va
 class Prepared:
     """How a value of one class becomes the parameter of one lookup."""
 
-    __slots__ = ("_classes", "_field", "_high", "_low", "_steps", "_watch", "_wrap")
+    __slots__ = ("_field", "_high", "_low", "_unpatched", "_wrap")
 
     def __init__(
         self, field: Any, lookup: type[Any], ops: type[Any], wrap: Any, limits: Any
     ) -> None:
         self._field = vars(field)
-        self._classes = type(field), lookup, ops
-        self._steps = _steps(*self._classes)
-        self._watch = _native.rows.ClassWatch(*self._classes)
-        self._watch.look()
+        self._unpatched = Unpatched(
+            (type(field), type(field), _OF_FIELD),
+            (lookup, lookup, _OF_LOOKUP),
+            (ops, DatabaseOperations, _OF_OPS),
+        )
         # psycopg's class for numbers of a size, or None.
         self._wrap = wrap
         # Beyond these Django finds nothing without asking the database.
@@ -76,29 +78,8 @@ class Prepared:
 
     def param(self, value: Any) -> Any:
         """Return the parameter for `value`, None where Django is to be asked."""
-        if not self._is_as_before():
+        if not self._unpatched.holds() or not self._field.keys().isdisjoint(_OF_FIELD):
             return None
         if self._low is not None and not self._low <= value <= self._high:
             return None
         return value if self._wrap is None else self._wrap(value)
-
-    def _is_as_before(self) -> bool:
-        """Tell whether the steps that are left out are still those of the first."""
-        if not self._field.keys().isdisjoint(_OF_FIELD):
-            return False
-        if self._watch.unchanged():
-            return True
-        if _steps(*self._classes) != self._steps:
-            return False
-        self._watch.look()
-        return True
-
-
-def _steps(field: type[Any], lookup: type[Any], ops: type[Any]) -> list[Any]:
-    """Return the code of each step: they call those of the classes they inherit."""
-    return [
-        vars(each).get(name)
-        for kind, names in ((field, _OF_FIELD), (lookup, _OF_LOOKUP), (ops, _OF_OPS))
-        for each in kind.__mro__
-        for name in names
-    ]

@@ -25,6 +25,7 @@ from django.db.models.sql.compiler import SQLCompiler
 from . import _native, drivers, parked, plan, planning, streams, whole
 from .connections import bridged_block
 from .prepared import Prepared
+from .unpatched import Unpatched
 
 django_get = QuerySet.get
 
@@ -32,31 +33,18 @@ django_get = QuerySet.get
 _VALUES = frozenset({int, str, UUID})
 
 # What is not called here. A queryset class or a tool that has its own is left to it.
-_calls = attrgetter(
-    *("query", "db", "filter", "_filter_or_exclude", "_filter_or_exclude_inplace"),
-    *("order_by", "_chain", "_clone", "__len__", "_fetch_all"),
+_NOT_CALLED = (
+    *("__init__", "__len__", "query", "db", "filter", "order_by", "_chain", "_clone"),
+    *("_filter_or_exclude", "_filter_or_exclude_inplace", "_fetch_all"),
 )
-_calls_of_query = attrgetter("add_q", "build_filter", "build_lookup", "get_compiler")
-_calls_of_compiler = attrgetter("as_sql", "execute_sql", "results_iter")
 
 
-def _called(kind: type[Any]) -> tuple[Any, ...]:
-    return _calls(kind), _calls_of_query(sql.Query), _calls_of_compiler(SQLCompiler)
-
-
-_DJANGOS = _called(QuerySet)
-
-
-def _is_djangos(kind: type[Any], watches: dict[type[Any], Any]) -> bool:
-    """Tell whether a class of querysets calls Django's own; keeps that in `watches`."""
-    watch = watches.get(kind)
-    if watch is not None and watch.unchanged():
-        return True
-    if _called(kind) != _DJANGOS:
-        return False
-    watches[kind] = _native.rows.ClassWatch(kind, sql.Query, SQLCompiler)
-    watches[kind].look()
-    return True
+def _unpatched(kind: type[Any]) -> Unpatched:
+    return Unpatched(
+        (kind, QuerySet, _NOT_CALLED),
+        (sql.Query, sql.Query),
+        (SQLCompiler, SQLCompiler),
+    )
 
 
 # Nothing that a queryset can be told before `get()` is allowed for; these are of its
@@ -125,7 +113,8 @@ class _Known:
         # A shape of None: never; a shape without lookups: not while its plan stays.
         self.shapes: dict[Any, Shape | None] = {}
         self.columns_of = _columns_of(model)
-        self.watches: dict[type[Any], Any] = {}
+        # For each class of querysets, whether it calls what Django has written.
+        self.unpatched: dict[type[Any], Unpatched] = {}
 
 
 _columns_of = attrgetter("_meta.concrete_fields", "_meta.db_table")
@@ -194,7 +183,10 @@ def _known(queryset: Any) -> _Known | None:
     known: _Known | None = meta.get("_daf_shapes")
     if known is None or known.columns_of != _columns_of(model):
         known = meta["_daf_shapes"] = _Known(model)
-    if not _is_djangos(type(queryset), known.watches):
+    unpatched = known.unpatched.get(type(queryset))
+    if unpatched is None:
+        unpatched = known.unpatched[type(queryset)] = _unpatched(type(queryset))
+    if not unpatched.holds():
         return None
     if type(query) is not sql.Query or vars(query) not in known.untold:
         return None

@@ -7,6 +7,7 @@ hands out results whole. `AsyncStream` is the same, awaited.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterator
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -16,16 +17,16 @@ from django.db.models.sql.compiler import SQLCompiler
 
 from . import _native, bridge, drivers, formats, planning, whole
 from .plan import Declined
+from .unpatched import Unpatched, is_own
 
 # What `Stream` does in Django's place. A compiler with its own version, or a
 # tool that has replaced Django's, is left to do its work.
-_BYPASSED = {
-    name: getattr(SQLCompiler, name)
-    for name in ("execute_sql", "results_iter", "apply_converters")
-    if getattr(SQLCompiler, name).__code__.co_filename == django_compiler.__file__
-}
+_NOT_CALLED = "execute_sql", "results_iter", "apply_converters"
 
-_cursor_iter = django_compiler.cursor_iter
+
+@cache
+def _unpatched(kind: Any) -> Unpatched:
+    return Unpatched((kind, SQLCompiler, _NOT_CALLED))
 
 
 def why_not(compiler: Any) -> str:
@@ -33,12 +34,10 @@ def why_not(compiler: Any) -> str:
     connection = compiler.connection
     if connection.vendor != "postgresql":
         return f"the backend of '{connection.alias}' is not PostgreSQL"
-    kind = type(compiler)
-    if len(_BYPASSED) < 3 or any(
-        getattr(kind, name) is not function for name, function in _BYPASSED.items()
-    ):
+    kind: Any = type(compiler)
+    if not _unpatched(kind).holds():
         return f"{kind.__name__} is not Django's own compiler"
-    if django_compiler.cursor_iter is not _cursor_iter:
+    if not is_own(django_compiler.cursor_iter):
         return "cursor_iter() has been replaced"
     return ""
 

@@ -17,7 +17,7 @@ from django.db.models import Exists, F, OuterRef, Q, Value
 from django.db.models.lookups import Exact
 from django.db.models.query import QuerySet
 from django.db.models.signals import post_init
-from django.db.models.sql.compiler import SQLCompiler
+from django.db.models.sql.where import WhereNode
 from django.shortcuts import get_object_or_404
 from django.test.utils import (
     CaptureQueriesContext,
@@ -190,13 +190,13 @@ def forget(model: Any) -> None:
 def test_built_once(library: Any, queryset: Callable[[], Any]) -> None:
     forget(Author)
     builds = []
-    setup_query = SQLCompiler.setup_query
+    as_sql = WhereNode.as_sql
 
     def counting(self: Any, *args: Any, **kwargs: Any) -> Any:
         builds.append(self)
-        return setup_query(self, *args, **kwargs)
+        return as_sql(self, *args, **kwargs)
 
-    with mock.patch.object(SQLCompiler, "setup_query", counting):
+    with mock.patch.object(WhereNode, "as_sql", counting):
         queryset().get(pk=7)
         first = len(builds)
         for _ in range(3):

@@ -11,78 +11,69 @@ from _thread import get_ident
 from asyncio import _get_running_loop
 from collections.abc import Generator, Iterable
 from functools import cache
-from operator import attrgetter
 from typing import Any
 
 from django.apps import apps
+from django.db.backends import utils
 from django.db.backends.postgresql.base import Cursor, DatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from django.utils.asyncio import async_unsafe
-from psycopg import errors, pq
+from psycopg import Connection, errors, pq
 from psycopg._queries import PostgresClientQuery, _query2pg_client
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.generators import execute
 from psycopg.types.numeric import IntDumper
 
-from .. import _native
+from ..unpatched import Unpatched
+from .psycopg import Connection as BlockConnection
 
 BINARY = pq.Format.BINARY
 TUPLES_OK, FATAL_ERROR = pq.ExecStatus.TUPLES_OK, pq.ExecStatus.FATAL_ERROR
 
 # What is not called here. Who watches queries, or has a backend of their own,
 # replaces one of these, in the class or in the connection.
-_MAKES_CURSORS = (
-    "cursor",
-    "_cursor",
-    "create_cursor",
-    "_prepare_cursor",
-    "make_cursor",
+_NOT_CALLED = (
+    *("cursor", "_cursor", "create_cursor", "make_cursor", "_prepare_cursor"),
+    *("close_if_health_check_failed", "validate_thread_sharing"),
 )
-_makes = attrgetter(*_MAKES_CURSORS)
-_wraps = attrgetter("execute", "_execute", "_execute_with_wrappers")
-_executes = attrgetter("execute", "_execute_gen", "_start_query", "_convert_query")
 
+_CONNECTIONS = frozenset({Connection, BlockConnection})
 _INT = frozenset({int})
 
 
-def _called(backend: Any) -> tuple[Any, ...]:
-    return _makes(backend), _wraps(CursorWrapper), _executes(Cursor)
-
-
-_DJANGOS = _called(DatabaseWrapper)
-_watches: dict[Any, Any] = {}
-
-
-def _is_djangos(backend: Any) -> bool:
-    """Tell whether Django's own makes cursors, and executes."""
-    watch = _watches.get(backend)
-    if watch is not None and watch.unchanged():
-        return True
-    if _called(backend) != _DJANGOS:
-        return False
-    _watches[backend] = _native.rows.ClassWatch(backend, CursorWrapper, Cursor)
-    _watches[backend].look()
-    return True
+@cache
+def _unpatched(kind: Any) -> Unpatched:
+    """Tell whether Django makes the cursors of such wrappers, and executes."""
+    return Unpatched(
+        (kind, DatabaseWrapper, _NOT_CALLED),
+        (CursorWrapper, CursorWrapper),
+        (Cursor, Cursor),
+        (Connection, Connection, ("cursor",)),
+    )
 
 
 def unobserved(wrapper: Any) -> Any:
     """Return the wrapper's open psycopg connection, or None where a cursor is due."""
+    kind: Any = type(wrapper)
     if (
-        not _is_djangos(_backend(wrapper))
-        or not wrapper.__dict__.keys().isdisjoint(_MAKES_CURSORS)
+        not _unpatched(kind).holds()
+        or not wrapper.__dict__.keys().isdisjoint(_NOT_CALLED)
+        or utils.CursorWrapper is not CursorWrapper
         or wrapper.queries_logged
         or wrapper.execute_wrappers
         or not apps.ready
     ):
         return None
     raw = _connected(wrapper)
-    return None if raw.cursor_factory is not Cursor or raw._pipeline else raw
-
-
-def _backend(wrapper: Any) -> Any:
-    """Return the backend's own class of a wrapper, of a block or not."""
-    kind = wrapper.__class__
-    return getattr(kind, "backend", kind)
+    if (
+        # Not by `isinstance()`: a proxy pretends.
+        type(raw) not in _CONNECTIONS
+        or "cursor" in raw.__dict__
+        or raw.cursor_factory is not Cursor
+        or raw._pipeline
+    ):
+        return None
+    return raw
 
 
 def _connected(wrapper: Any) -> Any:

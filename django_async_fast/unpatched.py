@@ -1,0 +1,161 @@
+"""Whether the code that Django or psycopg wrote runs by a name, or somebody else's.
+
+Tools hook in wherever a function is called: they replace it in its class, before or
+after this package is imported. What we leave out must not be what they wait for. So a
+function is asked where it comes from; what was found at import says nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Iterable
+from operator import is_
+from types import (
+    CodeType,
+    FunctionType,
+    GetSetDescriptorType,
+    MemberDescriptorType,
+    MethodType,
+)
+from typing import Any
+
+from django.utils.functional import cached_property
+
+from . import _native
+
+_OURS = __package__
+# Modules of Python's whose decorators stand around a function of Django's.
+_DECORATORS = ("contextlib", "functools")
+_CACHED = (cached_property, functools.cached_property)
+_SLOTS = (GetSetDescriptorType, MemberDescriptorType)
+_CONSTANTS = (
+    *(bool, bytes, complex, float, int, str, type(None), type(...)),
+    *(CodeType, frozenset, slice, tuple),
+)
+
+
+class Unpatched:
+    """Classes that run their packages' own code, asked once after each change.
+
+    Each of `asked` is (class, the class of Django's or psycopg's that it must be like,
+    names), or without names: every name that the latter has.
+    """
+
+    __slots__ = ("_answer", "_asked", "_found", "_watch")
+
+    def __init__(self, *asked: tuple[Any, ...]) -> None:
+        self._asked = asked
+        self._answer = False
+        # What the answer was given for.
+        self._found: list[Any] = []
+        self._watch = _native.COMPILED and _native.rows.ClassWatch(
+            *[each[0] for each in asked]
+        )
+
+    def holds(self) -> bool:
+        """Tell whether all of it is as its packages define it."""
+        if self._watch:
+            if self._watch.unchanged():
+                return self._answer
+            for kind, *_ in self._asked:
+                # A class is given its version when something is looked up in it; none
+                # that changes too often, as Field does with each field.
+                _ = kind.__init__
+            self._watch.look()
+        found = [each for asked in self._asked for each in _values(*asked)]
+        # By identity: a proxy is equal to what it stands for.
+        if len(found) != len(self._found) or not all(map(is_, found, self._found)):
+            self._answer = all(is_like(*each) for each in self._asked)
+            self._found = found
+        return self._answer
+
+
+def is_like(kind: Any, base: Any, names: tuple[str, ...] = ()) -> bool:
+    """Tell whether class `kind` runs by these names what `base` does, unpatched.
+
+    Classes and functions of our own in between call those that they stand before.
+    """
+    return all(
+        (owner in base.__mro__ or _is_ours(value)) and _is_own(value, owner)
+        for owner in kind.__mro__
+        for value in _of_class(owner, names)
+    )
+
+
+def _values(kind: Any, base: Any, names: tuple[str, ...] = ()) -> Iterable[Any]:
+    return (value for owner in kind.__mro__ for value in _of_class(owner, names))
+
+
+def _of_class(kind: Any, names: tuple[str, ...]) -> Iterable[Any]:
+    values = vars(kind)
+    if not names:
+        return values.values()
+    return [values[name] for name in names if name in values]
+
+
+def is_own(function: Any) -> bool:
+    """Tell whether a function of a module is what its module defines."""
+    package = getattr(function, "__module__", "").partition(".")[0]
+    return _is_own_function(function, package, "")
+
+
+def is_own_method(method: Any, kind: Any, name: str) -> bool:
+    """Tell whether `method` is the class method `name` that `kind` is defined with."""
+    if type(method) is not MethodType or method.__self__ is not kind:
+        return False
+    return _is_own(method.__func__, kind) and method.__func__.__name__ == name
+
+
+def _is_own(value: Any, owner: Any) -> bool:
+    """Tell whether `value` is what the class `owner` has been defined with."""
+    package = owner.__module__.partition(".")[0]
+    if package in sys.stdlib_module_names:
+        return True
+    kind = type(value)
+    if kind is FunctionType:
+        return _is_own_function(value, package, owner.__qualname__)
+    if kind in (classmethod, staticmethod):
+        return _is_own(value.__func__, owner)
+    if kind is property:
+        parts = (value.fget, value.fset, value.fdel)
+        return all(each is None or _is_own(each, owner) for each in parts)
+    if kind in _CACHED:
+        return _is_own(getattr(value, "real_func", None) or value.func, owner)
+    # What else can be called is not Django's; what cannot is data.
+    return (
+        kind in _SLOTS
+        or isinstance(value, type)
+        or not (callable(value) or hasattr(kind, "__get__"))
+    )
+
+
+def _is_own_function(function: Any, package: str, scope: str) -> bool:
+    # Not by its names: a wrapper takes those over from what it wraps.
+    if type(function) is not FunctionType:
+        return False
+    if _is_ours(function):
+        before = getattr(function, "__wrapped__", None)
+        return before is None or _is_own_function(before, package, scope)
+    code, module = function.__code__, function.__globals__.get("__name__", "")
+    if getattr(sys.modules.get(module), "__dict__", None) is not function.__globals__:
+        return False
+    if not all(isinstance(each, _CONSTANTS) for each in code.co_consts):
+        return False  # written into it
+    of = module.partition(".")[0]
+    if "<locals>" not in code.co_qualname:
+        return of == package and code.co_qualname.rpartition(".")[0] == scope
+    # A decorator's, around one.
+    inner = [each.cell_contents for each in function.__closure__ or ()]
+    inner = [each for each in inner if callable(each)]
+    return (of == package or of in _DECORATORS) and (
+        bool(inner) and all(_is_own_function(each, package, scope) for each in inner)
+    )
+
+
+def _is_ours(value: Any) -> bool:
+    function = getattr(value, "__func__", value)
+    if type(function) is not FunctionType:
+        return False
+    name: str = function.__globals__.get("__name__", "")
+    return name.partition(".")[0] == _OURS
