@@ -65,6 +65,16 @@ test-psycopg-run: $(VENV)/.psycopg-c
 			$(RUN) -m pytest -p tests.any_psycopg $(or $(ARGS),$(TYPES)) || exit 1; \
 	done
 
+# In an environment of their own: ddtrace is a plugin of pytest's, for one.
+.PHONY: test-beside
+test-beside: ## run other people's tools beside the package: debug toolbar, Sentry ...
+	$(MAKE) test-beside-run VENV=.venvs/beside
+
+.PHONY: test-beside-run
+test-beside-run: $(VENV)/.beside
+	BESIDE_REQUIRED=1 DJANGO_ASYNC_FAST_IMPL=native \
+		$(RUN) -m pytest -p no:ddtrace $(or $(ARGS),tests/beside)
+
 .PHONY: sanitize
 sanitize: $(VENV)/.compile ## run tests/core on compiled parts that watch their memory
 	tools/sanitize $(RUN) $(ARGS)
@@ -185,6 +195,11 @@ $(VENV)/.conformance: $(VENV)/.package
 $(VENV)/.psycopg-c: $(VENV)/.package
 	@$(RUN) -m pip uninstall --quiet --yes psycopg-binary
 	@$(RUN) -m pip install --quiet --group psycopg-c
+	@touch $@
+
+$(VENV)/.beside: $(VENV)/.package
+	@$(RUN) -m pip install --quiet --group beside
+	@$(RUN) -m pip install --quiet --no-deps --group beside-prometheus
 	@touch $@
 
 $(VENV)/.compile: $(VENV)/.package

@@ -15,9 +15,10 @@ from django.db import connections, transaction
 from django.db.models import Prefetch
 from django.test import override_settings
 
+from tests.programs import Do
 from tests.testapp.models import Author, Book, Tag
 from tests.told import NUMBERED
-from tests.twice import ALIASES, Do, in_a_block, synchronously
+from tests.twice import ALIASES, in_a_block, synchronously
 
 pytestmark = pytest.mark.usefixtures("equal_beginnings")
 

@@ -1,12 +1,7 @@
-"""One program, run twice: with Django's synchronous methods, and in a block.
-
-A program is `async def program(do)`; `await do(objects, "get", pk=1)` means `get()` or
-`aget()`, `await do(function)` a synchronous function of the project's.
-"""
+"""One program, run twice: with Django's synchronous methods, and in a block."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import ExitStack
 from typing import Any
 
@@ -14,12 +9,10 @@ from asgiref.sync import async_to_sync
 from django.db import connections
 
 from django_async_fast import async_connections, new_connection, run_sync
+from tests.programs import Program, acall, call, drive
 from tests.told import NUMBERED, told
 
 ALIASES = ("default", "other")
-
-Do = Callable[..., Awaitable[Any]]
-Program = Callable[[Do], Coroutine[Any, Any, None]]
 
 
 class Recorder:
@@ -48,7 +41,7 @@ def synchronously(program: Program) -> list[Any]:
 
     async def do(target: Any, name: str = "", /, *args: Any, **named: Any) -> Any:
         try:
-            return recorder.note(name, _call(target, name, args, named))
+            return recorder.note(name, call(target, name, args, named))
         except Exception as exc:
             return recorder.note(name, exc)
 
@@ -56,23 +49,8 @@ def synchronously(program: Program) -> list[Any]:
         for alias in ALIASES:
             wrapped = connections[alias].execute_wrapper(recorder.query)
             stack.enter_context(wrapped)
-        _drive(program(do))
+        drive(program(do))
     return recorder.steps
-
-
-def _call(target: Any, name: str, args: Any, named: Any) -> Any:
-    if name == "iterate":
-        return list(target)
-    return getattr(target, name)(*args, **named) if name else target()
-
-
-def _drive(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine that waits for nothing, with no event loop in sight."""
-    try:
-        coroutine.send(None)
-    except StopIteration:
-        return
-    raise AssertionError("the program has awaited something else than `do`")
 
 
 def in_a_block(program: Program) -> list[Any]:
@@ -80,7 +58,7 @@ def in_a_block(program: Program) -> list[Any]:
 
     async def do(target: Any, name: str = "", /, *args: Any, **named: Any) -> Any:
         try:
-            return recorder.note(name, await _acall(target, name, args, named))
+            return recorder.note(name, await acall(run_sync, target, name, args, named))
         except Exception as exc:
             return recorder.note(name, exc)
 
@@ -92,11 +70,3 @@ def in_a_block(program: Program) -> list[Any]:
 
     async_to_sync(run)()
     return recorder.steps
-
-
-async def _acall(target: Any, name: str, args: Any, named: Any) -> Any:
-    if name == "iterate":
-        return [row async for row in target]
-    if name:
-        return await getattr(target, f"a{name}")(*args, **named)
-    return await run_sync(target)

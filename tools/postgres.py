@@ -120,14 +120,15 @@ def django_database(dsn: str, name: str | None = None, **extra: Any) -> dict[str
 
 
 @contextlib.contextmanager
-def database(dsn: str, name: str) -> Iterator[str]:
+def database(dsn: str, name: str, template: str = "template1") -> Iterator[str]:
     """Create database `name`, yield its conninfo, and drop it with what is in it."""
     drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(
         sql.Identifier(name)
     )
     with psycopg.connect(dsn, autocommit=True) as admin:
         admin.execute(drop)
-        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        admin.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
     try:
         yield make_conninfo(dsn, dbname=name)
     finally:

@@ -1,7 +1,6 @@
 //! `bool`.
 
-use super::decode::{Decode, Parse};
-use super::value::{borrowed, Value};
+use super::{borrowed, Decode, Parse, Value};
 use crate::fault::Fault;
 use pyo3::{ffi, Python};
 use wire::scalar;

@@ -1,7 +1,6 @@
 //! `float4`, `float8`.
 
-use super::decode::{Decode, Parse};
-use super::value::{owned, Value};
+use super::{owned, Decode, Parse, Value};
 use crate::fault::Fault;
 use pyo3::{ffi, Python};
 use wire::float;

@@ -1,8 +1,7 @@
 //! `hstore`, as a dict.
 
-use super::decode::{Decode, Parse};
 use super::text::unicode;
-use super::value::{give, none, own, Value};
+use super::{give, none, own, Decode, Parse, Value};
 use crate::fault::Fault;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;

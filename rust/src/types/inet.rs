@@ -1,8 +1,7 @@
 //! `inet` and `cidr`, which Django takes as text.
 
-use super::decode::{Decode, Parse};
 use super::text::{ascii, unicode};
-use super::value::Value;
+use super::{Decode, Parse, Value};
 use crate::fault::Fault;
 use pyo3::Python;
 use wire::inet;

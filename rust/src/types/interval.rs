@@ -1,8 +1,7 @@
 //! `interval`.
 
 use super::datetime::Datetime;
-use super::decode::{Decode, Parse};
-use super::value::Value;
+use super::{Decode, Parse, Value};
 use crate::fault::Fault;
 use pyo3::prelude::*;
 use wire::interval::{interval, Interval as Counters};

@@ -1,9 +1,8 @@
 //! `json` is parsed, as psycopg does; `jsonb` is left as text, as Django asks of psycopg.
 
 use super::bytea::bytes;
-use super::decode::{Decode, Parse};
 use super::text::unicode;
-use super::value::{call, Value};
+use super::{call, Decode, Parse, Value};
 use crate::fault::Fault;
 use pyo3::intern;
 use pyo3::prelude::*;

@@ -1,8 +1,7 @@
 //! `time` and `timetz`.
 
 use super::datetime::Datetime;
-use super::decode::{Decode, Parse};
-use super::value::Value;
+use super::{Decode, Parse, Value};
 use crate::fault::Fault;
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi;

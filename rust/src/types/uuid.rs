@@ -3,9 +3,8 @@
 //! `uuid.UUID.__init__` is Python and takes longer than the rest of a row. Its instances
 //! have two slots; filling these through the class's own descriptors is all it does.
 
-use super::decode::{Decode, Parse};
 use super::slots::Slots;
-use super::value::{give, own, Value};
+use super::{give, own, Decode, Parse, Value};
 use crate::fault::Fault;
 use pyo3::ffi;
 use pyo3::prelude::*;
