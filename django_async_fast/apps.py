@@ -1,16 +1,24 @@
 """The app: adding it to INSTALLED_APPS installs the package."""
 
+from typing import Any
+
 from django.apps import AppConfig
 
 
 class DjangoAsyncFastConfig(AppConfig):
-    """Installs every seam once all models are loaded."""
+    """Installs every seam when it is made: before models, and before any `ready()`.
+
+    Tools hook in there. What they find is what they call, and what they put back.
+    """
 
     name = "django_async_fast"
     verbose_name = "Django async fast"
 
-    def ready(self) -> None:
-        from . import checks  # noqa: F401 - registers the system checks
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
         from .seams import install
 
         install()
+
+    def ready(self) -> None:
+        from . import checks  # noqa: F401 - registers the system checks

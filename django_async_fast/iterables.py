@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import wraps
 from itertools import islice
+from types import FunctionType
 from typing import Any
 
 from django.db import connections
@@ -14,6 +16,7 @@ from django.db.models.query import QuerySet
 from . import _native, bridge, plan, raws
 from .connections import current_block
 from .streams import AsyncStream, Stream
+from .unpatched import is_like
 
 PLANS: dict[type[Any], Callable[..., Any]] = {
     django_query.ModelIterable: plan.models,
@@ -22,32 +25,35 @@ PLANS: dict[type[Any], Callable[..., Any]] = {
     django_query.NamedValuesListIterable: plan.named,
     django_query.FlatValuesListIterable: plan.flat,
 }
-DJANGO_ITER = {kind: kind.__iter__ for kind in PLANS}
-django_base_aiter = django_query.BaseIterable.__aiter__
-django_queryset_aiter = QuerySet.__aiter__
-django_aiterator = QuerySet.aiterator
 
 
-def _iterate_with_the_core(kind: type[Any]) -> Callable[[Any], Iterator[Any]]:
-    make_plan, django_iter = PLANS[kind], DJANGO_ITER[kind]
+def _iterate_with_the_core(kind: type[Any]) -> Any:
+    make_plan = PLANS[kind]
 
+    @wraps(kind.__iter__)
     def __iter__(self: Any) -> Iterator[Any]:
-        return _native.rows.RowIterator(Stream(self, make_plan, django_iter))
+        return _native.rows.RowIterator(Stream(self, make_plan, __iter__.__wrapped__))
 
-    __iter__.__doc__ = django_iter.__doc__
-    __iter__._daf_kind = kind  # type: ignore[attr-defined]
     return __iter__
 
 
+# What iterates as Django does, but with the core: kind of iterable -> its `__iter__`.
+WITH_THE_CORE = {kind: _iterate_with_the_core(kind) for kind in PLANS}
+_KINDS = {function: kind for kind, function in WITH_THE_CORE.items()}
+
+
+@wraps(django_query.BaseIterable.__aiter__)
 def iterable_aiter(self: Any) -> AsyncIterator[Any]:
     """`BaseIterable.__aiter__`: in a block, on the block's connection."""
     if current_block() is None:
-        return django_base_aiter(self)
-    kind = getattr(type(self).__iter__, "_daf_kind", None)
+        return iterable_aiter.__wrapped__(self)
+    iterate: Any = type(self).__iter__
+    # Not of what pretends to be ours: a tool's proxy is to be called.
+    kind = _KINDS.get(iterate) if type(iterate) is FunctionType else None
     if kind is None:
         # An iterable of the project's own, or no compiled core.
         return _iterate_on_the_bridge(self)
-    stream = Stream(self, PLANS[kind], DJANGO_ITER[kind])
+    stream = Stream(self, PLANS[kind], iterate.__wrapped__)
     return _native.rows.AsyncRowIterator(AsyncStream(stream))
 
 
@@ -67,10 +73,11 @@ def take(rows: Iterator[Any], count: int) -> list[Any]:
     return list(islice(rows, count))
 
 
+@wraps(QuerySet.__aiter__)
 def queryset_aiter(self: Any) -> AsyncIterator[Any]:
     """`QuerySet.__aiter__`: fetch all on the bridge, then hand out."""
     if current_block() is None or not _native.COMPILED:
-        return django_queryset_aiter(self)
+        return queryset_aiter.__wrapped__(self)
     return _native.rows.AsyncRowIterator(_Fetched(self))
 
 
@@ -81,13 +88,14 @@ class _Fetched:
         self._queryset = queryset
 
     async def __call__(self) -> Any:
-        queryset, self._queryset = self._queryset, None
-        if queryset is None:
+        if self._queryset is None:
             return None
-        await bridge.run(queryset._fetch_all)
-        return _native.rows.ListBatch(queryset._result_cache)
+        await bridge.run(self._queryset._fetch_all)
+        items, self._queryset = self._queryset._result_cache, None
+        return _native.rows.ListBatch(items)
 
 
+@wraps(QuerySet.aiterator)
 def aiterator(self: Any, chunk_size: int = 2000) -> AsyncIterator[Any]:
     """`QuerySet.aiterator()`, without a generator around every row."""
     if (
@@ -96,7 +104,7 @@ def aiterator(self: Any, chunk_size: int = 2000) -> AsyncIterator[Any]:
         or not _native.COMPILED
         or current_block() is None
     ):
-        return django_aiterator(self, chunk_size)
+        return aiterator.__wrapped__(self, chunk_size)
     settings = connections.settings[self.db]
     iterable = self._iterable_class(
         self,
@@ -115,9 +123,11 @@ def seams() -> Iterator[tuple[Any, str, Any, str]]:
     if not _native.COMPILED:
         return
     core = "the core builds the rows, for sync and async alike"
-    for kind in PLANS:
-        yield kind, "__iter__", _iterate_with_the_core(kind), core
-    yield django_query.RawModelIterable, "__iter__", raws.iterate, core
+    iterates = {**WITH_THE_CORE, django_query.RawModelIterable: raws.iterate}
+    for kind, function in iterates.items():
+        # One that a tool has put there runs, and Django's inside of it.
+        if is_like(kind, kind, ("__iter__",)):
+            yield kind, "__iter__", function, core
     if "__del__" in vars(ModelState):
         finalizer = _native.rows.state_finalizer_for(ModelState)
         yield ModelState, "__del__", finalizer, "Django's costs 350 ns per instance"

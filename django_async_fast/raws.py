@@ -8,6 +8,7 @@ Django's iterable goes on with the cursor that is open.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import wraps
 from typing import Any
 
 from django.db import connections
@@ -17,9 +18,9 @@ from django.db.models.sql.query import RawQuery
 from . import _native, planning, whole
 from .plan import Declined, raw
 from .streams import in_slices
+from .unpatched import Unpatched
 
-django_iter = RawModelIterable.__iter__
-_execute, _iterate = RawQuery._execute_query, RawQuery.__iter__
+_unpatched = Unpatched((RawQuery, RawQuery))
 
 
 class _Executed(RawQuery):
@@ -51,7 +52,8 @@ class RawRows:
         queryset, query = self._iterable.queryset, self._query
         db = queryset.db
         wrapper = connections[db]
-        if not _is_djangos(query) or wrapper.vendor != "postgresql":
+        own = type(query) is RawQuery and _unpatched.holds()
+        if not own or wrapper.vendor != "postgresql":
             return self._leave_to_django()
         query._execute_query()
         compiler = wrapper.ops.compiler("SQLCompiler")(query, wrapper, db)
@@ -65,7 +67,7 @@ class RawRows:
         return whole.batch(plan, query.cursor, inner, len(queryset.columns))
 
     def _leave_to_django(self) -> Any:
-        rows = django_iter(self._iterable)
+        rows = iterate.__wrapped__(self._iterable)
         self._advance = in_slices(rows, self._iterable.chunk_size)
         return self._advance()
 
@@ -74,14 +76,7 @@ def _nothing() -> None:
     return None
 
 
-def _is_djangos(query: Any) -> bool:
-    return (
-        type(query) is RawQuery
-        and RawQuery._execute_query is _execute
-        and RawQuery.__iter__ is _iterate
-    )
-
-
+@wraps(RawModelIterable.__iter__)
 def iterate(self: Any) -> Iterator[Any]:
     """`RawModelIterable.__iter__`: the core builds the instances."""
     rows: Iterator[Any] = _native.rows.RowIterator(RawRows(self))

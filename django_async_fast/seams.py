@@ -1,17 +1,19 @@
 """Every seam into Django, in one list, with its reason. Reversible.
 
-A seam is an attribute of Django's (or asgiref's) that is replaced or added.
-Modules that are not imported yet are patched when they are: importing a
-contrib module whose app is not installed would fail.
+A seam is an attribute of Django's (or asgiref's) that is replaced or added. A function
+in the place of another calls what was there: its `__wrapped__`, as a decorator's is.
+Modules that are not imported yet are patched when they are: importing a contrib module
+whose app is not installed would fail.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import update_wrapper
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 _MISSING: Any = object()
@@ -24,6 +26,17 @@ class Seam(NamedTuple):
     name: str
     replacement: Any
     reason: str
+
+
+class _Applied(NamedTuple):
+    owner: Any
+    name: str
+    before: Any
+    replacement: Any
+
+    def is_in(self) -> bool:
+        """Tell whether nobody has put something else there since."""
+        return vars(self.owner).get(self.name, _MISSING) is self.replacement
 
 
 # Modules of Django's whose async methods are `sync_to_async(self.method)`: in a
@@ -46,7 +59,7 @@ NATIVE_MODULES = (
 CACHE_MODULE = "django.core.cache.backends.base"
 HANDLER_MODULE = "django.core.handlers.base"
 
-_applied: list[tuple[Any, str, Any]] = []
+_applied: list[_Applied] = []
 _later: _Later | None = None
 
 
@@ -125,9 +138,11 @@ def _queryset_seams() -> Iterator[Seam]:
     from django.db.models import QuerySet
 
     from . import _native, iterables, shapes
+    from .unpatched import is_like
 
     yield from (Seam(*each) for each in iterables.seams())
-    if _native.COMPILED:
+    # One that a tool has put there runs, and Django's inside of it.
+    if _native.COMPILED and is_like(QuerySet, QuerySet, ("get",)):
         again = "the statement of a get() like one before is not built again"
         yield Seam(QuerySet, "get", shapes.get, again)
 
@@ -146,9 +161,9 @@ def _error_seams() -> Iterator[Seam]:
 
 
 def install() -> None:
-    """Install every seam. Called by the app's `ready()`; calling it twice is fine."""
+    """Install every seam. The app does, when it is made; calling it twice is fine."""
     global _later
-    if _applied:
+    if _later is not None:
         return
     for owner, name, replacement, _ in list(seams()):
         _set(owner, name, replacement)
@@ -162,23 +177,38 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Take every seam out again. Open blocks must have ended."""
+    """Take every seam out again. Open blocks must have ended.
+
+    A seam that a tool has wrapped since stays inside of that, where it does nothing
+    without a block.
+    """
     global _later
     if _later is not None:
         sys.meta_path.remove(_later)
         _later = None
+    left = []
     while _applied:
-        owner, name, before = _applied.pop()
-        if before is _MISSING:
-            delattr(owner, name)
+        applied = _applied.pop()
+        if not applied.is_in():
+            left.append(applied)
+        elif applied.before is _MISSING:
+            delattr(applied.owner, applied.name)
         else:
-            setattr(owner, name, before)
+            setattr(applied.owner, applied.name, applied.before)
+    _applied.extend(reversed(left))
 
 
 def _set(owner: Any, name: str, replacement: Any) -> None:
     # Only the owner's own attribute can be put back: an inherited one is
     # uncovered again by deleting the replacement.
-    _applied.append((owner, name, vars(owner).get(name, _MISSING)))
+    before = vars(owner).get(name, _MISSING)
+    for each in [e for e in _applied if (e.owner, e.name) == (owner, name)]:
+        if before is not each.before:
+            return  # it is inside of what a tool has put there
+        _applied.remove(each)
+    if type(replacement) is FunctionType and hasattr(before, "__get__"):
+        update_wrapper(replacement, before)
+    _applied.append(_Applied(owner, name, before, replacement))
     setattr(owner, name, replacement)
 
 

@@ -27,8 +27,6 @@ from .connections import bridged_block
 from .prepared import Prepared
 from .unpatched import Unpatched
 
-django_get = QuerySet.get
-
 # Values that `filter()` takes as they are, whatever the field.
 _VALUES = frozenset({int, str, UUID})
 
@@ -149,31 +147,43 @@ class _Filtered:
         return len(self._result_cache)
 
 
-@wraps(django_get)
-def get(self: Any, *args: Any, **kwargs: Any) -> Any:
-    if args or not kwargs or not _VALUES.issuperset(map(type, kwargs.values())):
-        return django_get(self, *args, **kwargs)
-    known = _known(self)
+@wraps(QuerySet.get)
+def get(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+    # Tools show what is in the frames around a query: nothing may be in this one whose
+    # repr is another. A frame of Django's they leave out.
+    find = None if args or not kwargs else _find(self, kwargs)
+    if find is None:
+        call = [kwargs, args, self]
+        del self, args, kwargs
+        return get.__wrapped__(call.pop(), *call.pop(), **call.pop())
+    del self
+    return find()
+
+
+def _find(queryset: Any, values: dict[str, Any]) -> _First | _Again | None:
+    """Return what finds the row without Django's `get()`; None if nothing does."""
+    if not _VALUES.issuperset(map(type, values.values())):
+        return None
+    known = _known(queryset)
     if known is None:
-        return django_get(self, **kwargs)
-    db, mode = self.db, getattr(self, "_fetch_mode", None)
-    key = type(self), db, mode, *kwargs, *map(type, kwargs.values())
+        return None
+    db, mode = queryset.db, getattr(queryset, "_fetch_mode", None)
+    key = type(queryset), db, mode, *values, *map(type, values.values())
     try:
         shape = known.shapes[key]
     except KeyError:
-        return _first(self, db, kwargs, known.shapes, key)
-    rows = None
-    if shape is not None:
-        if planning.is_stale(shape.plan_key, shape.made):
-            known.shapes.pop(key, None)
-        elif shape.lookups:
-            rows = _rows(self.model, shape, db, kwargs)
-    if rows is None:
-        return django_get(self, **kwargs)
-    # Django's words for none and for many.
-    return (
-        rows[0] if len(rows) == 1 else django_get(_Filtered(self.model, rows), **kwargs)
-    )
+        return _First(queryset, db, values, known.shapes, key)
+    if shape is None:
+        return None
+    if planning.is_stale(shape.plan_key, shape.made):
+        known.shapes.pop(key, None)
+        return None
+    if not shape.lookups or plan.why_from_db(queryset.model):
+        return None
+    params = shape.params(values, db)
+    if params is None:
+        return None
+    return _Again(queryset, shape, db, params, values)
 
 
 def _known(queryset: Any) -> _Known | None:
@@ -195,45 +205,77 @@ def _known(queryset: Any) -> _Known | None:
     return known if _told(queryset) == _UNTOLD else None
 
 
-def _rows(
-    model: Any, shape: Shape, db: str, values: dict[str, Any]
-) -> list[Any] | None:
-    """Return the rows that `get()` finds, None where Django's code has to run."""
-    if plan.why_from_db(model):
-        return None
-    params = shape.params(values, db)
-    if params is None:
-        return None
-    block = bridged_block()
-    try:
-        wrapper = parked.wrapper(block, db)
-        batch = whole.fetch(
-            wrapper, shape.made[0], shape.columns, shape.sql, params, shape.template
-        )
-        return _native.rows.items(batch)
-    except drivers.results.UnknownType:
-        return None  # Django's code meets it again, and remembers
-    except BaseException:
-        if block is not None:
-            block.hidden = None  # the traceback has its wrapper
-        raise
+class _Again:
+    """A `get()` like one before."""
+
+    __slots__ = ("_db", "_params", "_queryset", "_shape", "_values")
+
+    def __init__(
+        self, queryset: Any, shape: Shape, db: str, params: Any, values: dict[str, Any]
+    ) -> None:
+        self._queryset = queryset
+        self._shape = shape
+        self._db = db
+        self._params = params
+        self._values = values
+
+    def __call__(self) -> Any:
+        rows = self._rows()
+        if rows is None:
+            return get.__wrapped__(self._queryset, **self._values)
+        if len(rows) == 1:
+            return rows[0]
+        # Django's words for none and for many.
+        found = _Filtered(self._queryset.model, rows)
+        return get.__wrapped__(found, **self._values)
+
+    def _rows(self) -> list[Any] | None:
+        """Return the rows that are found, None where Django's code has to run."""
+        block, shape = bridged_block(), self._shape
+        try:
+            wrapper = parked.wrapper(block, self._db)
+            batch = whole.fetch(
+                *(wrapper, shape.made[0], shape.columns, shape.sql, self._params),
+                shape.template,
+            )
+            return _native.rows.items(batch)
+        except drivers.results.UnknownType:
+            return None  # Django's code meets it again, and remembers
+        except BaseException:
+            if block is not None:
+                block.hidden = None  # the traceback has its wrapper
+            raise
 
 
 # ----- the first of its shape
 
 
-def _first(
-    queryset: Any, db: str, values: dict[str, Any], shapes: dict[Any, Any], key: Any
-) -> Any:
-    """Let Django `get()`, and take down what it has compiled."""
-    seen: list[Any] = []
-    watched = queryset._chain()
-    watched._db = db  # asked again, a router may choose another
-    watched._iterable_class = partial(_see, seen)
-    found = django_get(watched, **values)
-    if seen:
-        shapes[key] = _shape(seen[0], values)
-    return found
+class _First:
+    """Django's `get()`, whose compiled query is taken down."""
+
+    __slots__ = ("_key", "_queryset", "_seen", "_shapes", "_values")
+
+    def __init__(
+        self,
+        queryset: Any,
+        db: str,
+        values: dict[str, Any],
+        shapes: dict[Any, Any],
+        key: Any,
+    ) -> None:
+        self._seen: list[Any] = []
+        self._queryset = queryset._chain()
+        self._queryset._db = db  # asked again, a router may choose another
+        self._queryset._iterable_class = partial(_see, self._seen)
+        self._values = values
+        self._shapes = shapes
+        self._key = key
+
+    def __call__(self) -> Any:
+        found = get.__wrapped__(self._queryset, **self._values)
+        if self._seen:
+            self._shapes[self._key] = _shape(self._seen[0], self._values)
+        return found
 
 
 def _see(seen: list[Any], queryset: Any, **options: Any) -> ModelIterable:

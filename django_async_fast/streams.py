@@ -17,11 +17,14 @@ from django.db.models.sql.compiler import SQLCompiler
 
 from . import _native, bridge, drivers, formats, planning, whole
 from .plan import Declined
-from .unpatched import Unpatched, is_own
+from .unpatched import Unpatched, UnpatchedFunction
 
 # What `Stream` does in Django's place. A compiler with its own version, or a
 # tool that has replaced Django's, is left to do its work.
 _NOT_CALLED = "execute_sql", "results_iter", "apply_converters"
+
+
+_cursor_iter = UnpatchedFunction(django_compiler, "cursor_iter")
 
 
 @cache
@@ -37,7 +40,7 @@ def why_not(compiler: Any) -> str:
     kind: Any = type(compiler)
     if not _unpatched(kind).holds():
         return f"{kind.__name__} is not Django's own compiler"
-    if not is_own(django_compiler.cursor_iter):
+    if not _cursor_iter.holds():
         return "cursor_iter() has been replaced"
     return ""
 

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import Atomic, TransactionManagementError
@@ -23,13 +24,26 @@ from .connections import bridged_block, current_block
 
 logger = logging.getLogger("django_async_fast")
 
-django_enter = Atomic.__enter__
-django_exit = Atomic.__exit__
-django_call = Atomic.__call__
-django_on_commit = BaseDatabaseWrapper.on_commit
-django_get_connection = transaction.get_connection
+
+# Each seam calls what it is in the place of, which `seams.py` has found there.
 
 
+def django_enter(atomic: Atomic) -> None:
+    """Call `Atomic.__enter__` without a scope."""
+    enter.__wrapped__(atomic)
+
+
+def django_exit(atomic: Atomic, *exc: Any) -> Any:
+    """Call `Atomic.__exit__` without a scope."""
+    return leave.__wrapped__(atomic, *exc)
+
+
+def django_get_connection(using: str | None) -> Any:
+    """Call Django's `get_connection()`."""
+    return get_connection.__wrapped__(using)
+
+
+@functools.wraps(transaction.get_connection)
 def get_connection(using: str | None = None) -> Any:
     """Return the connection that `using` means: on the loop, the block's."""
     block = None if bridge.in_bridge() else current_block()
@@ -38,13 +52,15 @@ def get_connection(using: str | None = None) -> Any:
     return block.wrapper(using or DEFAULT_DB_ALIAS)
 
 
+@functools.wraps(Atomic.__enter__)
 def enter(self: Atomic, where: scopes.Place = None) -> None:
     """`Atomic.__enter__`: on a block's connection it opens a scope first."""
     if bridged_block() is None:
         _begin(self)
         return
     wrapper = connections[self.using or DEFAULT_DB_ALIAS]
-    scope = wrapper.gate.enter(self, where or scopes.place())
+    where = where or self.__dict__.pop("_daf_place", None) or scopes.place()
+    scope = wrapper.gate.enter(self, where)
     try:
         if not wrapper.in_atomic_block:
             # Django looks before it connects, and with `force_rollback` there is
@@ -58,6 +74,7 @@ def enter(self: Atomic, where: scopes.Place = None) -> None:
     self.__dict__.setdefault("_daf_opened", []).append((wrapper, scope))
 
 
+@functools.wraps(Atomic.__exit__)
 def leave(self: Atomic, exc_type: Any, exc_value: Any, traceback: Any) -> None:
     """`Atomic.__exit__`: children of the scope are done, or refused, before."""
     # Not by the context's block: a task that is destroyed ends in the context
@@ -194,23 +211,30 @@ async def aenter(self: Atomic) -> None:
             "around it with `async with new_connection():`. In synchronous code use "
             "`with transaction.atomic():`."
         )
-    await bridge.run(enter, self, scopes.place())
+    # Whoever has wrapped it since is called as by `with`.
+    entering = type(self).__enter__
+    if entering is enter:
+        await bridge.run(enter, self, scopes.place())
+    else:
+        self.__dict__["_daf_place"] = scopes.place()
+        await bridge.run(entering, self)
 
 
-async def aexit(self: Atomic, *exc: Any) -> None:
+async def aexit(self: Atomic, *exc: Any) -> Any:
     """`Atomic.__aexit__`."""
     if being_closed(exc[1]):
         opened = _opened(self)
         if opened is not None and opened[1].open:
             abandon(*opened)
-        return
-    await bridge.run(leave, self, *exc)
+        return None
+    return await bridge.run(type(self).__exit__, self, *exc)
 
 
+@functools.wraps(Atomic.__call__)
 def decorate(self: Atomic, func: Callable[..., Any]) -> Callable[..., Any]:
     """`Atomic.__call__`: `@atomic` on `async def` wraps the awaiting."""
     if not iscoroutinefunction(func):
-        return django_call(self, func)
+        return decorate.__wrapped__(self, func)
 
     @functools.wraps(func)
     async def inner(*args: Any, **kwargs: Any) -> Any:
@@ -233,12 +257,6 @@ class _Atomic(Atomic):
         super().__init__(using, savepoint, durable)
         self.characteristics = wanted
 
-    __enter__ = enter
-    __exit__ = leave
-    __aenter__ = aenter
-    __aexit__ = aexit
-    __call__ = decorate
-
 
 def atomic(
     using: Any = None,
@@ -259,14 +277,19 @@ def atomic(
     wanted = characteristics.chosen(isolation_level, read_only, deferrable)
     if not wanted:
         return transaction.atomic(using, savepoint, durable)
+    if not hasattr(Atomic, "__aenter__"):
+        raise ImproperlyConfigured(
+            f"atomic({', '.join(wanted)}) needs 'django_async_fast' in INSTALLED_APPS."
+        )
     return _Atomic(using, savepoint, durable, wanted)
 
 
+@functools.wraps(BaseDatabaseWrapper.on_commit)
 def on_commit(self: Any, func: Callable[..., Any], robust: bool = False) -> None:
     """`BaseDatabaseWrapper.on_commit`: `func` may be an `async def`."""
     if iscoroutinefunction(func):
         func = dispatch.awaiting(func)
-    django_on_commit(self, func, robust)
+    on_commit.__wrapped__(self, func, robust)
 
 
 def _awaited(function: Callable[..., Any]) -> Callable[..., Any]:

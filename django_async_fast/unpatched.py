@@ -17,6 +17,7 @@ from types import (
     GetSetDescriptorType,
     MemberDescriptorType,
     MethodType,
+    ModuleType,
 )
 from typing import Any
 
@@ -67,6 +68,26 @@ class Unpatched:
         # By identity: a proxy is equal to what it stands for.
         if len(found) != len(self._found) or not all(map(is_, found, self._found)):
             self._answer = all(is_like(*each) for each in self._asked)
+            self._found = found
+        return self._answer
+
+
+class UnpatchedFunction:
+    """A function of a module, asked once after each change."""
+
+    __slots__ = ("_answer", "_found", "_name", "_values")
+
+    def __init__(self, module: ModuleType, name: str) -> None:
+        self._values = vars(module)
+        self._name = name
+        self._found: Any = None
+        self._answer = False
+
+    def holds(self) -> bool:
+        """Tell whether it is as its module defines it."""
+        found = self._values[self._name]
+        if found is not self._found:
+            self._answer = is_own(found)
             self._found = found
         return self._answer
 

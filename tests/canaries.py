@@ -220,9 +220,9 @@ def stock(name: str) -> Any:
 
     owner_name, _, attribute = name.rpartition(".")
     owner = locate(owner_name)
-    for patched, patched_name, before in seams._applied:
-        if patched is owner and patched_name == attribute:
-            return ABSENT if before is seams._MISSING else before
+    for seam in seams._applied:
+        if seam.owner is owner and seam.name == attribute:
+            return ABSENT if seam.before is seams._MISSING else seam.before
     return inspect.getattr_static(owner, attribute, ABSENT)
 
 

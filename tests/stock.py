@@ -7,16 +7,15 @@ from contextlib import contextmanager
 
 from django.db.models.query import RawModelIterable
 
-from django_async_fast import iterables, raws
+from django_async_fast import iterables
 
 
 @contextmanager
 def djangos_rows() -> Iterator[None]:
     """Have Django's iterables build the rows."""
-    djangos = {**iterables.DJANGO_ITER, RawModelIterable: raws.django_iter}
-    ours = {kind: kind.__iter__ for kind in djangos}
-    for kind, stock in djangos.items():
-        kind.__iter__ = stock
+    ours = {kind: kind.__iter__ for kind in (*iterables.PLANS, RawModelIterable)}
+    for kind, our_iter in ours.items():
+        kind.__iter__ = getattr(our_iter, "__wrapped__", our_iter)
     try:
         yield
     finally:

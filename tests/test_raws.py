@@ -128,7 +128,7 @@ def test_the_core_builds_them(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: Any) -> Any:
         raise AssertionError("Django's iterable was asked")
 
-    monkeypatch.setattr(raws, "django_iter", refuse)
+    monkeypatch.setattr(raws.iterate, "__wrapped__", refuse)
     assert len(list(Book.objects.raw(f"SELECT * FROM {B}"))) == 2
 
 
