@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+from tests import tool
+
+
+class ToolConfig(AppConfig):
+    name = "tests.tool"
+
+    def ready(self) -> None:
+        tool.patch()
