@@ -65,6 +65,11 @@ def is_awake(wrapper: Any) -> bool:
     return getattr(type(wrapper), "looked_at", False)
 
 
+def is_asleep(wrapper: Any) -> bool:
+    """Tell whether `wrapper` is a block's, and nobody has looked at it yet."""
+    return not getattr(type(wrapper), "looked_at", True)
+
+
 @cache
 def _block_class(base: type[BaseDatabaseWrapper]) -> type[Any]:
     stamp = Stamp("settings_dict", "alias", "_thread_ident")

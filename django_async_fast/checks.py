@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from django.conf import settings
 from django.core.checks import Error, Warning, register
+from django.utils.module_loading import import_string
 
 from . import _native
 
@@ -53,3 +56,30 @@ def check_installation(app_configs: Any = None, **kwargs: Any) -> list[Any]:
             )
         )
     return found
+
+
+@register  # type: ignore[untyped-decorator]
+def check_middleware(app_configs: Any = None, **kwargs: Any) -> list[Any]:
+    """Report middleware that prepares a connection before there is a block."""
+    from .requests.middleware import ConnectionMiddleware
+    from .requests.preparing import prepares
+
+    before: list[str] = []
+    for path in settings.MIDDLEWARE:
+        kind: Any = None
+        with suppress(ImportError):
+            kind = import_string(path)
+        if isinstance(kind, type) and issubclass(kind, ConnectionMiddleware):
+            return [_comes_too_late(each) for each in before]
+        if isinstance(kind, type) and prepares(kind):
+            before.append(path)
+    return []
+
+
+def _comes_too_late(path: str) -> Any:
+    return Error(
+        f"{path} prepares the connection of a request before ConnectionMiddleware "
+        "opens the request's block: asynchronous views would not see it.",
+        hint="Put django_async_fast.middleware.ConnectionMiddleware first.",
+        id="django_async_fast.E002",
+    )

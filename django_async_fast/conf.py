@@ -11,6 +11,8 @@ DEFAULTS: dict[str, Any] = {
     # Seconds a statement may wait for another task's atomic block on the same
     # connection before it raises ScopeTimeout. None waits for ever.
     "SCOPE_TIMEOUT": 30.0,
+    # Middleware whose process_request() sets something on the request's connection.
+    "CONNECTION_MIDDLEWARE": ["django_tenants.middleware.main.TenantMainMiddleware"],
 }
 
 

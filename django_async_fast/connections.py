@@ -90,6 +90,19 @@ class Block:
         """What a warning calls it."""
         return self.name or f"The block entered at {scopes.told(self.place)}"
 
+    def exchange(self, alias: str, wrapper: Any = None) -> None:
+        """Let `alias` mean another wrapper, or with None a new one at its next use.
+
+        The one that it has meant is the block's until the end, in use or not.
+        """
+        for name in [n for n, each in self.wrappers.items() if each is wrapper]:
+            del self.wrappers[name]
+        before = self.wrappers.pop(alias, None)
+        if before is not None:
+            self.wrappers[f"{alias}, once {id(before)}"] = before
+        if wrapper is not None:
+            self.wrappers[alias] = wrapper
+
     def connected(self) -> bool:
         """Tell whether a connection is open."""
         return any(each.connection is not None for each in self.awake())
@@ -159,6 +172,12 @@ def open_block() -> Block | None:
     if block is None or not block.open or block.loop is not bridge.current_loop():
         return None
     return block
+
+
+def open_block_of_task() -> Block | None:
+    """Return the block of the task that the caller works for, perhaps in a thread."""
+    block = _block.get()
+    return block if block is not None and block.open else None
 
 
 def shared_block() -> Block | None:
@@ -310,9 +329,19 @@ def bridged_block() -> Block | None:
     return None
 
 
+def routed_block() -> Block | None:
+    """Return the block whose connections Django's code has here, or None.
+
+    Raises InterfaceError in a task that outlived its block.
+    """
+    if _block.get() is None:
+        return None
+    return bridged_block() if bridge.in_bridge() else current_block()
+
+
 def create_connection(self: ConnectionHandler, alias: str) -> Any:
-    """`ConnectionHandler.create_connection`: on the bridge, one of the block's."""
-    block = bridged_block()
+    """`ConnectionHandler.create_connection`: in a block, one of the block's."""
+    block = routed_block()
     if block is None:
         return django_create_connection(self, alias)
     return asleep.make(block, self.settings[alias], alias)
@@ -325,7 +354,7 @@ class Routed:
         object.__setattr__(self, "storage", storage)
 
     def __getattr__(self, alias: str) -> Any:
-        block = bridged_block()
+        block = routed_block()
         if block is None:
             return getattr(object.__getattribute__(self, "storage"), alias)
         block.hidden = None
@@ -335,15 +364,19 @@ class Routed:
             raise AttributeError(alias) from None
 
     def __setattr__(self, alias: str, value: Any) -> None:
-        block = bridged_block()
+        block = routed_block()
         if block is None:
             setattr(object.__getattribute__(self, "storage"), alias, value)
         else:
-            block.wrappers[alias] = value
+            block.hidden = None
+            block.exchange(alias, value)
 
     def __delattr__(self, alias: str) -> None:
-        block = bridged_block()
+        block = routed_block()
         if block is None:
             delattr(object.__getattribute__(self, "storage"), alias)
-        elif block.wrappers.pop(alias, None) is None:
+            return
+        if alias not in block.wrappers:
             raise AttributeError(alias)
+        block.hidden = None
+        block.exchange(alias)

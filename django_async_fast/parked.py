@@ -63,7 +63,7 @@ def _unseen(block: Block, alias: str) -> bool:
     return (
         block.open
         and alias in found
-        and not asleep.is_awake(found[alias])
+        and asleep.is_asleep(found[alias])
         and getrefcount(found[alias]) == ALONE
         and not block.force_rollback
     )

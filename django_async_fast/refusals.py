@@ -23,6 +23,20 @@ from django.db.models.query_utils import DeferredAttribute
 
 from .connections import open_block
 
+# What to await in the place of a method of the connection; {0} is its alias.
+_AWAITED = {
+    "cursor": "async with async_connections[{0!r}].acursor() as cursor:",
+    "close": "await async_connections[{0!r}].aclose()",
+    "commit": "await transaction.acommit({0!r})",
+    "rollback": "await transaction.arollback({0!r})",
+    "savepoint": "await transaction.asavepoint({0!r})",
+    "savepoint_commit": "await transaction.asavepoint_commit(sid, {0!r})",
+    "savepoint_rollback": "await transaction.asavepoint_rollback(sid, {0!r})",
+    "clean_savepoints": "await transaction.aclean_savepoints({0!r})",
+}
+# What is between such a method and whoever calls it, if not the ORM.
+_AROUND = ("contextlib", "django.db.backends.", "django.db.transaction")
+
 # Those that a join can load; other relations are prefetched.
 _JOINED = (ForwardManyToOneDescriptor, ReverseOneToOneDescriptor)
 _QUERYSETS = (QuerySet, RawQuerySet)
@@ -32,8 +46,10 @@ def refusal(message: str) -> SynchronousOnlyOperation:
     """Return the error for a query on the event loop; Django's is `message`."""
     if open_block() is None:
         return SynchronousOnlyOperation(message)
+    frame = sys._getframe(1)
     return SynchronousOnlyOperation(
-        _explained(sys._getframe(1))
+        _explained(frame)
+        or _of_connection(frame)
         or f"{message} Here that is `await run_sync(function, ...)`: in a thread it "
         "would not be part of the new_connection() block."
     )
@@ -92,6 +108,34 @@ def _of_queryset(queryset: Any) -> str:
         f"`async for` or `await alist(queryset)`; or {early if name else ''}run the "
         "code as `await run_sync(function, ...)`."
     )
+
+
+def _of_connection(frame: FrameType | None) -> str:
+    """Return what is said of a method that the project itself calls, or ''.
+
+    `frame` is that of Django's guard around it.
+    """
+    if frame is None:
+        return ""
+    guarded = frame.f_locals
+    name = getattr(guarded.get("func"), "__name__", "")
+    if name not in _AWAITED:
+        return ""
+    caller = frame.f_back
+    while caller is not None and _module(caller).startswith(_AROUND):
+        caller = caller.f_back
+    if caller is None or _module(caller).startswith("django."):
+        return ""
+    alias = guarded["args"][0].alias
+    return (
+        f"{name}() of the connection '{alias}' waits for the database, which a "
+        f"coroutine has to await: `{_AWAITED[name].format(alias)}`; or run the code "
+        "that calls it as `await run_sync(function, ...)`."
+    )
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))
 
 
 def _manager_of(queryset: Any) -> str:

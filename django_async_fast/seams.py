@@ -69,6 +69,7 @@ def seams() -> Iterator[Seam]:
     yield from _transaction_seams()
     yield from _queryset_seams()
     yield from _error_seams()
+    yield from _request_seams()
 
 
 def _connection_seams() -> Iterator[Seam]:
@@ -84,13 +85,13 @@ def _connection_seams() -> Iterator[Seam]:
         connections,
         "_connections",
         ours.Routed(connections._connections),
-        "connections[alias] on the bridge is the block's connection",
+        "connections[alias] in a block is the block's connection",
     )
     yield Seam(
         ConnectionHandler,
         "create_connection",
         ours.create_connection,
-        "on the bridge a new wrapper is one of the block's",
+        "in a block a new wrapper is one of the block's",
     )
     yield Seam(
         AsyncToSync,
@@ -122,12 +123,6 @@ def _transaction_seams() -> Iterator[Seam]:
     yield Seam(Atomic, "__aexit__", ours.aexit, "async with atomic()")
     yield Seam(Atomic, "__call__", ours.decorate, "@atomic on async def")
     yield Seam(
-        transaction,
-        "get_connection",
-        ours.get_connection,
-        "on_commit() and set_rollback() in a coroutine mean the block's connection",
-    )
-    yield Seam(
         BaseDatabaseWrapper, "on_commit", ours.on_commit, "callbacks may be async def"
     )
     for name, function in ours.ADDED.items():
@@ -157,6 +152,19 @@ def _error_seams() -> Iterator[Seam]:
         "SynchronousOnlyOperation",
         refusals.refusal,
         "a query that nobody can await is told what it was for, and the ways out",
+    )
+
+
+def _request_seams() -> Iterator[Seam]:
+    from django.utils.deprecation import MiddlewareMixin
+
+    from .requests import preparing
+
+    yield Seam(
+        MiddlewareMixin,
+        "__init__",
+        preparing.initialise,
+        "what middleware sets on the request's connection holds for its block",
     )
 
 

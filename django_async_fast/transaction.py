@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import Atomic, TransactionManagementError
@@ -38,24 +38,16 @@ def django_exit(atomic: Atomic, *exc: Any) -> Any:
     return leave.__wrapped__(atomic, *exc)
 
 
-def django_get_connection(using: str | None) -> Any:
-    """Call Django's `get_connection()`."""
-    return get_connection.__wrapped__(using)
-
-
-@functools.wraps(transaction.get_connection)
-def get_connection(using: str | None = None) -> Any:
-    """Return the connection that `using` means: on the loop, the block's."""
-    block = None if bridge.in_bridge() else current_block()
-    if block is None:
-        return django_get_connection(using)
-    return block.wrapper(using or DEFAULT_DB_ALIAS)
-
-
 @functools.wraps(Atomic.__enter__)
 def enter(self: Atomic, where: scopes.Place = None) -> None:
     """`Atomic.__enter__`: on a block's connection it opens a scope first."""
     if bridged_block() is None:
+        if current_block() is not None:
+            raise SynchronousOnlyOperation(
+                "`with transaction.atomic():` waits for the database, and a coroutine "
+                "has to await that: write `async with transaction.atomic():`, or run "
+                "the code around it as `await run_sync(function, ...)`."
+            )
         _begin(self)
         return
     wrapper = connections[self.using or DEFAULT_DB_ALIAS]
@@ -165,7 +157,7 @@ def _begin(self: Atomic) -> None:
     if not wanted:
         django_enter(self)
         return
-    connection = django_get_connection(self.using)
+    connection = transaction.get_connection(self.using)
     characteristics.begin(connection, wanted)
     try:
         django_enter(self)
@@ -180,7 +172,7 @@ def _end(self: Atomic, *exc: Any) -> None:
         django_exit(self, *exc)
     finally:
         if getattr(self, "characteristics", None):
-            characteristics.end(django_get_connection(self.using))
+            characteristics.end(transaction.get_connection(self.using))
 
 
 def _opened(self: Atomic) -> tuple[Any, scopes.Scope] | None:
@@ -288,8 +280,23 @@ def atomic(
 def on_commit(self: Any, func: Callable[..., Any], robust: bool = False) -> None:
     """`BaseDatabaseWrapper.on_commit`: `func` may be an `async def`."""
     if iscoroutinefunction(func):
+        if not self.in_atomic_block and not bridge.in_bridge() and current_block():
+            _refuse_at_once(self, func)
         func = dispatch.awaiting(func)
     on_commit.__wrapped__(self, func, robust)
+
+
+def _refuse_at_once(wrapper: Any, func: Any) -> None:
+    """Refuse an `async def` that on_commit() would call at once, in a coroutine."""
+    if not wrapper.get_autocommit():
+        return  # Django refuses it
+    name = getattr(func, "__name__", "function")
+    raise SynchronousOnlyOperation(
+        f"There is no transaction on '{wrapper.alias}', so on_commit() calls {name}() "
+        f"at once, and in a coroutine cannot await it. Call `await {name}()`, or "
+        "on_commit() inside `async with transaction.atomic():`, or `await "
+        f"run_sync(transaction.on_commit, {name})`."
+    )
 
 
 def _awaited(function: Callable[..., Any]) -> Callable[..., Any]:

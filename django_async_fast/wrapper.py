@@ -99,6 +99,8 @@ class BlockWrapper(_Backend):
 
     _rollback_atomic: Any = None
     _aborted = False
+    # Whether the last connection went without `close()`.
+    _dropped = False
     # Where autocommit has been switched off.
     autocommit_place: scopes.Place = None
 
@@ -222,6 +224,20 @@ class BlockWrapper(_Backend):
         else:
             self._connect_in_djangos_words(partial(known.connect, self))
 
+    def get_autocommit(self) -> bool:
+        if self.connection is None and not bridge.in_bridge():
+            self._check_block()
+            # What it will have, when it is opened.
+            return bool(self.settings_dict["AUTOCOMMIT"])
+        return bool(super().get_autocommit())
+
+    def close_if_unusable_or_obsolete(self) -> None:
+        if bridge.in_bridge():
+            super().close_if_unusable_or_obsolete()
+        elif self.connection_lost() and not self.in_atomic_block:
+            # All that needs no waiting; others end with the block.
+            self._discard()
+
     def create_cursor(self, name: str | None = None) -> Any:
         if self.block is not None:
             self.block.hidden = None
@@ -272,6 +288,10 @@ class BlockWrapper(_Backend):
             if self.connection is not None:
                 return  # another task was first
             self._aborted = False
+            if self._dropped:
+                self._dropped = False
+                # For a backend that keeps in mind what it has set in the session.
+                self.close()
             connect()
             self._check_block()  # the block may have ended meanwhile
         except BaseException:
@@ -470,6 +490,7 @@ class BlockWrapper(_Backend):
         connection, self.connection = self.connection, None
         if connection is None:
             return
+        self._dropped = True
         connection.close()
         if (pool := getattr(connection, "_pool", None)) is not None:
             pool.give_soon(connection)

@@ -132,7 +132,7 @@ WATCHED = {
     "django.db.models.sql.compiler.cursor_iter": "streams.py: Stream",
     "django.db.models.utils.create_namedtuple_class": "plan.py: named",
     "django.db.transaction.Atomic": "transaction.py; wrapper.py: abort",
-    "django.db.transaction.get_connection": "transaction.py: get_connection",
+    "django.db.transaction.get_connection": "transaction.py: _begin",
     "django.db.transaction.mark_for_rollback_on_error": "transaction.py",
     "django.db.utils.ConnectionHandler.create_connection": "connections.py",
     "django.dispatch.dispatcher.Signal.send": "dispatch.py: async_to_sync_call",

@@ -18,7 +18,8 @@ from unittest import mock
 import pytest
 from asgiref.sync import SyncToAsync, iscoroutinefunction, sync_to_async
 from django.core.exceptions import SynchronousOnlyOperation
-from django.db import connection, transaction
+from django.db import InterfaceError, connection, transaction
+from django.db.migrations.recorder import MigrationRecorder
 from django.db.models.signals import post_save
 from django.http import HttpResponse
 from django.test import AsyncClient
@@ -424,7 +425,7 @@ async def test_f35_the_ways_out(name: str) -> None:
 async def test_f35_what_else_is_refused() -> None:
     async with new_connection() as conn:
         with pytest.raises(SynchronousOnlyOperation) as refused:
-            conn.cursor()
+            MigrationRecorder(conn).has_table()
         assert str(refused.value).startswith(DJANGOS)
         assert "`await run_sync(function, ...)`" in str(refused.value)
 
@@ -432,9 +433,8 @@ async def test_f35_what_else_is_refused() -> None:
 async def test_f35_outside_of_a_block_it_is_djangos() -> None:
     async def outlives() -> None:
         await ended.wait()
-        with pytest.raises(SynchronousOnlyOperation) as refused:
+        with pytest.raises(InterfaceError, match="has ended"):
             Book.objects.count()
-        assert str(refused.value) == DJANGOS
 
     ended = asyncio.Event()
     async with new_connection():

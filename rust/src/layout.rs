@@ -4,9 +4,11 @@
 //! `PGresult` has begun with the same fields since it exists, but it is private: it is read
 //! directly only when a result made for the purpose turns out to be laid out like this.
 
-use crate::libpq::RawResult;
 use std::ffi::{c_char, c_int, c_uint, c_void, CStr};
 use std::ptr;
+
+/// A `PGresult`, which only libpq makes.
+pub type RawResult = *const c_void;
 
 /// The beginning of libpq's `struct pg_result`.
 #[repr(C)]

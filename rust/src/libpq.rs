@@ -4,14 +4,11 @@
 //! that is (psycopg's bundled one, the system's) is known only at run time. Values are read
 //! straight from the result's memory where `layout.rs` has found it to be as expected.
 
-use crate::layout::{self, AttValue};
+use crate::layout::{self, AttValue, RawResult};
 use pyo3::exceptions::{PyIndexError, PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use std::ffi::{c_char, c_int, c_uint, c_void};
+use std::ffi::{c_char, c_int, c_uint};
 use std::sync::OnceLock;
-
-/// A `PGresult`, never looked into.
-pub type RawResult = *const c_void;
 
 static LIBPQ: OnceLock<Libpq> = OnceLock::new();
 

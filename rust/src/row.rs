@@ -2,7 +2,8 @@
 //! `native/` calls per row (`native/row_decoder.h` is the contract).
 
 use crate::fault::panicked;
-use crate::libpq::{Libpq, PgResult, RawResult};
+use crate::layout::RawResult;
+use crate::libpq::{Libpq, PgResult};
 use crate::types::{decoder, none, Decode, Format, Kinds, Loader, Session, Value};
 use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
 use pyo3::ffi;

@@ -1,6 +1,8 @@
 //! Arrays of any type that is decoded here, as nested lists.
 
-use super::{give, none, oid, own, owned, Decode, Parse, Value};
+use super::decode::{Decode, Parse};
+use super::oid;
+use super::value::{give, none, own, owned, Value};
 use crate::fault::Fault;
 use pyo3::ffi;
 use pyo3::prelude::*;

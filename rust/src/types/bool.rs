@@ -1,6 +1,7 @@
 //! `bool`.
 
-use super::{borrowed, Decode, Parse, Value};
+use super::decode::{Decode, Parse};
+use super::value::{borrowed, Value};
 use crate::fault::Fault;
 use pyo3::{ffi, Python};
 use wire::scalar;

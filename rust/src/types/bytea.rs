@@ -1,6 +1,7 @@
 //! `bytea`.
 
-use super::{owned, Decode, Parse, Value};
+use super::decode::{Decode, Parse};
+use super::value::{owned, Value};
 use crate::fault::Fault;
 use pyo3::types::PyBytes;
 use pyo3::{ffi, Python};

@@ -1,7 +1,8 @@
 //! `date`.
 
 use super::datetime::{out_of_range, printed, Datetime};
-use super::{Decode, Parse, Value};
+use super::decode::{Decode, Parse};
+use super::value::Value;
 use crate::fault::Fault;
 use pyo3::prelude::*;
 use wire::calendar::{date, print_date, Day};

@@ -1,6 +1,6 @@
 //! Python's C API of the `datetime` module, for the files of its types.
 
-use super::{owned, Value};
+use super::value::{owned, Value};
 use crate::fault::Fault;
 use pyo3::ffi;
 use pyo3::prelude::*;

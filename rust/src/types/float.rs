@@ -1,6 +1,7 @@
 //! `float4`, `float8`.
 
-use super::{owned, Decode, Parse, Value};
+use super::decode::{Decode, Parse};
+use super::value::{owned, Value};
 use crate::fault::Fault;
 use pyo3::{ffi, Python};
 use wire::float;

@@ -1,7 +1,8 @@
 //! `hstore`, as a dict.
 
+use super::decode::{Decode, Parse};
 use super::text::unicode;
-use super::{give, none, own, Decode, Parse, Value};
+use super::value::{give, none, own, Value};
 use crate::fault::Fault;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;

@@ -1,7 +1,8 @@
 //! `inet` and `cidr`, which Django takes as text.
 
+use super::decode::{Decode, Parse};
 use super::text::{ascii, unicode};
-use super::{Decode, Parse, Value};
+use super::value::Value;
 use crate::fault::Fault;
 use pyo3::Python;
 use wire::inet;

@@ -1,6 +1,7 @@
 //! `int2`, `int4`, `int8`, `oid`.
 
-use super::{owned, Decode, Parse, Value};
+use super::decode::{Decode, Parse};
+use super::value::{owned, Value};
 use crate::fault::Fault;
 use pyo3::{ffi, Python};
 use wire::scalar;

@@ -1,7 +1,8 @@
 //! `interval`.
 
 use super::datetime::Datetime;
-use super::{Decode, Parse, Value};
+use super::decode::{Decode, Parse};
+use super::value::Value;
 use crate::fault::Fault;
 use pyo3::prelude::*;
 use wire::interval::{interval, Interval as Counters};

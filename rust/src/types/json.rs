@@ -1,8 +1,9 @@
 //! `json` is parsed, as psycopg does; `jsonb` is left as text, as Django asks of psycopg.
 
 use super::bytea::bytes;
+use super::decode::{Decode, Parse};
 use super::text::unicode;
-use super::{call, Decode, Parse, Value};
+use super::value::{call, Value};
 use crate::fault::Fault;
 use pyo3::intern;
 use pyo3::prelude::*;

@@ -1,7 +1,8 @@
 //! Any type that is not decoded here: the bytes go to a Python callable.
 
 use super::bytea::bytes;
-use super::{call, Decode, Value};
+use super::decode::Decode;
+use super::value::{call, Value};
 use crate::fault::Fault;
 use pyo3::{Py, PyAny, PyTraverseError, PyVisit, Python};
 

@@ -4,8 +4,9 @@
 //! C struct behind a Decimal is simple and old, but private: it is filled directly only
 //! when Decimals made by Python turn out to be laid out as expected here.
 
+use super::decode::{Decode, Parse};
 use super::text::unicode;
-use super::{call, Decode, Parse, Value};
+use super::value::{call, Value};
 use crate::fault::Fault;
 use pyo3::ffi;
 use pyo3::prelude::*;

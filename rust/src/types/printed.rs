@@ -1,7 +1,9 @@
 //! Types that Django takes as the server's text: the value is printed as the server does.
 
+use super::decode::{Decode, Parse};
+use super::oid;
 use super::text::unicode;
-use super::{oid, Decode, Parse, Value};
+use super::value::Value;
 use crate::fault::Fault;
 use pyo3::Python;
 use wire::{bits, geometry, macaddr, scalar, system, tsquery, tsvector, Malformed};

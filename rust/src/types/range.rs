@@ -1,7 +1,8 @@
 //! Ranges and multiranges, as psycopg's `Range` and `Multirange`.
 
+use super::decode::{Decode, Parse};
 use super::slots::Slots;
-use super::{call, give, own, Decode, Parse, Value};
+use super::value::{call, give, own, Value};
 use crate::fault::Fault;
 use pyo3::intern;
 use pyo3::prelude::*;

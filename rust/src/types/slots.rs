@@ -3,7 +3,7 @@
 //! Whoever uses this compares one instance with what the class itself makes of the same
 //! values, and calls the class where they differ.
 
-use super::{owned, Value};
+use super::value::{owned, Value};
 use crate::fault::Fault;
 use pyo3::ffi;
 use pyo3::prelude::*;

@@ -1,7 +1,8 @@
 //! `time` and `timetz`.
 
 use super::datetime::Datetime;
-use super::{Decode, Parse, Value};
+use super::decode::{Decode, Parse};
+use super::value::Value;
 use crate::fault::Fault;
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi;

@@ -5,8 +5,9 @@
 //! otherwise, both steps are one; otherwise the value goes through the session's zone.
 
 use super::datetime::{out_of_range, printed, Datetime};
-use super::format::either;
-use super::{call, Decode, Parse, Session, Value};
+use super::decode::{either, Decode, Parse};
+use super::session::Session;
+use super::value::{call, Value};
 use crate::fault::Fault;
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::ffi;

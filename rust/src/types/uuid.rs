@@ -3,8 +3,9 @@
 //! `uuid.UUID.__init__` is Python and takes longer than the rest of a row. Its instances
 //! have two slots; filling these through the class's own descriptors is all it does.
 
+use super::decode::{Decode, Parse};
 use super::slots::Slots;
-use super::{give, own, Decode, Parse, Value};
+use super::value::{give, own, Value};
 use crate::fault::Fault;
 use pyo3::ffi;
 use pyo3::prelude::*;

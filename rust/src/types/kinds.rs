@@ -1,21 +1,13 @@
-//! Types whose OIDs differ between databases, and types made of other types: what kind of
-//! type it is decides the decoder, and the caller knows the kinds of its OIDs.
+//! Types whose OIDs differ between databases, and types made of other types: the caller
+//! knows the kinds of its OIDs.
 
-use super::array::Array;
-use super::format::either;
-use super::hstore::Hstore;
-use super::printed::Printed;
-use super::range::{Multirange, Range};
-use super::text::Text;
-use super::{decoder, Decode, Session};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyMapping;
 use std::collections::HashMap;
-use wire::hex::hex;
 
 #[derive(Clone, Copy)]
-enum Kind {
+pub enum Kind {
     /// Its binary form is its text: enums, citext.
     Text,
     /// Its text is its binary form in hexadecimal: geometries.
@@ -52,6 +44,10 @@ impl Kinds {
         }
     }
 
+    pub fn get(&self, oid: u32) -> Option<Kind> {
+        self.0.get(&oid).copied()
+    }
+
     fn contains_itself(&self, oid: u32) -> bool {
         let mut inside = oid;
         for _ in 0..=self.0.len() {
@@ -82,36 +78,10 @@ impl Kind {
         })
     }
 
-    fn inside(&self) -> Option<u32> {
+    pub fn inside(&self) -> Option<u32> {
         match self {
             Self::Text | Self::Hex | Self::Hstore => None,
             Self::Array(oid) | Self::Range(oid) | Self::Multirange(oid) => Some(*oid),
         }
     }
-}
-
-/// The decoder of a type by its kind; `None` when it, or what it is made of, is unknown.
-pub fn decoder_of_kind(
-    py: Python<'_>,
-    oid: u32,
-    session: &Session,
-) -> PyResult<Option<Box<dyn Decode>>> {
-    let Some(kind) = session.kinds.0.get(&oid) else {
-        return Ok(None);
-    };
-    let inner = match kind.inside() {
-        Some(inside) => decoder(py, inside, session)?,
-        None => None,
-    };
-    Ok(match (kind, inner) {
-        (Kind::Text, _) => Some(Box::new(Text)),
-        (Kind::Hex, _) => Some(either(session, Printed(hex))),
-        (Kind::Hstore, _) => Some(either(session, Hstore)),
-        (Kind::Array(oid), Some(element)) => Some(either(session, Array::new(*oid, element))),
-        (Kind::Range(_), Some(subtype)) => Some(either(session, Range::new(py, subtype)?)),
-        (Kind::Multirange(_), Some(subtype)) => {
-            Some(either(session, Multirange::new(py, subtype)?))
-        }
-        _ => None,
-    })
 }

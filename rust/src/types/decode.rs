@@ -1,29 +1,20 @@
-//! The two formats of a result. A decoder reads one of them: which is decided when it is
-//! made.
+//! What every type does: bytes of one of the two formats -> a Python value. A decoder
+//! reads one format: which is decided when it is made.
 
-use super::{Decode, Session, Value};
+use super::session::{Format, Session};
+use super::value::Value;
 use crate::fault::Fault;
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use std::ffi::c_int;
+use pyo3::{PyTraverseError, PyVisit};
 
-/// libpq asks for one format for all columns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(i32)]
-pub enum Format {
-    Text = 0,
-    Binary = 1,
-}
+/// Builds the Python value of one column's type, from one format. Whatever it needs is
+/// looked up when it is made, once per query; `decode` runs once per value.
+pub trait Decode: Send + Sync {
+    fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault>;
 
-impl Format {
-    pub fn new(number: c_int) -> PyResult<Self> {
-        match number {
-            0 => Ok(Self::Text),
-            1 => Ok(Self::Binary),
-            _ => Err(PyValueError::new_err(format!(
-                "a format is 0 (text) or 1 (binary), not {number}"
-            ))),
-        }
+    /// Visit the Python objects that could be part of a reference cycle.
+    fn traverse(&self, _visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        Ok(())
     }
 }
 

@@ -1,0 +1,135 @@
+//! Which decoder reads a type: by its OID, or by the kind that the caller knows of it.
+
+use super::decode::{either, Decode};
+use super::kinds::{Kind, Kinds};
+use super::session::{Format, Session};
+use super::{
+    array, bool, bytea, date, float, hstore, inet, int, interval, json, numeric, oid, printed,
+    range, text, time, timestamp, uuid,
+};
+use pyo3::prelude::*;
+use wire::hex::hex;
+
+/// Every OID that [`decoder`] knows by itself in binary, each with the name in `pg_type`.
+pub const BINARY_OIDS: &[u32] = &[
+    oid::BOOL,
+    oid::BYTEA,
+    oid::CHAR,
+    oid::NAME,
+    oid::INT8,
+    oid::INT2,
+    oid::INT4,
+    oid::TEXT,
+    oid::OID,
+    oid::JSON,
+    oid::CIDR,
+    oid::FLOAT4,
+    oid::FLOAT8,
+    oid::UNKNOWN,
+    oid::INET,
+    oid::BPCHAR,
+    oid::VARCHAR,
+    oid::DATE,
+    oid::TIME,
+    oid::TIMESTAMP,
+    oid::TIMESTAMPTZ,
+    oid::INTERVAL,
+    oid::TIMETZ,
+    oid::NUMERIC,
+    oid::UUID,
+    oid::JSONB,
+    oid::INT2VECTOR,
+    oid::TID,
+    oid::XID,
+    oid::CID,
+    oid::OIDVECTOR,
+    oid::XML,
+    oid::POINT,
+    oid::LSEG,
+    oid::PATH,
+    oid::BOX,
+    oid::POLYGON,
+    oid::LINE,
+    oid::CIRCLE,
+    oid::MACADDR8,
+    oid::MACADDR,
+    oid::BIT,
+    oid::VARBIT,
+    oid::REFCURSOR,
+    oid::PG_LSN,
+    oid::TSVECTOR,
+    oid::TSQUERY,
+    oid::JSONPATH,
+    oid::XID8,
+];
+
+/// Those of them that it knows in text too.
+pub fn text_oids(py: Python<'_>) -> PyResult<Vec<u32>> {
+    let session = Session::new(py, Format::Text, None, None, Kinds::default())?;
+    let mut oids = Vec::new();
+    for &oid in BINARY_OIDS {
+        if decoder(py, oid, &session)?.is_some() {
+            oids.push(oid);
+        }
+    }
+    Ok(oids)
+}
+
+/// The decoder of a type for the session's format, or `None` for a type that is not
+/// decoded from it.
+pub fn decoder(py: Python<'_>, oid: u32, session: &Session) -> PyResult<Option<Box<dyn Decode>>> {
+    Ok(Some(match oid {
+        oid::BOOL => either(session, bool::Bool),
+        oid::BYTEA => either(session, bytea::Bytea),
+        oid::CHAR => either(session, text::Char),
+        oid::NAME | oid::TEXT | oid::UNKNOWN | oid::BPCHAR | oid::VARCHAR => Box::new(text::Text),
+        oid::REFCURSOR | oid::XML => Box::new(text::Text),
+        oid::INT2 => either(session, int::Int2),
+        oid::INT4 => either(session, int::Int4),
+        oid::INT8 => either(session, int::Int8),
+        oid::OID => either(session, int::Oid),
+        oid::FLOAT4 => either(session, float::Float4),
+        oid::FLOAT8 => either(session, float::Float8),
+        oid::NUMERIC => either(session, numeric::Numeric::new(py)?),
+        oid::JSON => Box::new(json::Json::new(py)?),
+        oid::JSONB => either(session, json::Jsonb),
+        oid::CIDR | oid::INET => either(session, inet::Inet),
+        oid::UUID => either(session, uuid::Uuid::new(py)?),
+        oid::DATE => either(session, date::Date::new(py)?),
+        oid::TIME => either(session, time::Time::new(py)?),
+        oid::TIMETZ => either(session, time::Timetz::new(py)?),
+        oid::TIMESTAMP => either(session, timestamp::Timestamp::new(py)?),
+        oid::TIMESTAMPTZ => timestamp::timestamptz(py, session)?,
+        oid::INTERVAL => either(session, interval::Interval::new(py)?),
+        _ => match printed::print(oid) {
+            Some(print) => either(session, printed::Printed(print)),
+            None => return decoder_of_kind(py, oid, session),
+        },
+    }))
+}
+
+/// The decoder of a type by its kind; `None` when it, or what it is made of, is unknown.
+fn decoder_of_kind(
+    py: Python<'_>,
+    oid: u32,
+    session: &Session,
+) -> PyResult<Option<Box<dyn Decode>>> {
+    let Some(kind) = session.kinds.get(oid) else {
+        return Ok(None);
+    };
+    let inner = match kind.inside() {
+        Some(inside) => decoder(py, inside, session)?,
+        None => None,
+    };
+    Ok(match (kind, inner) {
+        (Kind::Text, _) => Some(Box::new(text::Text)),
+        (Kind::Hex, _) => Some(either(session, printed::Printed(hex))),
+        (Kind::Hstore, _) => Some(either(session, hstore::Hstore)),
+        (Kind::Array(oid), Some(element)) => Some(either(session, array::Array::new(oid, element))),
+        (Kind::Range(_), Some(subtype)) => Some(either(session, range::Range::new(py, subtype)?)),
+        (Kind::Multirange(_), Some(subtype)) => {
+            Some(either(session, range::Multirange::new(py, subtype)?))
+        }
+        _ => None,
+    })
+}
