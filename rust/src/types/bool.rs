@@ -1,6 +1,6 @@
 //! `bool`.
 
-use super::decode::{Decode, Parse};
+use super::decode::{reads, Decode, Parse};
 use super::value::{borrowed, Value};
 use crate::fault::Fault;
 use pyo3::{ffi, Python};
@@ -9,22 +9,12 @@ use wire::text::number;
 
 pub struct Bool;
 
-impl Decode for Bool {
-    #[inline]
-    fn decode(&self, _py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
-        Ok(singleton(scalar::boolean(data)?))
-    }
-}
-
-impl Parse for Bool {
-    #[inline]
-    fn parse(&self, _py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
-        Ok(singleton(number::boolean(data)?))
-    }
+reads! {
+    Bool: scalar::boolean, number::boolean => |_, py, value| Ok(singleton(py, value));
 }
 
 #[inline]
-fn singleton(value: bool) -> Value {
+fn singleton(_: Python<'_>, value: bool) -> Value {
     // SAFETY: True and False always exist.
     unsafe {
         borrowed(if value {

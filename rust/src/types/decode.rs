@@ -41,3 +41,25 @@ pub fn either<T: Parse + 'static>(session: &Session, of_type: T) -> Box<dyn Deco
         Format::Binary => Box::new(of_type),
     }
 }
+
+/// Implement both formats of types that make the same of what `wire` reads from either.
+macro_rules! reads {
+    ($($type:ty: $binary:path, $text:path => |$this:pat_param, $py:ident, $read:pat_param| $made:expr;)+) => {$(
+        impl Decode for $type {
+            #[inline]
+            fn decode(&self, $py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+                let ($this, $read) = (self, $binary(data)?);
+                $made
+            }
+        }
+
+        impl Parse for $type {
+            #[inline]
+            fn parse(&self, $py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
+                let ($this, $read) = (self, $text(data)?);
+                $made
+            }
+        }
+    )+};
+}
+pub(crate) use reads;

@@ -1,6 +1,6 @@
 //! `float4`, `float8`.
 
-use super::decode::{Decode, Parse};
+use super::decode::{reads, Decode, Parse};
 use super::value::{owned, Value};
 use crate::fault::Fault;
 use pyo3::{ffi, Python};
@@ -10,30 +10,9 @@ use wire::text::number;
 pub struct Float4;
 pub struct Float8;
 
-impl Decode for Float4 {
-    fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
-        object(py, float::float4(data)?)
-    }
-}
-
-impl Parse for Float4 {
-    fn parse(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
-        object(py, number::float(data)?)
-    }
-}
-
-impl Decode for Float8 {
-    #[inline]
-    fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
-        object(py, float::float8(data)?)
-    }
-}
-
-impl Parse for Float8 {
-    #[inline]
-    fn parse(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
-        object(py, number::float(data)?)
-    }
+reads! {
+    Float4: float::float4, number::float => |_, py, value| object(py, value);
+    Float8: float::float8, number::float => |_, py, value| object(py, value);
 }
 
 #[inline]

@@ -1,6 +1,6 @@
 //! `int2`, `int4`, `int8`, `oid`.
 
-use super::decode::{Decode, Parse};
+use super::decode::{reads, Decode, Parse};
 use super::value::{owned, Value};
 use crate::fault::Fault;
 use pyo3::{ffi, Python};
@@ -12,60 +12,11 @@ pub struct Int4;
 pub struct Int8;
 pub struct Oid;
 
-impl Decode for Int2 {
-    #[inline]
-    fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
-        signed(py, scalar::int2(data)?.into())
-    }
-}
-
-impl Parse for Int2 {
-    #[inline]
-    fn parse(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
-        signed(py, number::int2(data)?.into())
-    }
-}
-
-impl Decode for Int4 {
-    #[inline]
-    fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
-        signed(py, scalar::int4(data)?.into())
-    }
-}
-
-impl Parse for Int4 {
-    #[inline]
-    fn parse(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
-        signed(py, number::int4(data)?.into())
-    }
-}
-
-impl Decode for Int8 {
-    #[inline]
-    fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
-        signed(py, scalar::int8(data)?)
-    }
-}
-
-impl Parse for Int8 {
-    #[inline]
-    fn parse(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
-        signed(py, number::int8(data)?)
-    }
-}
-
-impl Decode for Oid {
-    #[inline]
-    fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
-        unsigned(py, scalar::oid(data)?)
-    }
-}
-
-impl Parse for Oid {
-    #[inline]
-    fn parse(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
-        unsigned(py, number::oid(data)?)
-    }
+reads! {
+    Int2: scalar::int2, number::int2 => |_, py, value| signed(py, value.into());
+    Int4: scalar::int4, number::int4 => |_, py, value| signed(py, value.into());
+    Int8: scalar::int8, number::int8 => |_, py, value| signed(py, value);
+    Oid: scalar::oid, number::oid => |_, py, value| unsigned(py, value);
 }
 
 #[inline]

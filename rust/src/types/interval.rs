@@ -1,7 +1,7 @@
 //! `interval`.
 
 use super::datetime::Datetime;
-use super::decode::{Decode, Parse};
+use super::decode::{reads, Decode, Parse};
 use super::value::Value;
 use crate::fault::Fault;
 use pyo3::prelude::*;
@@ -19,18 +19,8 @@ impl Interval {
     }
 }
 
-impl Decode for Interval {
-    #[inline]
-    fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
-        self.delta(py, interval(data)?)
-    }
-}
-
-impl Parse for Interval {
-    #[inline]
-    fn parse(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
-        self.delta(py, text::interval(data)?)
-    }
+reads! {
+    Interval: interval, text::interval => |this, py, value| this.delta(py, value);
 }
 
 impl Interval {

@@ -2,7 +2,7 @@
 
 use super::decode::{Decode, Parse};
 use super::slots::Slots;
-use super::value::{call, give, own, Value};
+use super::value::{call, give, made, own, Value};
 use crate::fault::Fault;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -34,6 +34,9 @@ struct Class {
 
 const EMPTY: usize = 4;
 
+/// Lower and upper bound, and which of `Class::bounds`.
+type Parts<'a, 'py> = (&'a Bound<'py, PyAny>, &'a Bound<'py, PyAny>, usize);
+
 impl Range {
     pub fn new(py: Python<'_>, subtype: Box<dyn Decode>) -> PyResult<Self> {
         let class = CLASS.get_or_try_init(py, || Class::new(py))?;
@@ -42,7 +45,7 @@ impl Range {
 
     fn empty(&self, py: Python<'_>) -> Result<Value, Fault> {
         let none = py.None().into_bound(py);
-        self.class.make(py, &none, &none, EMPTY)
+        self.class.make(py, (&none, &none, EMPTY))
     }
 
     fn parsed(&self, py: Python<'_>, range: &text::Range<'_>) -> Result<Value, Fault> {
@@ -61,7 +64,7 @@ impl Range {
         let lower = self.decode_bound(py, lower)?;
         let upper = self.decode_bound(py, upper)?;
         let bounds = 2 * usize::from(inclusive.0) + usize::from(inclusive.1);
-        self.class.make(py, &lower, &upper, bounds)
+        self.class.make(py, (&lower, &upper, bounds))
     }
 
     fn decode_bound<'py>(
@@ -157,15 +160,11 @@ impl Class {
 
     /// Whether instances filled by us are what the class itself makes of the same values.
     fn agrees(&self, py: Python<'_>) -> PyResult<bool> {
-        let own = |made: Result<Value, Fault>| match made {
-            Ok(value) => Ok(own(py, value)),
-            Err(fault) => Err(fault.into_error(py, 0, 0, &[])),
-        };
         let none = py.None().into_bound(py);
         let one = 1_i32.into_pyobject(py)?.into_any();
         for (lower, upper, bounds) in [(&one, &none, 2), (&one, &one, 3), (&none, &none, EMPTY)] {
-            let filled = own(self.make(py, lower, upper, bounds))?;
-            let called = own(self.call(py, lower, upper, bounds))?;
+            let filled = made(py, self.make(py, (lower, upper, bounds)))?;
+            let called = made(py, self.call(py, (lower, upper, bounds)))?;
             let state = filled.call_method0("__getstate__")?;
             let same = filled.eq(&called)? && state.eq(called.call_method0("__getstate__")?)?;
             if !same || filled.getattr_opt("__dict__")?.is_some() {
@@ -175,28 +174,18 @@ impl Class {
         Ok(true)
     }
 
-    fn make(
-        &self,
-        py: Python<'_>,
-        lower: &Bound<'_, PyAny>,
-        upper: &Bound<'_, PyAny>,
-        bounds: usize,
-    ) -> Result<Value, Fault> {
+    fn make(&self, py: Python<'_>, parts: Parts<'_, '_>) -> Result<Value, Fault> {
         let Some(slots) = &self.slots else {
-            return self.call(py, lower, upper, bounds);
+            return self.call(py, parts);
         };
+        let (lower, upper, bounds) = parts;
         let values = [lower.as_ptr(), upper.as_ptr(), self.bounds[bounds].as_ptr()];
         // SAFETY: all three are alive.
         unsafe { slots.fill(py, values) }
     }
 
-    fn call(
-        &self,
-        py: Python<'_>,
-        lower: &Bound<'_, PyAny>,
-        upper: &Bound<'_, PyAny>,
-        bounds: usize,
-    ) -> Result<Value, Fault> {
+    fn call(&self, py: Python<'_>, parts: Parts<'_, '_>) -> Result<Value, Fault> {
+        let (lower, upper, bounds) = parts;
         let bounds_or_default = &self.bounds[if bounds == EMPTY { 2 } else { bounds }];
         let arguments = (lower, upper, bounds_or_default, bounds == EMPTY);
         Ok(give(self.range.bind(py).call1(arguments)?))

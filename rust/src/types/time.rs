@@ -1,7 +1,7 @@
 //! `time` and `timetz`.
 
 use super::datetime::Datetime;
-use super::decode::{Decode, Parse};
+use super::decode::{reads, Decode, Parse};
 use super::value::Value;
 use crate::fault::Fault;
 use pyo3::exceptions::PyValueError;
@@ -25,18 +25,9 @@ impl Timetz {
     }
 }
 
-impl Decode for Time {
-    #[inline]
-    fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
-        self.at(py, time(data)?)
-    }
-}
-
-impl Parse for Time {
-    #[inline]
-    fn parse(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
-        self.at(py, text::time(data)?)
-    }
+reads! {
+    Time: time, text::time => |this, py, clock| this.at(py, clock);
+    Timetz: timetz, text::timetz => |this, py, (clock, east)| this.at(py, clock, east);
 }
 
 impl Time {
@@ -45,20 +36,6 @@ impl Time {
         // SAFETY: None is alive.
         let value = unsafe { self.0.time(py, clock, ffi::Py_None()) };
         value.map_err(|fault| unfit(fault, "time", clock, None))
-    }
-}
-
-impl Decode for Timetz {
-    fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
-        let (clock, east) = timetz(data)?;
-        self.at(py, clock, east)
-    }
-}
-
-impl Parse for Timetz {
-    fn parse(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
-        let (clock, east) = text::timetz(data)?;
-        self.at(py, clock, east)
     }
 }
 

@@ -28,16 +28,8 @@ impl Timestamp {
 impl Decode for Timestamp {
     #[inline]
     fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
-        let micros = timestamp(data)?;
-        let (days, of_day) = split(micros);
-        match Day::in_python(days) {
-            Ok(day) => self.at(py, day, Clock::of(of_day)),
-            Err(why) => Err(out_of_range(
-                "timestamp",
-                why,
-                &print_timestamp(micros, None),
-            )),
-        }
+        let (day, clock) = in_python(timestamp(data)?, None)?;
+        self.at(py, day, clock)
     }
 }
 
@@ -56,6 +48,20 @@ impl Timestamp {
     fn at(&self, py: Python<'_>, day: Day, clock: Clock) -> Result<Value, Fault> {
         // SAFETY: None is alive.
         unsafe { self.0.datetime(py, day, clock, ffi::Py_None()) }
+    }
+}
+
+/// Date and time of day; `east` is what the server prints in UTC, for an error.
+#[inline]
+fn in_python(micros: i64, east: Option<i32>) -> Result<(Day, Clock), Fault> {
+    let (days, of_day) = split(micros);
+    match Day::in_python(days) {
+        Ok(day) => Ok((day, Clock::of(of_day))),
+        Err(why) => Err(out_of_range(
+            "timestamp",
+            why,
+            &print_timestamp(micros, east),
+        )),
     }
 }
 
@@ -88,16 +94,8 @@ struct TimestamptzUtc {
 impl Decode for TimestamptzUtc {
     #[inline]
     fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
-        let micros = timestamp(data)?;
-        let (days, of_day) = split(micros);
-        match Day::in_python(days) {
-            Ok(day) => self.at(py, day, Clock::of(of_day)),
-            Err(why) => Err(out_of_range(
-                "timestamp",
-                why,
-                &print_timestamp(micros, Some(0)),
-            )),
-        }
+        let (day, clock) = in_python(timestamp(data)?, Some(0))?;
+        self.at(py, day, clock)
     }
 }
 

@@ -3,9 +3,9 @@
 //! `uuid.UUID.__init__` is Python and takes longer than the rest of a row. Its instances
 //! have two slots; filling these through the class's own descriptors is all it does.
 
-use super::decode::{Decode, Parse};
+use super::decode::{reads, Decode, Parse};
 use super::slots::Slots;
-use super::value::{give, own, Value};
+use super::value::{give, made, Value};
 use crate::fault::Fault;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -33,18 +33,8 @@ impl Uuid {
     }
 }
 
-impl Decode for Uuid {
-    #[inline]
-    fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
-        self.0.make(py, scalar::uuid(data)?)
-    }
-}
-
-impl Parse for Uuid {
-    #[inline]
-    fn parse(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
-        self.0.make(py, text::uuid(data)?)
-    }
+reads! {
+    Uuid: scalar::uuid, text::uuid => |this, py, bytes| this.0.make(py, bytes);
 }
 
 impl Class {
@@ -79,12 +69,8 @@ impl Class {
             return Ok(false);
         };
         let bytes = *b"\x9c\x01\x02\x03\x04\x05\x46\x07\x88\x09\x0a\x0b\x0c\x0d\x0e\x0f";
-        let own = |made: Result<Value, Fault>| match made {
-            Ok(value) => Ok(own(py, value)),
-            Err(fault) => Err(fault.into_error(py, 0, 0, &bytes)),
-        };
-        let filled = own(self.fill(py, slots, bytes))?;
-        let called = own(self.call(py, bytes))?;
+        let filled = made(py, self.fill(py, slots, bytes))?;
+        let called = made(py, self.call(py, bytes))?;
         let state = filled.call_method0("__getstate__")?;
         Ok(filled.eq(&called)?
             && filled.hash()? == called.hash()?

@@ -61,3 +61,11 @@ pub fn call(py: Python<'_>, callable: &Py<PyAny>, argument: Value) -> Result<Val
         owned(py, result)
     }
 }
+
+/// The owner of a value that is made to try a class, not for a column.
+pub fn made(py: Python<'_>, value: Result<Value, Fault>) -> PyResult<Bound<'_, PyAny>> {
+    match value {
+        Ok(value) => Ok(own(py, value)),
+        Err(fault) => Err(fault.into_error(py, 0, 0, &[])),
+    }
+}

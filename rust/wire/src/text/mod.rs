@@ -14,3 +14,11 @@ mod quoted;
 pub mod range;
 mod scan;
 pub mod uuid;
+
+/// Check that `read` accepts none of these.
+#[cfg(test)]
+fn refused<'a, T, E>(read: impl Fn(&'a [u8]) -> Result<T, E>, texts: &[&'a [u8]]) {
+    for text in texts {
+        assert!(read(text).is_err(), "{}", text.escape_ascii());
+    }
+}

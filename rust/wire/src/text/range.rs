@@ -91,6 +91,7 @@ fn bound(data: &[u8]) -> Option<(Bound<'_>, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::refused;
 
     #[test]
     fn bounds_and_what_belongs() {
@@ -118,29 +119,23 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for data in [
-            &b""[..],
-            b"[",
-            b"[1",
-            b"[1,",
-            b"[1,2",
-            b"1,2)",
-            b"[1)",
-            b"[1,2)3",
-            b"[\"1,2)",
-        ] {
-            assert!(range(data).is_err(), "{data:?}");
-        }
-        for data in [
-            &b""[..],
-            b"{",
-            b"{[1,2)",
-            b"{[1,2)[3,4)}",
-            b"{,[1,2)}",
-            b"{[1,2),}",
-            b"{empty}",
-        ] {
-            assert!(multirange(data).is_err(), "{data:?}");
-        }
+        refused(
+            range,
+            &[
+                b"", b"[", b"[1", b"[1,", b"[1,2", b"1,2)", b"[1)", b"[1,2)3", b"[\"1,2)",
+            ],
+        );
+        refused(
+            multirange,
+            &[
+                b"",
+                b"{",
+                b"{[1,2)",
+                b"{[1,2)[3,4)}",
+                b"{,[1,2)}",
+                b"{[1,2),}",
+                b"{empty}",
+            ],
+        );
     }
 }
