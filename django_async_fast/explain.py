@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from . import _native, formats, iterables, plan, planning, streams
+from . import _native, iterables, plan, planning, streams
+from .formats import types_of
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ def _why_django(kind: type[Any], queryset: Any, compiler: Any) -> str:
 def _columns(compiler: Any) -> Any:
     expressions = [column[0] for column in compiler.select[: compiler.col_count]]
     converters = compiler.get_converters(expressions)
+    types = types_of(compiler)
     for i, expression in enumerate(expressions):
         field = getattr(expression, "output_field", None)
         target = getattr(expression, "target", None)
@@ -89,7 +91,7 @@ def _columns(compiler: Any) -> Any:
             name=compiler.select[i][2] or getattr(target, "attname", f"column {i + 1}"),
             field=type(field).__name__,
             type=(field and field.db_type(compiler.connection)) or "",
-            why_text=formats.why_text(expression),
+            why_text=types.why_text(i),
             converted=i in converters,
         )
 

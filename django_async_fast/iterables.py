@@ -131,16 +131,3 @@ def seams() -> Iterator[tuple[Any, str, Any, str]]:
     if "__del__" in vars(ModelState):
         finalizer = _native.rows.state_finalizer_for(ModelState)
         yield ModelState, "__del__", finalizer, "Django's costs 350 ns per instance"
-    yield from _cursor_seams()
-
-
-def _cursor_seams() -> Iterator[tuple[Any, str, Any, str]]:
-    try:
-        from django.db.backends.postgresql.base import CursorMixin
-
-        from .drivers import cursor
-    except ImportError:
-        return  # no psycopg 3: nothing to ask in binary
-    reason = "client-side parameters with a binary result"
-    yield CursorMixin, "_execute_send", cursor.execute_send, reason
-    yield CursorMixin, "_daf_binary", True, reason

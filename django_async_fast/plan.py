@@ -121,6 +121,7 @@ def plain_key(queryset: Any, compiler: Any) -> Any:
         or compiler.has_extra_select
         or klass_info.get("related_klass_infos")
         or queryset._known_related_objects
+        or compiler.query.combinator  # its columns have the types of both sides
         or (fetch_mode is not None and fetch_mode.track_peers)
         or len(compiler.select) != len(klass_info["select_fields"])
         or why_from_db(klass_info["model"])

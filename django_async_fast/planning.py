@@ -7,21 +7,16 @@ from typing import Any
 
 from django.db import connections
 
-from . import formats
+from .formats import Types, types_of
 from .plan import Declined, models, plain_key
 
 # Plans of plain instances, by what decides about them: a query by key spends as
 # long on its plan as on its row.
-_plain: dict[Any, tuple[Any, bool]] = {}
+_plain: dict[Any, tuple[Any, Types]] = {}
 
 
-def forget() -> None:
-    """Make every plan anew: more is known of the columns' types."""
-    _plain.clear()
-
-
-def plan_for(make_plan: Any, queryset: Any, compiler: Any) -> tuple[Any, bool]:
-    """Return a compiled query's plan, and whether its result may be binary.
+def plan_for(make_plan: Any, queryset: Any, compiler: Any) -> tuple[Any, Types]:
+    """Return a compiled query's plan, and the types of its columns.
 
     Raises Declined. The plan of plain instances is made once and kept.
     """
@@ -34,14 +29,14 @@ def is_stale(key: Any, made: Any) -> bool:
     return _plain.get(key) is not made
 
 
-def _make(make_plan: Any, queryset: Any, compiler: Any, key: Any) -> tuple[Any, bool]:
+def _make(make_plan: Any, queryset: Any, compiler: Any, key: Any) -> tuple[Any, Types]:
     fields = [column[0] for column in compiler.select[: compiler.col_count]]
     if queryset.query.combinator and make_plan is not models:
         # Its rows can be wider than its own SELECT: union() of values().
         raise Declined("a combined query's columns are known when it has run")
     options = common(compiler, fields)
     plan = make_plan(queryset, compiler, options)
-    made = plan, formats.binary_possible(fields)
+    made = plan, types_of(compiler)
     if key is not None and not options["converters"]:
         _plain[key] = made
     return made

@@ -108,7 +108,7 @@ class _Known:
         query = sql.Query(model)
         # As a manager makes it; and after `using()`, `all()` or another step.
         self.untold = vars(query), vars(query.chain())
-        # A shape of None: never; a shape without lookups: not while its plan stays.
+        # A shape of None: never.
         self.shapes: dict[Any, Shape | None] = {}
         self.columns_of = _columns_of(model)
         # For each class of querysets, whether it calls what Django has written.
@@ -178,7 +178,7 @@ def _find(queryset: Any, values: dict[str, Any]) -> _First | _Again | None:
     if planning.is_stale(shape.plan_key, shape.made):
         known.shapes.pop(key, None)
         return None
-    if not shape.lookups or plan.why_from_db(queryset.model):
+    if plan.why_from_db(queryset.model):
         return None
     params = shape.params(values, db)
     if params is None:
@@ -221,26 +221,22 @@ class _Again:
 
     def __call__(self) -> Any:
         rows = self._rows()
-        if rows is None:
-            return get.__wrapped__(self._queryset, **self._values)
         if len(rows) == 1:
             return rows[0]
         # Django's words for none and for many.
         found = _Filtered(self._queryset.model, rows)
         return get.__wrapped__(found, **self._values)
 
-    def _rows(self) -> list[Any] | None:
-        """Return the rows that are found, None where Django's code has to run."""
+    def _rows(self) -> list[Any]:
+        """Return the rows that are found."""
         block, shape = bridged_block(), self._shape
         try:
             wrapper = parked.wrapper(block, self._db)
-            batch = whole.fetch(
-                *(wrapper, shape.made[0], shape.columns, shape.sql, self._params),
-                shape.template,
-            )
-            return _native.rows.items(batch)
-        except drivers.results.UnknownType:
-            return None  # Django's code meets it again, and remembers
+            rows, types = shape.made
+            statement = shape.columns, shape.sql, self._params, shape.template
+            batch = whole.fetch(wrapper, rows, types, *statement)
+            found: list[Any] = _native.rows.items(batch)
+            return found
         except BaseException:
             if block is not None:
                 block.hidden = None  # the traceback has its wrapper
@@ -300,8 +296,6 @@ def _shape(queryset: Any, values: dict[str, Any]) -> Shape | None:
     fits = shape.params(values, queryset.db) == params
     if not fits or len(lookups) != len(queryset.query.where.children):
         return None
-    if not made[1]:
-        shape.lookups = []  # in text it takes a cursor
     return shape
 
 

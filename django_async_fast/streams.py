@@ -15,7 +15,7 @@ from django.core.exceptions import EmptyResultSet
 from django.db.models.sql import compiler as django_compiler
 from django.db.models.sql.compiler import SQLCompiler
 
-from . import _native, bridge, drivers, formats, planning, whole
+from . import _native, bridge, drivers, planning, whole
 from .plan import Declined
 from .unpatched import Unpatched, UnpatchedFunction
 
@@ -99,35 +99,21 @@ class Stream:
             self._advance = _nothing
             return None
         try:
-            plan, binary = planning.plan_for(self._make_plan, queryset, compiler)
+            plan, types = planning.plan_for(self._make_plan, queryset, compiler)
         except Declined as declined:
             return self._leave_to_django(str(declined))
         if self._iterable.chunked_fetch:
-            return self._begin_chunks(compiler, plan, binary, sql, params)
+            return self._begin_chunks(compiler, plan, types, sql, params)
         self._advance = _nothing
-        return self._whole(compiler, plan, binary, sql, params)
-
-    def _whole(
-        self, compiler: Any, plan: Any, binary: bool, sql: str, params: Any
-    ) -> Any:
-        columns = compiler.col_count
-        if not binary:
-            return whole.fetch_text(compiler, plan, columns, sql, params)
-        try:
-            return whole.fetch(compiler.connection, plan, columns, sql, params)
-        except drivers.results.UnknownType as unknown:
-            formats.remember_text(compiler.select[unknown.column][0])
-            planning.forget()
-        return whole.fetch_text(compiler, plan, columns, sql, params)
+        wrapper, columns = compiler.connection, compiler.col_count
+        return whole.fetch(wrapper, plan, types, columns, sql, params)
 
     def _begin_chunks(
-        self, compiler: Any, plan: Any, binary: bool, sql: str, params: Any
+        self, compiler: Any, plan: Any, types: Any, sql: str, params: Any
     ) -> Any:
         connection = compiler.connection
         cursor = connection.chunked_cursor()
         inner = whole.psycopg_cursor(cursor)
-        if binary and whole.can_be_binary(inner):
-            inner.format = 1
         with connection.wrap_database_errors:
             hold = None if inner is None else _hold(inner)
         try:
@@ -135,8 +121,8 @@ class Stream:
         finally:
             if hold is not None:
                 hold.declared()
-        if not binary and inner is not None:
-            whole.learn(compiler, inner)
+        if inner is not None and types.oids is None:
+            whole.learn(types, inner, compiler.col_count)
         size = self._iterable.chunk_size
         self._chunks = drivers.chunks.begin(
             plan, cursor, inner, compiler.col_count, size, hold

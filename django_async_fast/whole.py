@@ -7,45 +7,56 @@ from typing import Any
 
 from django.db import DatabaseError
 from django.db.backends.utils import CursorWrapper
+from django.db.utils import ProgrammingError
+from psycopg.rows import tuple_row
 
-from . import _native, drivers, formats, planning
+from . import _native, drivers
+from .formats import Types
 
 
 def fetch(
     wrapper: Any,
     plan: Any,
+    types: Types,
     columns: int,
     sql: str,
     params: Any,
     template: bytes | None = None,
 ) -> Any:
-    """Return all rows of a query whose result may be binary, as a batch.
+    """Return all rows of a query, as a batch.
 
     `template` is what `statement.template_of(sql)` returned, to save that. Raises what
-    the query does, and UnknownType once it has run.
+    the query does.
     """
-    raw = drivers.statement.unobserved(wrapper)
+    raw = None if types.oids is None else drivers.statement.unobserved(wrapper)
     if raw is not None:
         decoders = drivers.results.decoders(raw)
         # Django gives a cursor the wrapper's time zone where it is another.
-        if decoders.agree(raw) and decoders.zone == wrapper.timezone:
-            result = drivers.statement.fetch(wrapper, raw, sql, params, template)
-            return decoders.batch_again(plan, raw, result, columns)
+        if decoders.zone == wrapper.timezone and decoders.read_binary(raw, types.oids):
+            try:
+                result = drivers.statement.fetch(wrapper, raw, sql, params, template)
+            except ProgrammingError:
+                types.forget()  # perhaps a type that has no binary form at all
+                raise
+            try:
+                return decoders.batch_again(plan, raw, result, columns)
+            except drivers.results.UnknownType as unknown:
+                types.has_changed(unknown.column)
+                with wrapper.wrap_database_errors:
+                    return decoders.converted(plan, raw, result, columns)
+    return _by_cursor(wrapper, plan, types, columns, sql, params)
+
+
+def _by_cursor(
+    wrapper: Any, plan: Any, types: Types, columns: int, sql: str, params: Any
+) -> Any:
+    """Return all rows of a query that goes as Django sends it: its result is text."""
     with closing(wrapper.cursor()) as cursor:
-        inner = psycopg_cursor(cursor)
-        if can_be_binary(inner):
-            inner.format = 1
-        send(cursor, sql, params)
-        return batch(plan, cursor, inner, columns)
-
-
-def fetch_text(compiler: Any, plan: Any, columns: int, sql: str, params: Any) -> Any:
-    """Return all rows of a query that is asked for as text, as a batch."""
-    with closing(compiler.connection.cursor()) as cursor:
         send(cursor, sql, params)
         inner = psycopg_cursor(cursor)
-        if inner is not None:
-            learn(compiler, inner)
+        if not _is_to_be_read(inner):
+            return _native.rows.TupleBatch(plan, cursor.fetchall())
+        learn(types, inner, columns)
         return batch(plan, cursor, inner, columns)
 
 
@@ -71,31 +82,31 @@ def psycopg_cursor(cursor: Any) -> Any:
     return cursor if isinstance(cursor, Cursor) else None
 
 
-def can_be_binary(inner: Any) -> bool:
-    """Tell whether a cursor's result can be binary, and mean what its text does."""
-    if inner is None:
-        return False
-    # Only Django's own cursors can be asked for binary with client-side
-    # parameters; see `seams.py`.
-    connection = inner.connection
-    return hasattr(inner, "_daf_binary") and drivers.results.decoders(connection).agree(
-        connection
+def _is_to_be_read(inner: Any) -> bool:
+    """Tell whether the core reads an executed cursor's rows, as psycopg would.
+
+    Not a pipeline's, which have not come; nor where somebody else has begun, or asked
+    for rows of another kind.
+    """
+    return (
+        inner is not None
+        and inner.rownumber == 0
+        and not inner.pgresult.binary_tuples
+        and inner.row_factory is tuple_row
     )
 
 
-def learn(compiler: Any, inner: Any) -> None:
-    """Take note of the types that came as text, for the next query."""
-    expressions = [column[0] for column in compiler.select[: compiler.col_count]]
-    oids = [inner.pgresult.ftype(i) for i in range(len(expressions))]
+def learn(types: Types, inner: Any, columns: int) -> None:
+    """Take note of the types of an executed cursor's columns, for the next query."""
+    oids = [inner.pgresult.ftype(i) for i in range(columns)]
     connection = inner.connection
     kinds = drivers.results.decoders(connection).kinds
-    if formats.learn(expressions, oids, lambda oid: kinds.knows(oid, connection)):
-        planning.forget()
+    types.learn(oids, lambda oid: kinds.knows(oid, connection))
 
 
 def batch(plan: Any, cursor: Any, inner: Any, columns: int) -> Any:
     """Return the rows of an executed `cursor`, whose psycopg cursor is `inner`."""
-    if inner is None:
+    if not _is_to_be_read(inner):
         return _native.rows.TupleBatch(plan, cursor.fetchall())
     connection = inner.connection
     decoders = drivers.results.decoders(connection)

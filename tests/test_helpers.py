@@ -96,9 +96,9 @@ needs_core = pytest.mark.skipif(not _native.COMPILED, reason="about the compiled
 
 @needs_core
 def test_explain_plan_of_instances() -> None:
-    found = explain_plan(
-        Book.objects.select_related("author").annotate(n=Count("tags"))
-    )
+    books = Book.objects.select_related("author").annotate(n=Count("tags"))
+    list(books)  # the types of its columns are known when they have been read
+    found = explain_plan(books)
     assert found.binary
     assert found.instances == {"Book": "", "Author": ""}
     assert "price: DecimalField, numeric(10, 2)" in str(found)
@@ -109,9 +109,11 @@ def test_explain_plan_of_instances() -> None:
 @needs_core
 def test_explain_plan_says_why() -> None:
     assert "from_db() is overridden" in str(explain_plan(OwnFromDb.objects.all()))
-    text = explain_plan(Tag.objects.extra(select={"x": "1"}))
-    assert not text.binary
-    assert "only read as text" in str(text)
+    tags = Tag.objects.extra(select={"x": "'1'::money"})
+    assert "known when it has been read once" in str(explain_plan(tags))
+    list(tags)
+    assert not explain_plan(tags).binary
+    assert "only read as text" in str(explain_plan(tags))
     union = explain_plan(
         Tag.objects.values("name").union(Author.objects.values("name"))
     )

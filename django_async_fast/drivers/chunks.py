@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 from psycopg import errors, generators, pq, sql
+from psycopg.rows import tuple_row
 
 from .. import _native
 from . import ahead, results
@@ -22,7 +23,7 @@ from .psycopg import belongs_to_block
 
 logger = logging.getLogger("django_async_fast")
 
-TEXT, BINARY = pq.Format.TEXT, pq.Format.BINARY
+BINARY = pq.Format.BINARY
 FATAL_ERROR = pq.ExecStatus.FATAL_ERROR
 
 
@@ -32,20 +33,16 @@ def begin(
     """Return the chunks of Django's open named `cursor`.
 
     `inner` is its psycopg cursor, None if that is not to be found; `hold` the
-    transaction that was begun for it.
+    transaction that was begun for it. It was declared as Django does; what is
+    fetched from it may be binary.
     """
-    if inner is None:
+    if inner is None or inner.row_factory is not tuple_row:
         return LoadedChunks(plan, cursor, size)
-    if inner.format == BINARY:
-        # DECLARE has described the columns: unlike a plain query's, their
-        # types are known before the first row is asked for.
-        oids = tuple(inner.pgresult.ftype(i) for i in range(columns))
-        try:
-            results.decoders(inner.connection).get(
-                inner.connection, inner, oids, BINARY
-            )
-        except results.UnknownType:
-            inner.format = TEXT
+    # DECLARE has described the columns: unlike a plain query's, their types are
+    # known before the first row is asked for.
+    oids = tuple([inner.pgresult.ftype(i) for i in range(columns)])
+    if results.decoders(inner.connection).read_binary(inner.connection, oids):
+        inner.format = BINARY
     return DecodedChunks(plan, cursor, inner, columns, size, hold)
 
 

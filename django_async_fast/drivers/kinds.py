@@ -14,6 +14,7 @@ from typing import Any
 
 from django.db.backends.postgresql.psycopg_any import BaseTzLoader
 from psycopg import ClientCursor, _cmodule, pq
+from psycopg.rows import tuple_row
 from psycopg.types import array, hstore, multirange, numeric, string, uuid
 from psycopg.types import bool as bool_
 from psycopg.types import datetime as datetime_
@@ -121,11 +122,20 @@ class Kinds:
         self._adapters = adapters
         self._found: dict[int, Kind | None] = {}
 
-    def knows(self, oid: int, connection: Any) -> bool:
-        """Tell whether the core decodes this type; may ask on `connection`."""
+    def knows(self, oid: int, connection: Any, ask: bool = True) -> bool:
+        """Tell whether the core decodes this type.
+
+        Asks the server what it is on `connection`, if need be and if it may.
+        """
+        try:
+            return self._kind(oid, connection, ask) is not None
+        except _NotSeen:
+            return False
+
+    def _kind(self, oid: int, connection: Any, ask: bool) -> Kind | None:
         if oid not in self._found:
-            self._found[oid] = self._find(oid, connection)
-        return self._found[oid] is not None
+            self._found[oid] = self._find(oid, connection, ask)
+        return self._found[oid]
 
     def of_text(
         self, oid: int, connection: Any, unreadable: set[int]
@@ -161,18 +171,20 @@ class Kinds:
                     kinds |= self.of([kind[1]])
         return kinds
 
-    def _find(self, oid: int, connection: Any) -> Kind | None:
+    def _find(self, oid: int, connection: Any, ask: bool) -> Kind | None:
         loader = self._adapters.get_loader(oid, TEXT)
         if oid in _native.decode.BINARY_OIDS:
             return FIXED if _stands_in(oid, loader) else None
         for name, loaders, attribute in _COMPOUND:
             if _is_one_of(loader, loaders):
-                inside = getattr(loader, attribute) or _look_up(oid, connection)[1]
-                return (name, inside) if self.knows(inside, connection) else None
+                inside = getattr(loader, attribute)
+                inside = inside or _look_up(oid, connection, ask)[1]
+                known = self._kind(inside, connection, ask) is not None
+                return (name, inside) if known else None
         if loader is hstore.HstoreLoader:
             return "hstore", 0
         if loader in _TEXT_LOADERS:
-            return _of_function(_look_up(oid, connection)[0])
+            return _of_function(_look_up(oid, connection, ask)[0])
         return None
 
 
@@ -182,11 +194,17 @@ def _of_function(send: str) -> Kind | None:
     return ("hex", 0) if _SEND_HEX.fullmatch(send) else None
 
 
-def _look_up(oid: int, connection: Any) -> tuple[str, int]:
+class _NotSeen(Exception):
+    """The server has not been asked about a type."""
+
+
+def _look_up(oid: int, connection: Any, ask: bool) -> tuple[str, int]:
     pgconn = connection.pgconn
     catalogue = _catalogues.setdefault((pgconn.host, pgconn.port, pgconn.db), {})
     if oid not in catalogue:
-        with ClientCursor(connection) as cursor:
+        if not ask:
+            raise _NotSeen
+        with ClientCursor(connection, row_factory=tuple_row) as cursor:
             found = cursor.execute(_LOOK_UP, [oid]).fetchone()
         catalogue[oid] = found or ("", 0)
     return catalogue[oid]

@@ -15,7 +15,7 @@ from psycopg._tz import get_tzinfo
 from psycopg.adapt import AdaptersMap, Loader
 
 from .. import _native
-from . import kinds, loaders
+from . import converted, kinds, loaders
 
 TEXT, BINARY = pq.Format.TEXT, pq.Format.BINARY
 
@@ -50,6 +50,7 @@ class Decoders:
         self.zone = _zone(adapters)
         self.kinds = kinds.Kinds(adapters)
         self.customised = kinds.customised(adapters)
+        self._readable: set[tuple[int, ...]] = set()
 
     def get(
         self, connection: Any, cursor: Any, oids: tuple[int, ...], result_format: int
@@ -101,9 +102,39 @@ class Decoders:
         result_format = formats[0] if formats else TEXT
         return self.get(connection, cursor, oids[:columns], result_format)
 
-    def agree(self, connection: Any) -> bool:
-        """Tell whether the core reads from binary what psycopg loads from text here."""
-        return not self.customised and loaders.is_utf8(connection.pgconn)
+    def read_binary(self, connection: Any, oids: tuple[int, ...]) -> bool:
+        """Tell whether the core reads these types as psycopg loads their text here.
+
+        Asks nobody: a type that has to be looked up first is not read.
+        """
+        if self.customised or not loaders.is_utf8(connection.pgconn):
+            return False
+        if oids not in self._readable:
+            if not all(self.kinds.knows(oid, connection, ask=False) for oid in oids):
+                return False
+            self._readable.add(oids)
+        return True
+
+    def converted(self, plan: Any, connection: Any, result: Any, columns: int) -> Any:
+        """Return what `batch()` does, for a binary result of types that nobody reads.
+
+        Raises NotSupportedError where that cannot be.
+        """
+        oids = tuple([result.ftype(column) for column in range(columns)])
+        known = [self.kinds.knows(oid, connection) for oid in oids]
+        decoder = _native.decode.RowDecoder(
+            oids,
+            result_format=BINARY,
+            session_timezone=get_tzinfo(connection.pgconn),
+            timezone=self.zone,
+            kinds=self.kinds.of(oids),
+            loaders={
+                column: converted.loads(connection, result, column)
+                for column in range(columns)
+                if not known[column]
+            },
+        )
+        return _batch(plan, decoder, result)
 
     def _make(
         self,

@@ -22,6 +22,7 @@ from psycopg import Connection, errors, pq
 from psycopg._queries import PostgresClientQuery, _query2pg_client
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.generators import execute
+from psycopg.rows import tuple_row
 from psycopg.types.numeric import IntDumper
 
 from ..unpatched import Unpatched
@@ -71,6 +72,7 @@ def unobserved(wrapper: Any) -> Any:
         or "cursor" in raw.__dict__
         or raw.cursor_factory is not Cursor
         or raw._pipeline
+        or raw.row_factory is not tuple_row
     ):
         return None
     return raw

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.contrib.postgres import fields as postgres
 from django.contrib.postgres.search import SearchVectorField
-from django.db import models
+from django.db import connections, models
 from django.db.models import F
 from django.test.utils import isolate_apps
 
@@ -87,3 +89,15 @@ with isolate_apps("tests.testapp"):
 
         class Meta:
             app_label = "testapp"
+
+
+@contextmanager
+def table(alias: str, model: Any) -> Iterator[Any]:
+    connection = connections[alias]
+    with connection.schema_editor() as editor:
+        editor.create_model(model)
+    try:
+        yield model.objects.using(alias).order_by("pk")
+    finally:
+        with connection.schema_editor() as editor:
+            editor.delete_model(model)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -14,54 +13,21 @@ from django.contrib.postgres.search import SearchQuery, SearchRank, SearchVector
 from django.contrib.postgres.signals import (
     get_citext_oids,
     get_hstore_oids,
-    register_type_handlers,
 )
 from django.db import connections
-from django.db.backends.signals import connection_created
 from django.db.models import Max, Value
 from psycopg import pq
 from psycopg.types.range import Range
 
-from django_async_fast import explain_plan, formats, new_connection, planning
+from django_async_fast import explain_plan, new_connection
 from django_async_fast.drivers import results
+from tests.forgetting import forget_types
 from tests.stock import djangos_rows
-from tools.postgres import django_database
 
-from .models import Own, Priced, Sack, Shelf
+from .models import Own, Priced, Sack, Shelf, table
 from .reading import same
 
 pytestmark = pytest.mark.keep_rows
-
-
-@pytest.fixture(scope="module")
-def system_alias(system_dsn: str) -> Iterator[str]:
-    """The alias of a database that has extensions."""
-    defaults = connections["default"].settings_dict
-    connections.settings["system"] = {**defaults, **django_database(system_dsn)}
-    connection_created.connect(register_type_handlers)
-    yield "system"
-    connection_created.disconnect(register_type_handlers)
-    connections["system"].close()
-    del connections["system"]
-    del connections.settings["system"]
-
-
-@contextmanager
-def table(alias: str, model: Any) -> Iterator[Any]:
-    connection = connections[alias]
-    with connection.schema_editor() as editor:
-        editor.create_model(model)
-    try:
-        yield model.objects.using(alias).order_by("pk")
-    finally:
-        with connection.schema_editor() as editor:
-            editor.delete_model(model)
-
-
-@pytest.fixture(params=["default", "system"])
-def alias(request: pytest.FixtureRequest) -> str:
-    wanted = request.param == "system"
-    return request.getfixturevalue("system_alias") if wanted else "default"
 
 
 @pytest.fixture
@@ -124,10 +90,9 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[pq.Format]:
         return batch(plan, decoder, result)
 
     monkeypatch.setattr(results, "_batch", recording)
-    monkeypatch.setattr(formats, "_learned", {})
-    planning.forget()
+    forget_types()
     yield seen
-    planning.forget()
+    forget_types()
 
 
 def told(found: Any) -> list[Any]:
@@ -161,7 +126,9 @@ async def in_a_block(queryset: Callable[[], Any]) -> list[Any]:
 
 def test_fields_of_contrib_postgres(shelves: Any, fetched: list[Any]) -> None:
     every_way(shelves.all)
-    assert set(fetched) == {pq.Format.BINARY}
+    # Once as text, to see the types of the columns.
+    assert fetched[0] == pq.Format.TEXT
+    assert set(fetched[1:]) == {pq.Format.BINARY}
     row = shelves.get(numbers__contains=[1])
     assert row.numbers == [1, None, -3]
     assert row.spans == [Range(1, 3), Range(empty=True)]
@@ -184,7 +151,6 @@ def test_expressions_of_contrib_postgres(shelves: Any, fetched: list[Any]) -> No
 
 def test_fields_of_extensions(sacks: Any, fetched: list[Any]) -> None:
     every_way(sacks.all)
-    # Once as text, to see the types of the columns that are not Django's.
     assert fetched[0] == pq.Format.TEXT
     assert set(fetched[1:]) == {pq.Format.BINARY}
     row = sacks.get(name="straße")
