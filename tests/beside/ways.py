@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
@@ -35,11 +36,14 @@ class Synchronously:
         return call(target, name, args, named)
 
     def atomic(self) -> AbstractAsyncContextManager[None]:
-        return self.within(transaction.atomic())
+        return self.within(transaction.atomic)
 
     @asynccontextmanager
-    async def within(self, context: Any) -> AsyncIterator[None]:
-        with context:
+    async def within(
+        self, make: Callable[..., Any], *args: Any, **named: Any
+    ) -> AsyncIterator[None]:
+        """`with make(...):`, where the statements are executed."""
+        with make(*args, **named):
             yield
 
 
@@ -50,7 +54,10 @@ class InThreads(Synchronously):
         return await acall(in_a_thread, target, name, args, named)
 
     @asynccontextmanager
-    async def within(self, context: Any) -> AsyncIterator[None]:
+    async def within(
+        self, make: Callable[..., Any], *args: Any, **named: Any
+    ) -> AsyncIterator[None]:
+        context = await in_a_thread(partial(make, *args, **named))
         await in_a_thread(context.__enter__)
         try:
             yield

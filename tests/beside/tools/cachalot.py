@@ -34,3 +34,9 @@ class Cachalot(Tool):
 
     def seen(self) -> Any:
         return asked
+
+
+class CachalotBehind(Cachalot):
+    """With our app in front of it."""
+
+    ours_first = True
