@@ -15,7 +15,7 @@ from django.db.backends.postgresql.base import DatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.utils.functional import cached_property
 
-from .stamps import Look
+from .stamps import Stamp
 from .unpatched import Unpatched
 
 # What is not called here. A backend or a tool that has its own is left to it.
@@ -33,16 +33,13 @@ def _unpatched(kind: Any) -> Unpatched:
 
 
 # What connected wrappers do not have in common.
-_OF_EACH = (
-    *("block", "connection", "gate", "pool", "settings_dict"),
-    *("_thread_ident", "_thread_sharing_lock"),
-)
+OF_EACH = "block", "connection", "gate", "pool", "settings_dict", "_thread_ident"
 
 
 class Again:
     """What Django's `connect()` has set in a wrapper, and for which settings."""
 
-    __slots__ = ("_limit", "_set", "_settings", "_unpatched", "look", "pool")
+    __slots__ = ("_limit", "_set", "_settings", "_unpatched", "pool", "values")
 
     def __init__(self, wrapper: Any, before: dict[str, Any]) -> None:
         self._settings = _copied(wrapper.settings_dict)
@@ -56,8 +53,8 @@ class Again:
             and name != "connection"
             and not isinstance(getattr(type(wrapper), name, None), cached_property)
         }
-        # How one looks that nobody but Django has changed; None where that is unknown.
-        self.look = _look(wrapper, self._set)
+        # Returns the attributes of another one, but for OF_EACH, or None.
+        self.values = _stamp(wrapper, self._set).fresh
         # Returns the open pool of a loop and an alias.
         self.pool = wrapper.pool.existing
 
@@ -106,12 +103,14 @@ def _is_first(wrapper: Any) -> bool:
     )
 
 
-def _look(wrapper: Any, changed: dict[str, Any]) -> Look | None:
+def _stamp(wrapper: Any, changed: dict[str, Any]) -> Stamp:
+    stamp = Stamp(*OF_EACH)
     # Not of the wrapper itself: it may have been given marks before it connects.
     fresh = wrapper.stamp.fresh()
-    if fresh is None:
-        return None
-    return Look({**fresh, "alias": wrapper.alias, **changed}, *_OF_EACH)
+    if fresh is not None:
+        own = dict.fromkeys(OF_EACH)
+        stamp.take({**fresh, **own, "alias": wrapper.alias, **changed})
+    return stamp
 
 
 def _copied(settings: dict[str, Any]) -> dict[str, Any]:

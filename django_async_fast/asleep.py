@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 from django.db.utils import load_backend
 
 from . import scopes
@@ -60,6 +61,25 @@ def claim(wrapper: Any) -> scopes.Gate | None:
     return gate
 
 
+def connect(
+    wrapper: Any, values: dict[str, Any], entry: Any, origin: Any, gate: scopes.Gate
+) -> None:
+    """Wake `wrapper` as one that is connected to `origin`, of the pool `entry`.
+
+    `values` are the attributes that Django has given such a one before.
+    """
+    settings_dict, _, block, _ = object.__getattribute__(wrapper, "_made_of")
+    handle = entry.handle(gate)
+    values["settings_dict"] = settings_dict
+    values["block"], values["_thread_ident"] = block, block.thread
+    values["gate"], values["pool"] = gate, handle
+    values["connection"] = handle.view(origin)
+    object.__setattr__(wrapper, "__class__", type(wrapper).awake)
+    wrapper.__dict__ = values
+    if connection_created.receivers:
+        wrapper.announce()
+
+
 def is_awake(wrapper: Any) -> bool:
     """Tell whether `wrapper` is a block's, and has been looked at."""
     return getattr(type(wrapper), "looked_at", False)
@@ -91,8 +111,9 @@ def _asleep_class(engine: str, alias: str) -> Any:
         )
     check_psycopg()
     awake = _block_class(base)
+    own = {"awake": awake, "looked_at": False, "named": alias}
     asleep = {"__getattribute__": _look, "__setattr__": _touch}
-    return type(base.__name__, (awake,), {"awake": awake, "looked_at": False, **asleep})
+    return type(base.__name__, (awake,), own | asleep)
 
 
 def make(block: Block, settings_dict: dict[str, Any], alias: str) -> Any:

@@ -8,17 +8,14 @@ import logging
 import threading
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, connections
 from django.db.utils import ConnectionDoesNotExist, ConnectionHandler
 
-from . import asleep, bridge, conf, parked, scopes, stalls
+from . import asleep, bridge, conf, scopes, stalls
 from .closing import being_closed
-
-if TYPE_CHECKING:
-    from .again import Again
 
 logger = logging.getLogger("django_async_fast")
 
@@ -39,7 +36,6 @@ class Block:
     __slots__ = (
         "debug",
         "force_rollback",
-        "hidden",
         "loop",
         "name",
         "open",
@@ -63,9 +59,6 @@ class Block:
         self.place = where
         self.name = name
         self.wrappers: dict[str, Any] = {}
-        # How its only wrapper was connected, while nobody has been given that; see
-        # parked.py.
-        self.hidden: Again | None = None
         self.open = True
         self.debug = conf.debugging(self.loop)
         if self.debug:
@@ -73,7 +66,6 @@ class Block:
 
     def wrapper(self, alias: str) -> Any:
         """Return the block's wrapper for `alias`, made at its first use."""
-        self.hidden = None
         found = self.wrappers.get(alias)
         if found is not None:
             return found
@@ -112,13 +104,9 @@ class Block:
         self.open = False
         for alias in [*self.wrappers]:
             # They hold the block; and whoever looks again finds it ended.
-            box = [self.wrappers.pop(alias)]
-            if not asleep.is_awake(box[0]):
-                continue
-            if box[0].let_go():
-                parked.keep(box, self.hidden)
-            else:
-                self.wrappers[alias] = box[0]
+            found = self.wrappers.pop(alias)
+            if asleep.is_awake(found) and not found.let_go():
+                self.wrappers[alias] = found
         return not self.wrappers
 
     def close(self) -> None:
@@ -357,7 +345,6 @@ class Routed:
         block = routed_block()
         if block is None:
             return getattr(object.__getattribute__(self, "storage"), alias)
-        block.hidden = None
         try:
             return block.wrappers[alias]
         except KeyError:
@@ -368,7 +355,6 @@ class Routed:
         if block is None:
             setattr(object.__getattribute__(self, "storage"), alias, value)
         else:
-            block.hidden = None
             block.exchange(alias, value)
 
     def __delattr__(self, alias: str) -> None:
@@ -378,5 +364,4 @@ class Routed:
             return
         if alias not in block.wrappers:
             raise AttributeError(alias)
-        block.hidden = None
         block.exchange(alias)

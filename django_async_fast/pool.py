@@ -57,6 +57,10 @@ class _Pool:
     def opened(self) -> bool:
         return self.opening is not None and self.opening.done()
 
+    def handle(self, gate: Gate) -> PoolHandle:
+        """Return the pool for one block."""
+        return PoolHandle(gate, self)
+
     async def open(self) -> None:
         # One task for all who wait. It goes on when the first is cancelled: a
         # second one's keeper would close the pool that both have opened.
@@ -198,8 +202,10 @@ class PoolHandle:
 
     def getconn(self) -> driver.Connection:
         origin, self.reserved = self.reserved, None
-        if origin is None:
-            origin = self._entry.checkout()
+        return self.view(self._entry.checkout() if origin is None else origin)
+
+    def view(self, origin: driver.Origin) -> driver.Connection:
+        """Return the connection of this block over `origin`."""
         cursor_class = self.params.get("cursor_factory")
         connection = driver.view(origin, self.gate, cursor_class)
         connection._pool = self  # type: ignore[assignment]

@@ -22,7 +22,7 @@ from django.db.models.lookups import Exact
 from django.db.models.query import ModelIterable
 from django.db.models.sql.compiler import SQLCompiler
 
-from . import _native, drivers, parked, plan, planning, streams, whole
+from . import _native, drivers, first_use, plan, planning, streams, whole
 from .connections import bridged_block
 from .prepared import Prepared
 from .unpatched import Unpatched
@@ -229,18 +229,13 @@ class _Again:
 
     def _rows(self) -> list[Any]:
         """Return the rows that are found."""
-        block, shape = bridged_block(), self._shape
-        try:
-            wrapper = parked.wrapper(block, self._db)
-            rows, types = shape.made
-            statement = shape.columns, shape.sql, self._params, shape.template
-            batch = whole.fetch(wrapper, rows, types, *statement)
-            found: list[Any] = _native.rows.items(batch)
-            return found
-        except BaseException:
-            if block is not None:
-                block.hidden = None  # the traceback has its wrapper
-            raise
+        shape = self._shape
+        wrapper = first_use.wrapper(bridged_block(), self._db)
+        rows, types = shape.made
+        statement = shape.columns, shape.sql, self._params, shape.template
+        batch = whole.fetch(wrapper, rows, types, *statement)
+        found: list[Any] = _native.rows.items(batch)
+        return found
 
 
 # ----- the first of its shape

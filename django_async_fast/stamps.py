@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from operator import itemgetter
-from sys import getrefcount
 from threading import Lock
 from types import FunctionType
 from typing import Any
@@ -19,10 +17,6 @@ from typing import Any
 # its owner's, and is to be made for it.
 _CONSTANT = (type(None), bool, int, float, str, bytes, type, FunctionType)
 _CONTAINERS = frozenset({list, dict, set, deque, OrderedDict})
-
-# What `getrefcount()` tells of an object that one container holds.
-_box = [object()]
-ALONE = getrefcount(_box[0])
 
 
 class Stamp:
@@ -57,6 +51,23 @@ class Stamp:
         # every name: to make room costs more than to copy it.
         self._constants = dict.fromkeys(values) | constants
 
+    def share(self, owner: type[Any]) -> bool:
+        """Give the constants to the class; False where each object has to be made.
+
+        `fill()` then gives an object what it lacks.
+        """
+        for name, value in (self._constants or {}).items():
+            if name not in self._given:
+                # A function would be taken for a method.
+                own = staticmethod(value) if isinstance(value, FunctionType) else value
+                setattr(owner, name, own)
+        return self._constants is not None
+
+    def fill(self, made: Any) -> None:
+        """Give an object of the class the containers of its own."""
+        for name, copy in self._containers:
+            setattr(made, name, copy())
+
     def fresh(self) -> dict[str, Any] | None:
         """Return the attributes of another one, or None where it has to be made."""
         if self._constants is None:
@@ -65,38 +76,3 @@ class Stamp:
         for name, copy in self._containers:
             values[name] = copy()
         return values
-
-
-class Look:
-    """How objects of a class look that nobody has changed, but for what is `own`."""
-
-    __slots__ = ("_alone", "_containers", "_length", "_of", "_values")
-
-    def __init__(self, values: dict[str, Any], *own: str) -> None:
-        common = [name for name in values if name not in own]
-        self._length = len(values.keys() | set(own))
-        self._of = itemgetter(*common)
-        self._values = tuple(_kept(values[name]) for name in common)
-        containers = [n for n in common if type(values[n]) in _CONTAINERS]
-        # With two more names it is a tuple that it returns, whatever there is.
-        self._containers = itemgetter(*containers, common[0], common[0])
-        self._alone = self._references({n: _kept(values[n]) for n in common})
-
-    def is_of(self, values: dict[str, Any]) -> bool:
-        """Tell whether these are such an object's, and its containers nobody else's."""
-        if len(values) != self._length:
-            return False
-        try:
-            if self._of(values) != self._values:
-                return False
-        except KeyError:
-            return False
-        return self._references(values) == self._alone
-
-    def _references(self, values: dict[str, Any]) -> int:
-        return sum(map(getrefcount, self._containers(values)[:-2]))
-
-
-def _kept(value: Any) -> Any:
-    # What its owner puts in it later is a change.
-    return value.copy() if type(value) in _CONTAINERS else value

@@ -239,8 +239,6 @@ class BlockWrapper(_Backend):
             self._discard()
 
     def create_cursor(self, name: str | None = None) -> Any:
-        if self.block is not None:
-            self.block.hidden = None
         if name is not None and name.startswith(names.DJANGOS):
             # Django's is one of this wrapper and thread; each block has a wrapper.
             name = names.cursor()
@@ -282,8 +280,6 @@ class BlockWrapper(_Backend):
         # A scope, because the session is not ready before its time zone and
         # role are set: no other task's statement may come in between.
         connecting = self.gate.enter(self, self.gate.root.place)
-        if self.block is not None:
-            self.block.hidden = None
         try:
             if self.connection is not None:
                 return  # another task was first
@@ -332,6 +328,7 @@ class BlockWrapper(_Backend):
             return False
         if not pool.put_at_once(raw):
             return False
+        self.connection = None
         self.run_on_commit = []
         self.gate.end()
         # What holds the wrapper in turn: to collect it costs as much as a block.
@@ -340,26 +337,11 @@ class BlockWrapper(_Backend):
             values.pop(name, None)
         return True
 
-    def is_as_connected(self) -> bool:
-        """Tell whether it is as Django has connected it, as is its connection."""
-        known = self.known_connect()
-        return (
-            known is not None
-            and known.look is not None
-            and known.look.is_of(self.__dict__)
-            and self.connection.is_as_given_back(self.pool.params.get("cursor_factory"))
-        )
-
-    def join(self, block: Block, gate: scopes.Gate) -> None:
-        """Begin another block, with the connection of the last one."""
-        self.block, self._thread_ident = block, block.thread
-        self.gate = self.pool.gate = gate
-        self.connection.take_up(gate)
-        if connection_created.receivers:
-            # Until they are done, it is not open to other tasks.
-            block.hidden = None
-            connection, self.connection = self.connection, None
-            self._connect_in_djangos_words(partial(self._announce, connection))
+    def announce(self) -> None:
+        """Tell the receivers of Django's signal of a connection that it was given."""
+        # Until they are done, it is not open to other tasks.
+        connection, self.connection = self.connection, None
+        self._connect_in_djangos_words(partial(self._announce, connection))
 
     def _announce(self, connection: Any) -> None:
         self.connection = connection

@@ -44,7 +44,7 @@ async def connected(prepare: Callable[[Any], None] = nothing) -> dict[str, Any]:
         return {
             name: value
             for name, value in vars(conn).items()
-            if name not in again._OF_EACH
+            if name not in (*again.OF_EACH, "_thread_sharing_lock")
             and not isinstance(getattr(type(conn), name, None), cached_property)
         }
 

@@ -1,4 +1,4 @@
-"""Attributes of a new object, copied from the first; and how an untouched one looks."""
+"""Attributes of a new object, copied from the first."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from django_async_fast.stamps import Look, Stamp
+from django_async_fast.stamps import Stamp
 
 
 class Thing:
@@ -83,58 +83,29 @@ def test_nothing_has_been_tried_at_first() -> None:
     assert Stamp().fresh() is None
 
 
-def untouched() -> tuple[Look, dict[str, Any]]:
-    values = vars(Thing("a"))
-    return Look(values, "name", "lock"), values
+def bare_class() -> Any:
+    return type("Bare", (), {"__slots__": ("__dict__",)})
 
 
-def test_another_looks_the_same() -> None:
-    look, _ = untouched()
-    assert look.is_of(vars(Thing("b")))
+def test_a_class_has_the_constants_and_each_object_the_rest() -> None:
+    kind = bare_class()
+    stamp = stamp_of(Thing("a"))
+    assert stamp.share(kind)
+    one, two = kind(), kind()
+    for each in (one, two):
+        stamp.fill(each)
+        assert sorted(vars(each)) == sorted((*CONTAINERS, "lock"))
+        assert (each.count, each.ratio, each.kind) == (0, 0.5, int)
+        assert each.make([1]) == 1  # no method
+        assert not hasattr(each, "name")
+    one.seen.append(1)
+    one.count = 7
+    assert (two.seen, two.count) == ([], 0)
 
 
-@pytest.mark.parametrize("name", ["count", "ratio", "kind", "make", *CONTAINERS])
-def test_each_other_value_is_seen(name: str) -> None:
-    look, values = untouched()
-    values[name] = object()
-    assert not look.is_of(values)
-
-
-@pytest.mark.parametrize("name", CONTAINERS)
-def test_what_is_put_into_a_container_is_seen(name: str) -> None:
-    look, values = untouched()  # of the very object that it was made of
-    container = values[name]
-    for put in ("append", "add", "setdefault"):
-        if hasattr(container, put):
-            getattr(container, put)("x")
-    assert not look.is_of(values)
-    container.clear()
-    assert not look.is_of(values)  # while somebody else has it
-    del container
-    assert look.is_of(values)
-
-
-@pytest.mark.parametrize("name", ["count", "seen", "name", "lock"])
-def test_an_attribute_that_is_gone_is_seen(name: str) -> None:
-    look, values = untouched()
-    del values[name]
-    assert not look.is_of(values)
-
-
-def test_another_in_its_place_is_seen() -> None:
-    look, values = untouched()
-    del values["count"]
-    assert not look.is_of({**values, "other": 0})
-
-
-def test_one_more_is_seen() -> None:
-    look, values = untouched()
-    assert not look.is_of({**values, "more": None})
-
-
-def test_what_it_had_in_a_container_is_missed() -> None:
-    thing = Thing("a")
-    thing.seen.append(1)
-    look = Look(vars(thing), "name", "lock")
-    assert look.is_of(vars(thing))
-    assert not look.is_of(vars(Thing("b")))
+def test_a_class_has_nothing_of_what_may_be_its_owners() -> None:
+    kind: Any = bare_class()
+    thing: Any = Thing("a")
+    thing.more = object()
+    assert not stamp_of(thing).share(kind)
+    assert not hasattr(kind, "count")

@@ -22,7 +22,7 @@ from psycopg import pq
 
 from .. import bridge
 from ..scopes import Gate
-from ..stamps import Look, Stamp
+from ..stamps import Stamp
 from . import names
 from .channel import Channel
 
@@ -114,13 +114,6 @@ class StatementLock:
             self.gate.release()
 
 
-# What views do not have in common.
-_OF_EACH = (
-    *("origin", "pgconn", "gate", "cursor_factory"),
-    *("_adapters", "_autocommit", "_pool", "_prepared"),
-)
-
-
 class _Locks:
     """`Connection.lock`, made when asked for.
 
@@ -131,13 +124,14 @@ class _Locks:
         return self if connection is None else StatementLock(connection)
 
 
-def _hears(pgconn: Any) -> bool:
-    """Tell whether what the server says unasked goes to psycopg, as ever."""
-    notices, notifies = pgconn.notice_handler, pgconn.notify_handler
-    return (
-        getattr(notices, "func", None) is Connection._notice_handler
-        and getattr(notifies, "func", None) is Connection._notify_handler
-    )
+class _Served:
+    """Returns the view that a session serves, or None: who hears what libpq tells."""
+
+    __slots__ = ("view",)
+    view: weakref.ref[Connection]
+
+    def __call__(self) -> Connection | None:
+        return self.view()
 
 
 class Connection(psycopg.Connection[Any]):
@@ -149,20 +143,20 @@ class Connection(psycopg.Connection[Any]):
 
     # What psycopg's `__init__` gives it.
     stamp = Stamp("pgconn", "_prepared")
-    # How one looks that has served a block.
-    look: Look
+    # Whether this class has what never changes in place.
+    shared = False
     lock: Any = _Locks()
 
     def __init__(self, origin: Origin, gate: Gate) -> None:
-        fresh = self.stamp.fresh()
-        if fresh is None:
+        if self.shared:
+            self.stamp.fill(self)
+        else:
             super().__init__(origin.pgconn)
             del self.lock
             self.stamp.take(vars(self))
-        else:
-            self.__dict__ = fresh
-            self._listen(origin.pgconn)
+            Connection.shared = self.stamp.share(Connection)
         self.origin = origin
+        self._listen(origin.pgconn)
         self.gate = gate
         # What must be settled before the next statement: chunks in flight,
         # cursors left open, transactions held for a stream. The last first.
@@ -174,30 +168,12 @@ class Connection(psycopg.Connection[Any]):
         self._adapters = origin.adapters
         self._prepared = origin._prepared
         self._autocommit = origin._autocommit
-        if fresh is None:
-            Connection.look = Look({**vars(self), "returned": True}, *_OF_EACH)
-
-    def is_as_given_back(self, cursor_factory: Any) -> bool:
-        """Tell whether nobody has changed it since it was made, and it is detached."""
-        return (
-            self.cursor_factory is cursor_factory
-            and self._autocommit == self.origin._autocommit
-            and self._adapters is self.origin._adapters
-            and _hears(self.pgconn)
-            and self.look.is_of(vars(self))
-        )
-
-    def take_up(self, gate: Gate) -> None:
-        """Serve another block."""
-        self.gate = gate
-        self.returned = False
 
     def _listen(self, pgconn: Any) -> None:
         """Take libpq's connection over, with what it has to say unasked."""
         self.pgconn = pgconn
-        here: Any = weakref.ref(self)
-        pgconn.notice_handler = partial(Connection._notice_handler, here)
-        pgconn.notify_handler = partial(Connection._notify_handler, here)
+        self.origin.served.view = weakref.ref(self)
+        pgconn.notice_handler, pgconn.notify_handler = self.origin.handlers
 
     def wait(
         self,
@@ -265,6 +241,10 @@ class Connection(psycopg.Connection[Any]):
         if self.pgconn.transaction_status in IN_TRANSACTION:
             self.unsettled.append(Unwanted(self))
 
+    def _should_cancel(self) -> bool:
+        # Given back, it would cancel another block's statement.
+        return not self.returned and super()._should_cancel()
+
     def cancel_safe(self, *, timeout: float = 30.0) -> None:
         """Cancel the operation in progress on the server."""
         bridge.await_(psycopg.AsyncConnection.cancel_safe(self, timeout=timeout))  # type: ignore[arg-type]
@@ -281,9 +261,13 @@ class Connection(psycopg.Connection[Any]):
                 each.settle()
 
     def drop(self) -> None:
-        """Close the socket at once, without a word to the server."""
+        """Close the socket at once, without a word to the server.
+
+        After the view has been given back, the socket is another block's.
+        """
         self.unsettled.clear()
-        self.origin.drop()
+        if not self.returned:
+            self.origin.drop()
 
     def close(self) -> None:
         """Close the connection; needs no bridge and never waits."""
@@ -378,14 +362,18 @@ class Origin(psycopg.AsyncConnection[Any]):
     """
 
     channel: Channel | None = None
-    # The wrapper that was connected to it last, as good as another, and how it was
-    # connected: see parked.py.
-    parked: tuple[Any, Any] | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.forks = _forks
         self._prepared._prepared_idx = names.first_prepared()
+        # As psycopg's, but made once, not for each view.
+        self.served = served = _Served()
+        here: Any = served
+        self.handlers = (
+            partial(Connection._notice_handler, here),
+            partial(Connection._notify_handler, here),
+        )
 
     @classmethod
     async def connect(cls, *args: Any, **kwargs: Any) -> Origin:
@@ -410,14 +398,12 @@ class Origin(psycopg.AsyncConnection[Any]):
 
     async def close(self) -> None:
         """Close the connection, as psycopg does."""
-        self.parked = None
         self._leave_loop()
         if not self.inherited:
             await super().close()
 
     def drop(self) -> None:
         """Close the socket at once, without a word to the server."""
-        self.parked = None
         self._leave_loop()
         if not self.inherited:
             self.pgconn.finish()
@@ -438,7 +424,6 @@ def connect(gate: Gate, *, cursor_factory: Any = None, **params: Any) -> Connect
 
 def view(origin: Origin, gate: Gate, cursor_factory: Any = None) -> Connection:
     """Return the connection that synchronous code uses over `origin`."""
-    origin.parked = None  # does not hear the server any more
     connection = Connection(origin, gate)
     if cursor_factory is not None:
         connection.cursor_factory = cursor_factory

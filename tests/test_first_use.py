@@ -1,4 +1,4 @@
-"""A connection that is given back with its wrapper, and taken with it."""
+"""A pooled connection for a block whose first statement is known."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import copy
 import gc
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,14 +18,13 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import InterfaceError, OperationalError, ProgrammingError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.postgresql.base import DatabaseWrapper
+from django.db.backends.postgresql.base import Cursor, DatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.db.models.query import QuerySet
 from django.test.utils import CaptureQueriesContext, override_settings
 
 from django_async_fast import bridge, new_connection, pool, run_sync, shapes, wrapper
 from django_async_fast.connections import current_block
-from django_async_fast.drivers import statement
 from tests.testapp.models import Tag
 
 pytestmark = pytest.mark.usefixtures("_compiled", "tag")
@@ -47,60 +47,176 @@ async def get() -> Tag:
     return await Tag.objects.using("pooled").aget(pk=1)
 
 
-async def unseen() -> None:
-    """Begin a block with a known get(), and look at nothing."""
+async def warm() -> Any:
+    """Let Django connect once; return the origin that the next block will have."""
+    for _ in range(3):
+        await origin_of_a_block()
+    return await origin_of_a_block()
+
+
+async def origin_of_a_block() -> Any:
     async with new_connection("pooled"):
         await get()
+        return its_wrapper().connection.origin
 
 
 async def block() -> Any:
-    """Begin a block with a known get(); return the wrapper's identity, not itself."""
+    """Begin a block with a known get(); return its wrapper, whose block has ended."""
     async with new_connection("pooled"):
         await get()
-        return id(connections_of_block())
+        return its_wrapper()
 
 
-def connections_of_block() -> Any:
+def its_wrapper() -> Any:
     found = current_block()
     assert found is not None
     return found.wrapper("pooled")
 
 
-async def warm() -> Any:
-    """Leave a parked wrapper; return its connection's origin."""
-    for _ in range(3):
-        await block()
-    (entry,) = pool._pools[asyncio.get_running_loop()].values()
-    return next(each for each in entry.connections if each.parked is not None)
+@contextmanager
+def not_connecting() -> Iterator[None]:
+    """Fail where a wrapper is connected in Django's way."""
+    with mock.patch.object(wrapper.BlockWrapper, "_connect") as connect:
+        yield
+    assert not connect.called
 
 
-async def test_the_next_block_has_the_same_wrapper() -> None:
+async def test_django_does_not_connect_again() -> None:
     origin = await warm()
-    assert await block() == await block() == id(origin.parked[0])
-    assert origin.parked[0].connection.origin is origin
-    assert origin.parked[0].connection.returned
-    assert origin.parked[0].block is None
+    with not_connecting():
+        async with new_connection("pooled") as conn:
+            await get()
+            assert conn.connection.origin is origin
+            assert its_wrapper() is conn
+            assert conn.gate.root.open
+            assert conn.pool.gate is conn.connection.gate is conn.gate
+            assert conn.block.wrappers["pooled"] is conn
 
 
-async def test_it_belongs_to_its_block_while_that_lasts() -> None:
+async def test_it_is_as_one_that_django_has_connected() -> None:
+    """The attributes and their values, but for what is of each."""
+    async with new_connection("pooled") as conn:
+        await conn.aensure_connection()
+        theirs, raw = state_of(conn), state_of(conn.connection)
+    await warm()
+    with not_connecting():
+        async with new_connection("pooled") as conn:
+            await get()
+            ours = state_of(conn)
+            assert state_of(conn.connection) == raw
+    assert theirs.pop("close_at") <= ours.pop("close_at")
+    assert ours == theirs
+
+
+def state_of(thing: Any) -> dict[str, Any]:
+    mutable = (list, dict, set, deque)
+    shown = (type(None), bool, int, float, str, bytes, *mutable)
+    # Of the class too: some attributes are there until one is set.
+    names = [name for name in dir(thing) if name in STATE or name in vars(thing)]
+    values = ((name, getattr(thing, name)) for name in names)
+    return {
+        name: copy.copy(value)
+        for name, value in values
+        if isinstance(value, shown)
+        and name not in ("_thread_ident", "settings_dict", "timezone_name")
+    }
+
+
+# Of a psycopg connection that no cursor has been made of.
+STATE = {
+    *("_autocommit", "_closed", "_isolation_level", "_num_transactions", "_pipeline"),
+    *("_read_only", "_deferrable", "_begin_statement", "_tpc"),
+}
+
+
+KEPT: dict[str, Callable[[Any], Any]] = {
+    "the wrapper": lambda conn: conn,
+    "its psycopg connection": lambda conn: conn.connection,
+    "its cursor": lambda conn: conn.connection.cursor(),
+    "a helper": lambda conn: conn.ops,
+    "its attributes": vars,
+    "the connection's attributes": lambda conn: vars(conn.connection),
+    "its execute wrappers": lambda conn: conn.execute_wrappers,
+    "its log": lambda conn: conn.queries_log,
+    "its functions on commit": lambda conn: conn.run_on_commit,
+    "its gate": lambda conn: conn.gate,
+    "its pool": lambda conn: conn.pool,
+    "notice handlers": lambda conn: conn.connection._notice_handlers,
+}
+
+
+@pytest.mark.parametrize("which", KEPT)
+async def test_what_somebody_keeps_is_not_the_next_blocks(which: str) -> None:
     origin = await warm()
     async with new_connection("pooled"):
         await get()
-        assert origin.parked is None
-        conn = connections_of_block()
+        kept = KEPT[which](its_wrapper())
+    async with new_connection("pooled"):
+        await get()
+        conn = its_wrapper()
         assert conn.connection.origin is origin
-        assert conn.gate.root.open
-        assert conn.pool.gate is conn.connection.gate is conn.gate
-        assert conn.block.wrappers["pooled"] is conn
+        assert KEPT[which](conn) is not kept
 
 
-async def test_who_has_the_blocks_wrapper_keeps_it() -> None:
-    origin = await warm()
+async def test_a_wrapper_that_somebody_keeps_is_of_an_ended_block() -> None:
+    await warm()
+    kept = await block()
+    assert kept.connection is None
+    assert kept.alias == "pooled"
+    async with new_connection("pooled"):
+        await get()
+        with pytest.raises(InterfaceError, match="has ended"):
+            await run_sync(lambda: kept.cursor().execute("SELECT 1"))
+
+
+async def test_the_handle_of_a_block_is_enough_to_reach_its_connection() -> None:
+    """Kept from the beginning, and not looked at until the block has ended."""
+    await warm()
     async with new_connection("pooled") as conn:
         await get()
-        assert connections_of_block() is conn
-    assert origin.parked is None
-    assert conn.connection is None
+    async with new_connection("pooled"):
+        await get()
+        assert conn.connection is None
+        with pytest.raises(InterfaceError, match="has ended"):
+            await conn.aensure_connection()
+
+
+REACHES: dict[str, Callable[[Any, Any], Any]] = {
+    "executes": lambda raw, cursor: raw.execute("SELECT 1"),
+    "executes on a cursor": lambda raw, cursor: cursor.execute("SELECT 1"),
+    "commits": lambda raw, cursor: raw.commit(),
+    "switches autocommit": lambda raw, cursor: raw.set_autocommit(False),
+    "closes": lambda raw, cursor: raw.close(),
+    "drops": lambda raw, cursor: raw.drop(),
+    "cancels": lambda raw, cursor: raw.cancel_safe(),
+    "cancels at once": lambda raw, cursor: raw.cancel(),
+}
+
+
+@pytest.mark.parametrize("reach", REACHES)
+async def test_a_connection_that_somebody_keeps_reaches_no_session(reach: str) -> None:
+    origin = await warm()
+    async with new_connection("pooled"):
+        await get()
+        raw = its_wrapper().connection
+        cursor = raw.cursor()
+
+    def sleep() -> Any:
+        with connections["pooled"].cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(0.05), 7")
+            return cursor.fetchone()[1]
+
+    async with new_connection("pooled"):
+        await get()
+        asleep = asyncio.create_task(run_sync(sleep))
+        await asyncio.sleep(0.02)
+        try:
+            await run_sync(REACHES[reach], raw, cursor)
+        except InterfaceError as exc:
+            assert "has ended" in str(exc)
+        assert await asleep == 7
+        assert its_wrapper().connection.origin is origin
+        assert its_wrapper().connection.autocommit
 
 
 MARKS = {
@@ -122,45 +238,39 @@ async def test_what_has_been_left_in_it_is_not_seen_again(mark: str) -> None:
     origin = await warm()
     async with new_connection("pooled"):
         await get()
-        MARKS[mark](connections_of_block())
-    if mark == "a callback":  # it ends with the block
-        return
-    assert origin.parked is None
+        conn = its_wrapper()
+        before = state_of(conn), state_of(conn.connection)
+        MARKS[mark](conn)
+    async with new_connection("pooled"):
+        await get()
+        conn = its_wrapper()
+        assert conn.connection.origin is origin
+        assert conn.connection.cursor_factory is Cursor
+        assert conn.connection.row_factory is psycopg.rows.tuple_row
+        assert (state_of(conn), state_of(conn.connection)) == before
+
+
+async def test_another_alias_s_wrapper_is_connected_as_its_own() -> None:
     await warm()
 
+    def exchanged() -> Any:
+        connections["pooled"] = connections["default"]
+        Tag.objects.using("pooled").get(pk=1)
+        return connections["pooled"]
 
-@pytest.mark.parametrize("which", ["the wrapper", "its connection", "its cursor"])
-async def test_what_somebody_has_is_not_given_to_the_next(which: str) -> None:
-    origin = await warm()
     async with new_connection("pooled"):
-        await get()
-        conn = connections_of_block()
-        kept = {
-            "the wrapper": conn,
-            "its connection": conn.connection,
-            "its cursor": conn.connection.cursor(),
-        }[which]
-        del conn
-    assert origin.parked is None
-    assert kept is not None
-
-
-async def test_a_helper_that_somebody_has_is_of_its_block() -> None:
-    origin = await warm()
-    async with new_connection("pooled"):
-        await get()
-        ops = connections_of_block().ops
-    assert origin.parked is None
-    assert ops.connection.connection is None
+        conn = await run_sync(exchanged)
+        assert (conn.alias, conn.pool) == ("default", None)
+        assert getattr(conn.connection, "_pool", None) is None
 
 
 async def test_the_signal_is_sent_for_each_block() -> None:
     await warm()
-    seen: list[int] = []
+    seen: list[Any] = []
 
     def receiver(connection: Any, **kwargs: Any) -> None:
         assert connection.connection is not None
-        seen.append(id(connection))
+        seen.append(connection)
 
     connection_created.connect(receiver)
     try:
@@ -192,37 +302,13 @@ async def test_settings_changed_in_place_are_read_again() -> None:
     try:
         async with new_connection("pooled"):
             await get()
-            assert connections_of_block().health_check_enabled
+            assert its_wrapper().health_check_enabled
     finally:
         settings["CONN_HEALTH_CHECKS"] = False
     for _ in range(2):  # the one that was left then is not taken now
         async with new_connection("pooled"):
             await get()
-            assert not connections_of_block().health_check_enabled
-
-
-async def test_one_left_before_django_connected_anew_is_not_taken() -> None:
-    origin = await warm()
-    assert origin.parked is not None
-    parked = origin.parked[0]
-    known = type(parked).connects
-    known["pooled"] = copy.copy(known["pooled"])
-    async with new_connection("pooled"):
-        await get()
-        assert connections_of_block() is not parked
-
-
-async def test_one_that_nobody_saw_is_what_it_was_taken_as() -> None:
-    origin = await warm()
-    assert origin.parked is not None
-    parked = origin.parked[0]
-    known = type(parked).connects
-    async with new_connection("pooled"):
-        await get()
-        known["pooled"] = copy.copy(known["pooled"])  # Django has connected anew
-    async with new_connection("pooled"):
-        await get()
-        assert connections_of_block() is not parked
+            assert not its_wrapper().health_check_enabled
 
 
 async def test_the_time_zone_is_asked_for_in_each_block() -> None:
@@ -231,31 +317,31 @@ async def test_the_time_zone_is_asked_for_in_each_block() -> None:
     with override_settings(USE_TZ=False):
         async with new_connection("pooled"):
             await get()
-            assert connections_of_block().timezone is None
+            assert its_wrapper().timezone is None
     async with new_connection("pooled"):
         await get()
-        assert connections_of_block().timezone == before
+        assert its_wrapper().timezone == before
 
 
 async def test_a_block_that_is_rolled_back_makes_its_own() -> None:
     await warm()
     async with new_connection("pooled", force_rollback=True):
         await get()
-        assert connections_of_block().in_atomic_block
+        assert its_wrapper().in_atomic_block
 
 
-@pytest.mark.parametrize("parked", [False, True])
+@pytest.mark.parametrize("known", [False, True])
 async def test_the_log_is_as_long_as_it_may_be(
-    parked: bool, monkeypatch: pytest.MonkeyPatch
+    known: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with new_connection("pooled") as conn:
         await conn.aensure_connection()
-    if parked:
+    if known:
         await warm()
     monkeypatch.setattr(BaseDatabaseWrapper, "queries_limit", 3)
     async with new_connection("pooled"):
         await get()
-        assert connections_of_block().queries_log.maxlen == 3
+        assert its_wrapper().queries_log.maxlen == 3
 
 
 async def test_statements_in_a_block_are_logged_as_ever() -> None:
@@ -263,35 +349,8 @@ async def test_statements_in_a_block_are_logged_as_ever() -> None:
     with override_settings(DEBUG=True):
         async with new_connection("pooled"):
             await get()
-            log = connections_of_block().queries
+            log = its_wrapper().queries
     assert len(log) == 1
-
-
-async def test_a_log_that_nobody_reads_ends_with_its_block() -> None:
-    await warm()
-    with override_settings(DEBUG=True):
-        for _ in range(3):
-            await unseen()
-        async with new_connection("pooled"):
-            await get()
-            assert len(connections_of_block().queries) == 1
-
-
-async def test_an_error_that_nobody_looks_at_ends_with_its_block(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    await warm()
-
-    def fails(*args: Any) -> Any:
-        raise psycopg.OperationalError("no")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(statement, "_fetch", fails)
-        with pytest.raises(OperationalError, match="no"):
-            await unseen()
-    async with new_connection("pooled"):
-        await get()
-        assert not connections_of_block().errors_occurred
 
 
 async def test_captured_queries_of_a_block() -> None:
@@ -377,9 +436,9 @@ async def test_a_full_pool_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     await asyncio.gather(*tasks)
 
 
-async def test_blocks_without_a_parked_one_take_their_own() -> None:
+async def test_blocks_take_what_others_have_had() -> None:
     await warm()
-    release, tasks = await crowd()  # four that nobody has parked
+    release, tasks = await crowd()
     waiting = [asyncio.create_task(block()) for _ in range(8)]
     await asyncio.sleep(0.05)
     release.set()
@@ -402,16 +461,6 @@ async def test_nothing_is_left_to_collect() -> None:
         gc.set_debug(0)
         gc.garbage.clear()
         gc.enable()
-
-
-async def test_a_closed_pool_lets_go_of_them() -> None:
-    origin = await warm()
-    parked = weakref.ref(origin.parked[0])
-    async with new_connection("pooled") as conn:
-        await run_sync(conn.close_pool)
-    gc.collect()
-    assert parked() is None
-    await block()
 
 
 async def later(what: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
@@ -482,15 +531,15 @@ async def test_autocommit_changed_without_django() -> None:
     await warm()
     async with new_connection("pooled"):
         await get()
-        await run_sync(connections_of_block().connection.set_autocommit, False)
+        await run_sync(its_wrapper().connection.set_autocommit, False)
     async with new_connection("pooled"):
         await get()
-        assert connections_of_block().connection.autocommit
+        assert its_wrapper().connection.autocommit
 
 
 def test_a_loop_that_goes_on_in_another_thread() -> None:
     loop = asyncio.new_event_loop()
-    found: list[int] = []
+    found: list[Any] = []
 
     def run() -> None:
         found.append(loop.run_until_complete(block()))
@@ -504,7 +553,6 @@ def test_a_loop_that_goes_on_in_another_thread() -> None:
     loop.run_until_complete(loop.shutdown_asyncgens())
     loop.close()
     assert len(found) == 3
-    assert len(set(found)) == 1
 
 
 async def test_other_settings_of_the_alias(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -513,7 +561,7 @@ async def test_other_settings_of_the_alias(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(connections.settings, "pooled", other)
     async with new_connection("pooled"):
         await get()
-        assert connections_of_block().settings_dict is other
+        assert its_wrapper().settings_dict is other
 
 
 async def test_a_time_zone_without_time_zones(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -610,11 +658,11 @@ async def test_what_reaches_into_it_later_does_not(leave: Callable[..., Any]) ->
     await warm()
     async with new_connection("pooled"):
         await get()
-        reach = leave(connections_of_block())
+        reach = leave(its_wrapper())
     reach()
     async with new_connection("pooled"):
         await get()
-        conn = connections_of_block()
+        conn = its_wrapper()
         assert conn.execute_wrappers == []
         assert conn.connection.pgconn.notice_handler is not print
 
