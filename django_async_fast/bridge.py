@@ -46,15 +46,15 @@ class _Worker(greenlet):
 
     def run(self) -> None:
         while True:
-            fn, args, kwargs = self.parent.switch(_FINISHED)
+            # Not in this frame, which tools show: to show a queryset is a query.
+            call = self.parent.switch(_FINISHED)
             try:
-                self.outcome = fn(*args, **kwargs)
+                self.outcome = call.pop()(*call.pop(), **call.pop())
             except BaseException as exc:
                 # Without this frame: it outlives the call and holds the worker.
                 tb = exc.__traceback__
                 self.failure = exc.with_traceback(tb and tb.tb_next)
                 del tb
-            fn = args = kwargs = None
 
 
 class _Parked(threading.local):
@@ -132,7 +132,9 @@ async def run(fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
     parked = _parked.workers
     worker = parked.pop() if parked else _start()
     worker.loop = loop
-    waiting_for = _resume(worker, loop, worker.switch, fn, args, kwargs)
+    call = [kwargs, args, fn]
+    del fn, args, kwargs
+    waiting_for = _resume(worker, loop, worker.switch, call)
     while waiting_for is not _FINISHED:
         try:
             value = await waiting_for

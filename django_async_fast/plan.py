@@ -23,6 +23,7 @@ from django.db.models.signals import post_init, pre_init
 from django.db.models.utils import create_namedtuple_class
 
 from . import _native
+from .unpatched import Unpatched
 
 # On a fresh instance their `__set__` is a store into `__dict__`.
 PLAIN_DESCRIPTORS = (
@@ -168,11 +169,15 @@ def why_from_db(model: type[Model]) -> str:
         post_init.receivers and post_init.has_listeners(model)
     ):
         return "pre_init or post_init has a receiver"
+    if not _unpatched.holds():
+        return "a part of Model has been replaced"
     reason = _why_class.get(model)
     if reason is None:
         reason = _why_class[model] = _why_class_needs_from_db(model)
     return reason
 
+
+_unpatched = Unpatched((Model, Model, ("__init__", "__setattr__", "from_db")))
 
 # Asked at every query, and what a class overrides does not change after its
 # first query: like Django's own caches of `_meta`.

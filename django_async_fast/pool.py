@@ -16,11 +16,13 @@ from contextlib import suppress
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
+import psycopg
 from django.core.exceptions import ImproperlyConfigured
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from . import bridge, idle
 from .drivers import psycopg as driver
+from .drivers.opening import PooledKind
 from .line import Line
 from .scopes import Gate
 
@@ -281,13 +283,15 @@ def _bridged(function: Callable[[Any], Any], alias: str) -> Callable[[Any], Any]
 def _make(wrapper: Any, loop: AbstractEventLoop, options: dict[str, Any]) -> _Pool:
     if wrapper.settings_dict.get("CONN_MAX_AGE", 0) != 0:
         raise ImproperlyConfigured("Pooling doesn't support persistent connections.")
-    params = wrapper.backend_params()
+    params = wrapper.get_connection_params()
     configure = type(wrapper)(wrapper.settings_dict, wrapper.alias)
     checks = wrapper.settings_dict["CONN_HEALTH_CHECKS"]
     options = {
         "check": AsyncConnectionPool.check_connection if checks else None,
         **options,
-        "connection_class": driver.Origin,
+        "connection_class": PooledKind(
+            options.get("connection_class", psycopg.Connection), wrapper.alias
+        ),
     }
     entry = _Pool(loop, wrapper.alias, params)
 
@@ -300,9 +304,8 @@ def _make(wrapper: Any, loop: AbstractEventLoop, options: dict[str, Any]) -> _Po
         entry.connections.add(origin)
         await configured(origin)
 
-    # Cursors are the views', and Django sets autocommit for each block.
+    # Django sets autocommit for each block.
     kwargs = {**params, "autocommit": True}
-    kwargs.pop("cursor_factory", None)
     entry.pool = AsyncConnectionPool(
         kwargs=kwargs, open=False, configure=made, **options
     )

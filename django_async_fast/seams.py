@@ -68,6 +68,7 @@ def seams() -> Iterator[Seam]:
     yield from _connection_seams()
     yield from _transaction_seams()
     yield from _queryset_seams()
+    yield from _driver_seams()
     yield from _error_seams()
     yield from _request_seams()
 
@@ -140,6 +141,17 @@ def _queryset_seams() -> Iterator[Seam]:
     if _native.COMPILED and is_like(QuerySet, QuerySet, ("get",)):
         again = "the statement of a get() like one before is not built again"
         yield Seam(QuerySet, "get", shapes.get, again)
+
+
+def _driver_seams() -> Iterator[Seam]:
+    try:
+        import psycopg
+
+        from .drivers import opening
+    except ImportError:
+        return  # no psycopg 3: nothing that a block could connect to
+    reason = "whoever has replaced connect() is called, and a block's is opened inside"
+    yield Seam(psycopg.Connection, "_connect_gen", opening.connect_gen, reason)
 
 
 def _error_seams() -> Iterator[Seam]:

@@ -7,7 +7,7 @@ hands out results whole. `AsyncStream` is the same, awaited.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterator
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from typing import Any
 
@@ -87,26 +87,33 @@ class Stream:
     # ----- beginning
 
     def _start(self) -> Any:
+        # Tools show what is in the frames around a query. The frame that has the
+        # queryset is left before: its repr would be another query.
+        begin = self._compiled()
+        return begin()
+
+    def _compiled(self) -> Callable[[], Any]:
+        """Return what sends the query, or does what is to be done without it."""
         queryset = self._iterable.queryset
         compiler = queryset.query.get_compiler(queryset.db)
         if reason := why_not(compiler):
-            return self._leave_to_django(reason)
+            return partial(self._leave_to_django, reason)
         try:
             sql, params = compiler.as_sql()
             if not sql:
                 raise EmptyResultSet
         except EmptyResultSet:
             self._advance = _nothing
-            return None
+            return _nothing
         try:
             plan, types = planning.plan_for(self._make_plan, queryset, compiler)
         except Declined as declined:
-            return self._leave_to_django(str(declined))
+            return partial(self._leave_to_django, str(declined))
         if self._iterable.chunked_fetch:
-            return self._begin_chunks(compiler, plan, types, sql, params)
+            return partial(self._begin_chunks, compiler, plan, types, sql, params)
         self._advance = _nothing
         wrapper, columns = compiler.connection, compiler.col_count
-        return whole.fetch(wrapper, plan, types, columns, sql, params)
+        return partial(whole.fetch, wrapper, plan, types, columns, sql, params)
 
     def _begin_chunks(
         self, compiler: Any, plan: Any, types: Any, sql: str, params: Any

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from operator import is_
 from types import (
     CodeType,
@@ -28,6 +29,8 @@ from . import _native
 _OURS = __package__
 # Modules of Python's whose decorators stand around a function of Django's.
 _DECORATORS = ("contextlib", "functools")
+# Where decorators, methods and partials keep what they call.
+_AROUND = "__wrapped__", "__func__", "func"
 _CACHED = (cached_property, functools.cached_property)
 _SLOTS = (GetSetDescriptorType, MemberDescriptorType)
 _CONSTANTS = (
@@ -128,6 +131,38 @@ def is_own_method(method: Any, kind: Any, name: str) -> bool:
     return _is_own(method.__func__, kind) and method.__func__.__name__ == name
 
 
+def inside(function: Any, kind: Any, name: str) -> Any:
+    """Return the function that `kind` was defined with, out of what is around it.
+
+    None where what has been made of it does not show it.
+    """
+    package = kind.__module__.partition(".")[0]
+    around, seen = [function], set()
+    while around:
+        each = around.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        if (
+            type(each) is FunctionType
+            and each.__code__.co_name == name
+            and _is_own_function(each, package, kind.__qualname__)
+        ):
+            return each
+        around += [getattr(each, at, None) for at in _AROUND]
+        around += _enclosed(each)
+    return None
+
+
+def _enclosed(function: Any) -> list[Any]:
+    """Return the values that a function has taken from around it."""
+    found = []
+    for cell in getattr(function, "__closure__", None) or ():
+        with suppress(ValueError):  # nothing in it yet
+            found.append(cell.cell_contents)
+    return found
+
+
 def _is_own(value: Any, owner: Any) -> bool:
     """Tell whether `value` is what the class `owner` has been defined with."""
     package = owner.__module__.partition(".")[0]
@@ -167,8 +202,7 @@ def _is_own_function(function: Any, package: str, scope: str) -> bool:
     if "<locals>" not in code.co_qualname:
         return of == package and code.co_qualname.rpartition(".")[0] == scope
     # A decorator's, around one.
-    inner = [each.cell_contents for each in function.__closure__ or ()]
-    inner = [each for each in inner if callable(each)]
+    inner = [each for each in _enclosed(function) if callable(each)]
     return (of == package or of in _DECORATORS) and (
         bool(inner) and all(_is_own_function(each, package, scope) for each in inner)
     )

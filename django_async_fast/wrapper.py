@@ -23,12 +23,17 @@ from . import again, bridge, scopes
 from .cursors import AsyncCursor
 from .drivers import names
 from .stamps import Stamp
+from .unpatched import Unpatched
 
 if TYPE_CHECKING:
     from .connections import Block
 
-django_init = BaseDatabaseWrapper.__init__
-django_close = BaseDatabaseWrapper.close
+
+@cache
+def _unpatched(kind: Any, *names: str) -> Unpatched:
+    """Tell whether a backend's methods are what Django has written."""
+    return Unpatched((kind, BaseDatabaseWrapper, names))
+
 
 # libpq's PQTRANS_IDLE: connected, and in no transaction.
 IDLE = 0
@@ -46,9 +51,9 @@ class _Driver:
         return getattr(self._database, name)
 
     def connect(self, **params: Any) -> Any:
-        from .drivers import psycopg
+        from .drivers import opening
 
-        return psycopg.connect(self._gate, **params)
+        return opening.connect_by(self._database, self._gate, params)
 
 
 def _helper(name: str) -> Any:
@@ -108,7 +113,7 @@ class BlockWrapper(_Backend):
         fresh = self.stamp.fresh()
         if (
             fresh is None
-            or self.backend.__init__ is not django_init
+            or not _unpatched(self.backend, "__init__").holds()
             or fresh["queries_log"].maxlen != self.queries_limit
         ):
             super().__init__(settings_dict, alias)
@@ -181,15 +186,6 @@ class BlockWrapper(_Backend):
             self.pool.close()
             del self.pool
 
-    def get_connection_params(self) -> dict[str, Any]:
-        """Return what to connect with; a pool has been told once, for all blocks."""
-        return self.backend_params() if self.pool is None else {**self.pool.params}
-
-    def backend_params(self) -> dict[str, Any]:
-        """Return the backend's own parameters."""
-        params: dict[str, Any] = super().get_connection_params()
-        return params
-
     def set_autocommit(
         self,
         autocommit: bool,
@@ -210,7 +206,11 @@ class BlockWrapper(_Backend):
     def ensure_connection(self) -> None:
         if self.connection is not None:
             if not self.connection.closed:
-                return  # fine on the loop too, where Django's would refuse
+                # Fine on the loop too, where Django's would refuse.
+                unpatched = _unpatched(self.backend, "ensure_connection")
+                if not unpatched.holds() and bridge.in_bridge():
+                    super().ensure_connection()
+                return
             # In autocommit nothing is lost with a connection, and whoever it was
             # lost with has been told: the next statement gets another one.
             if not self.autocommit or self.in_atomic_block:
@@ -355,7 +355,8 @@ class BlockWrapper(_Backend):
             and self._rollback_atomic is None
             and self.gate.is_quiet()
             and self._thread_ident == get_ident()
-            and getattr(self.close, "__func__", None) is django_close
+            and _unpatched(self.backend, "close").holds()
+            and "close" not in self.__dict__
         )
 
     def finish(self) -> None:

@@ -14,7 +14,7 @@ import traceback
 import weakref
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import psycopg
@@ -23,6 +23,7 @@ from psycopg import pq
 from .. import bridge
 from ..scopes import Gate
 from ..stamps import Stamp
+from ..unpatched import Unpatched, inside
 from . import names
 from .channel import Channel
 
@@ -134,6 +135,9 @@ class _Served:
         return self.view()
 
 
+_init = Unpatched((psycopg.Connection, psycopg.Connection, ("__init__",)))
+
+
 class Connection(psycopg.Connection[Any]):
     """A view over an AsyncConnection, for code that runs on the bridge.
 
@@ -148,11 +152,14 @@ class Connection(psycopg.Connection[Any]):
     lock: Any = _Locks()
 
     def __init__(self, origin: Origin, gate: Gate) -> None:
-        if self.shared:
+        # Not of a class of the project's, whose own `__init__` is called.
+        plain = type(self) is Connection and _init.holds()
+        if plain and self.shared:
             self.stamp.fill(self)
         else:
             super().__init__(origin.pgconn)
             del self.lock
+        if plain and not self.shared:
             self.stamp.take(vars(self))
             Connection.shared = self.stamp.share(Connection)
         self.origin = origin
@@ -362,6 +369,10 @@ class Origin(psycopg.AsyncConnection[Any]):
     """
 
     channel: Channel | None = None
+    # What views of it are made of: the class that has been asked to connect, and the
+    # cursors that it was told, where that was not ours.
+    kind: type[psycopg.Connection[Any]] = psycopg.Connection
+    cursor_class: Any = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -379,7 +390,7 @@ class Origin(psycopg.AsyncConnection[Any]):
     async def connect(cls, *args: Any, **kwargs: Any) -> Origin:
         """Connect, as psycopg does."""
         try:
-            return await super().connect(*args, **kwargs)
+            return await _psycopgs_connect()(cls, *args, **kwargs)
         except BaseException as exc:
             # Its frames hold the half-open connection: on the server it would
             # live for as long as somebody here keeps the exception.
@@ -414,6 +425,24 @@ class Origin(psycopg.AsyncConnection[Any]):
         self.channel = None
 
 
+def _psycopgs_connect() -> Any:
+    """Return `AsyncConnection.connect`, without what stands around it.
+
+    Synchronous code does not connect by it, whoever waits.
+    """
+    found = vars(psycopg.AsyncConnection)["connect"]
+    own = inside(found, psycopg.AsyncConnection, "connect")
+    return found.__func__ if own is None else own
+
+
+@cache
+def _class_of_views(kind: Any) -> type[Connection]:
+    """Return the class of views for connections of a class of the project's."""
+    if kind is psycopg.Connection:
+        return Connection
+    return type(kind.__name__, (Connection, kind), {"__module__": kind.__module__})
+
+
 def connect(gate: Gate, *, cursor_factory: Any = None, **params: Any) -> Connection:
     """Open a connection with psycopg's own asynchronous `connect()`."""
     origin = bridge.await_(Origin.connect(**params))
@@ -424,7 +453,10 @@ def connect(gate: Gate, *, cursor_factory: Any = None, **params: Any) -> Connect
 
 def view(origin: Origin, gate: Gate, cursor_factory: Any = None) -> Connection:
     """Return the connection that synchronous code uses over `origin`."""
-    connection = Connection(origin, gate)
-    if cursor_factory is not None:
+    kind: Any = origin.kind
+    connection = _class_of_views(kind)(origin, gate)
+    if origin.cursor_class is not None:
+        connection.cursor_factory = origin.cursor_class
+    elif cursor_factory is not None:
         connection.cursor_factory = cursor_factory
     return connection
