@@ -40,6 +40,7 @@ _NOT_CALLED = (
 def _unpatched(kind: type[Any]) -> Unpatched:
     return Unpatched(
         (kind, QuerySet, _NOT_CALLED),
+        (ModelIterable, ModelIterable),
         (sql.Query, sql.Query),
         (SQLCompiler, SQLCompiler),
     )

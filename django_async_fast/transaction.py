@@ -54,7 +54,7 @@ def enter(self: Atomic, where: scopes.Place = None) -> None:
     where = where or self.__dict__.pop("_daf_place", None) or scopes.place()
     scope = wrapper.gate.enter(self, where)
     try:
-        if not wrapper.in_atomic_block:
+        if not wrapper.in_atomic_block and not wrapper.is_connected():
             # Django looks before it connects, and with `force_rollback` there is
             # an atomic block afterwards.
             wrapper.ensure_connection()

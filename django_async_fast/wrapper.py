@@ -459,6 +459,10 @@ class BlockWrapper(_Backend):
             "cancellation leave the atomic block, or put one around the statement."
         )
 
+    def is_connected(self) -> bool:
+        """Tell whether it has a connection, as far as that is known."""
+        return self.connection is not None and not self.connection.closed
+
     def connection_lost(self) -> bool:
         """Tell whether the socket has been closed under Django's feet."""
         return self.connection is not None and self.connection.closed

@@ -84,4 +84,5 @@ class PooledKind:
         origin._autocommit = connection._autocommit
         origin.cursor_class = connection.cursor_factory
         connection.detach()
+        connection._pool = None  # its `__del__` would warn
         return origin
