@@ -182,8 +182,8 @@ async def test_a_time_zone_without_time_zones(monkeypatch: pytest.MonkeyPatch) -
         await connected()
 
 
-# With a pool, Django's `connect()` does not come to call these.
-NOT_CALLED = {"get_autocommit", "get_connection_params"}
+# With a pool, Django's `connect()` does not come to call it.
+NOT_CALLED = {"get_autocommit"}
 
 
 @pytest.mark.parametrize("name", again._STEPS)
