@@ -56,6 +56,9 @@ NATIVE_MODULES = (
     "django.db.models.query",
     "django.dispatch.dispatcher",
 )
+# Modules of other people's that hook themselves into connections in a function which
+# they give to `sync_to_async()`: in a block those are the block's.
+HOOKING_MODULES = ("debug_toolbar.panels.sql.panel", "pghistory.runtime")
 CACHE_MODULE = "django.core.cache.backends.base"
 HANDLER_MODULE = "django.core.handlers.base"
 
@@ -188,7 +191,8 @@ def install() -> None:
     for owner, name, replacement, _ in list(seams()):
         _set(owner, name, replacement)
     waiting: dict[str, Callable[[ModuleType], None]]
-    waiting = dict.fromkeys((*NATIVE_MODULES, CACHE_MODULE), _patch_module)
+    patched = (*NATIVE_MODULES, *HOOKING_MODULES, CACHE_MODULE)
+    waiting = dict.fromkeys(patched, _patch_module)
     waiting[HANDLER_MODULE] = _patch_handler
     for name in [name for name in waiting if name in sys.modules]:
         waiting.pop(name)(sys.modules[name])

@@ -56,7 +56,8 @@ def _child(dsn: str, *arguments: str) -> str:
     done = subprocess.run(
         command, env=environ, capture_output=True, text=True, timeout=TIMEOUT
     )
-    assert done.returncode == 0, f"{' '.join(arguments)}:\n{done.stderr}"
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(arguments)}:\n{done.stderr}")
     return done.stdout
 
 

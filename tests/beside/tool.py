@@ -26,10 +26,13 @@ class Tool:
     # Whether the program runs in a view.
     in_a_request = False
 
+    # Why it cannot see what is done in a block, if it cannot.
+    blind = ""
+
     settings: dict[str, Any] = {}
     apps: Sequence[str] = ()
     ours_first = False
-    # Our middleware is outside of these.
+    # Our middleware, where it is needed, is outside of these.
     middleware: Sequence[str] = ()
     urls: Sequence[tuple[str, str]] = ()
     engine = "django.db.backends.postgresql"

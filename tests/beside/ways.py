@@ -75,8 +75,17 @@ class OnTheLoop(Synchronously):
 
         return await acall(run_sync, target, name, args, named)
 
-    def atomic(self) -> AbstractAsyncContextManager[None]:
-        return transaction.atomic()
+    @asynccontextmanager
+    async def within(
+        self, make: Callable[..., Any], *args: Any, **named: Any
+    ) -> AsyncIterator[None]:
+        context = make(*args, **named)
+        if hasattr(context, "__aenter__"):
+            async with context:
+                yield
+        else:
+            with context:
+                yield
 
 
 async def in_a_thread(function: Callable[..., Any], *args: Any) -> Any:
