@@ -145,6 +145,8 @@ class Connection(psycopg.Connection[Any]):
     the connection of the next one.
     """
 
+    # Tools call a driver by the module of its connections: Datadog its spans.
+    __module__ = psycopg.Connection.__module__
     # What psycopg's `__init__` gives it.
     stamp = Stamp("pgconn", "_prepared")
     # Whether this class has what never changes in place.
