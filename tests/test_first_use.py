@@ -387,7 +387,7 @@ async def all_taken(release: asyncio.Event) -> None:
 async def crowd() -> tuple[asyncio.Event, list[asyncio.Task[None]]]:
     release = asyncio.Event()
     tasks = [asyncio.create_task(all_taken(release)) for _ in range(4)]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while len(pool_connections_out()) < 4:
             await asyncio.sleep(0.01)
     return release, tasks
@@ -419,7 +419,7 @@ async def test_cancelled_in_line(late: bool) -> None:
     await asyncio.gather(waiting, return_exceptions=True)
     release.set()
     await asyncio.gather(*tasks)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while pool_connections_out():
             await asyncio.sleep(0.01)
     await block()
@@ -487,7 +487,7 @@ async def test_tasks_of_a_block_wait_for_one_connection(other: str) -> None:
     blocks = [asyncio.create_task(two()) for _ in range(5)]
     await asyncio.sleep(0.05)
     release.set()
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(20):
         await asyncio.gather(*tasks, *blocks)
     assert not pool_connections_out()
 
@@ -501,7 +501,7 @@ async def test_the_second_goes_on_when_the_first_is_cancelled() -> None:
         first.cancel()
         await asyncio.sleep(0.05)
         release.set()
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(20):
             assert (await second).pk == 1
         await asyncio.gather(*tasks)
     assert first.cancelled()
@@ -681,7 +681,7 @@ async def test_a_block_that_ends_while_its_task_is_in_line(closed: bool) -> None
     with pytest.raises(InterfaceError, match="has ended"):
         await child
     await asyncio.gather(*tasks)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while pool_connections_out():
             await asyncio.sleep(0.01)
     await block()

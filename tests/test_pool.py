@@ -53,17 +53,19 @@ async def test_a_full_pool_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
         await Tag.objects.using("pooled").acount()
     (entry,) = pool._pools[asyncio.get_running_loop()].values()
     entry.pool.timeout = 0.2
-    release = asyncio.Event()
+    taken, release = asyncio.Barrier(SIZE + 1), asyncio.Event()
 
     async def hold() -> None:
         async with new_connection("pooled") as conn:
             await backend_pid(conn)
+            await taken.wait()
             await release.wait()
 
     holders = [asyncio.create_task(hold()) for _ in range(SIZE)]
-    await asyncio.sleep(0.1)
+    await taken.wait()
     with pytest.raises(OperationalError, match=f"at most {SIZE}"):
         await one_request(set())
+    entry.pool.timeout = 60
     release.set()
     await asyncio.gather(*holders)
     await one_request(set())

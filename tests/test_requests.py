@@ -75,7 +75,7 @@ def sessions(dsn: str) -> Callable[[], list[str]]:
 
 async def gone(states: Callable[[], list[str]]) -> None:
     """Wait until the server has noticed that every connection is closed."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while states():
             await asyncio.sleep(0.02)
 

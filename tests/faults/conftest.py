@@ -19,7 +19,9 @@ from django_async_fast import new_connection
 from .proxy import Proxy
 
 NAME = "faults"
-GRACE = 3.0
+# Whoever waits for what must come soon gives up after that many seconds: a busy machine
+# has time enough, and what never comes is noticed.
+GRACE = 20.0
 POOL_SIZE = 3
 
 

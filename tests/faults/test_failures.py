@@ -39,6 +39,10 @@ from .conftest import (
 )
 from .switches import MOST, broken_off, listening, run
 
+# Less than what is to be left out: psycopg's two waits of five seconds, a statement that
+# sleeps for thirty. A busy machine needs more than the fraction of a second that is due.
+PATIENCE = 8.0
+
 Case = Callable[[Watch], Any]
 CASES: dict[str, Case] = {}
 
@@ -129,7 +133,7 @@ async def the_request_to_cancel_comes_first(watch: Watch) -> None:
         task = asyncio.ensure_future(sleep_on_the_server(conn, 30))
         await asyncio.sleep(0.05)
         task.cancel()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while proxy.accepted < 1 + 2:  # it is repeated
                 await asyncio.sleep(0.005)
         proxy.requests.resume()
@@ -296,7 +300,7 @@ async def cancelled_in_the_pools_check(watch: Watch) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
                 await use()
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < PATIENCE
         proxy.answers.resume()
         await use()
         await pool_is_whole()
@@ -313,7 +317,7 @@ async def a_timeout_against_a_silent_server(watch: Watch) -> None:
                 with pytest.raises(TimeoutError):
                     async with asyncio.timeout(0.1):
                         await Tag.objects.acount()
-                assert time.monotonic() - began < 0.1 + 0.5 + 0.5 + 0.5
+                assert time.monotonic() - began < PATIENCE
                 assert conn.connection_lost()
             proxy.heal()
             async with new_connection():
@@ -333,7 +337,7 @@ async def a_middlebox_that_drops_packets(watch: Watch) -> None:
                     began = time.monotonic()
                     async with asyncio.timeout(0.1):
                         await Tag.objects.acount()
-            assert time.monotonic() - began < 0.1 + 0.5 + 0.5 + 0.5
+            assert time.monotonic() - began < PATIENCE
     await watch.idle()
     assert not watch.value("SELECT count(*) FROM testapp_tag")
 
@@ -448,7 +452,7 @@ async def the_backend_is_killed_in_a_stream(watch: Watch) -> None:
                 async for _ in Author.objects.aiterator(chunk_size=5):
                     watch.terminate(pid)
                     await asyncio.sleep(0.02)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < PATIENCE
         await pool_is_whole()
 
 
@@ -642,7 +646,8 @@ async def the_pool_is_exhausted(watch: Watch) -> None:
             with pytest.raises(OperationalError, match="all 1 of at most 1"):
                 async with new_connection():
                     await Tag.objects.acount()
-            assert 0.4 < time.monotonic() - began < 1.5
+            assert 0.4 < time.monotonic() - began < PATIENCE
+            the_pool().timeout = 60  # those that follow are served, however slowly
             waiting = []
             for number in range(4):
                 waiting.append(asyncio.ensure_future(use(number)))
@@ -657,12 +662,13 @@ async def nested_blocks_in_a_pool_too_small(watch: Watch) -> None:
     async def use() -> None:
         async with new_connection():
             await Tag.objects.acount()
-            await asyncio.sleep(0.05)
+            await each_has_one.wait()
             async with new_connection():
                 await Tag.objects.acount()
 
+    each_has_one = asyncio.Barrier(POOL_SIZE)
     with configured(OPTIONS=pool_options(timeout=0.5)):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             results = await asyncio.gather(
                 *(use() for _ in range(POOL_SIZE)), return_exceptions=True
             )
@@ -835,7 +841,7 @@ def test_f28_ctrl_c_while_the_server_works(watch: Watch) -> None:
         began = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             asyncio.run(main())
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < PATIENCE
         asyncio.run(watch.gone())
         noise.check()
 

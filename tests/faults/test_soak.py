@@ -36,7 +36,7 @@ def test_soak(watch: Watch, dsn: str, caplog: pytest.LogCaptureFixture) -> None:
     options = {"application_name": soak.NAME, "pool": pool}
     with (
         configured(OPTIONS=options),
-        mock.patch.object(soak, "KILL_EVERY", 0.2),
+        mock.patch.object(soak, "KILL_EVERY", 25),
         listening() as noise,
     ):
         report = asyncio.run(main())
