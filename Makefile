@@ -4,6 +4,7 @@
 #   VENV=...     the environment (default: .venv)
 #   DJANGO=...   a requirement such as 'Django~=5.2.0' (default: the newest supported)
 #   ARGS=...     passed on to pytest, the demo or the benchmarks
+#   TIMES=... how often `make soak` runs the tests
 #   FUZZ=... TIME=...  which properties of rust/properties to fuzz, how many seconds each
 
 .DEFAULT_GOAL := help
@@ -16,6 +17,7 @@ DJANGO ?=
 MATRIX := 5.2 6.0 6.1
 FUZZ ?= $(basename $(notdir $(wildcard rust/fuzz/targets/*.rs)))
 TIME ?= 60
+TIMES ?= 10
 # The tests that depend on who reads a value.
 TYPES := tests/types tests/core \
 	$(patsubst %,tests/test_%.py,cursors environments raws shapes streams)
@@ -102,8 +104,18 @@ test-matrix: $(MATRIX:%=test-django-%) ## run the tests on every supported Djang
 test-django-%:
 	$(MAKE) test VENV=.venvs/$* DJANGO='Django~=$*.0'
 
+.PHONY: test-314
+test-314: ## run the tests on CPython 3.14, in a Debian unstable where there is none
+	if command -v python3.14 >/dev/null && python3.14 -m ensurepip --version >/dev/null; \
+	then $(MAKE) test VENV=.venvs/3.14 PYTHON=python3.14 ARGS='$(or $(ARGS),tests)'; \
+	else tools/debian make test PYTHON=python3.14 ARGS='$(or $(ARGS),tests)'; fi
+
 .PHONY: soak
-soak: $(VENV)/.package ## 20,000 requests, clients leaving, sessions killed
+soak: $(VENV)/.package ## run the tests TIMES times; what C writes, and cores, are kept
+	tools/soak $(RUN) $(TIMES) $(ARGS)
+
+.PHONY: soak-requests
+soak-requests: $(VENV)/.package ## 20,000 requests, clients leaving, sessions killed
 	$(RUN) -m tests.faults.soak $(ARGS)
 
 .PHONY: conformance
