@@ -147,14 +147,20 @@ def _queryset_seams() -> Iterator[Seam]:
 
 
 def _driver_seams() -> Iterator[Seam]:
+    from . import _native
+
     try:
         import psycopg
+        from django.db.backends.postgresql.base import DatabaseWrapper
 
-        from .drivers import opening
+        from .drivers import ahead, opening
     except ImportError:
         return  # no psycopg 3: nothing that a block could connect to
     reason = "whoever has replaced connect() is called, and a block's is opened inside"
     yield Seam(psycopg.Connection, "_connect_gen", opening.connect_gen, reason)
+    if _native.COMPILED:
+        reason = "a pool gets a connection without open cursors or chunks in flight"
+        yield Seam(DatabaseWrapper, "_close", ahead.close, reason)
 
 
 def _error_seams() -> Iterator[Seam]:

@@ -15,7 +15,7 @@ from django.core.exceptions import EmptyResultSet
 from django.db.models.sql import compiler as django_compiler
 from django.db.models.sql.compiler import SQLCompiler
 
-from . import _native, bridge, drivers, planning, whole
+from . import _native, bridge, drivers, plain, planning, whole
 from .plan import Declined
 from .unpatched import Unpatched, UnpatchedFunction
 
@@ -58,6 +58,8 @@ class Stream:
         self._advance: Callable[[], Any] = self._start
         self._chunks: Any = None
         self._in_block = bridge.in_bridge()
+        # Whether its reader is a coroutine, which gives the loop its turn between rows.
+        self.awaited = False
         # Why Django's own code builds the rows; '' where the core does.
         self.reason = ""
 
@@ -121,8 +123,10 @@ class Stream:
         connection = compiler.connection
         cursor = connection.chunked_cursor()
         inner = whole.psycopg_cursor(cursor)
+        # A wrapper may send something else.
+        reads = None if connection.execute_wrappers else plain.reads(sql, params)
         with connection.wrap_database_errors:
-            hold = None if inner is None else _hold(inner)
+            hold = _hold(inner) if self.awaited and reads is not None else None
         try:
             whole.send(cursor, sql, params)
         finally:
@@ -132,7 +136,7 @@ class Stream:
             whole.learn(types, inner, compiler.col_count)
         size = self._iterable.chunk_size
         self._chunks = drivers.chunks.begin(
-            plan, cursor, inner, compiler.col_count, size, hold
+            plan, cursor, inner, compiler.col_count, size, reads, hold
         )
         self._advance = self._next_chunk
         return self._next_chunk()
@@ -168,6 +172,8 @@ def _nothing() -> None:
 
 def _hold(inner: Any) -> Any:
     """Return the transaction to read a WITH HOLD cursor in, in a block."""
+    if inner is None:
+        return None
     connection = inner.connection
     if not inner.withhold or not drivers.psycopg.belongs_to_block(connection):
         return None
@@ -179,6 +185,7 @@ class AsyncStream:
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
+        stream.awaited = True
 
     def __call__(self) -> Coroutine[Any, Any, Any]:
         return bridge.run(self._stream)

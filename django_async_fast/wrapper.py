@@ -324,7 +324,7 @@ class BlockWrapper(_Backend):
         """
         raw = self.connection
         pool = getattr(raw, "_pool", None)
-        if pool is None or raw.unsettled or not self._is_at_rest():
+        if pool is None or raw.unsettled or raw.cursors or not self._is_at_rest():
             return False
         if not pool.put_at_once(raw):
             return False
@@ -483,10 +483,13 @@ class BlockWrapper(_Backend):
             pool.give_soon(connection)
 
     def _settle(self) -> None:
-        """Take in what streams have left on the wire, before the pool gets it."""
-        if self.connection is not None:
-            with self.connection.lock:
-                pass
+        """End what streams have left, on the wire or open, before the pool gets it."""
+        if self.connection.cursors:
+            from .drivers import chunks
+
+            chunks.close_open_ones(self.connection)
+        with self.connection.lock:
+            pass
 
     def begin_undo(self) -> Any:
         """Enter an atomic block that `undo()` will roll back; return it."""

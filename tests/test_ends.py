@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from django.db import Error, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 
-from django_async_fast import asleep, bridge, new_connection, wrapper
+from django_async_fast import asleep, bridge, new_connection
 from django_async_fast.closing import being_closed
 from tests.testapp.models import Tag
 
@@ -377,11 +378,11 @@ async def test_a_backends_own_close_is_called(monkeypatch: pytest.MonkeyPatch) -
 
     def close(self: Any) -> None:
         closed.append(self)
-        wrapper.django_close(self)
+        BaseDatabaseWrapper.close(self)
 
     async with new_connection("pooled") as conn:
         await conn.aensure_connection()
-        monkeypatch.setattr(type(conn), "close", close)
+        monkeypatch.setattr(conn.backend, "close", close)
     assert closed == [conn]
     assert conn.connection is None
 

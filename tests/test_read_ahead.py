@@ -16,7 +16,7 @@ from django.db import DataError, OperationalError, connection, connections, tran
 from django.db.models import Case, CharField, F, Func, Value, When
 from django.db.models.functions import Cast
 
-from django_async_fast import _native
+from django_async_fast import _native, plain
 from django_async_fast.drivers import ahead
 from tests.testapp.models import Author, Tag
 
@@ -141,8 +141,9 @@ def test_the_backend_dies_meanwhile(server_dsn: str) -> None:
     assert Tag.objects.count() == 1
 
 
-def test_ctrl_c_while_a_slow_chunk_is_taken_in() -> None:
-    # A quick chunk, then a slow one.
+def test_ctrl_c_while_a_slow_chunk_is_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A quick chunk, then a slow one, which for once is taken for a plain query's.
+    monkeypatch.setattr(plain, "reads", lambda sql, params: plain.Reads((), ()))
     sleep = Func(Value(5), function="pg_sleep", output_field=CharField())
     slow = Case(When(name__lt="a03", then=Value("")), default=Cast(sleep, CharField()))
     rows = Author.objects.order_by("name").annotate(x=slow).iterator(chunk_size=3)

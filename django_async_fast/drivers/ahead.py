@@ -1,12 +1,17 @@
 """What a connection has on its way, and how the next statement takes it in first.
 
-A block's connection keeps such a list itself. To one of Django's own, for synchronous
-code, it comes with the lock that psycopg takes before every statement.
+A block's connection keeps such a list itself, and one of its open cursors. To one of
+Django's own, for synchronous code, both come with the lock that psycopg takes before
+every statement.
 """
 
 from __future__ import annotations
 
+import weakref
+from functools import wraps
 from typing import Any
+
+from django.db.backends.postgresql.base import DatabaseWrapper
 
 from .psycopg import belongs_to_block
 
@@ -18,11 +23,12 @@ class SettlingLock:
     connection that is dropped open, and a cycle would put that off.
     """
 
-    __slots__ = ("_lock", "unsettled")
+    __slots__ = ("_lock", "cursors", "unsettled")
 
     def __init__(self, lock: Any) -> None:
         self._lock = lock
         self.unsettled: list[Any] = []
+        self.cursors: list[weakref.ref[Any]] = []
 
     def __enter__(self) -> None:
         self.acquire()
@@ -47,11 +53,47 @@ class SettlingLock:
 
 def unsettled(connection: Any) -> list[Any]:
     """Return what the connection's next statement must settle first, as a list."""
+    found: list[Any] = _keeper(connection).unsettled
+    return found
+
+
+def cursors(connection: Any) -> list[weakref.ref[Any]]:
+    """Return references to the server-side cursors that streams read from."""
+    found: list[weakref.ref[Any]] = _keeper(connection).cursors
+    return found
+
+
+def opened(cursor: Any) -> None:
+    """Note a server-side cursor, to be closed when its connection is given back."""
+    noted = cursors(cursor.connection)
+    noted.append(weakref.ref(cursor, noted.remove))
+
+
+def is_noted(connection: Any) -> bool:
+    """Tell whether a stream may have been begun on the connection."""
+    lock = getattr(connection, "lock", None)
+    return isinstance(lock, SettlingLock) or belongs_to_block(connection)
+
+
+def _keeper(connection: Any) -> Any:
     if belongs_to_block(connection):
-        found: list[Any] = connection.unsettled
-        return found
+        return connection
     lock = connection.lock
     if not isinstance(lock, SettlingLock):
         # Once, and while nothing is on its way: who waits for the old one is no danger.
         lock = connection.lock = SettlingLock(lock)
-    return lock.unsettled
+    return lock
+
+
+@wraps(DatabaseWrapper._close)
+def close(self: Any) -> None:
+    """`DatabaseWrapper._close`: what streams have open ends before the pool gets it."""
+    connection = self.connection
+    try:
+        # Where there is no pool, all ends with the connection.
+        if getattr(connection, "_pool", None):
+            from . import chunks
+
+            chunks.close_open_ones(connection)
+    finally:
+        close.__wrapped__(self)

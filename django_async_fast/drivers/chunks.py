@@ -1,25 +1,31 @@
 """A server-side cursor, read a chunk at a time, the next chunk on its way.
 
-While one chunk is consumed the server already works on the next. That chunk
-counts as a statement in flight: whoever wants the connection first takes it in
-(`settle`), so any other query may run in the loop's body.
+While one chunk is consumed the server already works on the next, where nobody could
+tell: the query is plain and the server quiet. That chunk counts as a statement in
+flight: whoever wants the connection first takes it in (`settle`), so any other query
+may run in the loop's body. Elsewhere a chunk is fetched when the reader asks for it.
 """
 
 from __future__ import annotations
 
 import logging
+from _thread import get_ident
 from collections import deque
 from collections.abc import Generator
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from psycopg import errors, generators, pq, sql
+from django.db import InterfaceError
+from psycopg import Error, errors, generators, pq, sql
 from psycopg.rows import tuple_row
 
-from .. import _native
-from . import ahead, results
+from .. import _native, bridge
+from . import ahead, quiet, results
 from .held import Hold
-from .psycopg import belongs_to_block
+from .psycopg import INERROR, belongs_to_block
+
+if TYPE_CHECKING:
+    from ..plain import Reads
 
 logger = logging.getLogger("django_async_fast")
 
@@ -28,13 +34,19 @@ FATAL_ERROR = pq.ExecStatus.FATAL_ERROR
 
 
 def begin(
-    plan: Any, cursor: Any, inner: Any, columns: int, size: int, hold: Hold | None
+    plan: Any,
+    cursor: Any,
+    inner: Any,
+    columns: int,
+    size: int,
+    reads: Reads | None,
+    hold: Hold | None,
 ) -> Any:
     """Return the chunks of Django's open named `cursor`.
 
-    `inner` is its psycopg cursor, None if that is not to be found; `hold` the
-    transaction that was begun for it. It was declared as Django does; what is
-    fetched from it may be binary.
+    `inner` is its psycopg cursor, None if that is not to be found; `reads` what a
+    plain query reads; `hold` the transaction that was begun for it. It was declared as
+    Django does; what is fetched from it may be binary.
     """
     if inner is None or inner.row_factory is not tuple_row:
         return LoadedChunks(plan, cursor, size)
@@ -43,7 +55,7 @@ def begin(
     oids = tuple([inner.pgresult.ftype(i) for i in range(columns)])
     if results.decoders(inner.connection).read_binary(inner.connection, oids):
         inner.format = BINARY
-    return DecodedChunks(plan, cursor, inner, columns, size, hold)
+    return DecodedChunks(plan, cursor, inner, columns, size, reads, hold)
 
 
 class LoadedChunks:
@@ -69,7 +81,7 @@ class LoadedChunks:
 
 
 class DecodedChunks:
-    """Chunks that the core decodes, the next one always on its way."""
+    """Chunks that the core decodes, the next one on its way where nobody can tell."""
 
     def __init__(
         self,
@@ -78,6 +90,7 @@ class DecodedChunks:
         inner: Any,
         columns: int,
         size: int,
+        reads: Reads | None,
         hold: Hold | None,
     ) -> None:
         self._plan = plan
@@ -86,32 +99,41 @@ class DecodedChunks:
         self._inner = inner
         self._columns = columns
         self._size = size
+        self._reads = reads
         self._connection = inner.connection
         self._errors = cursor.db.wrap_database_errors
-        name = sql.Identifier(inner.name).as_bytes(self._connection)
-        self._command = b"FETCH FORWARD %d FROM %s" % (size, name)
+        self._name = sql.Identifier(inner.name).as_bytes(self._connection)
+        self._command = b"FETCH FORWARD %d FROM %s" % (size, self._name)
         self._arrived: deque[Any] = deque()
         self._arriving: Any = None
         self._exhausted = False
         self._unsettled = ahead.unsettled(self._connection)
+        # Whether a chunk in flight would be seen; None if that is to be asked.
+        self._may_go_ahead: bool | None = None
+        # Who reads the next chunk, while it is read; whether somebody else has had the
+        # connection since the last one.
+        self._reader: object = None
+        self._disturbed = False
+        if not belongs_to_block(self._connection):
+            ahead.opened(inner)
 
     def next_batch(self) -> Any:
         """Return the next chunk, or None after the last."""
         if self._exhausted:
             return None
-        with self._errors, self._lock():
-            if not self._arrived:
-                if self._failure is not None:
-                    raise self._failure
-                self._request()
-                self._connection.wait(self._arriving)
-            result = self._arrived.popleft()
-            if result.status == FATAL_ERROR:
-                raise _failed(result)
-            if result.ntuples < self._size:
-                self._exhausted = True
-            elif self._failure is None:
-                self._request_ahead()
+        if self._inner.closed:
+            raise _given_back()
+        self._reader = _caller()
+        try:
+            with self._errors, self._lock():
+                result = self._next_result()
+                if result.ntuples < self._size:
+                    self._exhausted = True
+                    self._end_hold()
+                else:
+                    self._go_ahead()
+        finally:
+            self._reader = None
         if not result.ntuples:
             return None
         return results.decoders(self._connection).batch(
@@ -119,27 +141,29 @@ class DecodedChunks:
         )
 
     def settle(self) -> None:
-        """Take in the chunk in flight, on behalf of another statement."""
-        if belongs_to_block(self._connection):
+        """Take in the chunk in flight, perhaps on behalf of another statement."""
+        if self._arriving is None:
+            pass
+        elif belongs_to_block(self._connection):
             # Cancelled with that statement, the chunk would be missing here.
             self._connection.wait(self._arriving, resumable=True)
         elif not self._connection.closed:
             self._connection.wait(self._arriving)
         self._unsettled.remove(self)
+        self._disturbed = self._reader != _caller()
 
     def close(self) -> None:
         """Close the server's cursor; a chunk in flight is taken in first."""
         self._arrived.clear()
-        if self._hold is not None and self._hold.open:
-            # The cursor first: a commit would store what is left of its rows.
+        if self._inner.closed:
+            return
+        if self._held:
             try:
                 with self._errors, self._lock():
-                    self._connection.wait(self._inner._close_gen())
-                    self._hold.settle()
+                    self._end_hold()
             except BaseException:
                 self.abandon()
                 raise
-            self._inner._close()
         with self._errors:
             self._cursor.close()
 
@@ -149,21 +173,88 @@ class DecodedChunks:
 
     def _lock(self) -> Any:
         """Return what `with` takes the connection for the stream's own statement."""
-        if self._hold is None or not self._hold.open:
+        if not self._held:
             return self._connection.lock
+        assert self._hold is not None
         self._hold.reader_is_back()
         return self._connection.lock.keeping(self._hold)
 
-    @property
-    def _failure(self) -> errors.Error | None:
-        """Why there are no more rows on the server, if they could not be stored."""
-        return None if self._hold is None else self._hold.failure
+    # ----- with the connection's lock
 
-    def _request_ahead(self) -> None:
-        self._request()
-        self._unsettled.append(self)
-        if self._hold is not None and self._hold.open:
-            self._hold.reader_has_a_chunk()
+    @property
+    def _held(self) -> bool:
+        """Whether the transaction that was begun for it is still open."""
+        return self._hold is not None and self._hold.open
+
+    def _next_result(self) -> Any:
+        if self._arrived:
+            if self._disturbed:
+                self._connection.wait(self._is_still_there())
+        else:
+            self._raise_failure()
+            self._request()
+            self._connection.wait(self._arriving)
+        self._arriving = None
+        result = self._arrived.popleft()
+        if result.status == FATAL_ERROR:
+            raise _failed(result)
+        return result
+
+    def _is_still_there(self) -> Generator[Any, Any, None]:
+        """Raise what a FETCH would if the cursor is not.
+
+        It may have ended with its transaction, or have been closed.
+        """
+        self._connection.pgconn.send_query(b"MOVE 0 FROM " + self._name)
+        (result,) = yield from generators.execute(self._connection.pgconn)
+        if result.status == FATAL_ERROR:
+            raise _failed(result)
+
+    def _go_ahead(self) -> None:
+        """Request the next chunk if nobody can tell."""
+        disturbed, self._disturbed = self._disturbed, False
+        if disturbed:
+            # It may have been a SET; and the loop's body uses the connection.
+            self._may_go_ahead = None
+        elif self._may_go_ahead is None:
+            self._ask()
+        if self._held and self._hold.is_over():  # type: ignore[union-attr]
+            self._end_hold(stay=True)
+        if self._may_go_ahead:
+            self._request()
+        if self._may_go_ahead is not False:
+            self._unsettled.append(self)  # also to see whether somebody comes
+        if self._held:
+            self._hold.reader_has_a_chunk()  # type: ignore[union-attr]
+
+    def _ask(self) -> None:
+        stored = self._inner.withhold and not self._held
+        if self._reads is None and not stored:
+            self._may_go_ahead = False
+            return
+        seen = quiet.ask(self._connection, None if stored else self._reads)
+        if self._held and not all(seen):
+            self._end_hold(stay=True)
+            stored = True
+        self._may_go_ahead = seen.chunks and (stored or seen.tables)
+
+    def _end_hold(self, stay: bool = False) -> None:
+        """Commit; the cursor is closed, or stays with the rest of its rows stored."""
+        if not self._held:
+            return
+        assert self._hold is not None
+        if stay:
+            self._hold.settle()
+            self._raise_failure()
+        else:
+            self._hold.close(self._name)
+            self._inner._close()
+            self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        """Raise why the rest of the rows could not be stored, if so."""
+        if self._hold is not None and self._hold.failure is not None:
+            raise self._hold.failure
 
     def _request(self) -> None:
         pgconn = self._connection.pgconn
@@ -180,6 +271,19 @@ class DecodedChunks:
         yield from generators.send(pgconn)
         found = yield from generators.fetch_many(pgconn)
         self._arrived.extend(found[-1:])
+
+
+def _caller() -> object:
+    """Return what tells the code that runs from all that might use the connection."""
+    return bridge.current() or get_ident()
+
+
+def _given_back() -> InterfaceError:
+    return InterfaceError(
+        "The connection that this iterator reads from has been given back: the block, "
+        "or the request, that it belongs to has ended, or closed the connection. Read "
+        "its rows before that, or begin another one."
+    )
 
 
 def _failed(result: Any) -> errors.Error:
@@ -226,6 +330,8 @@ def _careful_class(base: Any) -> type[Any]:
             return _or_leave(self, super().execute, *args, **kwargs)
 
         def close(self) -> None:
+            if self.closed:
+                return  # perhaps with a connection that is another block's now
             try:
                 _or_leave(self, super().close)
             except Exception:
@@ -254,7 +360,47 @@ def careful(cursor: Any) -> Any:
     """Let the connection close `cursor` if its query, or close(), is broken off."""
     kind: Any = type(cursor)
     cursor.__class__ = _careful_class(kind)
+    ahead.opened(cursor)
     return cursor
+
+
+def close_open_ones(connection: Any) -> None:
+    """Close what is still open on a connection that is about to be given back.
+
+    Nothing is on its way on it then; who goes on reading is told why there is no more.
+    """
+    if not ahead.is_noted(connection):
+        return
+    cursors = ahead.cursors(connection)
+    left = [each for ref in cursors if (each := ref()) is not None and not each.closed]
+    cursors.clear()
+    if not left and not ahead.unsettled(connection):
+        return
+    try:
+        with _lock_and_hold(connection):
+            if connection.pgconn.transaction_status == INERROR:
+                connection.wait(connection._rollback_gen())
+            for each in left:
+                connection.wait(each._close_gen())
+    except Error as exc:
+        logger.warning("could not close a cursor that was left open: %s", exc)
+    finally:
+        for each in left:
+            each._close()
+
+
+def _lock_and_hold(connection: Any) -> Any:
+    """Return the connection's lock, for statements in a transaction held for a stream.
+
+    What is left of its rows would be stored for nothing if it were ended first.
+    """
+    hold = _hold_of(connection)
+    return connection.lock.keeping(hold) if hold and hold.open else connection.lock
+
+
+def _hold_of(connection: Any) -> Hold | None:
+    on_its_way = ahead.unsettled(connection)
+    return next((each for each in on_its_way if isinstance(each, Hold)), None)
 
 
 def _leave(cursor: Any, hold: Hold | None = None) -> None:
@@ -268,8 +414,7 @@ def _leave(cursor: Any, hold: Hold | None = None) -> None:
     if not belongs_to_block(connection) or connection.closed:
         return
     if hold is None:
-        open_ones = (each for each in connection.unsettled if isinstance(each, Hold))
-        hold = next(open_ones, None)
+        hold = _hold_of(connection)
     # First in, last settled: a chunk of it may be in flight.
     if hold is not None and hold.open:
         # In the hold's place: the cursor is closed before the transaction ends.

@@ -3,25 +3,32 @@
 There a cursor is declared WITH HOLD, as Django does, and the server would run
 the whole query and store its rows before the first is sent. It does so when
 the transaction ends; so the transaction is left open while the stream is read,
-and rows come as the server finds them. It ends before any other statement on
-the connection, when the stream ends, and when its reader takes its time:
-nobody finds the session idle in a transaction, or the statement's locks held.
+and rows come as the server finds them. It ends when the last of them has come,
+before any other statement on the connection, when its reader takes its time,
+and after a second in any case: nobody finds the session idle in a transaction,
+or the statement's locks held. Only a reader that gives the loop no turn can keep
+it longer, by as much as one step of it takes.
 """
 
 from __future__ import annotations
 
 import logging
 from asyncio import AbstractEventLoop, Task, TimerHandle
+from collections.abc import Generator
 from typing import Any
 
-from psycopg import errors
+from psycopg import errors, generators, pq
 
 from .. import bridge
+from .psycopg import INERROR, Unwanted
 
 logger = logging.getLogger("django_async_fast")
 
-# Seconds that a reader may spend on one chunk before the rest is stored.
+FATAL_ERROR = pq.ExecStatus.FATAL_ERROR
+
+# Seconds that a reader may spend on one chunk before the rest is stored, and on all.
 PATIENCE = 0.1
+LONGEST = 1.0
 
 _releasing: set[Task[None]] = set()
 
@@ -37,13 +44,14 @@ class Hold:
         self.connection = connection
         # Why the rest of the rows could not be stored: the stream's to raise.
         self.failure: errors.Error | None = None
-        self._ending = connection._exec_command(b"COMMIT")
+        self._ending = _commit(connection.pgconn, b"")
         self._committing = False
         # Until the cursor is declared, statements of this call do not end it.
         self._opener = bridge.current()
         with connection.lock:
             connection.wait(connection._exec_command(b"BEGIN"))
             connection.unsettled.append(self)
+        self._until = loop.time() + LONGEST
 
     @property
     def open(self) -> bool:
@@ -54,6 +62,11 @@ class Hold:
         """The cursor is there, or has failed: whoever comes next ends it."""
         self._opener = None
         self.reader_has_a_chunk()  # or nobody does, if it has failed
+
+    def close(self, cursor: bytes) -> None:
+        """Close a cursor, and commit. Needs the gate."""
+        self._ending = _commit(self.connection.pgconn, b"CLOSE %s;" % cursor)
+        self.settle()
 
     def settle(self) -> None:
         """Commit. Needs the gate."""
@@ -69,17 +82,26 @@ class Hold:
             self.failure = exc
         if self in self.connection.unsettled:
             self.connection.unsettled.remove(self)
+        if self.connection.pgconn.transaction_status == INERROR:
+            unwanted = Unwanted(self.connection)
+            self.connection.unsettled.append(unwanted)
+            unwanted.settle()
 
     def reader_has_a_chunk(self) -> None:
         """Begin to wait for the reader of the stream."""
         self.reader_is_back()
-        self._timer = self._loop.call_later(PATIENCE, self._release)
+        until = min(self._loop.time() + PATIENCE, self._until)
+        self._timer = self._loop.call_at(until, self._release)
 
     def reader_is_back(self) -> None:
         """Stop waiting."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def is_over(self) -> bool:
+        """Tell whether it has been open for as long as it may."""
+        return self._loop.time() >= self._until
 
     def _release(self) -> None:
         if self.open:
@@ -94,3 +116,11 @@ class Hold:
         except Exception as exc:
             # The block has ended, or the connection is gone: so has the hold.
             logger.debug("a stream's transaction ended otherwise: %s", exc)
+
+
+def _commit(pgconn: Any, first: bytes) -> Generator[Any, Any, None]:
+    """Commit after the statement `first`, in one round trip."""
+    pgconn.send_query(first + b"COMMIT")
+    for result in (yield from generators.execute(pgconn)):
+        if result.status == FATAL_ERROR:
+            raise errors.error_from_result(result)

@@ -170,6 +170,8 @@ class Connection(psycopg.Connection[Any]):
         # What must be settled before the next statement: chunks in flight,
         # cursors left open, transactions held for a stream. The last first.
         self.unsettled: list[Any] = []
+        # References to server-side cursors, some of them perhaps closed.
+        self.cursors: list[weakref.ref[Any]] = []
         self._broken_off = False
         self.returned = False
         # What belongs to the session: the adapters, as in Django's pool, and

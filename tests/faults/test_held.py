@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db.models import Func, TextField, Value
 
-from django_async_fast import bridge, new_connection
+from django_async_fast import bridge, new_connection, plain
 from django_async_fast.drivers import held
 from tests.testapp.models import Author
 
@@ -23,7 +23,8 @@ TRANSACTIONS = """
 """
 
 
-# To store the rest of these rows takes the server so long that it can be broken off.
+# To store the rest of these rows takes the server so long that it can be broken off,
+# once they are taken for a plain query's.
 SLOWLY_FOUND = Author.objects.annotate(
     slept=Func(
         Value(0.01),
@@ -89,5 +90,6 @@ def test_at_every_switch(
     watch: Watch, monkeypatch: pytest.MonkeyPatch, how: str, loop: str
 ) -> None:
     monkeypatch.setattr(held, "PATIENCE", 0.01)
+    monkeypatch.setattr(plain, "reads", lambda sql, params: plain.Reads((), ()))
     with configured(OPTIONS=pool_options()):
         run(loop, at_every_switch(watch, monkeypatch, how))
