@@ -5,6 +5,7 @@
 
 A plan says what a row becomes, a batch holds rows, an iterator asks a source for one
 batch after the other. No I/O, no Django, no settings: those are the caller's.
+Beside them, what has nothing to do with rows: sets of `threading.local` values.
 """
 cimport cython
 from cpython.dict cimport PyDict_Copy
@@ -13,7 +14,8 @@ from cpython.object cimport PyObject, PyTypeObject
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cpython.ref cimport Py_INCREF, Py_XDECREF, Py_XINCREF
 from libc.limits cimport INT_MAX
-from libc.stdint cimport uint8_t, uintptr_t
+from libc.stdint cimport uint8_t, uint64_t, uintptr_t
+from libc.string cimport memset
 
 from sys import intern
 from time import monotonic_ns
@@ -38,6 +40,7 @@ include "model_plan.pxi"
 include "batches.pxi"
 include "iterators.pxi"
 include "async_iterator.pxi"
+include "thread_locals.pxi"
 
 
 def state_finalizer(state):

@@ -1,0 +1,94 @@
+/* What `threading.local` finds for a thread, and how it is exchanged.
+ *
+ * Before 3.13 the values hang on entries of the thread's dictionary. An object that
+ * `threading.local()` has returned takes its entries out of the dictionaries of all
+ * threads when it dies, but not out of one that is put aside, and a later object may
+ * have the same key: entries that nothing refers to any more are taken out when a
+ * dictionary is put back.
+ *
+ * From 3.13 on the values hang on a key of the thread's, and die with its sentinel. The
+ * dictionary stays: nothing of Python code's is in it.
+ */
+#include <Python.h>
+#include <string.h>
+
+#if PY_VERSION_HEX >= 0x030D0000
+typedef struct {
+    PyObject *key;
+    PyObject *sentinel;
+} thread_locals;
+#else
+typedef struct {
+    PyObject *dict;
+} thread_locals;
+
+static int
+drop_dead_locals(PyObject *dict)
+{
+    PyObject *name, *value, *dead = NULL;
+    Py_ssize_t at = 0;
+    int failed = 0;
+
+    while (PyDict_Next(dict, &at, &name, &value)) {
+        if (strcmp(Py_TYPE(value)->tp_name, "_thread._localdummy") != 0
+            || *PyObject_GET_WEAKREFS_LISTPTR(value) != NULL) {
+            continue;
+        }
+        if (dead == NULL && (dead = PyList_New(0)) == NULL) {
+            return -1;
+        }
+        if (PyList_Append(dead, name) < 0) {
+            failed = 1;
+            break;
+        }
+    }
+    if (dead != NULL) {
+        for (Py_ssize_t i = 0; i < PyList_GET_SIZE(dead) && !failed; i++) {
+            failed = PyDict_DelItem(dict, PyList_GET_ITEM(dead, i)) < 0;
+        }
+        Py_DECREF(dead);
+    }
+    return failed ? -1 : 0;
+}
+#endif
+
+/* Give the thread the values of `other`, and `other` those of the thread. */
+static int
+exchange_thread_locals(PyThreadState *thread, thread_locals *other)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    PyObject *key = thread->threading_local_key;
+    PyObject *sentinel = thread->threading_local_sentinel;
+    thread->threading_local_key = other->key;
+    thread->threading_local_sentinel = other->sentinel;
+    other->key = key;
+    other->sentinel = sentinel;
+    return 0;
+#else
+    PyObject *dict = thread->dict;
+    thread->dict = other->dict;
+    other->dict = dict;
+    return thread->dict == NULL ? 0 : drop_dead_locals(thread->dict);
+#endif
+}
+
+static int
+has_thread_locals(thread_locals *values)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return values->key != NULL;
+#else
+    return values->dict != NULL;
+#endif
+}
+
+static void
+free_thread_locals(thread_locals *values)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    Py_CLEAR(values->sentinel);
+    Py_CLEAR(values->key);
+#else
+    Py_CLEAR(values->dict);
+#endif
+}

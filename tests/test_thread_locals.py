@@ -1,0 +1,216 @@
+"""Sets of `threading.local` values, exchanged around bridged calls."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import threading
+import weakref
+from typing import Any
+
+import pytest
+
+from django_async_fast import _native, bridge
+
+kept = threading.local()
+ThreadLocals = _native.rows.ThreadLocals
+
+
+class Default(threading.local):
+    def __init__(self, value: int = 0) -> None:
+        self.value = value
+
+
+class Thing:
+    pass
+
+
+@pytest.fixture(autouse=True)
+def clean() -> Any:
+    yield
+    kept.__dict__.clear()
+
+
+def put(value: Any) -> None:
+    kept.value = value
+
+
+def take() -> Any:
+    return getattr(kept, "value", None)
+
+
+def test_a_set_has_values_of_its_own() -> None:
+    default = Default(5)
+    one, other = ThreadLocals(), ThreadLocals()
+    assert not one
+    put("thread's")
+    one.call(put, "one's")
+    other.call(put, "other's")
+    one.call(setattr, default, "value", 6)
+    assert one
+    assert (take(), one.call(take), other.call(take)) == (
+        "thread's",
+        "one's",
+        "other's",
+    )
+    assert (default.value, one.call(getattr, default, "value")) == (5, 6)
+    assert other.call(getattr, default, "value") == 5
+    one.clear()
+    assert one.call(take) is None
+
+
+def test_exceptions_leave_the_threads_own_in_place() -> None:
+    own = ThreadLocals()
+    put("thread's")
+    with pytest.raises(ZeroDivisionError):
+        own.call(lambda: 1 / 0)
+    assert take() == "thread's"
+
+
+def test_calls_nest() -> None:
+    one, other = ThreadLocals(), ThreadLocals()
+
+    def inside() -> list[Any]:
+        put("one's")
+        found = [other.call(take), one.call(take)]
+        other.call(put, "other's")
+        one.clear()  # in place: it stays
+        return [*found, take(), other.call(lambda: one.call(take))]
+
+    assert one.call(inside) == [None, "one's", "one's", "other's"]
+    assert take() is None
+
+
+def test_a_set_is_for_the_thread_that_made_it() -> None:
+    own, found = ThreadLocals(), []
+
+    def thread() -> None:
+        put("other thread's")
+        found.append(own.call(take))
+
+    own.call(put, "own")
+    other = threading.Thread(target=thread)
+    other.start()
+    other.join()
+    assert found == ["other thread's"]
+    assert own.call(take) == "own"
+
+
+def test_values_are_freed_with_the_set() -> None:
+    gc.disable()
+    try:
+        own, things = ThreadLocals(), []
+        for how in (own.clear, lambda: None):
+            thing = Thing()
+            things.append(weakref.ref(thing))
+            own.call(put, thing)
+            del thing
+            assert things[-1]() is not None
+            how()
+            if how is own.clear:
+                assert things[-1]() is None
+        del own, how
+        assert things[-1]() is None
+    finally:
+        gc.enable()
+
+
+def test_locals_that_die_while_a_set_is_put_aside() -> None:
+    """Another one is made in their place, and must not find their values."""
+    own = ThreadLocals()
+    for _ in range(200):
+        local = threading.local()
+        own.call(setattr, local, "value", Thing())
+        local.value = Thing()
+        own.call(lambda: None)
+        del local  # here the set is aside; in the next one, the thread's own
+        fresh = threading.local()
+        assert not hasattr(fresh, "value")
+        assert not own.call(hasattr, fresh, "value")
+        own.call(setattr, fresh, "value", Thing())
+        fresh.value = Thing()
+        box = [fresh]
+        del fresh
+        own.call(box.clear)
+        again = threading.local()
+        assert not hasattr(again, "value")
+        assert not own.call(hasattr, again, "value")
+
+
+async def test_bridged_calls_of_a_context_have_its_set() -> None:
+    async def one(i: int) -> None:
+        bridge.thread_locals.set(ThreadLocals())
+
+        def work() -> None:
+            assert take() is None
+            put(i)
+            for _ in range(5):
+                bridge.await_(asyncio.sleep(random.random() / 1000))
+                assert take() == i
+                with pytest.raises(RuntimeError):
+                    asyncio.get_running_loop()
+
+        async def coroutine() -> None:
+            assert take() == i
+            await asyncio.sleep(random.random() / 1000)
+            assert asyncio.get_running_loop()
+            assert take() == i
+            bridge.await_(asyncio.sleep(0))
+            assert take() == i
+            # A task of its own: the thread's values, but bridged calls have the set.
+            await asyncio.create_task(task())
+            assert await bridge.run(take) == i
+
+        async def task() -> None:
+            assert take() == "thread's"
+            assert await bridge.run(take) == i
+
+        await bridge.run(work)
+        await bridge.run(bridge.drive, coroutine())
+        assert asyncio.get_running_loop()
+        assert take() == "thread's"
+
+    put("thread's")
+    await asyncio.gather(*map(one, range(50)))
+    assert take() == "thread's"
+
+
+async def test_the_running_loop_is_found_beside_other_threads() -> None:
+    """asyncio remembers the last thread that asked, and looks it up for others."""
+    bridge.thread_locals.set(ThreadLocals())
+    loop, stop = asyncio.get_running_loop(), threading.Event()
+
+    def ask() -> None:
+        async def main() -> None:
+            for _ in range(10):
+                asyncio.get_running_loop()
+                await asyncio.sleep(0)
+
+        while not stop.is_set():
+            asyncio.run(main())
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+
+    async def coroutine() -> None:
+        for _ in range(300):
+            assert asyncio.get_running_loop() is loop
+            await asyncio.sleep(0)
+            bridge.await_(asyncio.sleep(0))
+            assert asyncio.get_running_loop() is loop
+            await bridge.run(hidden)
+
+    def hidden() -> None:
+        bridge.await_(asyncio.sleep(0))
+        with pytest.raises(RuntimeError):
+            asyncio.get_running_loop()
+
+    try:
+        await bridge.run(bridge.drive, coroutine())
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert asyncio.get_running_loop() is loop
