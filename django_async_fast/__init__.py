@@ -13,6 +13,7 @@ _PUBLIC = {
     "explain_plan": "explain",
     "install": "seams",
     "new_connection": "connections",
+    "run": "driving",
     "run_sync": "dispatch",
     "uninstall": "seams",
 }

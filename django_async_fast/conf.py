@@ -1,4 +1,4 @@
-"""The package's settings, read from `settings.DJANGO_ASYNC_FAST` when used."""
+"""The package's settings, read from `settings.DJANGO_ASYNC_FAST` at their first use."""
 
 from __future__ import annotations
 
@@ -6,19 +6,39 @@ from asyncio import AbstractEventLoop
 from typing import Any
 
 from django.conf import settings
+from django.core.signals import setting_changed
 
 DEFAULTS: dict[str, Any] = {
+    # Whether what a coroutine does not await (`book.author`) waits for the database,
+    # where the package drives the coroutine: "await", or "refuse" as Django does.
+    "LAZY": "await",
     # Seconds a statement may wait for another task's atomic block on the same
     # connection before it raises ScopeTimeout. None waits for ever.
     "SCOPE_TIMEOUT": 30.0,
     # Middleware whose process_request() sets something on the request's connection.
     "CONNECTION_MIDDLEWARE": ["django_tenants.middleware.main.TenantMainMiddleware"],
+    # Where get_asgi_application() runs synchronous views: "loop" or "thread".
+    "SYNC": "loop",
 }
+
+_read: dict[str, Any] = {}
 
 
 def get(name: str) -> Any:
     """Return the setting `name`, or its default."""
-    return getattr(settings, "DJANGO_ASYNC_FAST", {}).get(name, DEFAULTS[name])
+    try:
+        return _read[name]
+    except KeyError:
+        chosen = getattr(settings, "DJANGO_ASYNC_FAST", {})
+        return _read.setdefault(name, chosen.get(name, DEFAULTS[name]))
+
+
+def _forget(*, setting: str, **kwargs: Any) -> None:
+    if setting == "DJANGO_ASYNC_FAST":
+        _read.clear()
+
+
+setting_changed.connect(_forget)
 
 
 def debugging(loop: AbstractEventLoop) -> bool:

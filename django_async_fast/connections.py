@@ -14,7 +14,7 @@ from asgiref.sync import iscoroutinefunction
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, connections
 from django.db.utils import ConnectionDoesNotExist, ConnectionHandler
 
-from . import asleep, bridge, conf, scopes, stalls
+from . import asleep, bridge, conf, driving, scopes, stalls
 from .closing import being_closed
 
 logger = logging.getLogger("django_async_fast")
@@ -40,6 +40,7 @@ class Block:
         "name",
         "open",
         "place",
+        "relations",
         "shared",
         "thread",
         "wrappers",
@@ -52,7 +53,7 @@ class Block:
         shared: bool = False,
         name: str | None = None,
     ) -> None:
-        self.loop = asyncio.get_running_loop()
+        self.loop = bridge.current_loop() or asyncio.get_running_loop()
         self.thread = threading.get_ident()
         self.force_rollback = force_rollback
         self.shared = shared
@@ -62,6 +63,8 @@ class Block:
         self.open = True
         self.debug = conf.debugging(self.loop)
         if self.debug:
+            # By line and name, the last instance and how many: `lazy.py` tells.
+            self.relations: dict[Any, tuple[int, int]] = {}
             stalls.watch()
 
     def wrapper(self, alias: str) -> Any:
@@ -207,7 +210,7 @@ class new_connection:
         @functools.wraps(func)
         async def inner(*args: Any, **kwargs: Any) -> Any:
             async with type(self)(self.using, self.force_rollback):
-                return await func(*args, **kwargs)
+                return await driving.driven(func(*args, **kwargs))
 
         return cast(AsyncFunction, inner)
 

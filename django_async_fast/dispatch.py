@@ -15,7 +15,7 @@ from typing import Any
 from asgiref.sync import AsyncToSync, SyncToAsync, markcoroutinefunction
 from asgiref.sync import sync_to_async as threaded
 
-from . import bridge, bystanders
+from . import bridge, bystanders, driving
 from .connections import current_block, open_block
 
 asgiref_call = AsyncToSync.__call__
@@ -59,7 +59,7 @@ def cache_sync_to_async(func: Any = None, **options: Any) -> Any:
 def async_to_sync_call(self: AsyncToSync[Any, Any], *args: Any, **kwargs: Any) -> Any:
     """`AsyncToSync.__call__`: on the bridge, await on the loop that is there."""
     if bridge.can_wait():
-        return bridge.await_(self.awaitable(*args, **kwargs))
+        return driving.finish(self.awaitable(*args, **kwargs))
     return asgiref_call(self, *args, **kwargs)
 
 

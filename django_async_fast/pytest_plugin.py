@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from types import ModuleType
 from typing import Any
 
@@ -82,13 +82,14 @@ def _open(
     scope = _loop_scope(request)
     if scope is not None:
         request.getfixturevalue(f"{block.__name__}_{scope}")
-        yield
-        return
+        block = nullcontext
 
     @functools.wraps(test)
     async def inside(*args: Any, **kwargs: Any) -> Any:
+        from .driving import driven
+
         async with block():
-            return await test(*args, **kwargs)
+            return await driven(test(*args, **kwargs))
 
     request.node.obj = inside
     yield

@@ -67,6 +67,24 @@ def _explained(frame: FrameType | None) -> str:
     return "" if queryset is None else _of_queryset(queryset)
 
 
+def relation(frame: FrameType | None) -> tuple[Model, str, str] | None:
+    """Return whose relation the calls in progress load, its name, and how to before."""
+    queryset: Any = None
+    for code, arguments in _calls(frame):
+        if code == "__get__" and len(arguments) == 2:
+            descriptor, instance = arguments
+            if isinstance(instance, Model) and _is_relation(descriptor):
+                name = _name_of(descriptor, type(instance))
+                return instance, _told(instance, name), _how(descriptor)
+        elif queryset is None and arguments and isinstance(arguments[0], _QUERYSETS):
+            queryset = arguments[0]
+    name = "" if queryset is None else _manager_of(queryset)
+    if not name:
+        return None
+    instance = queryset._hints["instance"]
+    return instance, _told(instance, name), "prefetch_related"
+
+
 def _calls(frame: FrameType | None) -> Iterator[tuple[str, list[Any]]]:
     """Yield the calls in progress, the innermost first: a name, two arguments."""
     while frame is not None:
@@ -87,10 +105,10 @@ def _of_attribute(descriptor: Any, instance: Any) -> str:
             f"`only()`; or call `await instance.arefresh_from_db(fields=[{name!r}])` "
             "before; or run the code that reads it as `await run_sync(function, ...)`."
         )
-    if not hasattr(descriptor, "get_prefetch_querysets"):
+    if not _is_relation(descriptor):
         return ""  # a cached_property, say: what it calls is the cause
     name = _name_of(descriptor, type(instance))
-    how = "select_related" if isinstance(descriptor, _JOINED) else "prefetch_related"
+    how = _how(descriptor)
     return (
         f"{_told(instance, name)} is not loaded, and a coroutine cannot wait for it. "
         f"Load it with the query, `.{how}({name!r})`; or before it is read, `await "
@@ -155,6 +173,14 @@ def _manager_of(queryset: Any) -> str:
         return ""
     field = fields[0]
     return (field.get_accessor_name() if field.auto_created else field.name) or ""
+
+
+def _is_relation(descriptor: Any) -> bool:
+    return hasattr(descriptor, "get_prefetch_querysets")
+
+
+def _how(descriptor: Any) -> str:
+    return "select_related" if isinstance(descriptor, _JOINED) else "prefetch_related"
 
 
 def _name_of(descriptor: Any, model: type[Model]) -> str:

@@ -166,8 +166,14 @@ def _driver_seams() -> Iterator[Seam]:
 def _error_seams() -> Iterator[Seam]:
     from django.utils import asyncio as guard
 
-    from . import refusals
+    from . import lazy, refusals
 
+    yield Seam(
+        guard,
+        "get_running_loop",
+        lazy.get_running_loop,
+        "a query below a driven coroutine waits on the loop",
+    )
     yield Seam(
         guard,
         "SynchronousOnlyOperation",

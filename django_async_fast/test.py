@@ -24,7 +24,7 @@ from asgiref.sync import (
 from django import test
 from django.db import DEFAULT_DB_ALIAS, connections
 
-from . import bridge, scopes, transaction
+from . import bridge, driving, scopes, transaction
 from .connections import Block, new_connection, shared_block
 
 __all__ = ["TestCase", "TransactionTestCase", "shared_connection"]
@@ -124,7 +124,7 @@ def _awaited(method: Callable[..., Any]) -> Callable[..., Any]:
     """Return `method`, an `async def`, as a function for the bridge."""
 
     def inner() -> Any:
-        return bridge.await_(method())
+        return driving.finish(method())
 
     # unittest's marks: an expected failure.
     inner.__dict__.update(getattr(method, "__dict__", {}))
@@ -248,7 +248,7 @@ class _OnLoop:
         if func is None:
             return context
         call = _await_in(context, functools.partial(func, *args, **kwargs))
-        return bridge.await_(call) if bridge.in_bridge() else call
+        return call if bridge.in_coroutine() else bridge.await_(call)
 
 
 def _leave_inner(atomics: dict[str, Any]) -> None:

@@ -258,11 +258,27 @@ class AssertionTests(TestCase):
         self.assertEqual((len(callbacks), seen), (2, [0, 0]))
 
     async def test_with_where_async_with_is_needed(self) -> None:
-        with (
-            self.assertRaisesRegex(RuntimeError, "async with"),
-            self.captureOnCommitCallbacks(execute=True),
-        ):
+        with self.captureOnCommitCallbacks(execute=True):
             transaction.on_commit(Tag.objects.count)
+
+        async def in_a_task() -> None:
+            with (
+                self.assertRaisesRegex(RuntimeError, "async with"),
+                self.captureOnCommitCallbacks(execute=True),
+            ):
+                transaction.on_commit(Tag.objects.count)
+
+        await asyncio.create_task(in_a_task())
+
+    async def test_lazy_relations_are_awaited(self) -> None:
+        await Book.objects.acreate(
+            title="a", author=await Author.objects.acreate(name="b")
+        )
+        book = await Book.objects.aget()
+        with self.assertNumQueries(2):
+            self.assertEqual(book.author.name, "b")
+            self.assertEqual([each.title for each in Book.objects.all()], ["a"])
+        await self.assertNumQueries(1, Book.objects.acount)
 
     def test_on_commit_callbacks_in_a_synchronous_test(self) -> None:
         with self.captureOnCommitCallbacks(execute=True) as callbacks:

@@ -1,0 +1,52 @@
+"""Run a coroutine so that what it calls without awaiting may wait as well.
+
+`book.author`, a template over a queryset, `form.is_valid()`: where the coroutine is
+driven inside of a bridged call they wait on the loop. That is wherever this package
+starts the coroutine; tasks that it starts itself are the loop's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from . import bridge, conf
+
+T = TypeVar("T")
+
+
+def drives(awaitable: object) -> bool:
+    """Tell whether `awaitable` is to be driven: a coroutine, and the setting LAZY."""
+    return inspect.iscoroutine(awaitable) and conf.get("LAZY") == "await"
+
+
+async def driven(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Await `coroutine`, driven unless whoever awaits this is already."""
+    if not drives(coroutine) or bridge.can_wait():
+        return await coroutine
+    return await bridge.run(bridge.drive, coroutine)
+
+
+def finish(awaitable: Any) -> Any:
+    """Return the result of `awaitable` to synchronous code on the bridge."""
+    return (bridge.drive if drives(awaitable) else bridge.await_)(awaitable)
+
+
+def run(
+    main: Coroutine[Any, Any, T],
+    *,
+    debug: bool | None = None,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> T:
+    """`asyncio.run()`, with `main` driven: in its blocks lazy relations wait.
+
+    Raises RuntimeError where a loop runs already, ValueError for what is no coroutine.
+    """
+    if asyncio._get_running_loop() is not None:
+        raise RuntimeError("run() cannot be called from a running event loop")
+    if not asyncio.iscoroutine(main):
+        raise ValueError(f"a coroutine was expected, got {main!r}")
+    with asyncio.Runner(debug=debug, loop_factory=loop_factory) as runner:
+        return runner.run(driven(main))
