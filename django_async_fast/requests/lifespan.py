@@ -22,14 +22,15 @@ def lifespan(application: Application) -> Application:
 
     async def inner(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
-            await _serve(receive, send)
+            await serve(receive, send)
         else:
             await application(scope, receive, send)
 
     return inner
 
 
-async def _serve(receive: Any, send: Any) -> None:
+async def serve(receive: Any, send: Any) -> None:
+    """Answer the server's lifespan messages, with pools that open and close."""
     while (await receive())["type"] == "lifespan.startup":
         try:
             await open_pools()

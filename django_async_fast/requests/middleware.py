@@ -13,7 +13,7 @@ from asgiref.sync import (
 )
 from django.core.handlers.asgi import ASGIRequest
 
-from .request_block import respond
+from .request_block import in_request, respond
 
 
 class ConnectionMiddleware:
@@ -35,7 +35,7 @@ class ConnectionMiddleware:
     def __call__(self, request: Any) -> Any:
         if self.is_async:
             return respond(self.get_response, request)
-        if isinstance(request, ASGIRequest):
+        if isinstance(request, ASGIRequest) and not in_request():
             # Synchronous middleware further in has put this one in a thread
             # too; the view is awaited on the server's loop all the same.
             return async_to_sync(respond)(sync_to_async(self.get_response), request)

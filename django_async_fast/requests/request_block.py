@@ -35,7 +35,7 @@ _closing: set[asyncio.Task[None]] = set()
 
 async def respond(get_response: Callable[[Any], Any], request: Any) -> Any:
     """Await the response to `request` in a block of its own."""
-    life = Life(f"{request.method} {request.path}")
+    life = Life(f"{request.method} {request.path}", scopes.place())
     try:
         with life.inside():
             response = await get_response(request)
@@ -54,16 +54,21 @@ async def respond(get_response: Callable[[Any], Any], request: Any) -> Any:
     return response
 
 
+def in_request() -> bool:
+    """Tell whether the caller serves a request that has its block."""
+    return _life.get() is not None
+
+
 class Life:
     """The block of one request, which is entered step by step."""
 
-    __slots__ = ("around", "block", "joined", "name", "scope")
+    __slots__ = ("around", "before", "block", "joined", "name", "scope")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, where: scopes.Place = None) -> None:
         self.name = name
         shared = shared_block()
         self.joined = shared is not None
-        self.block = shared or Block(False, scopes.place(), name=name)
+        self.block = shared or Block(False, where, name=name)
         # The scope that the caller is in, and the one that the request is in.
         self.around = self.scope = scopes._entered.get()
 
@@ -87,6 +92,23 @@ class Life:
         with self.inside():
             if self.joined or not self.block.let_go():
                 await bridge.run(self._end)
+
+    def __enter__(self) -> None:
+        """Enter the block for as long as it lasts, in a bridged call."""
+        self.before = _life.get(), _block.get(), self.around
+        _life.set(self)
+        _block.set(self.block)
+
+    def __exit__(self, *exc: object) -> None:
+        try:
+            if not bridge.can_wait():
+                self.abandon()
+            elif self.joined or not self.block.let_go():
+                self._end()
+        finally:
+            _life.set(self.before[0])
+            _block.set(self.before[1])
+            scopes._entered.set(self.before[2])
 
     def abandon(self) -> None:
         """End the request where nothing can be awaited."""
@@ -211,6 +233,11 @@ def make_view_atomic(self: BaseHandler, view: Callable[..., Any]) -> Any:
     """`BaseHandler.make_view_atomic`: ATOMIC_REQUESTS for an asynchronous view."""
     if _life.get() is None or not iscoroutinefunction(view):
         return django_make_view_atomic(self, view)
+    return atomic_requests(view)
+
+
+def atomic_requests(view: Callable[..., Any]) -> Any:
+    """Return the `async def` view in the transactions that ATOMIC_REQUESTS asks for."""
     non_atomic_requests: set[str] = getattr(view, "_non_atomic_requests", set())
     for alias, settings in connections.settings.items():
         if settings["ATOMIC_REQUESTS"] and alias not in non_atomic_requests:

@@ -1,0 +1,251 @@
+"""`get_asgi_application()`: a whole request on the event loop.
+
+Django's synchronous chain of middleware and view runs in one bridged call, in a block
+of the request's own and with thread-locals of its own. What in it is asynchronous is
+driven inside. Signals, request and response are handled by Django's own methods.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial, wraps
+from typing import Any, TypeAlias
+
+from asgiref.sync import SyncToAsync, iscoroutinefunction
+from asgiref.sync import sync_to_async as threaded
+from django.core import signals
+from django.core.exceptions import RequestAborted
+from django.core.handlers.asgi import ASGIHandler, get_script_prefix
+from django.urls import set_script_prefix
+
+from .. import _native, bridge
+from . import lifespan
+from .request_block import Life, atomic_requests, respond
+
+Scope: TypeAlias = dict[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Any]]
+Send: TypeAlias = Callable[[Any], Awaitable[None]]
+
+_END: Any = object()
+
+
+class _Served(ASGIHandler):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await lifespan.serve(receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+class Handler(_Served):
+    """Django's ASGIHandler, each request in one bridged call.
+
+    With `in_threads` synchronous views run in threads, as Django's handler has it.
+    """
+
+    def __init__(self, in_threads: bool = False) -> None:
+        self.in_threads = in_threads
+        super().__init__()
+
+    # ----- the chain
+
+    def load_middleware(self, is_async: bool = False) -> None:
+        """Load the synchronous chain, whichever is asked for."""
+        super().load_middleware(is_async=False)
+
+    def adapt_method_mode(
+        self,
+        is_async: bool,
+        method: Any,
+        method_is_async: bool | None = None,
+        debug: bool = False,
+        name: str | None = None,
+    ) -> Any:
+        """Adapt as Django does; what asynchronous middleware awaits needs no thread."""
+        if method_is_async is None:
+            method_is_async = iscoroutinefunction(method)
+        if is_async and not method_is_async:
+            return _bridged(method)
+        return super().adapt_method_mode(is_async, method, method_is_async, debug, name)
+
+    def make_view_atomic(self, view: Callable[..., Any]) -> Any:
+        """Wrap the view as Django does; for ATOMIC_REQUESTS also an `async def`."""
+        if iscoroutinefunction(view):
+            return atomic_requests(view)
+        # Not what `seams.py` puts there: that is for views behind a middleware.
+        view = super().make_view_atomic(view)
+        return _in_thread(view) if self.in_threads else view
+
+    async def get_response_async(self, request: Any) -> Any:
+        """Return the response of the synchronous chain, for `run_get_response()`."""
+        return await bridge.run(self.get_response, request)
+
+    # ----- one request
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request. Django's needs a task group, and threads for the signals."""
+        try:
+            body_file = await self.read_body(receive)
+        except RequestAborted:
+            return
+        loop = asyncio.get_running_loop()
+        own = _native.rows.ThreadLocals()
+        # The loop that synchronous code may ask for is kept in a thread-local, too.
+        own.call(asyncio.set_event_loop, loop)
+        around = bridge.thread_locals.get()
+        bridge.thread_locals.set(own)
+        client = _Client(self.listen_for_disconnect(receive), loop)
+        try:
+            async with client.present:
+                await bridge.run(self._serve, scope, body_file, send)
+        except TimeoutError:
+            if not client.present.expired():
+                raise
+            client.check()
+        finally:
+            client.dismiss()
+            body_file.close()
+            bridge.thread_locals.set(around)
+            own.clear()
+
+    def _serve(self, scope: Scope, body_file: Any, send: Send) -> None:
+        name = f"{scope['method']} {scope['path']}"
+        response = None
+        try:
+            with Life(name):
+                response = self._respond(scope, body_file)
+                if response.streaming:
+                    self._stream(response, send)
+            # Its connections are given back: the client may take its time.
+            if not response.streaming:
+                bridge.drive(self.send_response(response, send))
+        finally:
+            with Life(name):
+                if response is None:
+                    close = partial(signals.request_finished.send, self.__class__)
+                else:
+                    close = response.close
+                # Where the request has used a thread, Django's own connections that
+                # it has opened in there are to be found by the signal's receivers.
+                (_in_thread(close) if _has_thread() and bridge.can_wait() else close)()
+
+    def _respond(self, scope: Scope, body_file: Any) -> Any:
+        set_script_prefix(get_script_prefix(scope))
+        signals.request_started.send(sender=self.__class__, scope=scope)
+        request, response = self.create_request(scope, body_file)
+        if request is None:
+            return response
+        return bridge.drive(self.run_get_response(request))
+
+    def _stream(self, response: Any, send: Send) -> None:
+        if not getattr(response, "is_async", True):
+            # Django makes a list of the parts first, in a thread.
+            source = getattr(response, "file_to_stream", None)
+            response.streaming_content = _parts(response.streaming_content, source)
+        parts = getattr(response, "_iterator", None)
+        try:
+            bridge.drive(self.send_response(response, send))
+        finally:
+            # Django leaves it to the collector, which would be after the block.
+            if hasattr(parts, "aclose") and bridge.can_wait():
+                bridge.drive(_close(parts))
+
+
+class ThreadedHandler(_Served):
+    """Django's ASGIHandler with a block for each request, where nothing is compiled.
+
+    Thread-locals cannot be exchanged, so that requests must not take turns in a thread.
+    """
+
+    async def get_response_async(self, request: Any) -> Any:
+        """Return the response of Django's asynchronous chain."""
+        return await respond(super().get_response_async, request)
+
+
+def make(sync: str) -> ASGIHandler:
+    """Return the handler for `sync`: views on the "loop", or in a "thread"."""
+    if sync not in ("loop", "thread"):
+        raise ValueError(f'sync must be "loop" or "thread", not {sync!r}')
+    if not _native.COMPILED:
+        return ThreadedHandler()
+    return Handler(in_threads=sync == "thread")
+
+
+class _Client:
+    """Whoever waits for the response; `present` ends as a timeout does when he leaves.
+
+    Nobody listens before the request waits for the first time: many never do.
+    """
+
+    __slots__ = ("_begin", "_listener", "_listening", "present")
+
+    def __init__(self, listening: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self.present = asyncio.timeout(None)
+        self._listening = listening
+        self._listener: asyncio.Task[None] | None = None
+        self._begin = loop.call_soon(self._listen)
+
+    def dismiss(self) -> None:
+        """Listen no more."""
+        if self._listener is None:
+            self._begin.cancel()
+            self._listening.close()
+        elif not self._listener.get_loop().is_closed():
+            self._listener.remove_done_callback(self._left)
+            self._listener.cancel()
+
+    def check(self) -> None:
+        """Raise what the server has sent in place of a disconnect."""
+        assert self._listener is not None
+        failure = self._listener.exception()
+        if failure is not None and not isinstance(failure, RequestAborted):
+            raise failure
+
+    def _listen(self) -> None:
+        self._listener = asyncio.ensure_future(self._listening)
+        self._listener.add_done_callback(self._left)
+
+    def _left(self, listener: asyncio.Task[None]) -> None:
+        if not listener.cancelled():
+            self.present.reschedule(0)
+
+
+def _bridged(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    @wraps(function)
+    async def inner(*args: Any, **kwargs: Any) -> Any:
+        return await bridge.run(function, *args, **kwargs)
+
+    return inner
+
+
+def _in_thread(function: Callable[..., Any]) -> Callable[..., Any]:
+    call = threaded(function, thread_sensitive=True)
+
+    @wraps(function, updated=())
+    def inner(*args: Any, **kwargs: Any) -> Any:
+        return bridge.await_(call(*args, **kwargs))
+
+    return inner
+
+
+def _has_thread() -> bool:
+    """Tell whether asgiref has started a thread for the request."""
+    context = SyncToAsync.thread_sensitive_context.get(None)
+    return context in SyncToAsync.context_to_thread_executor
+
+
+async def _parts(parts: Iterator[bytes], source: Any) -> AsyncIterator[bytes]:
+    """Yield the parts of a synchronous iterator, which come from the file `source`."""
+    # As Django has it for all of them: files are read in a thread.
+    if source is None or isinstance(source, io.BytesIO):
+        take: Callable[..., Awaitable[bytes]] = _bridged(next)
+    else:
+        take = threaded(next, thread_sensitive=True)
+    while (part := await take(parts, _END)) is not _END:
+        yield part
+
+
+async def _close(parts: Any) -> None:
+    await parts.aclose()
