@@ -73,6 +73,14 @@ async def left_by_break() -> None:
         assert await Author.objects.acount() == ROWS
 
 
+async def left_in_a_variable() -> None:
+    """The connection goes back in the middle of its rows."""
+    async with new_connection():
+        rows = aiter(Author.objects.aiterator(chunk_size=3))
+        await anext(rows)
+        kept.append(rows)
+
+
 async def left_by_aclose() -> None:
     async with new_connection(), transaction.atomic():
         rows = Author.objects.aiterator(chunk_size=3)
@@ -141,6 +149,9 @@ async def manual() -> None:
         await Tag.objects.acreate(name="left over")
 
 
+# Iterators that outlive their blocks.
+kept: list[Any] = []
+
 # Functions of on_commit() that have run.
 called: list[str] = []
 
@@ -159,6 +170,7 @@ SCENARIOS: dict[Scenario, tuple[str, tuple[str, ...]]] = {
     nested: (TAGS, ("", "a,c")),
     siblings: (TAGS, ("", "a,b,c")),
     left_by_break: (TAGS, ("",)),
+    left_in_a_variable: (TAGS, ("",)),
     left_by_aclose: (TAGS, ("",)),
     consumed: (TAGS, ("",)),
     in_chunks: (TAGS, ("",)),
@@ -172,6 +184,7 @@ SCENARIOS: dict[Scenario, tuple[str, tuple[str, ...]]] = {
 def fill(watch: Watch) -> None:
     """Let the server hold ten authors and nothing else; no function has run."""
     called.clear()
+    kept.clear()
     watch.connection.execute(
         "SET client_min_messages = error;"
         "TRUNCATE testapp_tag, testapp_book, testapp_author RESTART IDENTITY CASCADE"
