@@ -26,6 +26,8 @@ pytestmark = [
 ]
 
 ROWS = 20
+# What a plain query for authors reads.
+AUTHORS = plain.Reads(('"testapp_author"',), ("id", "name"))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -143,7 +145,7 @@ def test_the_backend_dies_meanwhile(server_dsn: str) -> None:
 
 def test_ctrl_c_while_a_slow_chunk_is_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
     # A quick chunk, then a slow one, which for once is taken for a plain query's.
-    monkeypatch.setattr(plain, "reads", lambda sql, params: plain.Reads((), ()))
+    monkeypatch.setattr(plain, "reads", lambda *query: AUTHORS)
     sleep = Func(Value(5), function="pg_sleep", output_field=CharField())
     slow = Case(When(name__lt="a03", then=Value("")), default=Cast(sleep, CharField()))
     rows = Author.objects.order_by("name").annotate(x=slow).iterator(chunk_size=3)

@@ -49,14 +49,11 @@ _ASK_ABOUT_ALL = b"""
                 ELSE false
             END
         )
-        AND cardinality(columns) = (
-            SELECT count(DISTINCT attname) FROM pg_attribute
+        AND (
+            SELECT count(DISTINCT attname) = cardinality(columns)
+                AND bool_and(attgenerated <> 'v' AND attcollation < 16384)
+            FROM pg_attribute
             WHERE attrelid = ANY (tables) AND attname = ANY (columns)
-        )
-        AND NOT EXISTS (
-            SELECT FROM pg_attribute
-            WHERE attrelid = ANY (tables) AND attname = ANY (columns)
-            AND (attgenerated = 'v' OR attcollation >= 16384)
         )
     FROM (
         SELECT
@@ -65,6 +62,7 @@ _ASK_ABOUT_ALL = b"""
                 FROM unnest(string_to_array($1, E'\\n')) AS name
             ) AS tables,
             string_to_array($2, E'\\n')::name[] AS columns
+        OFFSET 0
     ) AS given
 """
 

@@ -17,6 +17,9 @@ from .conftest import Watch, configured, pool_is_whole, pool_options
 from .scenarios import ROWS, fill
 from .switches import MOST, Closed, Steps, run
 
+# What a plain query for authors reads.
+AUTHORS = plain.Reads(('"testapp_author"',), ("id", "name"))
+
 TRANSACTIONS = """
     SELECT count(*) FROM pg_stat_activity
     WHERE application_name = 'faults' AND state <> 'idle'
@@ -90,6 +93,6 @@ def test_at_every_switch(
     watch: Watch, monkeypatch: pytest.MonkeyPatch, how: str, loop: str
 ) -> None:
     monkeypatch.setattr(held, "PATIENCE", 0.01)
-    monkeypatch.setattr(plain, "reads", lambda sql, params: plain.Reads((), ()))
+    monkeypatch.setattr(plain, "reads", lambda *query: AUTHORS)
     with configured(OPTIONS=pool_options()):
         run(loop, at_every_switch(watch, monkeypatch, how))
