@@ -10,7 +10,7 @@ from django.db.backends.utils import CursorWrapper
 from django.db.utils import ProgrammingError
 from psycopg.rows import tuple_row
 
-from . import _native, drivers
+from . import drivers
 from .formats import Types
 
 
@@ -54,9 +54,8 @@ def _by_cursor(
     with closing(wrapper.cursor()) as cursor:
         send(cursor, sql, params)
         inner = psycopg_cursor(cursor)
-        if not _is_to_be_read(inner):
-            return _native.rows.TupleBatch(plan, cursor.fetchall())
-        learn(types, inner, columns)
+        if _is_to_be_read(inner):
+            learn(types, inner, columns)
         return batch(plan, cursor, inner, columns)
 
 
@@ -107,7 +106,7 @@ def learn(types: Types, inner: Any, columns: int) -> None:
 def batch(plan: Any, cursor: Any, inner: Any, columns: int) -> Any:
     """Return the rows of an executed `cursor`, whose psycopg cursor is `inner`."""
     if not _is_to_be_read(inner):
-        return _native.rows.TupleBatch(plan, cursor.fetchall())
+        return drivers.results.loaded(plan, cursor.fetchall())
     connection = inner.connection
     decoders = drivers.results.decoders(connection)
     return decoders.batch(plan, connection, inner, inner.pgresult, columns)

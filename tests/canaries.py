@@ -54,7 +54,7 @@ WATCHED = {
     "django.db.backends.postgresql.base.DatabaseWrapper.get_new_connection": "wrapper.py; again.py",
     "django.db.backends.postgresql.base.DatabaseWrapper.init_connection_state": "pool.py; again.py",
     "django.db.backends.postgresql.base.DatabaseWrapper.pool": "wrapper.py: pool",
-    "django.db.backends.postgresql.psycopg_any.BaseTzLoader": "drivers/results.py",
+    "django.db.backends.postgresql.psycopg_any.BaseTzLoader": "drivers/results.py, kinds.py",
     "django.db.backends.postgresql.psycopg_any.get_adapters_template": "drivers/results.py",
     "django.db.backends.utils.CursorWrapper": "whole.py: psycopg_cursor; drivers/statement.py",
     "django.db.models.base.Model.__init__": "plan.py: why_from_db; native/model_plan.pxi",

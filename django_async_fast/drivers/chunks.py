@@ -19,7 +19,7 @@ from django.db import InterfaceError
 from psycopg import Error, errors, generators, pq, sql
 from psycopg.rows import tuple_row
 
-from .. import _native, bridge
+from .. import bridge
 from . import ahead, quiet, results
 from .held import Hold
 from .psycopg import INERROR, belongs_to_block
@@ -69,7 +69,7 @@ class LoadedChunks:
     def next_batch(self) -> Any:
         """Return the next chunk, or None after the last."""
         rows = self._cursor.fetchmany(self._size)
-        return _native.rows.TupleBatch(self._plan, rows) if rows else None
+        return results.loaded(self._plan, rows) if rows else None
 
     def close(self) -> None:
         """Close the server's cursor."""

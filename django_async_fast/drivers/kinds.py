@@ -8,6 +8,7 @@ once per process and database.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -29,12 +30,13 @@ Kind = tuple[str, int]
 
 FIXED: Kind = ("fixed", 0)
 TIMESTAMPTZ = 1184
+JSON = 114
 # The only type of PostgreSQL's whose arrays are printed with semicolons.
 BOX = 603
 
 # The loaders whose values `rust/` reproduces; it reads all other OIDs that it has a
-# decoder for as their text. A connection where one of these has been replaced
-# keeps text results, and psycopg's loading.
+# decoder for as their text. Results with a type whose loader has been replaced are
+# text, and psycopg loads that type.
 EXPECTED: dict[int, type[Any]] = {
     16: bool_.BoolLoader,
     17: string.ByteaLoader,
@@ -43,7 +45,7 @@ EXPECTED: dict[int, type[Any]] = {
     23: numeric.IntLoader,
     26: numeric.IntLoader,
     25: string.TextLoader,
-    114: json_.JsonLoader,
+    JSON: json_.JsonLoader,
     650: string.TextLoader,
     700: numeric.FloatLoader,
     701: numeric.FloatLoader,
@@ -92,19 +94,12 @@ _COMPOUND = [
 ]
 
 
-def customised(adapters: Any) -> list[int]:
-    """Return the OIDs whose loader is not the one that Django has."""
-    return [
-        oid
-        for oid in (*EXPECTED, TIMESTAMPTZ)
-        if not _stands_in(oid, adapters.get_loader(oid, TEXT))
-    ]
-
-
 def _stands_in(oid: int, loader: Any) -> bool:
     """Tell whether the core's decoder of this OID gives what `loader` gives."""
     if oid == TIMESTAMPTZ:
-        return loader is not None and issubclass(loader, BaseTzLoader)
+        return _is_one_of(loader, (BaseTzLoader,))
+    if oid == JSON and json_.JsonLoader._loads is not json.loads:
+        return False  # set_json_loads() for the whole process
     expected = EXPECTED.get(oid)
     return loader in (_both(expected) if expected else _TEXT_LOADERS)
 

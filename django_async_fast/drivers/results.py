@@ -13,6 +13,7 @@ from typing import Any
 from psycopg import pq
 from psycopg._tz import get_tzinfo
 from psycopg.adapt import AdaptersMap, Loader
+from psycopg.types.json import JsonLoader
 
 from .. import _native
 from . import converted, kinds, loaders
@@ -49,7 +50,8 @@ class Decoders:
         # Django's time zone; a cursor may have one of its own.
         self.zone = _zone(adapters)
         self.kinds = kinds.Kinds(adapters)
-        self.customised = kinds.customised(adapters)
+        # A loader takes it along when it is made.
+        self.json_loads = JsonLoader._loads
         self._readable: set[tuple[int, ...]] = set()
 
     def get(
@@ -107,7 +109,7 @@ class Decoders:
 
         Asks nobody: a type that has to be looked up first is not read.
         """
-        if self.customised or not loaders.is_utf8(connection.pgconn):
+        if not loaders.is_utf8(connection.pgconn):
             return False
         if oids not in self._readable:
             if not all(self.kinds.knows(oid, connection, ask=False) for oid in oids):
@@ -166,6 +168,17 @@ class Decoders:
         return self.kinds.of(oids), {}
 
 
+def loaded(plan: Any, rows: list[Any]) -> Any:
+    """Return rows that psycopg has loaded as a batch for `plan`.
+
+    Raises TypeError where a `row_factory` has made something else than sequences.
+    """
+    if rows and not isinstance(rows[0], (tuple, list)):
+        kind = type(rows[0]).__name__
+        raise TypeError(f"Rows are read by position, not from a {kind}.")
+    return _native.rows.TupleBatch(plan, rows)
+
+
 def _batch(plan: Any, decoder: Any, result: Any) -> Any:
     address = result.pgresult_ptr
     rows = decoder.check(address)
@@ -173,11 +186,11 @@ def _batch(plan: Any, decoder: Any, result: Any) -> Any:
 
 
 def decoders(connection: Any) -> Decoders:
-    """Return the connection's decoders; made anew when its adapters change."""
+    """Return the connection's decoders; made anew when what loads values changes."""
     # They are kept with the session, which serves one block after the other.
     session = connection.__dict__.get("origin", connection).__dict__
     found = session.get("_daf_decoders")
-    if found is None:
+    if found is None or found.json_loads is not JsonLoader._loads:
         adapters: AdaptersMap = connection.adapters
         found = session["_daf_decoders"] = Decoders(adapters)
         adapters._register_loader_callback = partial(_registered, session)
