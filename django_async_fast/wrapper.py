@@ -232,7 +232,9 @@ class BlockWrapper(_Backend):
         return bool(super().get_autocommit())
 
     def close_if_unusable_or_obsolete(self) -> None:
-        if bridge.in_bridge():
+        # A request does not close the connection of the test that it is made in.
+        shared = self.block is not None and self.block.shared
+        if bridge.in_bridge() and not shared:
             super().close_if_unusable_or_obsolete()
         elif self.connection_lost() and not self.in_atomic_block:
             # All that needs no waiting; others end with the block.
