@@ -14,7 +14,7 @@ from asgiref.sync import iscoroutinefunction
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, connections
 from django.db.utils import ConnectionDoesNotExist, ConnectionHandler
 
-from . import asleep, bridge, conf, driving, scopes, stalls
+from . import _native, asleep, bridge, conf, driving, scopes, stalls
 from .closing import being_closed
 
 logger = logging.getLogger("django_async_fast")
@@ -210,7 +210,10 @@ class new_connection:
         @functools.wraps(func)
         async def inner(*args: Any, **kwargs: Any) -> Any:
             async with type(self)(self.using, self.force_rollback):
-                return await driving.driven(func(*args, **kwargs))
+                if _goes_on() or not _native.COMPILED:
+                    return await driving.driven(func(*args, **kwargs))
+                with driving.own_thread_locals():
+                    return await driving.driven(func(*args, **kwargs))
 
         return cast(AsyncFunction, inner)
 
@@ -277,6 +280,11 @@ class new_connection:
                 "new_connection() needs a running event loop: use it in a coroutine "
                 "that asyncio.run(), an ASGI server or async_to_sync() runs."
             ) from exc
+
+
+def _goes_on() -> bool:
+    """Tell whether a decorated function is part of what its caller does, or a test."""
+    return bridge.can_wait() or shared_block() is not None
 
 
 def _close(block: Block) -> None:

@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from . import bridge, conf
+from . import _native, bridge, conf
 
 T = TypeVar("T")
 
@@ -27,6 +27,27 @@ async def driven(coroutine: Coroutine[Any, Any, T]) -> T:
     if not drives(coroutine) or bridge.can_wait():
         return await coroutine
     return await bridge.run(bridge.drive, coroutine)
+
+
+class own_thread_locals:
+    """Have bridged calls of the context see `threading.local` values of their own.
+
+    Needs the compiled part. What the context has inherited, from whoever started the
+    server, does not count.
+    """
+
+    __slots__ = ("_around", "_own")
+
+    def __enter__(self) -> None:
+        self._own = _native.rows.ThreadLocals()
+        # The loop that synchronous code may ask for is in a thread-local, too.
+        self._own.call(asyncio.set_event_loop, asyncio.get_running_loop())
+        self._around = bridge.thread_locals.get()
+        bridge.thread_locals.set(self._own)
+
+    def __exit__(self, *exc: object) -> None:
+        bridge.thread_locals.set(self._around)
+        self._own.clear()
 
 
 def finish(awaitable: Any) -> Any:

@@ -1043,6 +1043,8 @@ def test_nobody_sees_anothers_thread_locals(
 
     try:
         asyncio.run(main())
+        # A server that was started where such values are kept: they are not theirs.
+        asyncio.run(new_connection()(main)())
     finally:
         connections.settings["default"]["OPTIONS"] = before
     assert not hasattr(kept, "user")

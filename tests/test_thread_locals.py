@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from django_async_fast import _native, bridge
+from django_async_fast import _native, bridge, new_connection, run_sync
+from django_async_fast.test import shared_connection
+from tests.testapp.models import Tag
 
 kept = threading.local()
 ThreadLocals = _native.rows.ThreadLocals
@@ -214,3 +216,41 @@ async def test_the_running_loop_is_found_beside_other_threads() -> None:
         for thread in threads:
             thread.join()
     assert asyncio.get_running_loop() is loop
+
+
+async def test_a_decorated_function_has_values_of_its_own() -> None:
+    """As a consumer has that keeps its user for what it calls."""
+
+    @new_connection()
+    async def consumer(i: int) -> None:
+        assert take() is None
+        put(i)
+        for _ in range(5):
+            assert Tag.objects.count() == 0
+            assert take() == i
+            await Tag.objects.acount()
+            await inner(i)
+            assert await asyncio.create_task(of_its_own()) is None
+            assert await run_sync(take) == i
+
+    @new_connection()
+    async def inner(i: int) -> None:
+        await asyncio.sleep(0)
+        assert take() == i
+
+    @new_connection()
+    async def of_its_own() -> Any:
+        return take()
+
+    put("thread's")
+    await asyncio.gather(*map(consumer, range(20)))
+    assert take() == "thread's"
+    assert bridge.thread_locals.get() is None
+
+    async with shared_connection():  # in a test: the test's
+
+        @new_connection()
+        async def under_test() -> Any:
+            return take(), await run_sync(take)
+
+        assert await under_test() == ("thread's", "thread's")

@@ -20,7 +20,7 @@ from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.urls import set_script_prefix
 
-from .. import _native, bridge
+from .. import _native, bridge, driving
 from . import lifespan
 from .request_block import Life, atomic_requests, respond
 
@@ -91,15 +91,11 @@ class Handler(_Served):
         except RequestAborted:
             return
         loop = asyncio.get_running_loop()
-        own = _native.rows.ThreadLocals()
-        # The loop that synchronous code may ask for is kept in a thread-local, too.
-        own.call(asyncio.set_event_loop, loop)
-        around = bridge.thread_locals.get()
-        bridge.thread_locals.set(own)
         client = _Client(self.listen_for_disconnect(receive), loop)
         try:
             async with client.present:
-                await bridge.run(self._serve, scope, body_file, send)
+                with driving.own_thread_locals():
+                    await bridge.run(self._serve, scope, body_file, send)
         except TimeoutError:
             if not client.present.expired():
                 raise
@@ -107,8 +103,6 @@ class Handler(_Served):
         finally:
             client.dismiss()
             body_file.close()
-            bridge.thread_locals.set(around)
-            own.clear()
 
     def _serve(self, scope: Scope, body_file: Any, send: Send) -> None:
         name = f"{scope['method']} {scope['path']}"
