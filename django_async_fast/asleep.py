@@ -44,6 +44,7 @@ def _wake(wrapper: Any) -> None:
     wrapper.block = block
     if gate is None:
         wrapper.gate.root.place = block.place
+        wrapper.gate.units = block.units
     else:
         wrapper.gate = gate
 
@@ -56,7 +57,7 @@ def claim(wrapper: Any) -> scopes.Gate | None:
     settings_dict, alias, block, gate = object.__getattribute__(wrapper, "_made_of")
     if gate is not None:
         return None
-    gate = scopes.Gate(alias, block.place)
+    gate = scopes.Gate(alias, block.place, block.units)
     object.__setattr__(wrapper, "_made_of", (settings_dict, alias, block, gate))
     return gate
 

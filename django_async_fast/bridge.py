@@ -15,13 +15,14 @@ import threading
 import types
 from asyncio import AbstractEventLoop, current_task
 from asyncio.events import _get_running_loop, _set_running_loop
-from collections.abc import Awaitable, Callable, Coroutine, Generator
-from contextvars import ContextVar
-from types import FrameType, TracebackType
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
+from contextvars import Context, ContextVar
+from types import CoroutineType, FrameType, TracebackType
 from typing import Any, TypeVar
 
 from greenlet import GreenletExit as GreenletExit
-from greenlet import getcurrent, greenlet
+from greenlet import getcurrent as getcurrent
+from greenlet import greenlet
 
 T = TypeVar("T")
 
@@ -50,7 +51,75 @@ class BridgeError(RuntimeError):
     """An awaitable was handed over where nothing can await it."""
 
 
-class _Worker(greenlet):
+class Call:
+    """One call of a synchronous function by `run()`, for those who tell it from others.
+
+    Calls that its function makes by awaiting coroutines, itself or in tasks that they
+    start, are inside of it.
+    """
+
+    __slots__ = ("around", "held", "over", "task", "waits_with", "worker")
+
+    def __init__(self, around: Call | None, worker: Worker | None = None) -> None:
+        self.around = around
+        self.worker = worker
+        # The task it runs in, once it has awaited a coroutine or waits its turn.
+        self.task: asyncio.Task[Any] | None = None
+        # What it has until its end: then each one's `let_go(call)` is called.
+        self.held: list[Any] = []
+        # Its place in a line, while it waits there.
+        self.waits_with: Any = None
+        self.over = False
+
+    def is_inside(self, other: Call) -> bool:
+        """Tell whether this call is part of `other`, or that call itself."""
+        call: Call | None = self
+        while call is not None and call is not other:
+            call = call.around
+        return call is not None
+
+    def end(self) -> None:
+        """Give up what it holds."""
+        self.over = True
+        self.worker = self.task = None
+        held, self.held = self.held, []
+        for each in held:
+            each.let_go(self)
+
+    def note_task(self, loop: AbstractEventLoop) -> None:
+        """Remember the task it runs in."""
+        self.task = current_task(loop)
+
+    def frames(self) -> Iterator[FrameType]:
+        """Yield the innermost frame of the call, then those of who awaits it."""
+        worker = self.worker
+        if worker is None:
+            return
+        if worker.gr_frame is not None:
+            yield worker.gr_frame
+        for task in asyncio.all_tasks(worker.loop):
+            frames = list(_awaiting_frames(task))
+            if any(_runs(worker, frame) for frame in frames):
+                yield from reversed(frames)
+
+
+def _awaiting_frames(task: asyncio.Task[Any]) -> Iterator[FrameType]:
+    awaitable: Any = task.get_coro()
+    while isinstance(awaitable, CoroutineType):
+        if awaitable.cr_frame is not None:
+            yield awaitable.cr_frame
+        awaitable = awaitable.cr_await
+
+
+def _runs(worker: Worker, frame: FrameType) -> bool:
+    return frame.f_code is run.__code__ and frame.f_locals.get("worker") is worker
+
+
+# The innermost call that the coroutines and tasks of this context are part of.
+outer_call: ContextVar[Call | None] = ContextVar("daf_call", default=None)
+
+
+class Worker(greenlet):
     """One greenlet that serves call after call, parked in between."""
 
     loop: AbstractEventLoop
@@ -58,15 +127,20 @@ class _Worker(greenlet):
     failure: BaseException | None = None
     # The task that drove this call is gone: nothing may be awaited any more.
     abandoned: bool = False
+    # The context that the call was given; `Context.run()` may have entered another.
+    given: Context | None = None
     # The thread-locals of the call, and where those that are parked are found in it.
     locals: Any = None
-    parked: list[_Worker] | None = None
+    parked: list[Worker] | None = None
     # While a driven coroutine runs, with the loop in sight, the id of the task that
     # does (the task itself would be kept alive by its own greenlet). None in
     # synchronous code that is called through `run()`.
     task: int | None = None
-    # What identifies a call in progress that a driven coroutine has made here.
-    call: object = None
+    # The call in progress, made when somebody asks for it: most are one statement
+    # that nobody minds.
+    call: Call | None = None
+    # What the call has until its end, before somebody asks for the call.
+    holds: Any = None
 
     def run(self) -> None:
         while True:
@@ -79,11 +153,31 @@ class _Worker(greenlet):
                 tb = exc.__traceback__
                 self.failure = exc.with_traceback(tb and tb.tb_next)
                 del tb
+            self.end_call()
+
+    def known_call(self) -> Call:
+        """Return the call in progress."""
+        if self.call is None:
+            held, self.holds = self.holds, None
+            # Whoever has something so was inside of no call.
+            self.call = Call(None if held else call_around(), self)
+            if held is not None:
+                held.make_known(self, self.call)
+        return self.call
+
+    def end_call(self) -> None:
+        """Give up what the call in progress has had until its end."""
+        if self.holds is not None:
+            held, self.holds = self.holds, None
+            held.let_go(self)
+        elif self.call is not None:
+            call, self.call = self.call, None
+            call.end()
 
 
 class _Parked(threading.local):
     def __init__(self) -> None:
-        self.workers: list[_Worker] = []
+        self.workers: list[Worker] = []
 
 
 _parked = _Parked()
@@ -92,7 +186,10 @@ _parked = _Parked()
 def in_bridge() -> bool:
     """Tell whether the caller may use `await_()`."""
     worker = getcurrent()
-    return type(worker) is _Worker and (worker.task is None or _stops(worker))
+    if type(worker) is not Worker:
+        return False
+    # Below `asyncio.run()` in synchronous code there is a loop that is not ours.
+    return _get_running_loop() is None if worker.task is None else _stops(worker)
 
 
 def can_wait() -> bool:
@@ -105,39 +202,69 @@ def in_coroutine() -> bool:
     return _get_running_loop() is not None
 
 
-def current() -> Any:
-    """Return an object that identifies the bridged call in progress, or None.
+def current_call() -> Call | None:
+    """Return the bridged call in progress, or None.
 
-    A driven coroutine is none; the functions that it awaits through `run()` are.
+    A driven coroutine is none, but part of the function that has awaited it.
     """
     worker = getcurrent()
-    if type(worker) is not _Worker or worker.task is not None:
+    if type(worker) is not Worker:
         return None
-    return worker.call or worker
+    return call_around() if worker.task is not None else worker.known_call()
 
 
-def _stops(worker: _Worker) -> bool:
+def begin(call: Call) -> None:
+    """Let `call`, which has no worker yet, be the one in progress."""
+    worker = getcurrent()
+    assert type(worker) is Worker
+    worker.call, call.worker = call, worker
+
+
+def call_around() -> Call | None:
+    """Return the call in progress that a call made here would be inside of, or None."""
+    call = outer_call.get()
+    while call is not None and call.over:
+        call = call.around
+    return call
+
+
+def _stops(worker: Worker) -> bool:
     """Tell whether code below a driven coroutine may stop its greenlet.
 
     Not the first step of another task, which an eager task factory takes in there.
     """
-    return id(current_task(worker.loop)) == worker.task
+    return (
+        _get_running_loop() is worker.loop
+        and id(current_task(worker.loop)) == worker.task
+    )
+
+
+def of_call(variable: ContextVar[T]) -> T | None:
+    """Return what `variable` is where the bridged call in progress was made, or None.
+
+    For code that the call runs in a context of its own, with `Context().run()`.
+    """
+    worker = getcurrent()
+    if type(worker) is not Worker or worker.given is None:
+        return None
+    return worker.given.get(variable)
 
 
 def awaiting_frame() -> FrameType | None:
     """Return the innermost frame of the coroutines that await the caller, or None."""
     worker = getcurrent()
-    if type(worker) is not _Worker or worker.parent is None:
+    if type(worker) is not Worker or worker.parent is None:
         return None
     return worker.parent.gr_frame
 
 
 def current_loop() -> AbstractEventLoop | None:
-    """Return the loop that serves the caller, hidden or running, or None."""
+    """Return the loop that serves the caller, running or hidden, or None."""
+    running = _get_running_loop()
+    if running is not None:
+        return running
     worker = getcurrent()
-    if type(worker) is _Worker:
-        return worker.loop
-    return asyncio._get_running_loop()
+    return worker.loop if type(worker) is Worker else None
 
 
 def await_(awaitable: Awaitable[T]) -> T:
@@ -147,7 +274,7 @@ def await_(awaitable: Awaitable[T]) -> T:
     call has been destroyed: then no I/O is possible any more.
     """
     worker = getcurrent()
-    if type(worker) is not _Worker or worker.abandoned or worker.task is not None:
+    if type(worker) is not Worker or worker.abandoned or worker.task is not None:
         return _await_in_driven(awaitable)
     try:
         return worker.parent.switch(awaitable)
@@ -177,7 +304,7 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
     to wait for. Raises BridgeError as `await_()` does.
     """
     worker = _stoppable(coroutine)
-    before, call = worker.task, worker.call
+    before, call, holds = worker.task, worker.call, worker.holds
     step: Callable[..., Any] = coroutine.send
     value: Any = None
     try:
@@ -204,7 +331,7 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
         try:
             coroutine.close()
         finally:
-            worker.task, worker.call = before, call
+            worker.task, worker.call, worker.holds = before, call, holds
             _set_running_loop(None if before is None else worker.loop)
         # A failure knows this frame.
         del step, value, coroutine
@@ -222,7 +349,7 @@ def _inner(traceback: TracebackType | None, frames: int) -> TracebackType | None
     return traceback
 
 
-def _stoppable(awaitable: Any) -> _Worker:
+def _stoppable(awaitable: Any) -> Worker:
     """Return the worker that may be stopped for `awaitable`; raise BridgeError."""
     if can_wait():
         return getcurrent()
@@ -236,6 +363,22 @@ def _stoppable(awaitable: Any) -> _Worker:
     raise BridgeError("The task that ran this code is gone; it cannot wait.")
 
 
+def await_inside(awaitable: Any, wait: Callable[[Any], T]) -> T:
+    """Return what `wait` gets of `awaitable`; the calls made there are part of this."""
+    worker = getcurrent()
+    if type(worker) is not Worker or worker.task is not None:
+        return wait(awaitable)
+    call, before = worker.known_call(), outer_call.get()
+    call.note_task(worker.loop)
+    outer_call.set(call)
+    try:
+        return wait(awaitable)
+    finally:
+        # The remains of a task may be collected in another context.
+        if outer_call.get() is call:
+            outer_call.set(before)
+
+
 async def run(fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
     """Call the synchronous `fn` so that its database waits are awaited.
 
@@ -245,11 +388,11 @@ async def run(fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
     here = getcurrent()
     call = [kwargs, args, fn]
     del fn, args, kwargs
-    if type(here) is _Worker and here.task is not None and can_wait():
+    if type(here) is Worker and here.task is not None and can_wait():
         return _call(here, call)
     loop = asyncio.get_running_loop()
     # `_parked` is one of the thread-locals that may be exchanged.
-    parked = here.parked if type(here) is _Worker else None
+    parked = here.parked if type(here) is Worker else None
     if parked is None:
         parked = _parked.workers
     worker = parked.pop() if parked else _start()
@@ -274,27 +417,30 @@ async def run(fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
     return _finish(worker, parked)
 
 
-def _call(worker: _Worker, function: list[Any]) -> Any:
+def _call(worker: Worker, function: list[Any]) -> Any:
     """Call `function` for a driven coroutine, whose own greenlet it may stop."""
-    task, call = worker.task, worker.call
-    worker.task, worker.call = None, object()
+    task, call, holds = worker.task, worker.call, worker.holds
+    worker.task = worker.call = worker.holds = None
     _set_running_loop(None)
     try:
         return function.pop()(*function.pop(), **function.pop())
     finally:
-        worker.task, worker.call = task, call
-        _set_running_loop(worker.loop)
+        try:
+            worker.end_call()
+        finally:
+            worker.task, worker.call, worker.holds = task, call, holds
+            _set_running_loop(worker.loop)
 
 
-def _start() -> _Worker:
+def _start() -> Worker:
     """Return a new worker, as one at rest."""
-    worker = _Worker()
+    worker = Worker()
     worker.switch()  # without a call: a greenlet keeps what it was started with
     return worker
 
 
 def _resume(
-    worker: _Worker, loop: AbstractEventLoop, how: Callable[..., Any], *args: Any
+    worker: Worker, loop: AbstractEventLoop, how: Callable[..., Any], *args: Any
 ) -> Any:
     """Let `worker` go on until it waits or finishes; return what it waits for."""
     here = getcurrent()
@@ -302,7 +448,8 @@ def _resume(
     # another task, or inside somebody else's greenlet.
     if worker.parent is not here:
         worker.parent = here
-    worker.gr_context = here.gr_context
+    if worker.gr_context is worker.given:  # else `Context.run()` must find its own
+        worker.gr_context = worker.given = here.gr_context
     # Synchronous code must find itself in the synchronous world: Django's
     # async_unsafe and the guards of others ask for the running loop. There is
     # none where the remains of a task are collected.
@@ -325,9 +472,9 @@ def _step(loop: AbstractEventLoop, how: Callable[..., Any], *args: Any) -> Any:
     return how(*args) if timed_step is None else timed_step(loop, how, *args)
 
 
-def _finish(worker: _Worker, parked: list[_Worker]) -> Any:
+def _finish(worker: Worker, parked: list[Worker]) -> Any:
     outcome, failure = worker.outcome, worker.failure
-    worker.outcome = worker.failure = worker.gr_context = None
+    worker.outcome = worker.failure = worker.gr_context = worker.given = None
     if worker.locals is not None:
         worker.locals = worker.parked = None
     if not worker.abandoned and len(parked) < PARKED_PER_THREAD:

@@ -14,13 +14,14 @@ from asgiref.sync import iscoroutinefunction
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, connections
 from django.db.utils import ConnectionDoesNotExist, ConnectionHandler
 
-from . import _native, asleep, bridge, conf, driving, scopes, stalls
+from . import _native, asleep, bridge, conf, driving, scopes, stalls, units
 from .closing import being_closed
 
 logger = logging.getLogger("django_async_fast")
 
 django_create_connection = ConnectionHandler.create_connection
 
+T = TypeVar("T")
 AsyncFunction = TypeVar("AsyncFunction", bound=Callable[..., Coroutine[Any, Any, Any]])
 
 _block: ContextVar[Block | None] = ContextVar("daf_block", default=None)
@@ -43,6 +44,7 @@ class Block:
         "relations",
         "shared",
         "thread",
+        "units",
         "wrappers",
     )
 
@@ -61,6 +63,7 @@ class Block:
         self.name = name
         self.wrappers: dict[str, Any] = {}
         self.open = True
+        self.units = units.Units()
         self.debug = conf.debugging(self.loop)
         if self.debug:
             # By line and name, the last instance and how many: `lazy.py` tells.
@@ -79,6 +82,17 @@ class Block:
             )
         made = asleep.make(self, connections.settings[alias], alias)
         return self.wrappers.setdefault(alias, made)
+
+    def run(
+        self, func: Callable[..., T], /, *args: Any, **kwargs: Any
+    ) -> Coroutine[Any, Any, T]:
+        """Return the coroutine that calls `func` on the bridge, when its turn has come.
+
+        Like the thread of stock Django, a block runs one synchronous function after
+        another.
+        """
+        run = self.units.run if self.units.calls else bridge.run
+        return run(func, *args, **kwargs)
 
     @property
     def who(self) -> str:
@@ -322,7 +336,7 @@ def bridged_block() -> Block | None:
     """Return the block whose connections the caller's sync code uses, or None."""
     if not bridge.in_bridge():
         return None
-    block = _block.get()
+    block = _block.get() or bridge.of_call(_block)
     if block is not None and block.loop is bridge.current_loop():
         return block
     return None
@@ -333,7 +347,7 @@ def routed_block() -> Block | None:
 
     Raises InterfaceError in a task that outlived its block.
     """
-    if _block.get() is None:
+    if _block.get() is None and bridge.of_call(_block) is None:
         return None
     return bridged_block() if bridge.in_bridge() else current_block()
 

@@ -35,8 +35,10 @@ class sync_to_async:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.func is None:  # a decorator with options
             return sync_to_async(*args, **self.options)
-        if self.native and current_block() is not None:
-            return bridge.run(self.func, *args, **kwargs)
+        if self.native and (block := current_block()) is not None:
+            # As `Block.run()`, without a frame of its own.
+            run = block.units.run if block.units.calls else bridge.run
+            return run(self.func, *args, **kwargs)
         return threaded(self.func, **self.options)(*args, **kwargs)
 
 

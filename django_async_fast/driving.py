@@ -52,7 +52,8 @@ class own_thread_locals:
 
 def finish(awaitable: Any) -> Any:
     """Return the result of `awaitable` to synchronous code on the bridge."""
-    return (bridge.drive if drives(awaitable) else bridge.await_)(awaitable)
+    wait = bridge.drive if drives(awaitable) else bridge.await_
+    return bridge.await_inside(awaitable, wait)
 
 
 def run(

@@ -43,7 +43,9 @@ def _connect(block: Block, alias: str, wrapper: Any, known: Again) -> None:
     if (entry := known.pool(block.loop, alias)) is None:
         return
     if (origin := idle.take(entry.pool)) is not None:
-        _take(block, wrapper, known, entry, origin, Gate(alias, block.place))
+        _take(
+            block, wrapper, known, entry, origin, Gate(alias, block.place, block.units)
+        )
         return
     # A second task that asks first must not wait for a second connection: the block
     # cannot end, and give back the one it has, before that task does.

@@ -14,7 +14,7 @@ from django.db.models.base import ModelState
 from django.db.models.query import QuerySet
 
 from . import _native, bridge, plan, raws
-from .connections import current_block
+from .connections import Block, current_block
 from .streams import AsyncStream, Stream
 from .unpatched import is_like
 
@@ -76,21 +76,23 @@ def take(rows: Iterator[Any], count: int) -> list[Any]:
 @wraps(QuerySet.__aiter__)
 def queryset_aiter(self: Any) -> AsyncIterator[Any]:
     """`QuerySet.__aiter__`: fetch all on the bridge, then hand out."""
-    if current_block() is None or not _native.COMPILED:
+    block = current_block()
+    if block is None or not _native.COMPILED:
         return queryset_aiter.__wrapped__(self)
-    return _native.rows.AsyncRowIterator(_Fetched(self))
+    return _native.rows.AsyncRowIterator(_Fetched(self, block))
 
 
 class _Fetched:
     """The one batch of a queryset that keeps its results."""
 
-    def __init__(self, queryset: Any) -> None:
+    def __init__(self, queryset: Any, block: Block) -> None:
         self._queryset = queryset
+        self._block = block
 
     async def __call__(self) -> Any:
         if self._queryset is None:
             return None
-        await bridge.run(self._queryset._fetch_all)
+        await self._block.run(self._queryset._fetch_all)
         items, self._queryset = self._queryset._result_cache, None
         return _native.rows.ListBatch(items)
 

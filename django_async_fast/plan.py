@@ -179,6 +179,33 @@ def why_from_db(model: type[Model]) -> str:
 
 _unpatched = Unpatched((Model, Model, ("__init__", "__setattr__", "from_db")))
 
+
+def calls_project(compiler: Any) -> bool:
+    """Tell whether to build a compiled query's rows may call the project's code."""
+    klass_info = compiler.klass_info
+    fields = [column[0] for column in compiler.select[: compiler.col_count]]
+    functions = [
+        each
+        for converters, _ in compiler.get_converters(fields).values()
+        for each in converters
+    ]
+    return any(
+        not each.__module__.startswith("django.")
+        or getattr(getattr(each, "__self__", None), "decoder", None)
+        for each in functions
+    ) or (klass_info is not None and _instances_call_project(compiler, klass_info))
+
+
+def _instances_call_project(compiler: Any, klass_info: dict[str, Any]) -> bool:
+    model, related = klass_info["model"], klass_info.get("related_klass_infos", ())
+    names = compiler.annotation_col_map or ()
+    return (
+        bool(why_from_db(model))
+        or any(inspect.getattr_static(model, name, None) for name in names)
+        or any(_instances_call_project(compiler, each) for each in related)
+    )
+
+
 # Asked at every query, and what a class overrides does not change after its
 # first query: like Django's own caches of `_meta`.
 _why_class: dict[type[Model], str] = {}

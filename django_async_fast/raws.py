@@ -15,7 +15,7 @@ from django.db import connections
 from django.db.models.query import RawModelIterable
 from django.db.models.sql.query import RawQuery
 
-from . import _native, planning, whole
+from . import _native, drivers, planning, whole
 from .plan import Declined, raw
 from .streams import in_slices
 from .unpatched import Unpatched
@@ -62,7 +62,7 @@ class RawRows:
         except Declined:
             query.__class__ = _Executed
             return self._leave_to_django()
-        inner = whole.psycopg_cursor(query.cursor)
+        inner = drivers.psycopg.inner_cursor(query.cursor)
         self._advance = self.close
         return whole.batch(plan, query.cursor, inner, len(queryset.columns))
 

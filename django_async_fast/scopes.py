@@ -5,20 +5,26 @@ A task knows its scope through a context variable, which its child tasks
 inherit. A statement, or a nested `atomic()`, goes ahead only while its own
 scope is the innermost open one and no other statement is in flight; until
 then it waits in line.
+
+Within a scope bridged calls take turns, each from its first statement on the
+connection to its end: see units.py.
 """
 
 from __future__ import annotations
 
 import sys
-from asyncio import Future
-from collections import deque
+from collections.abc import Iterable
 from contextvars import ContextVar
+from time import monotonic
 from types import FrameType
+from typing import Any
 
 from django.db import InterfaceError
 from django.db.transaction import TransactionManagementError
 
-from . import bridge, conf
+from . import bridge
+from .bridge import Call, Worker, getcurrent, outer_call
+from .units import Line, Turn, Units
 
 # The innermost scope that this context has entered, over all connections.
 _entered: ContextVar[Scope | None] = ContextVar("daf_scope", default=None)
@@ -37,7 +43,11 @@ Place = tuple[str, int] | None
 
 
 class ScopeTimeout(TransactionManagementError):
-    """A statement waited too long for another task's transaction."""
+    """A statement waited too long for another task's transaction, or its unit."""
+
+
+class ScopeDeadlock(TransactionManagementError):
+    """A statement would wait for a unit that waits for the statement's task."""
 
 
 def place(depth: int = 0) -> Place:
@@ -103,16 +113,27 @@ class Scope:
         return 0 if self.around is None else 1 + self.around.depth()
 
 
-class Turn:
+class GateTurn(Turn):
     """A place in the line before a gate."""
 
-    __slots__ = ("breaking", "future", "scope")
+    __slots__ = ("breaking", "keeps", "place", "scope")
 
-    def __init__(self, scope: Scope | None, future: Future[None], breaking: bool):
+    def __init__(
+        self,
+        call: Call,
+        gate: Gate,
+        loop: Any,
+        scope: Scope | None,
+        breaking: bool,
+        keeps: bool,
+    ) -> None:
+        super().__init__(call, gate, loop)
         self.scope = scope
-        self.future = future
+        # Whether the call has the turn until its end.
+        self.keeps = keeps
         # To break off what is inside of `scope`, whatever is innermost.
         self.breaking = breaking
+        self.place = place(1)  # afterwards, the frames that await this code are gone
 
     def has_come(self, gate: Gate) -> bool:
         """Tell whether the gate, with nothing in flight, is for this one to pass."""
@@ -120,19 +141,22 @@ class Turn:
             return False
         if self.breaking:
             return not any(each.brief for each in gate.inside(self.scope))
-        return self.scope is gate.innermost
+        return self.scope is gate.innermost and gate.is_for(self.call)
 
     def is_over(self) -> bool:
         """Tell whether the scope that waits has been closed."""
         return not self.breaking and self.scope is not None and not self.scope.open
 
 
-class Gate:
+class Gate(Line):
     """Lets one statement at a time through, and only from the innermost scope."""
 
-    __slots__ = ("alias", "busy", "innermost", "root", "waiting")
+    __slots__ = ("alias", "busy", "innermost", "root", "units")
 
-    def __init__(self, alias: str, where: Place) -> None:
+    def __init__(self, alias: str, where: Place, units: Units | None = None) -> None:
+        # A future is resolved with `busy` already taken on behalf of its waiter, so
+        # nobody can slip in between.
+        super().__init__()
         self.alias = alias
         # Nobody enters it, so it need not know its gate; a cycle would keep a
         # closed connection's remains until the next collection.
@@ -140,34 +164,90 @@ class Gate:
         self.root.beneath = None
         self.innermost: Scope = self.root
         self.busy = False
-        # First come, first served. A future is resolved with `busy` already
-        # taken on behalf of its waiter, so nobody can slip in between.
-        self.waiting: deque[Turn] = deque()
+        # Those of its block.
+        self.units = Units() if units is None else units
 
     def mine(self) -> Scope:
         """Return the scope of this connection that the caller runs in."""
-        scope = _entered.get()
+        scope = _entered.get() or bridge.of_call(_entered)
         while scope is not None and scope.gate is not self:
             scope = scope.beneath
         return self.root if scope is None else scope
 
     def acquire(self) -> None:
         """Wait until a statement may be sent, and take the connection for it."""
-        scope = self.mine()
+        scope = _entered.get()
+        root = self.root
+        # In a context of its own, it may have entered more than is seen there.
+        scope = root if scope is None and root is self.innermost else self.mine()
         if scope is self.innermost and not self.busy and scope.open:
-            self.busy = True
-        else:
-            self._check(scope)
-            self._wait(scope)
+            worker, calls = getcurrent(), self.units.calls
+            if (
+                not calls
+                and type(worker) is Worker
+                and worker.call is None
+                and worker.task is None
+                and outer_call.get() is None
+            ):
+                # The first statement of most calls.
+                calls.append(worker)
+                worker.holds = self
+                self.busy = True
+                return
+            own = calls and calls[-1] is worker and worker.holds is self
+            if (own and worker.task is None) or self._take():
+                self.busy = True
+                return
+        self._check(scope)
+        self._wait(scope)
 
     def release(self) -> None:
+        """The statement is over."""
         self.busy = False
-        if self.waiting:
+        if self.waiting or self.units.waiting:
+            self.progress = self.units.progress = monotonic()
             self._hand_over()
 
+    def is_for(self, call: Call | None) -> bool:
+        """Tell whether no unit has the turn but `call`, or what it is part of."""
+        holder = self.units.holder(self)
+        return holder is None or (call is not None and call.is_inside(holder))
+
+    def _take(self) -> bool:
+        """Give the caller's call the turn until its end; False if it is another's."""
+        call = bridge.current_call()
+        if not self.is_for(call):
+            return False
+        if call is not None:
+            self.units.take(call, self)
+        return True
+
+    def make_known(self, worker: Worker, call: Call) -> None:
+        """`worker`, which is the only unit, serves `call`."""
+        calls = self.units.calls
+        calls[calls.index(worker)] = call
+        call.held.append(self)
+
+    def let_go(self, unit: Call | Worker) -> None:
+        """A unit is over."""
+        calls = self.units.calls
+        if unit in calls:
+            calls.remove(unit)
+        if self.waiting:
+            self.progress = monotonic()
+            if not self.busy:
+                self._hand_over()
+        if self.units.waiting:
+            self.units.start_next()
+
     def is_quiet(self) -> bool:
-        """Tell whether no scope is open, no statement in flight, and nobody waits."""
-        return self.innermost is self.root and not self.busy and not self.waiting
+        """Tell whether no scope is open, no unit under way, and nobody waits."""
+        return (
+            self.innermost is self.root
+            and not self.busy
+            and not self.units.calls
+            and not self.waiting
+        )
 
     def end(self) -> None:
         """End the root scope of a gate that is quiet."""
@@ -187,10 +267,8 @@ class Gate:
 
     def enter(self, owner: object, where: Place) -> Scope:
         """Open a brief scope inside the caller's, when its turn has come."""
-        around = self.innermost
-        if self.busy or not around.open or self.mine() is not around:
-            self.acquire()
-            self.busy = False
+        self.acquire()
+        self.busy = False
         scope = self._push(self.innermost, owner, where)
         if self.waiting:
             self._hand_over()
@@ -209,7 +287,8 @@ class Gate:
         that end the transaction run in the returned scope, which nobody else
         is in: a child's late statement cannot land between them.
         """
-        if scope is self.innermost and not self.busy:
+        free = scope is self.innermost and not self.busy
+        if free and self._take():
             self.busy = True
         else:
             self._wait(scope)
@@ -224,7 +303,7 @@ class Gate:
         """Close all inside of `around`; return a scope to end it in, and what is left.
 
         Waits for the statement in flight and for brief scopes, but for no open
-        atomic block, whoever has begun it. The innermost comes first.
+        atomic block and no unit, whoever has begun it. The innermost comes first.
         """
         left, wait = self.inside(around), self.busy
         for each in left:
@@ -237,6 +316,8 @@ class Gate:
             for each in left:
                 each.open = False
             self._refuse_closed()
+        self.units.revoke(self, but=bridge.current_call())
+        self._take()
         self.busy = True
         ending = self._push(around, None, None)
         ending.beneath = self._still_entered(ending.beneath)
@@ -273,6 +354,7 @@ class Gate:
         self.innermost = self.root
         _entered.set(self._still_entered(_entered.get()))
         self._refuse_closed()
+        self.units.start_all()
 
     def _push(self, around: Scope | None, owner: object, where: Place) -> Scope:
         scope = Scope(self, around, owner, where, brief=True)
@@ -294,21 +376,23 @@ class Gate:
                 "and this code does not run on the bridge, so it cannot wait. Call it "
                 "as `await run_sync(function, ...)`."
             )
-        here = place()  # afterwards, the frames that await this code are gone
-        turn = Turn(scope, loop.create_future(), breaking)
-        self.waiting.append(turn)
-        timeout = conf.get("SCOPE_TIMEOUT")
-        timer = timeout and loop.call_later(timeout, self._expire, turn, timeout)
+        call = bridge.current_call()
+        keeps = call is not None and not breaking
+        # What a driven coroutine calls has the turn for this statement only.
+        call = call or Call(None)
+        turn = GateTurn(call, self, loop, scope, breaking, keeps)
+        if turn.is_deadlocked():
+            raise self._deadlock(turn)
+        self.join(turn, loop)
+        call.waits_with = turn
+        self.units.start_next()
         try:
             bridge.await_(turn.future)
-        except BaseException as exc:
+        except BaseException:
             self._give_up(turn)
-            if isinstance(exc, ScopeTimeout):
-                raise ScopeTimeout(f"{exc} This statement: {told(here)}.") from None
             raise
         finally:
-            if timer:
-                timer.cancel()
+            call.waits_with = None
 
     def _check(self, scope: Scope) -> None:
         if scope.open:
@@ -325,9 +409,9 @@ class Gate:
             "a block of its own in it: `async with new_connection():`."
         )
 
-    def _give_up(self, turn: Turn) -> None:
+    def _give_up(self, turn: GateTurn) -> None:
         if turn in self.waiting:
-            self.waiting.remove(turn)
+            self.leave(turn)
         elif not turn.future.cancelled() and turn.future.exception() is None:
             # Cancelled after the connection had been handed over.
             self.release()
@@ -335,8 +419,12 @@ class Gate:
     def _hand_over(self) -> None:
         for turn in self.waiting:
             if turn.has_come(self):
-                self.waiting.remove(turn)
+                self.leave(turn)
+                self.progress = monotonic()
                 self.busy = True
+                if turn.keeps:
+                    self.units.take(turn.call, self)
+                turn.call.waits_with = None
                 turn.future.set_result(None)
                 return
 
@@ -344,21 +432,49 @@ class Gate:
         if not self.waiting:
             return
         for turn in [turn for turn in self.waiting if turn.is_over()]:
-            self.waiting.remove(turn)
+            self.leave(turn)
             if not turn.future.done():
                 assert turn.scope is not None
                 turn.future.set_exception(self._refusal(turn.scope))
 
-    def _expire(self, turn: Turn, timeout: float) -> None:
-        if turn.future.done():
-            return
-        holder = self.innermost
-        what = "atomic block" if holder.around else "statement in the block"
-        self.waiting.remove(turn)
-        turn.future.set_exception(
+    # ----- in vain
+
+    def holders(self) -> Iterable[Call]:
+        return [call for call in self.units.known() if self in call.held]
+
+    def deadlocked(self, turn: GateTurn) -> None:
+        self._refuse(turn, self._deadlock(turn))
+
+    def overdue(self, turn: GateTurn, timeout: float) -> None:
+        held_by = self._held_by(turn)
+        self._refuse(
+            turn,
             ScopeTimeout(
                 f"Waited {timeout:g} s for the connection '{self.alias}', held by the "
-                f"{what} entered at {told(holder.place)}. Tasks on one connection take "
-                "turns; open a `new_connection()` block in each for parallel work."
-            )
+                f"{held_by}. Tasks on one connection take turns; open a "
+                "`new_connection()` block in each for parallel work. This statement: "
+                f"{told(turn.place)}."
+            ),
         )
+
+    def _refuse(self, turn: GateTurn, error: Exception) -> None:
+        self.leave(turn)
+        turn.future.set_exception(error)
+
+    def _deadlock(self, turn: GateTurn) -> ScopeDeadlock:
+        return ScopeDeadlock(
+            f"The connection '{self.alias}' is held by the {self._held_by(turn)}, "
+            "which waits for the task of this statement: it would wait for itself. "
+            "Await the task before, or open a `new_connection()` block in it. This "
+            f"statement: {told(turn.place)}."
+        )
+
+    def _held_by(self, turn: GateTurn) -> str:
+        holder = self.innermost
+        if turn.scope is holder or holder.around is None:
+            for call in turn.waits_for():
+                found = map(_outside, call.frames())
+                if where := next(filter(None, found), None):
+                    return f"synchronous function that is at {told(where)}"
+        what = "atomic block" if holder.around else "statement in the block"
+        return f"{what} entered at {told(holder.place)}"

@@ -16,7 +16,7 @@ from django.db.models.sql import compiler as django_compiler
 from django.db.models.sql.compiler import SQLCompiler
 
 from . import _native, bridge, drivers, plain, planning, whole
-from .plan import Declined
+from .plan import Declined, calls_project
 from .unpatched import Unpatched, UnpatchedFunction
 
 # What `Stream` does in Django's place. A compiler with its own version, or a
@@ -60,6 +60,8 @@ class Stream:
         self._in_block = bridge.in_bridge()
         # Whether its reader is a coroutine, which gives the loop its turn between rows.
         self.awaited = False
+        # Whether code of the project's runs for each row: its queries need the bridge.
+        self.calls_project = False
         # Why Django's own code builds the rows; '' where the core does.
         self.reason = ""
 
@@ -111,6 +113,7 @@ class Stream:
             plan, types = planning.plan_for(self._make_plan, queryset, compiler)
         except Declined as declined:
             return partial(self._leave_to_django, str(declined))
+        self.calls_project = self.awaited and calls_project(compiler)
         if self._iterable.chunked_fetch:
             return partial(self._begin_chunks, compiler, plan, types, sql, params)
         self._advance = _nothing
@@ -122,7 +125,7 @@ class Stream:
     ) -> Any:
         connection = compiler.connection
         cursor = connection.chunked_cursor()
-        inner = whole.psycopg_cursor(cursor)
+        inner = drivers.psycopg.inner_cursor(cursor)
         # A wrapper may send something else.
         reads = None if connection.execute_wrappers else plain.reads(sql, params)
         with connection.wrap_database_errors:
@@ -188,7 +191,13 @@ class AsyncStream:
         stream.awaited = True
 
     def __call__(self) -> Coroutine[Any, Any, Any]:
-        return bridge.run(self._stream)
+        return bridge.run(self._next)
+
+    def _next(self) -> Any:
+        batch = self._stream()
+        if batch is None or not self._stream.calls_project:
+            return batch
+        return _native.rows.ListBatch(_native.rows.items(batch))
 
     async def aclose(self) -> None:
         """End the iteration and close its cursor on the server."""

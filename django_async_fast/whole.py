@@ -6,7 +6,6 @@ from contextlib import closing
 from typing import Any
 
 from django.db import DatabaseError
-from django.db.backends.utils import CursorWrapper
 from django.db.utils import ProgrammingError
 from psycopg.rows import tuple_row
 
@@ -53,7 +52,7 @@ def _by_cursor(
     """Return all rows of a query that goes as Django sends it: its result is text."""
     with closing(wrapper.cursor()) as cursor:
         send(cursor, sql, params)
-        inner = psycopg_cursor(cursor)
+        inner = drivers.psycopg.inner_cursor(cursor)
         if _is_to_be_read(inner):
             learn(types, inner, columns)
         return batch(plan, cursor, inner, columns)
@@ -70,15 +69,6 @@ def send(cursor: Any, sql: str, params: Any) -> None:
         except DatabaseError:
             raise exc from None
         raise
-
-
-def psycopg_cursor(cursor: Any) -> Any:
-    """Return the psycopg 3 cursor inside Django's wrappers, or None."""
-    from psycopg import Cursor
-
-    while isinstance(cursor, CursorWrapper):
-        cursor = cursor.cursor
-    return cursor if isinstance(cursor, Cursor) else None
 
 
 def _is_to_be_read(inner: Any) -> bool:

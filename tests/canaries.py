@@ -56,7 +56,7 @@ WATCHED = {
     "django.db.backends.postgresql.base.DatabaseWrapper.pool": "wrapper.py: pool",
     "django.db.backends.postgresql.psycopg_any.BaseTzLoader": "drivers/results.py, kinds.py",
     "django.db.backends.postgresql.psycopg_any.get_adapters_template": "drivers/results.py",
-    "django.db.backends.utils.CursorWrapper": "whole.py: psycopg_cursor; drivers/statement.py",
+    "django.db.backends.utils.CursorWrapper": "drivers/psycopg.py: inner_cursor; drivers/statement.py",
     "django.db.models.base.Model.__init__": "plan.py: why_from_db; native/model_plan.pxi",
     "django.db.models.base.Model.__setattr__": "plan.py: why_from_db",
     "django.db.models.base.Model.from_db": "plan.py: why_from_db; native/model_plan.pxi",

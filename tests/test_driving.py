@@ -68,13 +68,13 @@ async def test_functions_that_it_awaits_run_in_its_greenlet() -> None:
         with pytest.raises(RuntimeError):
             asyncio.get_running_loop()
         wait()
-        call = bridge.current()
+        call = bridge.current_call()
         assert call is not None
-        assert call is bridge.current()
+        assert call is bridge.current_call()
         return value, getcurrent()
 
     async def coroutine() -> None:
-        assert bridge.current() is None
+        assert bridge.current_call() is None
         assert await bridge.run(function, 1) == (1, getcurrent())
         assert await bridge.run(function, 2) == (2, getcurrent())
         with pytest.raises(KeyError):
@@ -274,7 +274,7 @@ async def test_no_cycles_are_left() -> None:
         gc.garbage.clear()
         gc.enable()
     assert not left
-    assert not kinds & {"_Worker", "coroutine", "frame", "traceback"}
+    assert not kinds & {"Worker", "coroutine", "frame", "traceback"}
 
 
 async def test_many_steps_need_no_deeper_stack() -> None:

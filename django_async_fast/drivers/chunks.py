@@ -22,7 +22,7 @@ from psycopg.rows import tuple_row
 from .. import bridge
 from . import ahead, quiet, results
 from .held import Hold
-from .psycopg import INERROR, belongs_to_block
+from .psycopg import INERROR, belongs_to_block, inner_cursor
 
 if TYPE_CHECKING:
     from ..plain import Reads
@@ -275,7 +275,7 @@ class DecodedChunks:
 
 def _caller() -> object:
     """Return what tells the code that runs from all that might use the connection."""
-    return bridge.current() or get_ident()
+    return bridge.current_call() or get_ident()
 
 
 def _given_back() -> InterfaceError:
@@ -404,9 +404,7 @@ def _hold_of(connection: Any) -> Hold | None:
 
 
 def _leave(cursor: Any, hold: Hold | None = None) -> None:
-    from ..whole import psycopg_cursor
-
-    inner = psycopg_cursor(cursor)
+    inner = inner_cursor(cursor)
     if inner is None or inner.closed:
         return
     inner._close()  # without a word to the server, nor a warning

@@ -47,7 +47,7 @@ class Hold:
         self._ending = _commit(connection.pgconn, b"")
         self._committing = False
         # Until the cursor is declared, statements of this call do not end it.
-        self._opener = bridge.current()
+        self._opener = bridge.current_call()
         with connection.lock:
             connection.wait(connection._exec_command(b"BEGIN"))
             connection.unsettled.append(self)
@@ -70,7 +70,7 @@ class Hold:
 
     def settle(self) -> None:
         """Commit. Needs the gate."""
-        if self._opener is not None and self._opener is bridge.current():
+        if self._opener is not None and self._opener is bridge.current_call():
             return
         self.reader_is_back()
         self._committing = True

@@ -18,6 +18,7 @@ from functools import cache, partial
 from typing import Any
 
 import psycopg
+from django.db.backends.utils import CursorWrapper
 from psycopg import pq
 
 from .. import bridge
@@ -357,6 +358,13 @@ class Connection(psycopg.Connection[Any]):
             logger.warning("query cancellation failed: %s", exc)
             return False
         return True
+
+
+def inner_cursor(cursor: Any) -> Any:
+    """Return the psycopg cursor inside Django's wrappers, None if it is another's."""
+    while isinstance(cursor, CursorWrapper):
+        cursor = cursor.cursor
+    return cursor if isinstance(cursor, psycopg.Cursor) else None
 
 
 def belongs_to_block(connection: Any) -> bool:

@@ -40,7 +40,7 @@ SLOWLY_FOUND = Author.objects.annotate(
 class Breaking:
     """Stands in for the bridge: what it runs is broken off at suspension `at`."""
 
-    current = staticmethod(bridge.current)
+    current_call = staticmethod(bridge.current_call)
     current_loop = staticmethod(bridge.current_loop)
 
     def __init__(self, at: int, how: str) -> None:
