@@ -351,13 +351,14 @@ class BlockWrapper(_Backend):
 
     def _is_at_rest(self) -> bool:
         """Tell whether `close()` would be Django's, and nothing is to be undone."""
+        kind: Any = type(self)
         return (
             self.autocommit
             and not self.in_atomic_block
             and self._rollback_atomic is None
             and self.gate.is_quiet()
             and self._thread_ident == get_ident()
-            and _unpatched(self.backend, "close").holds()
+            and _unpatched(kind, "close").holds()
             and "close" not in self.__dict__
         )
 

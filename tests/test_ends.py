@@ -373,16 +373,21 @@ async def test_a_block_at_rest_ends_without_the_bridge(
         await conn.aensure_connection()
 
 
-async def test_a_backends_own_close_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("where", ["the block's class", "the backend's", "Django's"])
+async def test_a_backends_own_close_is_called(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     closed: list[Any] = []
+    django_close = BaseDatabaseWrapper.close
 
     def close(self: Any) -> None:
         closed.append(self)
-        BaseDatabaseWrapper.close(self)
+        django_close(self)
 
     async with new_connection("pooled") as conn:
         await conn.aensure_connection()
-        monkeypatch.setattr(conn.backend, "close", close)
+        kind = {"the block's class": type(conn), "the backend's": conn.backend}
+        monkeypatch.setattr(kind.get(where, BaseDatabaseWrapper), "close", close)
     assert closed == [conn]
     assert conn.connection is None
 
