@@ -15,6 +15,9 @@ from django_async_fast import _native, bridge, new_connection, run_sync
 from django_async_fast.test import shared_connection
 from tests.testapp.models import Tag
 
+if not _native.COMPILED:
+    pytest.skip("the compiled core exchanges them", allow_module_level=True)
+
 kept = threading.local()
 ThreadLocals = _native.rows.ThreadLocals
 
