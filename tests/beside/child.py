@@ -28,7 +28,7 @@ def tool(name: str) -> Tool:
     return getattr(import_module(f"tests.beside.tools.{module}"), cls)()
 
 
-def configure(tool: Tool, installed: bool, asynchronous: bool) -> None:
+def configure(tool: Tool, installed: bool, in_a_block: bool) -> None:
     from django.conf import settings
 
     from tests.beside import urls
@@ -38,9 +38,11 @@ def configure(tool: Tool, installed: bool, asynchronous: bool) -> None:
     middleware = [*tool.middleware]
     if installed:
         apps.insert(0 if tool.ours_first else len(apps), OURS)
-        if asynchronous:
+        if in_a_block:
             middleware.insert(0, f"{OURS}.middleware.ConnectionMiddleware")
-    default = django_database(os.environ["DATABASE_URL"], ENGINE=tool.engine)
+    default = django_database(
+        os.environ["DATABASE_URL"], ENGINE=tool.engine, OPTIONS=tool.options
+    )
     given = {
         "DATABASES": {"default": default},
         "INSTALLED_APPS": apps,
@@ -58,7 +60,7 @@ def configure(tool: Tool, installed: bool, asynchronous: bool) -> None:
 def prepare(tool: Tool) -> None:
     import django
 
-    configure(tool, installed=False, asynchronous=False)
+    configure(tool, installed=False, in_a_block=False)
     django.setup()
     tool.prepare()
 
@@ -68,7 +70,7 @@ def watch(tool: Tool, moment: str, way_name: str) -> dict[str, Any]:
     import django
 
     way = WAYS[way_name]
-    configure(tool, way.installed, way.asynchronous)
+    configure(tool, way.installed, way.asynchronous and not way.application)
     if moment == BEFORE:
         tool.hook()
     django.setup()

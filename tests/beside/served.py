@@ -1,4 +1,4 @@
-"""A program in a view, behind Django's own WSGI or ASGI handler."""
+"""A program in a view, behind Django's own WSGI or ASGI handler, or our application."""
 
 from __future__ import annotations
 
@@ -45,8 +45,12 @@ def requests(
 
     chosen: Any = async_view if way.asynchronous else view
     urls.urlpatterns.append(path(PATH[1:], chosen))
-    if way.asynchronous:
-        asyncio.run(_through_asgi(hosts, at_once))
+    if way.application:
+        from django_async_fast.asgi import get_asgi_application
+
+        asyncio.run(_through_asgi(get_asgi_application(), hosts, at_once))
+    elif way.asynchronous:
+        asyncio.run(_through_asgi(ASGIHandler(), hosts, at_once))
     else:
         _through_wsgi(hosts)
     return [results[number] for number in range(len(hosts))]
@@ -66,8 +70,9 @@ def _through_wsgi(hosts: Sequence[str]) -> None:
     connections.close_all()
 
 
-async def _through_asgi(hosts: Sequence[str], at_once: int) -> None:
-    application = ASGIHandler()
+async def _through_asgi(
+    application: ASGIHandler, hosts: Sequence[str], at_once: int
+) -> None:
     turns = asyncio.Semaphore(at_once)
 
     async def one(number: int, host: str) -> None:

@@ -26,7 +26,7 @@ class Tool:
     # Whether the program runs in a view.
     in_a_request = False
 
-    # Why it cannot see what is done in a block, if it cannot.
+    # Why it cannot see what is done in a block of a middleware's, if it cannot.
     blind = ""
 
     settings: dict[str, Any] = {}
@@ -36,6 +36,8 @@ class Tool:
     middleware: Sequence[str] = ()
     urls: Sequence[tuple[str, str]] = ()
     engine = "django.db.backends.postgresql"
+    # Of the database, in its settings.
+    options: dict[str, Any] = {}
 
     program: Program = staticmethod(library.program)
 

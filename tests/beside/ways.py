@@ -123,6 +123,8 @@ class Way(NamedTuple):
     installed: bool = True
     # The way of stock's whose sights are the ones to be expected.
     like: str = ""
+    # Whether a request is the package's own application's, else Django's handler's.
+    application: bool = False
 
     @property
     def asynchronous(self) -> bool:
@@ -138,7 +140,11 @@ OURS = {
     "run_sync": Way(on_the_bridge, like="stock"),
     "block": Way(on_the_loop, like="stock, async"),
 }
-WAYS = STOCK | OURS
+OURS_IN_REQUESTS = OURS | {
+    "application": Way(on_the_loop, like="stock, async", application=True),
+    "application, sync view": Way(synchronously, like="stock", application=True),
+}
+WAYS = STOCK | OURS_IN_REQUESTS
 
 
 def run(way: Way, program: Program) -> list[str]:

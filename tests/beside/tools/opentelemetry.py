@@ -51,6 +51,13 @@ class Psycopg(Tool):
         ]
 
 
+class PsycopgPooled(Psycopg):
+    """With a pool, whose own thread or task connects: no span is its parent."""
+
+    options = {"pool": {"min_size": 1, "max_size": 1}}
+    moments = MOMENTS[:1]
+
+
 class PsycopgInARequest(Psycopg):
     """With DjangoInstrumentor the spans are children of the request's."""
 

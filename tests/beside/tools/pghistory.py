@@ -5,9 +5,11 @@ The context comes in a statement that its execute_wrapper puts in front of each 
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 from tests.beside.tool import Tool
+from tests.beside.ways import Way
 
 
 async def program(do: Any) -> None:
@@ -59,5 +61,42 @@ class History(Tool):
                 # Their ids are random: number them as they come.
                 contexts.setdefault(event.pgh_context_id, len(contexts)),
             ]
+            for event in events.select_related("pgh_context")
+        ]
+
+
+numbers = count()
+
+
+async def of_one_request(do: Any) -> None:
+    """Each request has a context of its own, and others have their turn in it."""
+    import pghistory
+
+    from tests.beside.history.models import Account
+
+    number = next(numbers)
+    async with do.within(pghistory.context, number=number):
+        for each in range(3):
+            await do(Account.objects, "create", owner=f"{number} {each}")
+
+
+class HistoryInRequests(History):
+    """Events of requests at once, each with the context of its own request."""
+
+    in_a_request = True
+    blind = "pghistory keeps its context in threading.local"
+
+    def run(self, way: Way) -> Any:
+        from tests.beside.served import HOST, requests
+
+        requests(way, of_one_request, [HOST] * 40, at_once=8)
+        return "events"
+
+    def seen(self) -> Any:
+        from tests.beside.history.models import Account
+
+        events = Account.pgh_event_model.objects.order_by("owner")
+        return [
+            [event.owner, event.pgh_context and event.pgh_context.metadata]
             for event in events.select_related("pgh_context")
         ]

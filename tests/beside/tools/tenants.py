@@ -108,6 +108,8 @@ async def only_its_own(do: Any) -> None:
 class TenantsInRequests(Tenants):
     """Requests of both tenants at once: each sees its own schema only."""
 
+    in_a_request = True
+
     middleware = ["django_tenants.middleware.main.TenantMainMiddleware"]
 
     def run(self, way: Way) -> Any:
