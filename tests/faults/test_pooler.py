@@ -183,8 +183,7 @@ async def statements_prepared_by_many_tasks(watch: Watch) -> None:
                     answers.append((number, await cursor.fetchone()))
 
     answers: list[tuple[int, Any]] = []
-    options = {**connections.settings["default"]["OPTIONS"], "prepare_threshold": 0}
-    with configured(OPTIONS={**options, "server_side_binding": True}):
+    with configured(OPTIONS={"prepare_threshold": 0, "server_side_binding": True}):
         await asyncio.gather(*(ask(number) for number in range(4 * SERVERS)))
     await on_every_server("DEALLOCATE ALL")
     assert [each for each in answers if each[1] != (each[0],) * 2] == []
