@@ -16,6 +16,7 @@ from django.db.utils import load_backend
 
 from . import scopes
 from .stamps import Stamp
+from .threaded_wrapper import ThreadedWrapper
 from .wrapper import BlockWrapper
 
 if TYPE_CHECKING:
@@ -96,21 +97,28 @@ def _block_class(base: type[BaseDatabaseWrapper]) -> type[Any]:
     stamp = Stamp("settings_dict", "alias", "_thread_ident")
     own = {"stamp": stamp, "backend": base, "connects": {}}
     own["__module__"] = base.__module__
-    return type(base.__name__, (BlockWrapper, base), own)
+    if _is_psycopgs(base):
+        check_psycopg()
+        return type(base.__name__, (BlockWrapper, base), own)
+    theirs = {name: getattr(base, name, None) for name in ThreadedWrapper.NOT_OURS}
+    return type(base.__name__, (ThreadedWrapper, base), own | theirs)
+
+
+def _is_psycopgs(base: type[BaseDatabaseWrapper]) -> bool:
+    """Tell whether the loop can wait for the driver itself, without a thread."""
+    if base.vendor != "postgresql":
+        return False
+    from django.db.backends.postgresql.base import DatabaseWrapper
+
+    return issubclass(base, DatabaseWrapper)
 
 
 @cache
-def _asleep_class(engine: str, alias: str) -> Any:
+def _asleep_class(engine: str) -> Any:
     """Return the class of new wrappers; None for Django's dummy, which only raises."""
     base = load_backend(engine).DatabaseWrapper
     if base.vendor == "unknown":
         return None
-    if base.vendor != "postgresql":
-        raise ImproperlyConfigured(
-            f"new_connection() needs PostgreSQL; '{alias}' is configured with "
-            f"{engine}. Use it outside of the block."
-        )
-    check_psycopg()
     awake = _block_class(base)
     own = {"awake": awake, "looked_at": False, "named": alias}
     asleep = {"__getattribute__": _look, "__setattr__": _touch}
@@ -119,7 +127,7 @@ def _asleep_class(engine: str, alias: str) -> Any:
 
 def make(block: Block, settings_dict: dict[str, Any], alias: str) -> Any:
     """Return a block's wrapper for `alias`; it connects at its first query."""
-    asleep = _asleep_class(settings_dict["ENGINE"], alias)
+    asleep = _asleep_class(settings_dict["ENGINE"])
     if asleep is None:
         dummy = load_backend(settings_dict["ENGINE"]).DatabaseWrapper
         return dummy(settings_dict, alias)

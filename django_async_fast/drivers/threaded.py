@@ -1,0 +1,365 @@
+"""Any driver, called in a thread: one for each connection, awaited by the loop.
+
+Django's backend is left as it is. In place of the driver's connection and cursors it
+gets what calls every method of theirs in the connection's thread, one after the other
+and in the turns that the connection's gate gives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from contextvars import Context, copy_context
+from functools import partial
+from queue import SimpleQueue
+from threading import Thread
+from types import ModuleType
+from typing import Any
+
+from django.db import InterfaceError, OperationalError, ProgrammingError
+
+from .. import bridge
+from ..scopes import Gate
+from .psycopg import DRAIN_SHARES, DRAIN_TIMEOUT, logger
+
+_Job = Callable[[], object]
+
+_END: Any = object()
+
+
+class Worker:
+    """The thread of one connection."""
+
+    def __init__(self, name: str) -> None:
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._process = os.getpid()
+        # A block that is never left must not keep the interpreter from ending.
+        self._thread = Thread(target=_work, args=(self._jobs,), name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def inherited(self) -> bool:
+        """Whether this process was forked: the thread is its parent's."""
+        return self._process != os.getpid()
+
+    def begin(self, function: _Job) -> asyncio.Future[Any]:
+        """Call `function` in the thread; return the future of its outcome."""
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[Any] = loop.create_future()
+        # In the caller's context: who traces the driver finds the caller's span.
+        self._jobs.put(partial(_call, loop, outcome, copy_context(), function))
+        return outcome
+
+    def post(self, function: _Job) -> None:
+        """Call `function` in the thread, whatever comes of it."""
+        self._jobs.put(function)
+
+    def end(self) -> None:
+        """End the thread once it has done what it has been given."""
+        self._jobs.put(None)
+
+    def join(self) -> None:
+        """Wait for the last steps of a thread that has nothing left to do."""
+        self._thread.join()
+
+
+def _work(jobs: SimpleQueue[_Job | None]) -> None:
+    opened: object = None
+    while (job := jobs.get()) is not None:
+        # A job that is awaited keeps its error; this is its loop, which is closed.
+        with suppress(Exception):
+            found = job()
+            # The thread's own: the collector does not find the connection before us.
+            opened = opened or found
+            del found
+        del job  # the next one may be long in coming
+
+
+def _call(
+    loop: asyncio.AbstractEventLoop,
+    outcome: asyncio.Future[Any],
+    context: Context,
+    function: _Job,
+) -> Any:
+    settle: Callable[[Any], None]
+    try:
+        found, settle = context.run(function), outcome.set_result
+    except StopIteration as exc:  # which no future takes
+        found, settle = RuntimeError(repr(exc)), outcome.set_exception
+    except BaseException as exc:
+        found, settle = exc, outcome.set_exception
+    loop.call_soon_threadsafe(_settle, outcome, settle, found)
+    return found
+
+
+def _settle(
+    outcome: asyncio.Future[Any], settle: Callable[[Any], None], found: Any
+) -> None:
+    if not outcome.done():
+        settle(found)
+
+
+def connect(gate: Gate, function: Callable[[], Any]) -> Connection:
+    """Return what stands for the connection that `function` opens, in its thread."""
+    return Connection(gate, *bridge.await_(_connect(gate, function)))
+
+
+async def _connect(gate: Gate, function: Callable[[], Any]) -> tuple[Worker, Any]:
+    worker = Worker(f"connection to {gate.alias}")
+    connecting = worker.begin(function)
+    try:
+        return worker, await asyncio.shield(connecting)
+    except BaseException:
+        if connecting.done():
+            _close_late(worker, connecting)
+        else:  # perhaps there will be one after all, for nobody
+            connecting.add_done_callback(partial(_close_late, worker))
+        raise
+
+
+def _close_late(worker: Worker, connecting: asyncio.Future[Any]) -> None:
+    if not connecting.cancelled() and connecting.exception() is None:
+        worker.post(connecting.result().close)
+    worker.end()
+
+
+class _Stand:
+    """Stands for an object of the driver's, whose methods are called in the thread."""
+
+    __slots__ = ()
+
+    _connection: Connection
+    _raw: Any
+
+    def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        found = self._connection.run(partial(function, *args, **kwargs))
+        if found is self._raw:
+            return self
+        if hasattr(found, "fetchmany") and hasattr(found, "execute"):
+            return Cursor(self._connection, lambda: found)
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        if hasattr(type(self), name):  # ours, and not set yet
+            raise AttributeError(name)
+        value = getattr(self._raw, name)
+        owner = getattr(value, "__self__", None)
+        if owner is None or isinstance(owner, ModuleType) or not callable(value):
+            return value  # no method of the object's
+        return partial(self._call, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if hasattr(type(self), name):
+            object.__setattr__(self, name, value)
+        else:
+            self._call(setattr, self._raw, name, value)
+
+
+class Connection(_Stand):
+    """Stands for a driver's connection."""
+
+    __slots__ = ("_raw", "_worker", "closed", "gate", "may_be_in_transaction", "spoilt")
+
+    def __init__(self, gate: Gate, worker: Worker, raw: Any) -> None:
+        self.gate = gate
+        self._worker = worker
+        self._raw = raw
+        self.closed = False
+        # Whether a transaction may be open: from before it begins until after its end.
+        self.may_be_in_transaction = False
+        # Whether a transaction was lost with it.
+        self.spoilt = False
+
+    @property
+    def _connection(self) -> Connection:  # type: ignore[override]
+        return self
+
+    def cursor(self, *args: Any, **kwargs: Any) -> Cursor:
+        """Return a cursor, made in the thread when it is used first."""
+        return Cursor(self, partial(self._raw.cursor, *args, **kwargs))
+
+    def run(self, function: _Job) -> Any:
+        """Call `function` in the thread, in turn, and wait for what it returns.
+
+        Broken off, the call is waited for all the same, and the connection closed if
+        that takes too long.
+        """
+        self.gate.acquire()
+        try:
+            return bridge.await_(self._run(function))
+        finally:
+            self.gate.release()
+
+    async def _run(self, function: _Job) -> Any:
+        if self.closed:
+            raise InterfaceError(f"The connection to '{self.gate.alias}' is closed.")
+        if self._worker.inherited:
+            raise OperationalError(
+                "This connection belongs to the process that this one was forked "
+                "from. Open a block of its own here: `async with new_connection():`."
+            )
+        outcome = self._worker.begin(function)
+        try:
+            return await asyncio.shield(outcome)
+        except GeneratorExit:
+            outcome.cancel()  # nobody hears of it
+            self._give_up()
+            raise
+        except BaseException as exc:
+            if not _raised(outcome, exc):
+                await self._break_off(outcome)
+            raise
+
+    async def _break_off(self, outcome: asyncio.Future[Any]) -> None:
+        """Leave the connection to nobody before the thread is done with it."""
+        outcome.add_done_callback(_retrieve)
+        try:
+            for share in DRAIN_SHARES:
+                self._interrupt()
+                await asyncio.wait([outcome], timeout=share * DRAIN_TIMEOUT)
+                if outcome.done():
+                    return
+            logger.warning("closing a connection: the driver's call does not end")
+        finally:
+            if not outcome.done():
+                self._give_up()
+
+    def _interrupt(self) -> None:
+        """Have SQLite end a long statement; not where it would roll back with it."""
+        if not self.may_be_in_transaction:
+            with suppress(Exception):
+                self._raw.interrupt()
+
+    def _give_up(self) -> None:
+        self.spoilt = self.may_be_in_transaction
+        self.drop()
+
+    def post(self, function: _Job) -> None:
+        """Call `function` in the thread, if that still does anything."""
+        if not self.closed and not self._worker.inherited:
+            self._worker.post(function)
+
+    def close(self) -> None:
+        """Close the connection and end its thread; waits for both if it can."""
+        if not bridge.can_wait() or self._worker.inherited:
+            self.drop()
+        elif not self.closed:
+            self.closed = True
+            bridge.await_(self._close())
+
+    async def _close(self) -> None:
+        closing = self._worker.begin(self._raw.close)
+        self._worker.end()
+        try:
+            await asyncio.shield(closing)
+        finally:
+            closing.add_done_callback(_retrieve)
+        self._worker.join()
+
+    def drop(self) -> None:
+        """Have the thread close the connection and end; waits for nothing."""
+        self.post(self._raw.close)
+        if not self.closed:
+            self.closed = True
+            self._worker.end()
+
+    def __enter__(self) -> Connection:
+        self._call(self._raw.__enter__)
+        return self
+
+    def __exit__(self, *exc: object) -> Any:
+        return self._call(self._raw.__exit__, *exc)
+
+    def __del__(self) -> None:
+        with suppress(AttributeError):  # it was never made
+            self.drop()
+
+
+def _raised(outcome: asyncio.Future[Any], exc: BaseException) -> bool:
+    """Tell whether `exc` is what the call in the thread has raised."""
+    return outcome.done() and not outcome.cancelled() and outcome.exception() is exc
+
+
+def _retrieve(outcome: asyncio.Future[Any]) -> None:
+    """Keep asyncio from telling of an error that nobody is left to hear."""
+    if not outcome.cancelled():
+        outcome.exception()
+
+
+class Cursor(_Stand):
+    """Stands for a driver's cursor."""
+
+    __slots__ = ("_closed", "_connection", "_made", "_make", "_rest")
+
+    def __init__(self, connection: Connection, make: Callable[[], Any]) -> None:
+        self._connection = connection
+        self._make = make
+        self._made: Any = None
+        self._closed = False
+        # What is left of a result of which everything has been fetched.
+        self._rest: Any = None
+
+    @property
+    def _raw(self) -> Any:
+        if self._made is None:
+            self._connection.run(self._here)
+        return self._made
+
+    def _here(self) -> Any:
+        """Return the driver's cursor. In the thread."""
+        if self._made is None:
+            if self._closed:
+                raise ProgrammingError("The cursor is closed.")
+            self._made = self._make()
+        return self._made
+
+    def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        self._rest = None
+        return super()._call(function, *args, **kwargs)
+
+    def _do(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self._here(), name)(*args, **kwargs)
+
+    def execute(self, *args: Any, **kwargs: Any) -> Any:
+        return self._call(self._do, "execute", *args, **kwargs)
+
+    def executemany(self, *args: Any, **kwargs: Any) -> Any:
+        return self._call(self._do, "executemany", *args, **kwargs)
+
+    def fetchmany(self, *size: int) -> Any:
+        if self._rest is not None:
+            return self._rest
+        rows = self._call(self._do, "fetchmany", *size)
+        if size and len(rows) < size[0]:
+            # Django asks again to hear of the end, which is known.
+            self._rest = rows[:0]
+        return rows
+
+    def close(self) -> None:
+        """Close the cursor; the thread does it before anything else."""
+        if not self._closed:
+            self._closed = True
+            if self._made is not None:
+                self._connection.post(self._made.close)
+
+    def __enter__(self) -> Cursor:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        # A row at a time: the driver may fail, or have an effect, at the next one.
+        row = self._call(next, self._raw, _END)
+        if row is _END:
+            raise StopIteration
+        return row
+
+    def __del__(self) -> None:
+        with suppress(AttributeError):  # it was never made
+            self.close()
