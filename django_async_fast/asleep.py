@@ -98,7 +98,6 @@ def _block_class(base: type[BaseDatabaseWrapper]) -> type[Any]:
     own = {"stamp": stamp, "backend": base, "connects": {}}
     own["__module__"] = base.__module__
     if _is_psycopgs(base):
-        check_psycopg()
         return type(base.__name__, (BlockWrapper, base), own)
     theirs = {name: getattr(base, name, None) for name in ThreadedWrapper.NOT_OURS}
     return type(base.__name__, (ThreadedWrapper, base), own | theirs)
@@ -114,11 +113,13 @@ def _is_psycopgs(base: type[BaseDatabaseWrapper]) -> bool:
 
 
 @cache
-def _asleep_class(engine: str) -> Any:
+def _asleep_class(engine: str, alias: str) -> Any:
     """Return the class of new wrappers; None for Django's dummy, which only raises."""
     base = load_backend(engine).DatabaseWrapper
     if base.vendor == "unknown":
         return None
+    if _is_psycopgs(base):
+        check_psycopg()
     awake = _block_class(base)
     own = {"awake": awake, "looked_at": False, "named": alias}
     asleep = {"__getattribute__": _look, "__setattr__": _touch}
@@ -127,7 +128,7 @@ def _asleep_class(engine: str) -> Any:
 
 def make(block: Block, settings_dict: dict[str, Any], alias: str) -> Any:
     """Return a block's wrapper for `alias`; it connects at its first query."""
-    asleep = _asleep_class(settings_dict["ENGINE"])
+    asleep = _asleep_class(settings_dict["ENGINE"], alias)
     if asleep is None:
         dummy = load_backend(settings_dict["ENGINE"]).DatabaseWrapper
         return dummy(settings_dict, alias)
