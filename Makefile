@@ -81,6 +81,10 @@ test-beside-run: $(VENV)/.beside
 sanitize: $(VENV)/.compile ## run tests/core on compiled parts that watch their memory
 	tools/sanitize $(RUN) $(ARGS)
 
+.PHONY: sanitize-greenlets
+sanitize-greenlets: $(VENV)/.compile ## run any tests so, the heap alone, on psycopg's C
+	tools/sanitize --greenlets $(RUN) $(ARGS)
+
 .PHONY: fuzz
 fuzz: ## look for bytes that break rust/wire (FUZZ="numeric inet" TIME=600)
 	cd rust && cargo +nightly fuzz build

@@ -144,6 +144,9 @@ async def _take_all(alias: str, count: int) -> None:
 @asynccontextmanager
 async def through_proxy(watch: Watch, **changes: Any) -> AsyncIterator[Proxy]:
     """Blocks opened inside reach the server through the proxy."""
+    if psycopg.pq.version() < 170000:
+        # The proxy runs in this process.
+        pytest.skip("libpq before 17 cancels in one call, and keeps the GIL meanwhile")
     host, port = watch.dsn["host"], int(watch.dsn["port"])
     async with Proxy(str(host), port) as proxy:
         with configured(HOST="127.0.0.1", PORT=str(proxy.port), **changes):
