@@ -92,6 +92,11 @@ class _Pool:
     def _told(self, timeout: PoolTimeout) -> PoolTimeout:
         """Return psycopg's error with what is to be known about the pool."""
         figures = self.pool.get_stats()
+        if all(each.closed for each in self.connections):
+            return PoolTimeout(
+                f"{timeout}: no connection to '{self.alias}' could be opened. Is the "
+                "server up? The logger 'psycopg.pool' has what it answers."
+            )
         return PoolTimeout(
             f"{timeout}: all {figures['pool_size']} of at most {figures['pool_max']} "
             f"connections to '{self.alias}' are in use and "

@@ -561,8 +561,9 @@ async def test_a_server_that_refuses_connections(
             pool = {"min_size": 0, "max_size": 1, "timeout": 0.2}
             patch.setitem(settings, "OPTIONS", {"pool": pool})
         async with new_connection(alias) as conn:
+            told = "could be opened" if alias == "pooled" else "refused"
             for _ in range(2):
-                with pytest.raises(OperationalError):
+                with pytest.raises(OperationalError, match=told):
                     await Author.objects.using(alias).acount()
             with pytest.raises(OperationalError):
                 async with transaction.atomic(using=alias):
