@@ -16,7 +16,8 @@ import types
 from asyncio import AbstractEventLoop, current_task
 from asyncio.events import _get_running_loop, _set_running_loop
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
-from contextvars import Context, ContextVar
+from contextlib import suppress
+from contextvars import Context, ContextVar, Token
 from types import CoroutineType, FrameType, TracebackType
 from typing import Any, TypeVar
 
@@ -205,12 +206,10 @@ def in_coroutine() -> bool:
 def current_call() -> Call | None:
     """Return the bridged call in progress, or None.
 
-    A driven coroutine is none, but part of the function that has awaited it.
+    What a driven coroutine calls without awaiting is one, until the coroutine awaits.
     """
     worker = getcurrent()
-    if type(worker) is not Worker:
-        return None
-    return call_around() if worker.task is not None else worker.known_call()
+    return worker.known_call() if type(worker) is Worker else None
 
 
 def begin(call: Call) -> None:
@@ -222,7 +221,7 @@ def begin(call: Call) -> None:
 
 def call_around() -> Call | None:
     """Return the call in progress that a call made here would be inside of, or None."""
-    call = outer_call.get()
+    call = outer_call.get() or of_call(outer_call)
     while call is not None and call.over:
         call = call.around
     return call
@@ -248,6 +247,12 @@ def of_call(variable: ContextVar[T]) -> T | None:
     if type(worker) is not Worker or worker.given is None:
         return None
     return worker.given.get(variable)
+
+
+def in_given_context() -> bool:
+    """Tell whether the bridged call in progress has not entered another context."""
+    worker = getcurrent()
+    return type(worker) is not Worker or worker.gr_context is worker.given
 
 
 def awaiting_frame() -> FrameType | None:
@@ -276,11 +281,33 @@ def await_(awaitable: Awaitable[T]) -> T:
     worker = getcurrent()
     if type(worker) is not Worker or worker.abandoned or worker.task is not None:
         return _await_in_driven(awaitable)
+    return _switch(worker, awaitable)
+
+
+def _switch(worker: Worker, awaitable: Any) -> Any:
+    # Other awaitables than coroutines run nothing of the caller's.
+    before = _begin_awaiting(worker) if type(awaitable) is CoroutineType else None
     try:
         return worker.parent.switch(awaitable)
     except GreenletExit:
         worker.abandoned = True
         raise
+    finally:
+        if before is not None:
+            _end_awaiting(before)
+
+
+def _begin_awaiting(worker: Worker) -> Token[Call | None]:
+    """Let the calls that a coroutine makes from here on be part of the worker's."""
+    call = worker.known_call()
+    call.note_task(worker.loop)
+    return outer_call.set(call)
+
+
+def _end_awaiting(before: Token[Call | None]) -> None:
+    # The remains of a task may be collected in another context.
+    with suppress(ValueError):
+        outer_call.reset(before)
 
 
 def _await_in_driven(awaitable: Awaitable[T]) -> T:
@@ -289,10 +316,7 @@ def _await_in_driven(awaitable: Awaitable[T]) -> T:
     if noticed is not None:
         noticed(sys._getframe(2))
     try:
-        return worker.parent.switch(awaitable)
-    except GreenletExit:
-        worker.abandoned = True
-        raise
+        return _switch(worker, awaitable)
     finally:
         _set_running_loop(worker.loop)
 
@@ -304,7 +328,23 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
     to wait for. Raises BridgeError as `await_()` does.
     """
     worker = _stoppable(coroutine)
-    before, call, holds = worker.task, worker.call, worker.holds
+    before = _begin_awaiting(worker)
+    call, worker.call = worker.call, None
+    try:
+        return _drive(worker, coroutine)
+    finally:
+        worker.call = call
+        _end_awaiting(before)
+        del coroutine  # a failure knows this frame
+
+
+def drive_alone(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Do as `drive()` where that is all that a `run()` does: no call is around it."""
+    return _drive(_stoppable(coroutine), coroutine)
+
+
+def _drive(worker: Worker, coroutine: Coroutine[Any, Any, T]) -> T:
+    before = worker.task
     step: Callable[..., Any] = coroutine.send
     value: Any = None
     try:
@@ -315,6 +355,8 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
                 value = step(value)
             except StopIteration as stop:
                 return stop.value
+            # What the coroutine has called without awaiting it is over.
+            worker.end_call()
             if worker.abandoned:
                 raise RuntimeError("coroutine ignored GeneratorExit")
             try:
@@ -331,7 +373,8 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
         try:
             coroutine.close()
         finally:
-            worker.task, worker.call, worker.holds = before, call, holds
+            worker.end_call()
+            worker.task = before
             _set_running_loop(None if before is None else worker.loop)
         # A failure knows this frame.
         del step, value, coroutine
@@ -361,22 +404,6 @@ def _stoppable(awaitable: Any) -> Worker:
             "async method (`aget`, `asave`, `async for`, ...)."
         )
     raise BridgeError("The task that ran this code is gone; it cannot wait.")
-
-
-def await_inside(awaitable: Any, wait: Callable[[Any], T]) -> T:
-    """Return what `wait` gets of `awaitable`; the calls made there are part of this."""
-    worker = getcurrent()
-    if type(worker) is not Worker or worker.task is not None:
-        return wait(awaitable)
-    call, before = worker.known_call(), outer_call.get()
-    call.note_task(worker.loop)
-    outer_call.set(call)
-    try:
-        return wait(awaitable)
-    finally:
-        # The remains of a task may be collected in another context.
-        if outer_call.get() is call:
-            outer_call.set(before)
 
 
 async def run(fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
@@ -419,17 +446,15 @@ async def run(fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
 
 def _call(worker: Worker, function: list[Any]) -> Any:
     """Call `function` for a driven coroutine, whose own greenlet it may stop."""
-    task, call, holds = worker.task, worker.call, worker.holds
-    worker.task = worker.call = worker.holds = None
+    worker.end_call()  # what the coroutine has called before
+    task, worker.task = worker.task, None
     _set_running_loop(None)
     try:
         return function.pop()(*function.pop(), **function.pop())
     finally:
-        try:
-            worker.end_call()
-        finally:
-            worker.task, worker.call, worker.holds = task, call, holds
-            _set_running_loop(worker.loop)
+        worker.end_call()
+        worker.task = task
+        _set_running_loop(worker.loop)
 
 
 def _start() -> Worker:

@@ -158,7 +158,7 @@ def current_block() -> Block | None:
     A block belongs to its loop and thread: from others it is invisible.
     Raises InterfaceError in a task that outlived its block.
     """
-    block = _block.get()
+    block = _block.get() or bridge.of_call(_block)
     if block is None or block.thread != threading.get_ident():
         return None
     if block.loop is not bridge.current_loop():
@@ -336,7 +336,10 @@ def bridged_block() -> Block | None:
     """Return the block whose connections the caller's sync code uses, or None."""
     if not bridge.in_bridge():
         return None
-    block = _block.get() or bridge.of_call(_block)
+    block = _block.get()
+    if block is None or not block.open:
+        # In a context of its own: `Context().run()`, or one of another block.
+        block = bridge.of_call(_block) or block
     if block is not None and block.loop is bridge.current_loop():
         return block
     return None

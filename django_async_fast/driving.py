@@ -26,7 +26,7 @@ async def driven(coroutine: Coroutine[Any, Any, T]) -> T:
     """Await `coroutine`, driven unless whoever awaits this is already."""
     if not drives(coroutine) or bridge.can_wait():
         return await coroutine
-    return await bridge.run(bridge.drive, coroutine)
+    return await bridge.run(bridge.drive_alone, coroutine)
 
 
 class own_thread_locals:
@@ -52,8 +52,9 @@ class own_thread_locals:
 
 def finish(awaitable: Any) -> Any:
     """Return the result of `awaitable` to synchronous code on the bridge."""
-    wait = bridge.drive if drives(awaitable) else bridge.await_
-    return bridge.await_inside(awaitable, wait)
+    # A task is in the context that it was given, what it drives in the caller's.
+    driven = drives(awaitable) or not bridge.in_given_context()
+    return (bridge.drive if driven else bridge.await_)(awaitable)
 
 
 def run(

@@ -81,7 +81,9 @@ class Scope:
     ended in it.
     """
 
-    __slots__ = ("around", "beneath", "brief", "gate", "open", "owner", "place")
+    __slots__ = (
+        *("around", "beneath", "brief", "gate", "open", "opener", "owner", "place"),
+    )
 
     def __init__(
         self,
@@ -100,23 +102,28 @@ class Scope:
         self.owner = owner
         self.place = where
         self.open = True
+        # The greenlet that has opened it. Not itself: nothing else would end it.
+        self.opener = id(getcurrent())
 
     def entered(self) -> bool:
         """Tell whether the caller's context has entered this scope."""
-        scope = _entered.get()
-        while scope is not None and scope is not self:
-            scope = scope.beneath
-        return scope is self
+        return _is_in(self, _entered.get())
 
     def depth(self) -> int:
         """Return the number of atomic blocks that this scope is in or is."""
         return 0 if self.around is None else 1 + self.around.depth()
 
 
+def _is_in(scope: Scope, entered: Scope | None) -> bool:
+    while entered is not None and entered is not scope:
+        entered = entered.beneath
+    return entered is scope
+
+
 class GateTurn(Turn):
     """A place in the line before a gate."""
 
-    __slots__ = ("breaking", "keeps", "place", "scope")
+    __slots__ = ("breaking", "place", "scope")
 
     def __init__(
         self,
@@ -125,12 +132,9 @@ class GateTurn(Turn):
         loop: Any,
         scope: Scope | None,
         breaking: bool,
-        keeps: bool,
     ) -> None:
         super().__init__(call, gate, loop)
         self.scope = scope
-        # Whether the call has the turn until its end.
-        self.keeps = keeps
         # To break off what is inside of `scope`, whatever is innermost.
         self.breaking = breaking
         self.place = place(1)  # afterwards, the frames that await this code are gone
@@ -169,10 +173,26 @@ class Gate(Line):
 
     def mine(self) -> Scope:
         """Return the scope of this connection that the caller runs in."""
-        scope = _entered.get() or bridge.of_call(_entered)
+        scope = _entered.get()
         while scope is not None and scope.gate is not self:
             scope = scope.beneath
+        if not bridge.in_given_context():
+            return self._of_call()
         return self.root if scope is None else scope
+
+    def _of_call(self) -> Scope:
+        """Return the innermost scope of a call that has entered another context.
+
+        There it may see less than it has entered, or nothing: `Context().run()`.
+        """
+        call, given = bridge.current_call(), bridge.of_call(_entered)
+        has_turn = self.units.holder(self) is call
+        for scope in self.inside(None):
+            # Since it has the turn only it, and what is part of it, opens scopes.
+            own = has_turn and scope.opener == id(getcurrent())
+            if own or scope.entered() or _is_in(scope, given):
+                return scope
+        return self.root
 
     def acquire(self) -> None:
         """Wait until a statement may be sent, and take the connection for it."""
@@ -186,7 +206,6 @@ class Gate(Line):
                 not calls
                 and type(worker) is Worker
                 and worker.call is None
-                and worker.task is None
                 and outer_call.get() is None
             ):
                 # The first statement of most calls.
@@ -194,8 +213,7 @@ class Gate(Line):
                 worker.holds = self
                 self.busy = True
                 return
-            own = calls and calls[-1] is worker and worker.holds is self
-            if (own and worker.task is None) or self._take():
+            if (calls and calls[-1] is worker and worker.holds is self) or self._take():
                 self.busy = True
                 return
         self._check(scope)
@@ -377,10 +395,8 @@ class Gate(Line):
                 "as `await run_sync(function, ...)`."
             )
         call = bridge.current_call()
-        keeps = call is not None and not breaking
-        # What a driven coroutine calls has the turn for this statement only.
-        call = call or Call(None)
-        turn = GateTurn(call, self, loop, scope, breaking, keeps)
+        assert call is not None
+        turn = GateTurn(call, self, loop, scope, breaking)
         if turn.is_deadlocked():
             raise self._deadlock(turn)
         self.join(turn, loop)
@@ -422,7 +438,7 @@ class Gate(Line):
                 self.leave(turn)
                 self.progress = monotonic()
                 self.busy = True
-                if turn.keeps:
+                if not turn.breaking:
                     self.units.take(turn.call, self)
                 turn.call.waits_with = None
                 turn.future.set_result(None)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextvars import Context, ContextVar, copy_context
 from functools import partial
 
+import pytest
+from asgiref.sync import async_to_sync, sync_to_async
 from django.db import connection, transaction
 
 from django_async_fast import new_connection, run_sync
@@ -67,6 +70,65 @@ async def test_an_empty_context_is_in_the_block() -> None:
     async with new_connection():
         here, there = await run_sync(function)
     assert here == there
+
+
+def count_in_atomic() -> int:
+    with transaction.atomic():
+        Tag.objects.create(name=str(Tag.objects.count()))
+        # Sees neither the block nor the atomic block.
+        return Context().run(Tag.objects.count)
+
+
+async def test_a_context_of_before_is_in_what_has_been_entered_since() -> None:
+    """It was copied before the block, before the atomic block, or sees nothing."""
+    contexts = [copy_context(), Context()]
+
+    async with new_connection():
+        contexts.append(copy_context())
+        async with transaction.atomic():
+            contexts.append(copy_context())
+            with pytest.raises(ValueError):  # a savepoint
+                async with transaction.atomic():
+                    await run_sync(count_in_atomic)
+                    raise ValueError
+            async with asyncio.timeout(10):
+                for number, context in enumerate(contexts, 1):
+                    assert await run_sync(context.run, count_in_atomic) == number
+    assert await sync_to_async(Tag.objects.count)() == len(contexts)
+
+
+async def test_a_context_of_a_block_that_has_ended_is_in_this_one() -> None:
+    async with new_connection():
+        context = copy_context()
+    async with new_connection(force_rollback=True):
+        await Tag.objects.acreate(name="a")
+        assert await run_sync(context.run, Tag.objects.count) == 1
+
+
+@pytest.mark.parametrize("lazy", ["await", "refuse"])
+async def test_what_is_awaited_in_a_context_is_in_it(
+    lazy: str, settings_override: Callable[..., None]
+) -> None:
+    settings_override(DJANGO_ASYNC_FAST={"LAZY": lazy})
+
+    async def coroutine() -> tuple[str, int]:
+        seen = variable.get(), await Tag.objects.acount()
+        variable.set("set by what is awaited")
+        return seen
+
+    def inner() -> tuple[tuple[str, int], str]:
+        variable.set("inner")
+        Tag.objects.count()
+        return async_to_sync(coroutine)(), variable.get()
+
+    def function(context: Context) -> tuple[object, str]:
+        Tag.objects.create(name="a")
+        return context.run(inner), variable.get()
+
+    for make in (copy_context, Context):
+        async with new_connection(force_rollback=True), asyncio.timeout(10):
+            found = await run_sync(function, make())
+        assert found == ((("inner", 1), "set by what is awaited"), "none")
 
 
 async def test_a_loop_that_a_bridged_call_runs_is_outside_of_the_block() -> None:

@@ -74,7 +74,11 @@ async def test_functions_that_it_awaits_run_in_its_greenlet() -> None:
         return value, getcurrent()
 
     async def coroutine() -> None:
-        assert bridge.current_call() is None
+        # What it calls without awaiting is a call, until it awaits something.
+        lazy = bridge.current_call()
+        assert bridge.current_call() is lazy
+        await asyncio.sleep(0)
+        assert bridge.current_call() is not lazy
         assert await bridge.run(function, 1) == (1, getcurrent())
         assert await bridge.run(function, 2) == (2, getcurrent())
         with pytest.raises(KeyError):

@@ -19,6 +19,7 @@ from typing import Any
 import psycopg
 import pytest
 from asgiref.local import Local
+from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIHandler
 from django.core.signals import request_finished, request_started
 from django.db import connection, connections, transaction
@@ -729,6 +730,20 @@ async def test_signals_have_the_block_and_both_kinds_of_receivers() -> None:
         ("finished", 0),
         ("finished async", 0),
     ]
+
+
+@pytest.mark.parametrize("url", ["/lazy", "/task_of_its_own", "/template"])
+async def test_queries_of_a_view_after_those_of_a_receiver(url: str) -> None:
+    def started(**kwargs: Any) -> None:
+        Tag.objects.count()
+
+    await sync_to_async(books)()
+    request_started.connect(started)
+    try:
+        async with asyncio.timeout(10):
+            assert (await get(url)).status == 200
+    finally:
+        request_started.disconnect(started)
 
 
 async def test_the_query_log_is_emptied(settings_override: Callable[..., None]) -> None:

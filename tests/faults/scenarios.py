@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import transaction
 
-from django_async_fast import achunks, new_connection
+from django_async_fast import achunks, new_connection, run_sync
 from tests.testapp.models import Author, Novel, Tag
 
 from .conftest import Watch
@@ -64,6 +64,20 @@ async def siblings() -> None:
     async with new_connection(), transaction.atomic(), asyncio.TaskGroup() as group:
         for name in "abc":
             group.create_task(child(name))
+
+
+async def units() -> None:
+    """Synchronous functions of two tasks, each of them a unit."""
+
+    def pair(name: str) -> None:
+        with transaction.atomic():
+            Tag.objects.create(name=f"{name}1")
+            Tag.objects.create(name=f"{name}2")
+        assert Tag.objects.filter(name__startswith=name).count() == 2
+
+    async with new_connection(), asyncio.TaskGroup() as group:
+        for name in "ab":
+            group.create_task(run_sync(pair, name))
 
 
 async def left_by_break() -> None:
@@ -169,6 +183,7 @@ SCENARIOS: dict[Scenario, tuple[str, tuple[str, ...]]] = {
     get_or_create: (TAGS, ("", "new")),
     nested: (TAGS, ("", "a,c")),
     siblings: (TAGS, ("", "a,b,c")),
+    units: (TAGS, ("", "a1,a2", "b1,b2", "a1,a2,b1,b2")),
     left_by_break: (TAGS, ("",)),
     left_in_a_variable: (TAGS, ("",)),
     left_by_aclose: (TAGS, ("",)),
