@@ -44,6 +44,11 @@ noticed: Callable[[FrameType], None] | None = None
 thread_locals: ContextVar[Any] = ContextVar("daf_thread_locals", default=None)
 
 
+# From 3.14 on one task is current in a thread, not one for each loop: it is hidden with
+# its loop, or a loop that synchronous code runs could run none.
+_ONE_TASK = sys.version_info >= (3, 14)
+_swap_current_task: Any = getattr(asyncio.tasks, "_swap_current_task", None)
+
 # Before 3.13 asyncio finds the running loop in what is exchanged with thread-locals.
 _LOOP_IN_LOCALS = sys.version_info < (3, 13)
 
@@ -89,7 +94,7 @@ class Call:
 
     def note_task(self, loop: AbstractEventLoop) -> None:
         """Remember the task it runs in."""
-        self.task = current_task(loop)
+        self.task = getattr(getcurrent(), "hidden", None) or current_task(loop)
 
     def frames(self) -> Iterator[FrameType]:
         """Yield the innermost frame of the call, then those of who awaits it."""
@@ -128,6 +133,8 @@ class Worker(greenlet):
     failure: BaseException | None = None
     # The task that drove this call is gone: nothing may be awaited any more.
     abandoned: bool = False
+    # While it runs, the task that does, where that is hidden.
+    hidden: Any = None
     # The context that the call was given; `Context.run()` may have entered another.
     given: Context | None = None
     # The thread-locals of the call, and where those that are parked are found in it.
@@ -318,7 +325,19 @@ def _await_in_driven(awaitable: Awaitable[T]) -> T:
     try:
         return _switch(worker, awaitable)
     finally:
-        _set_running_loop(worker.loop)
+        _show_loop(worker)
+
+
+def _show_loop(worker: Worker) -> None:
+    _set_running_loop(worker.loop)
+    if _ONE_TASK:
+        _swap_current_task(worker.loop, worker.hidden)
+
+
+def _hide_loop(worker: Worker) -> None:
+    if _ONE_TASK:
+        _swap_current_task(worker.loop, None)
+    _set_running_loop(None)
 
 
 def drive(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -349,8 +368,8 @@ def _drive(worker: Worker, coroutine: Coroutine[Any, Any, T]) -> T:
     value: Any = None
     try:
         while True:
+            _show_loop(worker)
             worker.task = id(current_task(worker.loop))
-            _set_running_loop(worker.loop)
             try:
                 value = step(value)
             except StopIteration as stop:
@@ -375,7 +394,10 @@ def _drive(worker: Worker, coroutine: Coroutine[Any, Any, T]) -> T:
         finally:
             worker.end_call()
             worker.task = before
-            _set_running_loop(None if before is None else worker.loop)
+            if before is None:
+                _hide_loop(worker)
+            else:
+                _show_loop(worker)
         # A failure knows this frame.
         del step, value, coroutine
 
@@ -448,13 +470,13 @@ def _call(worker: Worker, function: list[Any]) -> Any:
     """Call `function` for a driven coroutine, whose own greenlet it may stop."""
     worker.end_call()  # what the coroutine has called before
     task, worker.task = worker.task, None
-    _set_running_loop(None)
+    _hide_loop(worker)
     try:
         return function.pop()(*function.pop(), **function.pop())
     finally:
         worker.end_call()
         worker.task = task
-        _set_running_loop(worker.loop)
+        _show_loop(worker)
 
 
 def _start() -> Worker:
@@ -479,6 +501,8 @@ def _resume(
     # async_unsafe and the guards of others ask for the running loop. There is
     # none where the remains of a task are collected.
     running = _get_running_loop()
+    if _ONE_TASK and running is not None:
+        worker.hidden = _swap_current_task(running, None)
     _set_running_loop(None)
     try:
         if worker.locals is not None:
@@ -488,6 +512,9 @@ def _resume(
         return how(*args) if timed_step is None else timed_step(loop, how, *args)
     finally:
         _set_running_loop(running)
+        if _ONE_TASK and running is not None:
+            _swap_current_task(running, worker.hidden)
+            worker.hidden = None  # else the task, which has it, would have itself
 
 
 def _step(loop: AbstractEventLoop, how: Callable[..., Any], *args: Any) -> Any:
