@@ -145,6 +145,7 @@ async def turned_away(theirs: Any) -> str:
         await use()
     waiting.task.cancel()
     await asyncio.wait([waiting.task])
+    await turns()  # before CPython 3.12 psycopg's own task hears of it later
     return str(caught.value).replace(theirs.name, "it")
 
 
@@ -153,6 +154,7 @@ async def cancelled(theirs: Any) -> str:
     await in_line(theirs, 1)
     waiting.task.cancel()
     await asyncio.wait([waiting.task])
+    await turns()  # before CPython 3.12 psycopg's own task hears of it later
     return str(waiting.task.cancelled())
 
 
