@@ -243,3 +243,23 @@ def without_core() -> Callable[[], AbstractContextManager[None]]:
     from tests.stock import djangos_rows
 
     return djangos_rows
+
+
+@pytest.fixture
+def sessions(dsn: str) -> Iterator[Callable[[], list[str]]]:
+    """Return the states of the sessions that requests have on the server."""
+    from tests.request_sessions import request_sessions
+
+    with request_sessions(dsn) as states:
+        yield states
+
+
+@pytest.fixture
+def known_gets() -> None:
+    """Skip where Django's own `get()` runs: without the compiled core."""
+    from django.db.models import QuerySet
+
+    from django_async_fast import shapes
+
+    if QuerySet.get is not shapes.get:
+        pytest.skip("without the compiled core Django's get() runs")

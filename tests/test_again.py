@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
@@ -12,11 +11,11 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError, ProgrammingError, connections
 from django.db.backends.postgresql.base import DatabaseWrapper
-from django.db.backends.signals import connection_created
 from django.test.utils import override_settings
 from django.utils.functional import cached_property
 
 from django_async_fast import again, asleep, new_connection, pool
+from tests.receiving import receiving
 
 SETTINGS = connections.settings["pooled"]
 
@@ -56,15 +55,6 @@ async def is_again(prepare: Callable[[Any], None] = nothing) -> bool:
         spy.side_effect = connect
         await connected(prepare)
     return bool(spy.called)
-
-
-@contextmanager
-def receiving(receiver: Callable[..., None]) -> Iterator[None]:
-    connection_created.connect(receiver)
-    try:
-        yield
-    finally:
-        connection_created.disconnect(receiver)
 
 
 async def test_the_state_is_djangos() -> None:

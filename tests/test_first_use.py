@@ -20,20 +20,14 @@ from django.db import InterfaceError, OperationalError, ProgrammingError, connec
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.postgresql.base import Cursor, DatabaseWrapper
 from django.db.backends.signals import connection_created
-from django.db.models.query import QuerySet
 from django.test.utils import CaptureQueriesContext, override_settings
 
-from django_async_fast import bridge, new_connection, pool, run_sync, shapes, wrapper
+from django_async_fast import bridge, new_connection, pool, run_sync, wrapper
 from django_async_fast.connections import current_block
+from tests.receiving import receiving
 from tests.testapp.models import Tag
 
-pytestmark = pytest.mark.usefixtures("_compiled", "tag")
-
-
-@pytest.fixture
-def _compiled() -> None:
-    if QuerySet.get is not shapes.get:
-        pytest.skip("without the compiled core Django's get() runs")
+pytestmark = pytest.mark.usefixtures("known_gets", "tag")
 
 
 @pytest.fixture
@@ -587,15 +581,6 @@ async def test_a_step_that_somebody_replaces(name: str) -> None:
         await block()
     assert seen
     await warm()
-
-
-@contextmanager
-def receiving(receiver: Callable[..., None]) -> Iterator[None]:
-    connection_created.connect(receiver)
-    try:
-        yield
-    finally:
-        connection_created.disconnect(receiver)
 
 
 async def test_a_wrapper_that_somebody_knows_weakly_is_not_met_again() -> None:

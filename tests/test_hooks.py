@@ -183,11 +183,7 @@ async def test_one_connection(name: str) -> None:
         with hooked(connection, name, seen):
             return counts(seen)
 
-    def expect() -> dict[str, int]:
-        with stock():
-            return installed()
-
-    expected = await in_thread(expect)
+    expected = await in_stock(installed)
     assert sum(expected.values())
     assert await in_thread(installed) == expected
     async with new_connection():
@@ -204,11 +200,7 @@ async def test_a_connection_of_psycopgs() -> None:
         with hooked(connection.connection, "cursor", seen):
             return counts(seen)
 
-    def expect() -> dict[str, int]:
-        with stock():
-            return installed()
-
-    expected = await in_thread(expect)
+    expected = await in_stock(installed)
     assert expected["get"] == 1
     assert await in_thread(installed) == expected
     async with new_connection():
@@ -227,15 +219,21 @@ async def test_an_execute_wrapper() -> None:
         with connection.execute_wrapper(wrapper):
             return counts(seen)
 
-    def expect() -> dict[str, int]:
-        with stock():
-            return installed()
-
-    expected = await in_thread(expect)
+    expected = await in_stock(installed)
     assert expected["get"] == 1
     assert await in_thread(installed) == expected
     async with new_connection():
         assert await run_sync(installed) == expected
+
+
+async def in_stock(installed: Callable[[], dict[str, int]]) -> dict[str, int]:
+    """Return what is counted without the package."""
+
+    def expect() -> dict[str, int]:
+        with stock():
+            return installed()
+
+    return dict(await in_thread(expect))
 
 
 async def in_thread(function: Callable[[], Any]) -> Any:

@@ -13,24 +13,17 @@ from django.core.exceptions import EmptyResultSet
 from django.db import connection, models
 from django.db.models import lookups
 from django.db.models.expressions import Col
-from django.db.models.query import QuerySet
 from django.test.utils import register_lookup
 from psycopg import sql
 
-from django_async_fast import prepared, shapes
+from django_async_fast import prepared
 from tests.test_shapes import djangos_get, outcome
 from tests.testapp.models import Everything
 
-pytestmark = pytest.mark.usefixtures("_compiled")
+pytestmark = pytest.mark.usefixtures("known_gets")
 
 UUIDS = [UUID(int=1), UUID(int=2**128 - 1)]
 TEXTS = ["a", "", "o'neill \\ 50% %s é", "\N{SNOWMAN}" * 300]
-
-
-@pytest.fixture
-def _compiled() -> None:
-    if QuerySet.get is not shapes.get:
-        pytest.skip("without the compiled core Django's get() runs")
 
 
 def around_the_limits(field: Any) -> list[int]:

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import django
-import psycopg
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from asgiref.testing import ApplicationCommunicator
@@ -31,6 +30,7 @@ from django.views import View
 from django_async_fast import async_connections, new_connection, pool
 from django_async_fast.asgi import lifespan
 from django_async_fast.connections import current_block
+from tests.request_sessions import gone
 from tests.testapp.models import Tag
 
 MIDDLEWARE = "django_async_fast.middleware.ConnectionMiddleware"
@@ -48,36 +48,6 @@ def served(settings_override: Callable[..., None]) -> Iterator[None]:
     seen.clear()
     yield
     seen.clear()
-
-
-@pytest.fixture
-def sessions(dsn: str) -> Callable[[], list[str]]:
-    """Return the states of the test database's other sessions, ours excluded."""
-
-    def states() -> list[str]:
-        with psycopg.connect(dsn) as conn:
-            rows = conn.execute(
-                "SELECT state FROM pg_stat_activity WHERE datname = current_database()"
-                " AND pid <> pg_backend_pid() AND application_name = 'request'"
-            )
-            return [state for (state,) in rows]
-
-    before = connections.settings["default"]["OPTIONS"]
-    connections.settings["default"]["OPTIONS"] = {
-        **before,
-        "application_name": "request",
-    }
-    try:
-        yield states
-    finally:
-        connections.settings["default"]["OPTIONS"] = before
-
-
-async def gone(states: Callable[[], list[str]]) -> None:
-    """Wait until the server has noticed that every connection is closed."""
-    async with asyncio.timeout(20):
-        while states():
-            await asyncio.sleep(0.02)
 
 
 # ----- views

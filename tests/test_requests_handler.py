@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from asgiref.local import Local
 from asgiref.sync import sync_to_async
@@ -42,6 +41,7 @@ from django_async_fast import _native, new_connection
 from django_async_fast.asgi import get_asgi_application
 from django_async_fast.connections import current_block
 from django_async_fast.test import shared_connection
+from tests.request_sessions import gone
 from tests.testapp.models import Author, Book, Tag
 
 pytestmark = pytest.mark.usefixtures("served")
@@ -79,33 +79,6 @@ def no_new_threads() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     assert set(threading.enumerate()) <= before
-
-
-@pytest.fixture
-def sessions(dsn: str) -> Iterator[Callable[[], list[str]]]:
-    """Return the states of the sessions that requests have on the server."""
-
-    def states() -> list[str]:
-        with psycopg.connect(dsn) as conn:
-            rows = conn.execute(
-                "SELECT state FROM pg_stat_activity WHERE datname = current_database()"
-                " AND pid <> pg_backend_pid() AND application_name = 'request'"
-            )
-            return [state for (state,) in rows]
-
-    before = connections.settings["default"]["OPTIONS"]
-    options = {**before, "application_name": "request"}
-    connections.settings["default"]["OPTIONS"] = options
-    try:
-        yield states
-    finally:
-        connections.settings["default"]["OPTIONS"] = before
-
-
-async def gone(states: Callable[[], list[str]]) -> None:
-    async with asyncio.timeout(5):
-        while states():
-            await asyncio.sleep(0.02)
 
 
 class Exchange:
@@ -555,7 +528,7 @@ async def test_the_connection_is_given_back(
     assert exchange.body == b'{"block": true, "tags": 0}'
     assert seen["thread"] == threading.get_ident()
     assert current_block() is None
-    await gone(sessions)
+    await gone(sessions, 5)
 
 
 async def test_a_slow_client_keeps_no_connection(
@@ -567,7 +540,7 @@ async def test_a_slow_client_keeps_no_connection(
     async with asyncio.timeout(5):
         while not exchange.sent:
             await asyncio.sleep(0.01)
-    await gone(sessions)
+    await gone(sessions, 5)
     exchange.send_slowly.set()
     await task
 
@@ -863,6 +836,17 @@ def finishes() -> Iterator[list[float]]:
     request_finished.disconnect(finished)
 
 
+async def end(exchange: Exchange, task: asyncio.Task[Any], how: str) -> None:
+    """Let the client go, or the server cancel the request."""
+    if how == "leaves":
+        exchange.left.set()
+        await task
+    else:
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
 @pytest.mark.parametrize("url", ["/waits", "/waits_async"])
 @pytest.mark.parametrize("how", ["leaves", "is cancelled"])
 async def test_what_the_view_waits_for_is_cancelled(
@@ -877,17 +861,11 @@ async def test_what_the_view_waits_for_is_cancelled(
     await seen["inside"].wait()
     await asyncio.sleep(0.05)
     async with asyncio.timeout(10):
-        if how == "leaves":
-            exchange.left.set()
-            await task
-        else:
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
+        await end(exchange, task, how)
     assert exchange.sent == []
     assert len(finishes) == 1
     assert seen.get("cancelled", False) is (url == "/waits_async")
-    await gone(sessions)
+    await gone(sessions, 5)
     assert await tags() == []
 
 
@@ -898,16 +876,10 @@ async def test_a_stream_ends_in_its_block_when_the_client_leaves(
     exchange = Exchange(get_asgi_application(), "/endless")
     task = exchange.start()
     await exchange.first_byte.wait()
-    if how == "leaves":
-        exchange.left.set()
-        await task
-    else:
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+    await end(exchange, task, how)
     assert seen["stream closed"] == 0
     assert len(finishes) == 1
-    await gone(sessions)
+    await gone(sessions, 5)
 
 
 async def test_a_request_without_a_body_to_the_end(finishes: list[float]) -> None:
@@ -944,7 +916,7 @@ async def test_an_error_in_the_middle_of_a_stream(
         await exchange.run()
     assert exchange.body == b"one"
     assert len(finishes) == 1
-    await gone(sessions)
+    await gone(sessions, 5)
 
 
 def test_a_destroyed_request_leaves_nothing(
@@ -966,7 +938,7 @@ def test_a_destroyed_request_leaves_nothing(
     loop.close()
     context.run(call.close)
     assert len(finishes) == 1
-    asyncio.run(gone(sessions))
+    asyncio.run(gone(sessions, 5))
     assert asyncio.run(tags()) == []
 
 

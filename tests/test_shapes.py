@@ -40,13 +40,7 @@ from tests.testapp.models import (
 )
 from tests.told import Queries, told
 
-pytestmark = pytest.mark.usefixtures("_compiled")
-
-
-@pytest.fixture
-def _compiled() -> None:
-    if QuerySet.get is not shapes.get:
-        pytest.skip("without the compiled core Django's get() runs")
+pytestmark = pytest.mark.usefixtures("known_gets")
 
 
 @pytest.fixture

@@ -1,0 +1,40 @@
+"""The sessions that requests have on the server, by their application's name."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+from django.db import connections
+
+States = Callable[[], list[str]]
+
+
+@contextmanager
+def request_sessions(dsn: str) -> Iterator[States]:
+    """Name the sessions of `default`; yield what returns the states of those open."""
+
+    def states() -> list[str]:
+        with psycopg.connect(dsn) as conn:
+            rows = conn.execute(
+                "SELECT state FROM pg_stat_activity WHERE datname = current_database()"
+                " AND pid <> pg_backend_pid() AND application_name = 'request'"
+            )
+            return [state for (state,) in rows]
+
+    before = connections.settings["default"]["OPTIONS"]
+    options = {**before, "application_name": "request"}
+    connections.settings["default"]["OPTIONS"] = options
+    try:
+        yield states
+    finally:
+        connections.settings["default"]["OPTIONS"] = before
+
+
+async def gone(states: States, seconds: float = 20) -> None:
+    """Wait until the server has noticed that every connection is closed."""
+    async with asyncio.timeout(seconds):
+        while states():
+            await asyncio.sleep(0.02)
