@@ -6,16 +6,16 @@ from ._version import __version__
 
 # Name -> module. Imported at first use: most need Django's settings.
 _PUBLIC = {
-    "achunks": "helpers",
-    "afetch_related": "helpers",
-    "alist": "helpers",
-    "async_connections": "connections",
-    "explain_plan": "explain",
-    "install": "seams",
-    "new_connection": "connections",
-    "run": "driving",
-    "run_sync": "dispatch",
-    "uninstall": "seams",
+    "achunks": "querysets.helpers",
+    "afetch_related": "querysets.helpers",
+    "alist": "querysets.helpers",
+    "async_connections": "connections.blocks",
+    "explain_plan": "querysets.plans.explain",
+    "install": "seams.seam_list",
+    "new_connection": "connections.blocks",
+    "run": "bridge.driving",
+    "run_sync": "connections.dispatch",
+    "uninstall": "seams.seam_list",
 }
 
 __all__ = ["__version__", *_PUBLIC]

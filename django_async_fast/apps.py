@@ -16,7 +16,7 @@ class DjangoAsyncFastConfig(AppConfig):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        from .seams import install
+        from .seams.seam_list import install
 
         install()
 

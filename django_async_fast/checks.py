@@ -62,7 +62,7 @@ def check_installation(app_configs: Any = None, **kwargs: Any) -> list[Any]:
 def check_middleware(app_configs: Any = None, **kwargs: Any) -> list[Any]:
     """Report middleware that prepares a connection before there is a block."""
     from .requests.middleware import ConnectionMiddleware
-    from .requests.preparing import prepares
+    from .requests.prepared_connection import prepares
 
     before: list[str] = []
     for path in settings.MIDDLEWARE:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from django_async_fast import formats, planning
+from django_async_fast.querysets.plans import plan_cache, result_format
 
 
 def forget_types() -> None:
-    formats._seen.clear()
-    planning._plain.clear()  # plans know the types of their columns
+    result_format._seen.clear()
+    plan_cache._plain.clear()  # plans know the types of their columns

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from django.db.models.query import RawModelIterable
 
-from django_async_fast import iterables
+from django_async_fast.querysets import iterables
 
 
 @contextmanager

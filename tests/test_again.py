@@ -14,7 +14,9 @@ from django.db.backends.postgresql.base import DatabaseWrapper
 from django.test.utils import override_settings
 from django.utils.functional import cached_property
 
-from django_async_fast import again, asleep, new_connection, pool
+from django_async_fast import new_connection
+from django_async_fast.connections import lazy_wrapper, replayed_connect
+from django_async_fast.pool import loop_pool
 from tests.receiving import receiving
 
 SETTINGS = connections.settings["pooled"]
@@ -28,7 +30,7 @@ def _nothing_known() -> Iterator[None]:
 
 
 def forget() -> None:
-    asleep._block_class(DatabaseWrapper).connects.pop("pooled", None)
+    lazy_wrapper._block_class(DatabaseWrapper).connects.pop("pooled", None)
 
 
 def nothing(conn: Any) -> None:
@@ -43,15 +45,15 @@ async def connected(prepare: Callable[[Any], None] = nothing) -> dict[str, Any]:
         return {
             name: value
             for name, value in vars(conn).items()
-            if name not in (*again.OF_EACH, "_thread_sharing_lock")
+            if name not in (*replayed_connect.OF_EACH, "_thread_sharing_lock")
             and not isinstance(getattr(type(conn), name, None), cached_property)
         }
 
 
 async def is_again(prepare: Callable[[Any], None] = nothing) -> bool:
     """Tell whether a block connects without Django's `connect()`."""
-    connect = again.Again.connect
-    with mock.patch.object(again.Again, "connect", autospec=True) as spy:
+    connect = replayed_connect.Again.connect
+    with mock.patch.object(replayed_connect.Again, "connect", autospec=True) as spy:
         spy.side_effect = connect
         await connected(prepare)
     return bool(spy.called)
@@ -95,7 +97,7 @@ async def test_a_receiver_is_told_of_each() -> None:
         for _ in range(3):
             await connected()
     assert len(seen) == 3
-    assert set(seen) == {(asleep._block_class(DatabaseWrapper), True, True)}
+    assert set(seen) == {(lazy_wrapper._block_class(DatabaseWrapper), True, True)}
 
 
 async def test_a_receiver_does_not_find_its_mark() -> None:
@@ -176,7 +178,7 @@ async def test_a_time_zone_without_time_zones(monkeypatch: pytest.MonkeyPatch) -
 NOT_CALLED = {"get_autocommit"}
 
 
-@pytest.mark.parametrize("name", again._STEPS)
+@pytest.mark.parametrize("name", replayed_connect._STEPS)
 async def test_a_step_that_somebody_replaces(name: str) -> None:
     await connected()
     before, seen = getattr(DatabaseWrapper, name), []
@@ -191,7 +193,7 @@ async def test_a_step_that_somebody_replaces(name: str) -> None:
     assert await is_again()
 
 
-@pytest.mark.parametrize("name", sorted({*again._STEPS} - {"__init__"}))
+@pytest.mark.parametrize("name", sorted({*replayed_connect._STEPS} - {"__init__"}))
 async def test_a_step_of_one_wrapper(name: str) -> None:
     await connected()
     seen = []
@@ -216,7 +218,7 @@ async def test_another_try_is_djangos(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.undo()
         raise psycopg.OperationalError("not now")
 
-    monkeypatch.setattr(pool._Pool, "checkout", checkout)
+    monkeypatch.setattr(loop_pool._Pool, "checkout", checkout)
     async with new_connection("pooled") as conn:
         with pytest.raises(OperationalError, match="not now") as caught:
             await conn.aensure_connection()

@@ -26,15 +26,9 @@ from django.test import AsyncClient
 from django.urls import path
 from django.utils.functional import cached_property
 
-from django_async_fast import (
-    afetch_related,
-    alist,
-    bridge,
-    new_connection,
-    run_sync,
-    stalls,
-)
-from django_async_fast.bystanders import OutsideBlockWarning
+from django_async_fast import afetch_related, alist, bridge, new_connection, run_sync
+from django_async_fast.bridge import stalls
+from django_async_fast.connections.debug_threads import OutsideBlockWarning
 from tests.testapp.models import Author, Book, Note, Novel, Profile, Publisher, Tag
 
 DJANGOS = "You cannot call this from an async context - use a thread or sync_to_async."
@@ -284,7 +278,7 @@ async def test_f34_nothing_is_timed_without_debug_mode(
     monkeypatch.setattr(bridge, "timed_step", None)
     async with new_connection():
         await run_sync(slow)
-    assert bridge.timed_step is None
+    assert bridge.greenlets.timed_step is None
     assert told("") == []
     # In a process where another loop is in debug mode.
     monkeypatch.setattr(bridge, "timed_step", stalls._timed)

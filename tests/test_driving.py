@@ -201,7 +201,7 @@ async def test_the_traceback_has_the_users_frames_in_order() -> None:
 
 
 async def test_a_closed_coroutine_is_closed_inside() -> None:
-    from django_async_fast.closing import being_closed
+    from django_async_fast.bridge.closed_coroutines import being_closed
 
     seen = []
 

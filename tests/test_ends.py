@@ -13,8 +13,9 @@ import pytest
 from django.db import Error, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from django_async_fast import asleep, bridge, new_connection
-from django_async_fast.closing import being_closed
+from django_async_fast import bridge, new_connection
+from django_async_fast.bridge.closed_coroutines import being_closed
+from django_async_fast.connections import lazy_wrapper
 from tests.testapp.models import Tag
 
 
@@ -334,9 +335,9 @@ async def test_a_generators_atomic_block_is_left_by_aclose() -> None:
 
 async def test_a_wrapper_nobody_looks_at_is_not_made() -> None:
     async with new_connection() as conn:
-        assert not asleep.is_awake(conn)
+        assert not lazy_wrapper.is_awake(conn)
     assert conn.alias == "default"
-    assert asleep.is_awake(conn)
+    assert lazy_wrapper.is_awake(conn)
     with pytest.raises(Error, match="has ended"):
         await conn.aensure_connection()
 

@@ -22,8 +22,10 @@ from django.db.backends.postgresql.base import Cursor, DatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.test.utils import CaptureQueriesContext, override_settings
 
-from django_async_fast import bridge, new_connection, pool, run_sync, wrapper
-from django_async_fast.connections import current_block
+from django_async_fast import bridge, new_connection, run_sync
+from django_async_fast.connections import wrapper
+from django_async_fast.connections.blocks import current_block
+from django_async_fast.pool import loop_pool
 from tests.receiving import receiving
 from tests.testapp.models import Tag
 
@@ -368,7 +370,7 @@ async def test_two_tasks_ask_first_in_one_block() -> None:
 
 
 def pool_connections_out() -> list[Any]:
-    (entry,) = pool._pools[asyncio.get_running_loop()].values()
+    (entry,) = loop_pool._pools[asyncio.get_running_loop()].values()
     return [each for each in entry.connections if each not in entry.pool._pool]
 
 
@@ -421,7 +423,7 @@ async def test_cancelled_in_line(late: bool) -> None:
 
 async def test_a_full_pool_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     await warm()
-    (entry,) = pool._pools[asyncio.get_running_loop()].values()
+    (entry,) = loop_pool._pools[asyncio.get_running_loop()].values()
     release, tasks = await crowd()
     monkeypatch.setattr(entry.pool, "timeout", 0.1)
     with pytest.raises(OperationalError, match="all 4 of at most 4 connections"):

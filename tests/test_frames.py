@@ -144,4 +144,6 @@ class bridged:
 def test_the_way_of_a_get_is_taken() -> None:
     """In these frames there is a queryset, elsewhere."""
     assert any("shapes" in each for each in shown_by(STEPS["get"]))
-    assert QuerySet.get.__code__.co_filename.endswith("shapes.py")
+    assert QuerySet.get.__code__.co_filename.endswith(
+        "querysets/compiled/known_gets.py"
+    )

@@ -13,7 +13,7 @@ import pytest
 from django.db import Error, InterfaceError, connections, transaction
 
 from django_async_fast import _native, new_connection, run_sync
-from django_async_fast.drivers import held
+from django_async_fast.drivers.psycopg import held_transaction
 from tests.testapp.models import Author
 
 pytestmark = [
@@ -229,8 +229,8 @@ def test_a_synchronous_session_is_lost(server_dsn: str) -> None:
 async def in_transaction(conn: Any) -> bool:
     status: int = conn.connection.pgconn.transaction_status
     return status in (
-        held.pq.TransactionStatus.INTRANS,
-        held.pq.TransactionStatus.ACTIVE,
+        held_transaction.pq.TransactionStatus.INTRANS,
+        held_transaction.pq.TransactionStatus.ACTIVE,
     )
 
 
@@ -243,7 +243,7 @@ async def test_a_hold_ends_with_the_last_row() -> None:
 
 async def test_a_hold_ends_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     """However quick its reader is, and whether or not the loop has a turn."""
-    monkeypatch.setattr(held, "LONGEST", 0.0)
+    monkeypatch.setattr(held_transaction, "LONGEST", 0.0)
     async with new_connection("pooled") as conn:
         rows = aiter(authors().aiterator(3))
         await anext(rows)
@@ -255,13 +255,14 @@ async def test_a_hold_ends_after_a_while(monkeypatch: pytest.MonkeyPatch) -> Non
             )
             assert await cursor.fetchone() == (True,)
         assert not any(
-            isinstance(each, held.Hold) for each in conn.connection.unsettled
+            isinstance(each, held_transaction.Hold)
+            for each in conn.connection.unsettled
         )
         assert len([row async for row in rows]) == ROWS - 1
 
 
 async def test_a_hold_is_as_patient_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(held, "PATIENCE", 0.02)
+    monkeypatch.setattr(held_transaction, "PATIENCE", 0.02)
     async with new_connection("pooled") as conn:
         rows = aiter(authors().aiterator(3))
         await anext(rows)
@@ -274,7 +275,10 @@ async def test_a_hold_is_as_patient_as_it_says(monkeypatch: pytest.MonkeyPatch) 
 async def test_nothing_is_held_where_nobody_yields() -> None:
     def states(conn: Any) -> set[bool]:
         return {
-            any(isinstance(each, held.Hold) for each in conn.connection.unsettled)
+            any(
+                isinstance(each, held_transaction.Hold)
+                for each in conn.connection.unsettled
+            )
             for _ in authors().iterator(3)
         }
 
@@ -288,8 +292,8 @@ async def test_an_error_at_the_end_of_a_hold(monkeypatch: pytest.MonkeyPatch) ->
     def commit(pgconn: Any, first: bytes) -> Any:
         return made(pgconn, b"SELECT 1 / 0;" + first)
 
-    made = held._commit
-    monkeypatch.setattr(held, "_commit", commit)
+    made = held_transaction._commit
+    monkeypatch.setattr(held_transaction, "_commit", commit)
     async with new_connection("pooled") as conn:
         with pytest.raises(Error) as raised:
             [row async for row in authors().aiterator(ROWS + 1)]

@@ -20,7 +20,8 @@ from django.db.models.query import ModelIterable, ValuesListIterable
 from django.db.models.sql import Query
 from django.db.models.sql.compiler import SQLCompiler, SQLInsertCompiler
 
-from django_async_fast import install, new_connection, pool, run_sync, uninstall
+from django_async_fast import install, new_connection, run_sync, uninstall
+from django_async_fast.pool import loop_pool
 from tests.testapp.models import Tag
 
 CLASSES: list[tuple[Any, str]] = [
@@ -321,9 +322,12 @@ async def test_a_tracer_that_gives_cursors_of_its_own() -> None:
 
 async def test_a_tracer_with_a_pool() -> None:
     """The pool connects once; every block that has the connection is traced."""
-    pools = pool._pools
+    pools = loop_pool._pools
     seen: list[str] = []
-    with tracing_connections(seen), mock.patch.object(pool, "_pools", type(pools)()):
+    with (
+        tracing_connections(seen),
+        mock.patch.object(loop_pool, "_pools", type(pools)()),
+    ):
         for _ in range(3):
             async with new_connection("pooled"):
                 await Tag.objects.using("pooled").filter(name="a").afirst()
@@ -397,7 +401,7 @@ async def test_a_pool_of_a_connection_class_of_the_projects() -> None:
     options = {**settings["OPTIONS"], "pool": options}
     with (
         mock.patch.dict(settings, OPTIONS=options),
-        mock.patch.object(pool, "_pools", type(pool._pools)()),
+        mock.patch.object(loop_pool, "_pools", type(loop_pool._pools)()),
     ):
         for _ in range(2):
             async with new_connection("pooled") as conn:

@@ -12,7 +12,7 @@ from textwrap import dedent
 import pytest
 
 import django_async_fast
-from django_async_fast.seams import CACHE_MODULE, NATIVE_MODULES
+from django_async_fast.seams.seam_list import CACHE_MODULE, NATIVE_MODULES
 
 ROOT = Path(__file__).parent.parent
 
@@ -106,9 +106,9 @@ def test_install_and_uninstall_leave_no_trace(server: str) -> None:
         SNAPSHOT,
         f"""
         setup({APPS})
-        import django_async_fast.connections, django_async_fast.transaction
+        import django_async_fast.connections.blocks, django_async_fast.transaction
         from django_async_fast import install, uninstall
-        from django_async_fast.seams import CACHE_MODULE, NATIVE_MODULES, seams
+        from django_async_fast.seams.seam_list import CACHE_MODULE, NATIVE_MODULES, seams
         import importlib
         for name in (*NATIVE_MODULES, CACHE_MODULE):
             importlib.import_module(name)
@@ -160,7 +160,7 @@ def test_a_module_is_patched_when_it_is_imported(name: str) -> None:
     # In this process every one is imported; in what order differs by installed apps.
     from importlib import import_module
 
-    from django_async_fast import dispatch
+    from django_async_fast.connections import dispatch
 
     module = import_module(name)
     cache = name == CACHE_MODULE
@@ -174,7 +174,7 @@ def test_modules_imported_later_are_patched_and_restored(server: str) -> None:
         """
         setup("django.contrib.contenttypes", "django_async_fast")
         from asgiref.sync import sync_to_async as threaded
-        from django_async_fast import dispatch, uninstall
+        from django_async_fast import uninstall; from django_async_fast.connections import dispatch
         name = "django.contrib.sessions.backends.base"
         assert name not in sys.modules
         import django.contrib.sessions.backends.base as late

@@ -13,7 +13,8 @@ from django.db import transaction
 from django.db.models.signals import post_save
 
 import django_async_fast
-from django_async_fast import lazy, new_connection
+from django_async_fast import new_connection
+from django_async_fast.seams import lazy_access
 from tests.testapp.models import Author, Book, Tag
 
 
@@ -123,7 +124,7 @@ async def test_many_at_once_and_cancelled() -> None:
 @pytest.fixture
 def debug(settings_override: Callable[..., None]) -> None:
     settings_override(DEBUG=True)
-    lazy._told.clear()
+    lazy_access._told.clear()
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:

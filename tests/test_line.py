@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from django_async_fast import idle, new_connection, pool
-from django_async_fast.place import Place
+from django_async_fast import new_connection
+from django_async_fast.pool import fast_checkout, loop_pool
+from django_async_fast.pool.waiting_client import Place
 from tests.faults.conftest import configured, pool_is_whole, pool_options, the_pool
 
 ALIAS = "pooled"
@@ -171,7 +172,7 @@ async def test_errors_and_figures_are_psycopgs(
 ) -> None:
     seen = []
     for known in (False, True):
-        monkeypatch.setattr(idle, "KNOWN", known)
+        monkeypatch.setattr(fast_checkout, "KNOWN", known)
         async with a_pool() as theirs:
             holder = Holder()
             await until(lambda holder=holder: holder.connection)
@@ -180,7 +181,9 @@ async def test_errors_and_figures_are_psycopgs(
             figures = theirs.pop_stats()
             theirs.max_waiting, theirs.timeout = 0, 10.0
             await holder.leave()
-        pool._forget(next(iter(pool._pools[asyncio.get_running_loop()].values())))
+        loop_pool._forget(
+            next(iter(loop_pool._pools[asyncio.get_running_loop()].values()))
+        )
         await theirs.close()
         waited = figures.pop("requests_wait_ms", None)
         figures.pop("requests_waiting")  # psycopg counts those who have left
@@ -214,7 +217,7 @@ async def test_each_gives_up_in_its_own_time() -> None:
         for name, theirs.timeout in times.items():
             tasks[name] = Holder().task
             await in_line(theirs, len(tasks))
-        line = next(iter(pool._pools[asyncio.get_running_loop()].values())).line
+        line = next(iter(loop_pool._pools[asyncio.get_running_loop()].values())).line
         assert line.timer is not None
         await asyncio.wait([tasks["short"]], timeout=5)
         assert not tasks["longer"].done()
@@ -313,13 +316,13 @@ async def test_a_closed_pool_lets_nobody_wait() -> None:
 @pytest.mark.parametrize("followed", [True, False])
 async def test_cancelled_with_the_connection_in_hand(followed: bool) -> None:
     async with a_pool() as theirs:
-        origin = idle.take(theirs)
+        origin = fast_checkout.take(theirs)
         assert origin is not None
         first = Holder()
         await in_line(theirs, 1)
         second = Holder() if followed else None
         await in_line(theirs, 1 + followed)
-        assert idle.give(theirs, origin)
+        assert fast_checkout.give(theirs, origin)
         first.task.cancel()
         await asyncio.wait([first.task])
         assert first.task.cancelled()

@@ -24,13 +24,13 @@ from django.db.utils import ConnectionDoesNotExist
 
 from django_async_fast import (
     afetch_related,
-    asleep,
     async_connections,
     bridge,
     checks,
     new_connection,
     run_sync,
 )
+from django_async_fast.connections import lazy_wrapper
 from tests.testapp.models import (
     Author,
     Book,
@@ -157,7 +157,9 @@ async def test_a_block_has_a_connection_of_its_own() -> None:
 
 
 # Which --loop-debug would tell.
-@pytest.mark.filterwarnings("ignore::django_async_fast.bystanders.OutsideBlockWarning")
+@pytest.mark.filterwarnings(
+    "ignore::django_async_fast.connections.debug_threads.OutsideBlockWarning"
+)
 async def test_a_block_is_invisible_from_other_threads() -> None:
     outer = await sync_to_async(pid)()
     async with new_connection(), transaction.atomic():
@@ -497,7 +499,10 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str | None]
         return found
 
     monkeypatch.setattr(checks, "version", version)
-    forget = (checks.psycopg_problem.cache_clear, asleep._asleep_class.cache_clear)
+    forget = (
+        checks.psycopg_problem.cache_clear,
+        lazy_wrapper._asleep_class.cache_clear,
+    )
     for each in forget:
         each()
     yield versions

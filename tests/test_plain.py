@@ -24,8 +24,7 @@ from django.db.models import (
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast, Lower, RowNumber
 
-from django_async_fast import plain
-from django_async_fast.drivers import quiet
+from django_async_fast.drivers.psycopg import plain_queries, prefetch_allowed
 from tests.testapp.models import Author, Book, Everything, Tag
 
 books, authors = Book.objects, Author.objects
@@ -88,8 +87,8 @@ NOT_PLAIN: dict[str, Callable[[], Any]] = {
 }
 
 
-def reads(queryset: Any) -> plain.Reads | None:
-    return plain.reads(*queryset.query.get_compiler("default").as_sql())
+def reads(queryset: Any) -> plain_queries.Reads | None:
+    return plain_queries.reads(*queryset.query.get_compiler("default").as_sql())
 
 
 @pytest.mark.parametrize("name", PLAIN)
@@ -98,7 +97,7 @@ def test_plain(name: str) -> None:
     assert found is not None
     with transaction.atomic():
         connection.ensure_connection()
-        assert all(quiet.ask(connection.connection, found))
+        assert all(prefetch_allowed.ask(connection.connection, found))
 
 
 @pytest.mark.parametrize("name", NOT_PLAIN)
@@ -138,13 +137,13 @@ def test_what_is_read() -> None:
     ],
 )
 def test_sql_that_is_not_plain(sql: str) -> None:
-    assert plain.reads(sql, ()) is None
+    assert plain_queries.reads(sql, ()) is None
 
 
 def test_a_long_query_is_judged_in_passing() -> None:
-    before = plain._reads.cache_info()
+    before = plain_queries._reads.cache_info()
     assert reads(books.filter(pk__in=range(5000))) is not None
-    assert plain._reads.cache_info() == before
+    assert plain_queries._reads.cache_info() == before
 
 
 # ----- the server
@@ -184,8 +183,8 @@ def raw() -> Iterator[Any]:
 
 def test_a_quiet_server(raw: Any) -> None:
     for tables in (['"t_child"'], ['"t_parent"', '"t_stored"'], ['"public"."t_child"']):
-        asked = plain.Reads(tuple(tables), ("id", "name"))
-        assert quiet.ask(raw, asked) == (True, True, True), tables
+        asked = plain_queries.Reads(tuple(tables), ("id", "name"))
+        assert prefetch_allowed.ask(raw, asked) == (True, True, True), tables
 
 
 @pytest.mark.parametrize(
@@ -199,15 +198,20 @@ def test_a_quiet_server(raw: Any) -> None:
 )
 def test_settings(raw: Any, setting: Any) -> None:
     raw.execute(f"SET LOCAL {setting[0]}")
-    assert quiet.ask(raw, plain.Reads(('"t_child"',), ("id",))) == setting[1]
-    assert quiet.ask(raw, None).chunks is setting[1][0]
+    assert (
+        prefetch_allowed.ask(raw, plain_queries.Reads(('"t_child"',), ("id",)))
+        == setting[1]
+    )
+    assert prefetch_allowed.ask(raw, None).chunks is setting[1][0]
 
 
 def test_a_limit_on_transactions(raw: Any) -> None:
     if raw.info.server_version < 170000:
         pytest.skip("PostgreSQL before 17 has no transaction_timeout")
     raw.execute("SET LOCAL transaction_timeout = '1min'")
-    assert not quiet.ask(raw, plain.Reads(('"t_child"',), ("id",))).transactions
+    assert not prefetch_allowed.ask(
+        raw, plain_queries.Reads(('"t_child"',), ("id",))
+    ).transactions
 
 
 def test_a_serializable_transaction() -> None:
@@ -215,7 +219,7 @@ def test_a_serializable_transaction() -> None:
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
         found = reads(books.all())
-        assert quiet.ask(connection.connection, found) == (True, True, False)
+        assert prefetch_allowed.ask(connection.connection, found) == (True, True, False)
 
 
 @pytest.mark.parametrize(
@@ -234,12 +238,18 @@ def test_a_serializable_transaction() -> None:
 )
 def test_tables_of_which_nobody_knows(raw: Any, table: str, column: str) -> None:
     for tables in ((f'"{table}"',), ('"t_stored"', f'"{table}"')):
-        assert not quiet.ask(raw, plain.Reads(tables, (column,))).tables
+        assert not prefetch_allowed.ask(
+            raw, plain_queries.Reads(tables, (column,))
+        ).tables
 
 
 def test_a_column_that_is_computed_when_it_is_read(raw: Any) -> None:
     if raw.info.server_version < 180000:
         pytest.skip("PostgreSQL before 18 stores what it generates")
     raw.execute("CREATE TABLE t_virtual (id int, x int GENERATED ALWAYS AS (10 / id))")
-    assert quiet.ask(raw, plain.Reads(('"t_virtual"',), ("id",))).tables
-    assert not quiet.ask(raw, plain.Reads(('"t_virtual"',), ("id", "x"))).tables
+    assert prefetch_allowed.ask(
+        raw, plain_queries.Reads(('"t_virtual"',), ("id",))
+    ).tables
+    assert not prefetch_allowed.ask(
+        raw, plain_queries.Reads(('"t_virtual"',), ("id", "x"))
+    ).tables

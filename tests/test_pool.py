@@ -12,7 +12,8 @@ import psycopg
 import pytest
 from django.db import InterfaceError, OperationalError, connections
 
-from django_async_fast import idle, new_connection, pool, run_sync
+from django_async_fast import new_connection, run_sync
+from django_async_fast.pool import fast_checkout, loop_pool
 from tests.testapp.models import Tag
 
 SIZE = 4  # as tests/settings.py configures it
@@ -30,7 +31,7 @@ async def one_request(seen: set[int]) -> None:
 
 
 def stats() -> dict[str, int]:
-    (entry,) = pool._pools[asyncio.get_running_loop()].values()
+    (entry,) = loop_pool._pools[asyncio.get_running_loop()].values()
     return entry.pool.get_stats()
 
 
@@ -45,13 +46,13 @@ async def test_connections_are_reused_and_bounded() -> None:
 
 async def test_nothing_is_taken_before_the_first_query() -> None:
     async with new_connection("pooled"):
-        assert not pool._pools.get(asyncio.get_running_loop())
+        assert not loop_pool._pools.get(asyncio.get_running_loop())
 
 
 async def test_a_full_pool_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     async with new_connection("pooled"):
         await Tag.objects.using("pooled").acount()
-    (entry,) = pool._pools[asyncio.get_running_loop()].values()
+    (entry,) = loop_pool._pools[asyncio.get_running_loop()].values()
     entry.pool.timeout = 0.2
     taken, release = asyncio.Barrier(SIZE + 1), asyncio.Event()
 
@@ -113,7 +114,7 @@ def test_a_pool_ends_with_its_loop(recwarn: pytest.WarningsRecorder) -> None:
 async def test_a_closed_pool_leaves_nothing_behind(taken: bool) -> None:
     async with new_connection("pooled") as conn:
         await backend_pid(conn)
-    (entry,) = pool._pools[asyncio.get_running_loop()].values()
+    (entry,) = loop_pool._pools[asyncio.get_running_loop()].values()
     assert entry.keeper is not None
     async with new_connection("pooled") as conn:
         if taken:
@@ -128,7 +129,7 @@ async def test_a_closed_pool_leaves_nothing_behind(taken: bool) -> None:
 async def test_to_close_a_pool_is_broken_off(ticks: int) -> None:
     async with new_connection("pooled") as conn:
         await backend_pid(conn)
-    (entry,) = pool._pools[asyncio.get_running_loop()].values()
+    (entry,) = loop_pool._pools[asyncio.get_running_loop()].values()
 
     async def close() -> None:
         async with new_connection("pooled"):
@@ -141,7 +142,7 @@ async def test_to_close_a_pool_is_broken_off(ticks: int) -> None:
     await asyncio.wait([closing])
     async with new_connection("pooled") as conn:
         await backend_pid(conn)
-    (other,) = pool._pools[asyncio.get_running_loop()].values()
+    (other,) = loop_pool._pools[asyncio.get_running_loop()].values()
     assert other is not entry
     assert entry.pool.closed
 
@@ -192,7 +193,7 @@ async def test_the_socket_stays_with_the_loop() -> None:
         assert origin.channel._reading
     assert loop.remove_reader(origin.pgconn.socket)
     loop.add_reader(origin.pgconn.socket, origin.channel._readable)
-    (entry,) = pool._pools[loop].values()
+    (entry,) = loop_pool._pools[loop].values()
     await entry.pool.check()  # psycopg registers, and unregisters, it itself
     async with new_connection("pooled") as conn:
         assert await backend_pid(conn) == pid
@@ -213,7 +214,7 @@ async def test_what_the_server_says_unasked_wakes_nobody_twice(dsn: str) -> None
 
 async def test_an_idle_connection_is_taken_and_given_back_as_psycopg_does() -> None:
     await asyncio.gather(*(one_request(set()) for _ in range(SIZE)))
-    (entry,) = pool._pools[asyncio.get_running_loop()].values()
+    (entry,) = loop_pool._pools[asyncio.get_running_loop()].values()
     theirs = entry.pool
 
     def state() -> Any:
@@ -232,10 +233,10 @@ async def test_an_idle_connection_is_taken_and_given_back_as_psycopg_does() -> N
     theirs._stats.update(before[0])
     theirs._nconns_min = before[2]
     assert list(theirs._pool) == before[1]
-    assert idle.take(theirs) is origin
+    assert fast_checkout.take(theirs) is origin
     assert origin._pool is theirs
     assert state() == taken
-    assert idle.give(theirs, origin)
+    assert fast_checkout.give(theirs, origin)
     assert origin._pool is None
     assert state() == given
 
@@ -254,11 +255,11 @@ async def test_an_idle_connection_is_taken_and_given_back_as_psycopg_does() -> N
 )
 async def test_whatever_else_is_psycopgs(spoil: Callable[[Any, Any], None]) -> None:
     await one_request(set())
-    (entry,) = pool._pools[asyncio.get_running_loop()].values()
-    origin = idle.take(entry.pool)
+    (entry,) = loop_pool._pools[asyncio.get_running_loop()].values()
+    origin = fast_checkout.take(entry.pool)
     assert origin is not None
     spoil(origin, entry.pool)
-    assert not idle.give(entry.pool, origin)
+    assert not fast_checkout.give(entry.pool, origin)
     assert origin not in entry.pool._pool
     entry.pool._waiting.clear()
     entry.pool._closed = False

@@ -16,7 +16,7 @@ from django.db.models.expressions import Col
 from django.test.utils import register_lookup
 from psycopg import sql
 
-from django_async_fast import prepared
+from django_async_fast.querysets.compiled import prepared_values
 from tests.test_shapes import djangos_get, outcome
 from tests.testapp.models import Everything
 
@@ -52,7 +52,7 @@ def like(field: Any, value: Any) -> Any:
     """Return what has been learnt from the first value."""
     params = (django(field, value),)
     lookup = field.get_lookup("exact")
-    return prepared.Prepared.like(field, lookup, value, params, connection)
+    return prepared_values.Prepared.like(field, lookup, value, params, connection)
 
 
 def told(param: Any) -> Any:
@@ -60,7 +60,7 @@ def told(param: Any) -> Any:
     return type(param), param is None or sql.Literal(param).as_string(None)
 
 
-FIELDS = [each for kinds in prepared._FIELDS.values() for each in kinds]
+FIELDS = [each for kinds in prepared_values._FIELDS.values() for each in kinds]
 
 
 @pytest.mark.parametrize("kind", FIELDS, ids=lambda each: each.__name__)

@@ -11,7 +11,8 @@ from django.db import DatabaseError, connection, models, transaction
 from django.db.models.query import RawQuerySet
 from django.test.utils import override_settings
 
-from django_async_fast import _native, alist, new_connection, raws
+from django_async_fast import _native, alist, new_connection
+from django_async_fast.querysets import raw
 from tests.testapp.models import (
     Author,
     Bestseller,
@@ -128,7 +129,7 @@ def test_the_core_builds_them(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: Any) -> Any:
         raise AssertionError("Django's iterable was asked")
 
-    monkeypatch.setattr(raws.iterate, "__wrapped__", refuse)
+    monkeypatch.setattr(raw.iterate, "__wrapped__", refuse)
     assert len(list(Book.objects.raw(f"SELECT * FROM {B}"))) == 2
 
 

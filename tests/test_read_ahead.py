@@ -16,8 +16,8 @@ from django.db import DataError, OperationalError, connection, connections, tran
 from django.db.models import Case, CharField, F, Func, Value, When
 from django.db.models.functions import Cast
 
-from django_async_fast import _native, plain
-from django_async_fast.drivers import ahead
+from django_async_fast import _native
+from django_async_fast.drivers.psycopg import plain_queries, prefetch
 from tests.testapp.models import Author, Tag
 
 pytestmark = [
@@ -27,7 +27,7 @@ pytestmark = [
 
 ROWS = 20
 # What a plain query for authors reads.
-AUTHORS = plain.Reads(('"testapp_author"',), ("id", "name"))
+AUTHORS = plain_queries.Reads(('"testapp_author"',), ("id", "name"))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -50,7 +50,7 @@ def stream() -> Any:
 
 
 def on_its_way(alias: str = "default") -> int:
-    return len(ahead.unsettled(connections[alias].connection))
+    return len(prefetch.unsettled(connections[alias].connection))
 
 
 @either_mode
@@ -145,7 +145,7 @@ def test_the_backend_dies_meanwhile(server_dsn: str) -> None:
 
 def test_ctrl_c_while_a_slow_chunk_is_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
     # A quick chunk, then a slow one, which for once is taken for a plain query's.
-    monkeypatch.setattr(plain, "reads", lambda *query: AUTHORS)
+    monkeypatch.setattr(plain_queries, "reads", lambda *query: AUTHORS)
     sleep = Func(Value(5), function="pg_sleep", output_field=CharField())
     slow = Case(When(name__lt="a03", then=Value("")), default=Cast(sleep, CharField()))
     rows = Author.objects.order_by("name").annotate(x=slow).iterator(chunk_size=3)

@@ -27,9 +27,10 @@ from django.urls import path
 from django.utils.decorators import sync_only_middleware
 from django.views import View
 
-from django_async_fast import async_connections, new_connection, pool
+from django_async_fast import async_connections, new_connection
 from django_async_fast.asgi import lifespan
-from django_async_fast.connections import current_block
+from django_async_fast.connections.blocks import current_block
+from django_async_fast.pool import loop_pool
 from tests.request_sessions import gone
 from tests.testapp.models import Tag
 
@@ -578,7 +579,7 @@ async def test_lifespan() -> None:
     await served.send_input({"type": "lifespan.startup"})
     message = await served.receive_output(5)
     assert message == {"type": "lifespan.startup.complete"}
-    entries = pool._pools[asyncio.get_running_loop()]
+    entries = loop_pool._pools[asyncio.get_running_loop()]
     assert [(alias, e.opened) for (_, alias), e in entries.items()] == [
         ("pooled", True)
     ]

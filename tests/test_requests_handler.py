@@ -39,7 +39,7 @@ from django.utils.decorators import async_only_middleware, sync_only_middleware
 
 from django_async_fast import _native, new_connection
 from django_async_fast.asgi import get_asgi_application
-from django_async_fast.connections import current_block
+from django_async_fast.connections.blocks import current_block
 from django_async_fast.test import shared_connection
 from tests.request_sessions import gone
 from tests.testapp.models import Author, Book, Tag

@@ -12,7 +12,8 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.db.transaction import Atomic
 
-from django_async_fast import new_connection, run_sync, scopes
+from django_async_fast import new_connection, run_sync
+from django_async_fast.tasks import scopes
 from tests.test_install import SETUP, run
 from tests.testapp.models import Tag
 

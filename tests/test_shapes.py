@@ -26,7 +26,8 @@ from django.test.utils import (
     register_lookup,
 )
 
-from django_async_fast import new_connection, run_sync, shapes
+from django_async_fast import new_connection, run_sync
+from django_async_fast.querysets.compiled import known_gets
 from tests.testapp.models import (
     Author,
     Bestseller,
@@ -59,7 +60,7 @@ def library() -> Any:
 @contextmanager
 def djangos_get() -> Iterator[None]:
     ours = QuerySet.get
-    QuerySet.get = shapes.get.__wrapped__
+    QuerySet.get = known_gets.get.__wrapped__
     try:
         yield
     finally:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from django_async_fast.stamps import Stamp
+from django_async_fast.attribute_copies import Stamp
 
 
 class Thing:

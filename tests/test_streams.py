@@ -18,8 +18,8 @@ from django.db.models.functions import Upper
 from django.db.models.signals import post_init
 
 from django_async_fast import _native, new_connection, run_sync
-from django_async_fast.drivers import results
-from django_async_fast.streams import Stream
+from django_async_fast.drivers.psycopg import results
+from django_async_fast.querysets.streams import Stream
 from tests.forgetting import forget_types
 from tests.testapp.models import (
     Author,

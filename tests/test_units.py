@@ -13,8 +13,9 @@ from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
 from django.utils.functional import SimpleLazyObject
 
-from django_async_fast import bridge, driving, new_connection, run_sync
-from django_async_fast.scopes import ScopeDeadlock, ScopeTimeout
+from django_async_fast import bridge, new_connection, run_sync
+from django_async_fast.bridge import driving
+from django_async_fast.tasks.scopes import ScopeDeadlock, ScopeTimeout
 from django_async_fast.test import TestCase
 from tests.testapp.models import Author, Book, Tag, Unique
 

@@ -21,8 +21,8 @@ from typing import Any
 from django.db import InterfaceError, OperationalError, ProgrammingError
 
 from .. import bridge
-from ..scopes import Gate
-from .psycopg import DRAIN_SHARES, DRAIN_TIMEOUT, logger
+from ..tasks.scopes import Gate
+from .psycopg.connection import DRAIN_SHARES, DRAIN_TIMEOUT, logger
 
 _Job = Callable[[], object]
 

@@ -20,7 +20,8 @@ from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.urls import set_script_prefix
 
-from .. import _native, bridge, driving
+from .. import _native, bridge
+from ..bridge import driving
 from . import lifespan
 from .request_block import Life, atomic_requests, respond
 
@@ -74,7 +75,7 @@ class Handler(_Served):
         """Wrap the view as Django does; for ATOMIC_REQUESTS also an `async def`."""
         if iscoroutinefunction(view):
             return atomic_requests(view)
-        # Not what `seams.py` puts there: that is for views behind a middleware.
+        # Not the seam in its place: that is for views behind a middleware.
         view = super().make_view_atomic(view)
         return _in_thread(view) if self.in_threads else view
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.db import connections
 
 from .. import bridge
-from ..connections import new_connection
+from ..connections.blocks import new_connection
 
 Application = Callable[[Any, Any, Any], Awaitable[Any]]
 

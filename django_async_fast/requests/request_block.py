@@ -19,8 +19,10 @@ from django.core.handlers.base import BaseHandler
 from django.db import connections
 from django.db.transaction import Atomic
 
-from .. import bridge, scopes, transaction
-from ..connections import Block, _block, shared_block
+from .. import bridge
+from ..connections.blocks import Block, _block, shared_block
+from ..tasks import scopes
+from ..transactions import atomic
 
 logger = logging.getLogger("django_async_fast")
 
@@ -137,7 +139,7 @@ class Life:
         if outermost is None:
             return
         try:
-            transaction.roll_back_inside(wrapper, outermost.around, self.name)
+            atomic.roll_back_inside(wrapper, outermost.around, self.name)
         except Exception:
             logger.exception("Rolling back what %s left open failed.", self.name)
 

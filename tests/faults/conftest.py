@@ -97,9 +97,9 @@ def pool_options(**options: Any) -> dict[str, Any]:
 
 def the_pool(alias: str = "default") -> Any:
     """The psycopg pool of the running loop."""
-    from django_async_fast import pool
+    from django_async_fast.pool import loop_pool
 
-    pools = pool._pools.get(asyncio.get_running_loop(), {})
+    pools = loop_pool._pools.get(asyncio.get_running_loop(), {})
     (found,) = [entry for (_, name), entry in pools.items() if name == alias]
     return found.pool
 

@@ -25,7 +25,7 @@ from django.db.models import F
 from django.db.transaction import TransactionManagementError
 
 from django_async_fast import new_connection, run_sync
-from django_async_fast.drivers import psycopg as driver
+from django_async_fast.drivers.psycopg import connection as driver
 from tests.testapp.models import Author, Tag, Unique
 
 from .conftest import (
@@ -779,11 +779,11 @@ def test_f14_the_loop_is_closed_with_connections_open(watch: Watch) -> None:
 
 
 def test_f14_a_pools_sockets_end_with_the_loop(watch: Watch) -> None:
-    from django_async_fast import pool
+    from django_async_fast.pool import loop_pool
 
     with configured(OPTIONS=pool_options()), listening() as noise:
         asyncio.run(_use(watch))
-        assert not pool._pools
+        assert not loop_pool._pools
         asyncio.run(watch.gone())
         noise.check()
 

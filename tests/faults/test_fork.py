@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from django_async_fast import new_connection, pool
-from django_async_fast.drivers import names
+from django_async_fast import new_connection
+from django_async_fast.drivers.psycopg import server_names
+from django_async_fast.pool import loop_pool
 from tests.testapp.models import Tag
 
 from .conftest import Watch, configured, pool_is_whole, pool_options
@@ -64,7 +65,7 @@ def collects_what_it_has_inherited() -> None:
     for task in asyncio.all_tasks(_loops[0]):
         if not task.get_coro().cr_running:
             task.get_coro().close()
-    pool._pools.clear()
+    loop_pool._pools.clear()
     _loops.clear()
     _blocks.clear()
     _connections.clear()
@@ -137,13 +138,13 @@ def test_f16_fork(child: Child, pooled: bool, watch: Watch) -> None:
 
 def test_a_child_gives_other_names() -> None:
     reads, writes = os.pipe()
-    parents = [names.cursor() for _ in range(3)]
-    pid = _fork(lambda: os.write(writes, names.cursor().encode()))
+    parents = [server_names.cursor() for _ in range(3)]
+    pid = _fork(lambda: os.write(writes, server_names.cursor().encode()))
     assert os.waitpid(pid, 0)[1] == 0
     childs = os.read(reads, 100).decode()
     for end in (reads, writes):
         os.close(end)
-    assert len({*parents, childs, names.cursor()}) == 5
+    assert len({*parents, childs, server_names.cursor()}) == 5
     # The server cuts off what is longer, without a word.
     assert max(map(len, (*parents, childs))) < 64
     prefix = childs.rpartition("_")[0]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from django.db.models import Func, TextField, Value
 
-from django_async_fast import bridge, new_connection, plain
-from django_async_fast.drivers import held
+from django_async_fast import bridge, new_connection
+from django_async_fast.drivers.psycopg import held_transaction, plain_queries
 from tests.testapp.models import Author
 
 from .conftest import Watch, configured, pool_is_whole, pool_options
@@ -18,7 +18,7 @@ from .scenarios import ROWS, fill
 from .switches import MOST, Closed, Steps, run
 
 # What a plain query for authors reads.
-AUTHORS = plain.Reads(('"testapp_author"',), ("id", "name"))
+AUTHORS = plain_queries.Reads(('"testapp_author"',), ("id", "name"))
 
 TRANSACTIONS = """
     SELECT count(*) FROM pg_stat_activity
@@ -64,7 +64,7 @@ async def read_slowly(watch: Watch) -> None:
             seen += 1
             if seen == 1:
                 assert watch.value(TRANSACTIONS) == 1
-                await asyncio.sleep(10 * held.PATIENCE)
+                await asyncio.sleep(10 * held_transaction.PATIENCE)
         assert seen == ROWS
         assert await Author.objects.acount() == ROWS
 
@@ -74,13 +74,13 @@ async def at_every_switch(
 ) -> None:
     for at in range(1, MOST):
         breaking = Breaking(at, how)
-        monkeypatch.setattr(held, "bridge", breaking)
+        monkeypatch.setattr(held_transaction, "bridge", breaking)
         fill(watch)
         await read_slowly(watch)
         await watch.idle()
         await pool_is_whole()
         assert breaking.steps, "nobody was impatient"
-        assert not held._releasing
+        assert not held_transaction._releasing
         if not any(steps.happened for steps in breaking.steps):
             assert at > 1, "it never waits"
             return
@@ -92,7 +92,7 @@ async def at_every_switch(
 def test_at_every_switch(
     watch: Watch, monkeypatch: pytest.MonkeyPatch, how: str, loop: str
 ) -> None:
-    monkeypatch.setattr(held, "PATIENCE", 0.01)
-    monkeypatch.setattr(plain, "reads", lambda *query: AUTHORS)
+    monkeypatch.setattr(held_transaction, "PATIENCE", 0.01)
+    monkeypatch.setattr(plain_queries, "reads", lambda *query: AUTHORS)
     with configured(OPTIONS=pool_options()):
         run(loop, at_every_switch(watch, monkeypatch, how))

@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from django_async_fast import pool as pool_module
+from django_async_fast.pool import loop_pool as pool_module
 
 from . import soak
 from .conftest import Watch, configured, pool_is_whole

@@ -17,7 +17,7 @@ from psycopg.types.multirange import Multirange
 from psycopg.types.range import Range
 
 from django_async_fast import _native
-from django_async_fast.drivers import results
+from django_async_fast.drivers.psycopg import results
 
 TEXT, BINARY = pq.Format.TEXT, pq.Format.BINARY
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from django_async_fast import _native
-from django_async_fast.drivers.results import UnknownType
+from django_async_fast.drivers.psycopg.results import UnknownType
 
 from .reading import in_binary, malformed, reads, reads_all
 

@@ -20,7 +20,7 @@ from psycopg import pq
 from psycopg.types.range import Range
 
 from django_async_fast import explain_plan, new_connection
-from django_async_fast.drivers import results
+from django_async_fast.drivers.psycopg import results
 from tests.forgetting import forget_types
 from tests.stock import djangos_rows
 

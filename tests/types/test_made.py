@@ -15,7 +15,7 @@ from psycopg.types.enum import EnumInfo, register_enum
 from psycopg.types.hstore import register_hstore
 from psycopg.types.range import RangeInfo, register_range
 
-from django_async_fast.drivers.results import UnknownType
+from django_async_fast.drivers.psycopg.results import UnknownType
 
 from .reading import decoded, in_binary, malformed, reads, reads_all
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from django_async_fast.drivers import results
+from django_async_fast.drivers.psycopg import results
 
 from .reading import TEXT, decoded, malformed, reads
 

@@ -17,7 +17,7 @@ from django.db import connections
 from django.db.utils import ConnectionHandler
 
 from django_async_fast import bridge
-from django_async_fast.connections import Block, _block
+from django_async_fast.connections.blocks import Block, _block
 from tools.conformance import sections, turns
 from tools.conformance.recording import worker
 from tools.conformance.turns import turn

@@ -46,11 +46,12 @@ def _run_tests() -> None:
 
 
 async def _in_a_block() -> None:
-    from django_async_fast import bridge, connections
+    from django_async_fast import bridge
+    from django_async_fast.connections import blocks
 
     _keep_sync_code_on(asyncio.get_running_loop())
-    block = connections.Block(force_rollback=False, where=None)
-    connections._block.set(block)
+    block = blocks.Block(force_rollback=False, where=None)
+    blocks._block.set(block)
     try:
         await bridge.run(_run_tests)
         await bridge.run(block.close)
@@ -101,7 +102,8 @@ def _install_after_setup() -> None:
 
 
 def _count() -> None:
-    from django_async_fast import _native, bridge, streams
+    from django_async_fast import _native, bridge
+    from django_async_fast.querysets import streams
 
     if counts["installed"]:
         return

@@ -1,0 +1,1 @@
+"""Blocks, and the connections that they give to an alias."""

@@ -1,0 +1,399 @@
+"""Blocks: `async with new_connection():`, and which connection an alias means."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import threading
+from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
+from typing import Any, TypeVar, cast
+
+from asgiref.sync import iscoroutinefunction
+from django.db import DEFAULT_DB_ALIAS, InterfaceError, connections
+from django.db.utils import ConnectionDoesNotExist, ConnectionHandler
+
+from .. import _native, bridge, conf
+from ..bridge import driving, stalls
+from ..bridge.closed_coroutines import being_closed
+from ..tasks import scopes, units
+from . import lazy_wrapper
+
+logger = logging.getLogger("django_async_fast")
+
+django_create_connection = ConnectionHandler.create_connection
+
+T = TypeVar("T")
+AsyncFunction = TypeVar("AsyncFunction", bound=Callable[..., Coroutine[Any, Any, Any]])
+
+_block: ContextVar[Block | None] = ContextVar("daf_block", default=None)
+
+
+class Block:
+    """One `async with new_connection()`: an alias means a connection of its own.
+
+    Blocks inside of a `shared` one use its connections: a test sees what the
+    code under test has done, and undoes it.
+    """
+
+    __slots__ = (
+        "debug",
+        "force_rollback",
+        "loop",
+        "name",
+        "open",
+        "place",
+        "relations",
+        "shared",
+        "thread",
+        "units",
+        "wrappers",
+    )
+
+    def __init__(
+        self,
+        force_rollback: bool,
+        where: scopes.Place,
+        shared: bool = False,
+        name: str | None = None,
+    ) -> None:
+        self.loop = bridge.current_loop() or asyncio.get_running_loop()
+        self.thread = threading.get_ident()
+        self.force_rollback = force_rollback
+        self.shared = shared
+        self.place = where
+        self.name = name
+        self.wrappers: dict[str, Any] = {}
+        self.open = True
+        self.units = units.Units()
+        self.debug = conf.debugging(self.loop)
+        if self.debug:
+            # By line and name, the last instance and how many, for
+            # `seams/lazy_access.py`.
+            self.relations: dict[Any, tuple[int, int]] = {}
+            stalls.watch()
+
+    def wrapper(self, alias: str) -> Any:
+        """Return the block's wrapper for `alias`, made at its first use."""
+        found = self.wrappers.get(alias)
+        if found is not None:
+            return found
+        if alias not in connections.settings:
+            raise ConnectionDoesNotExist(
+                f"The connection '{alias}' doesn't exist. DATABASES has: "
+                f"{', '.join(connections.settings)}."
+            )
+        made = lazy_wrapper.make(self, connections.settings[alias], alias)
+        return self.wrappers.setdefault(alias, made)
+
+    def run(
+        self, func: Callable[..., T], /, *args: Any, **kwargs: Any
+    ) -> Coroutine[Any, Any, T]:
+        """Return the coroutine that calls `func` on the bridge, when its turn has come.
+
+        Like the thread of stock Django, a block runs one synchronous function after
+        another.
+        """
+        run = self.units.run if self.units.calls else bridge.run
+        return run(func, *args, **kwargs)
+
+    @property
+    def who(self) -> str:
+        """What a warning calls it."""
+        return self.name or f"The block entered at {scopes.told(self.place)}"
+
+    def exchange(self, alias: str, wrapper: Any = None) -> None:
+        """Let `alias` mean another wrapper, or with None a new one at its next use.
+
+        The one that it has meant is the block's until the end, in use or not.
+        """
+        for name in [n for n, each in self.wrappers.items() if each is wrapper]:
+            del self.wrappers[name]
+        before = self.wrappers.pop(alias, None)
+        if before is not None:
+            self.wrappers[f"{alias}, once {id(before)}"] = before
+        if wrapper is not None:
+            self.wrappers[alias] = wrapper
+
+    def connected(self) -> bool:
+        """Tell whether a connection is open."""
+        return any(each.connection is not None for each in self.awake())
+
+    def let_go(self) -> bool:
+        """End without waiting; False where a connection is left to be closed."""
+        self.open = False
+        for alias in [*self.wrappers]:
+            # They hold the block; and whoever looks again finds it ended.
+            found = self.wrappers.pop(alias)
+            if lazy_wrapper.is_awake(found) and not found.let_go():
+                self.wrappers[alias] = found
+        return not self.wrappers
+
+    def close(self) -> None:
+        """Give every connection back. Runs on the bridge if one is open."""
+        self.open = False
+        failure: BaseException | None = None
+        for each in self.awake():
+            try:
+                each.finish()
+            except BaseException as exc:
+                # However this one ended, the others are to be given back; and
+                # a cancellation must not be lost behind an error.
+                if failure is None or not isinstance(exc, Exception):
+                    failure = exc
+        if failure is not None:
+            raise failure
+
+    def abandon(self) -> None:
+        """Drop every connection, where nothing can be awaited."""
+        self.open = False
+        for each in self.awake():
+            each.abandon()
+
+    def awake(self) -> list[Any]:
+        """Return the wrappers that have been used."""
+        return [each for each in self.wrappers.values() if lazy_wrapper.is_awake(each)]
+
+
+def current_block() -> Block | None:
+    """Return the block that the caller runs in, or None.
+
+    A block belongs to its loop and thread: from others it is invisible.
+    Raises InterfaceError in a task that outlived its block.
+    """
+    block = _block.get() or bridge.of_call(_block)
+    if block is None or block.thread != threading.get_ident():
+        return None
+    if block.loop is not bridge.current_loop():
+        return None
+    if not block.open:
+        raise InterfaceError(
+            "The `async with new_connection()` block that this task was started in has "
+            "ended. Await the task inside the block, or open a block of its own in it."
+        )
+    return block
+
+
+def open_block() -> Block | None:
+    """Return the block that the caller runs in, or None, also where it has ended."""
+    block = _block.get()
+    if block is None or not block.open or block.loop is not bridge.current_loop():
+        return None
+    return block
+
+
+def open_block_of_task() -> Block | None:
+    """Return the block of the task that the caller works for, perhaps in a thread."""
+    block = _block.get()
+    return block if block is not None and block.open else None
+
+
+def shared_block() -> Block | None:
+    """Return the shared block that a new block would join, or None."""
+    block = open_block()
+    return block if block is not None and block.shared else None
+
+
+class new_connection:
+    """Open a block: inside it the async ORM runs on connections of its own.
+
+    `async with new_connection(using="default", force_rollback=False) as conn:`.
+    `conn` is the block's connection to `using`; other aliases get one at their
+    first use. All open lazily. Blocks nest. With `force_rollback` everything
+    that is done inside is rolled back at the end.
+
+    `@new_connection()` on an `async def` opens a block for each call.
+
+    Raises ConnectionDoesNotExist for an unknown alias, RuntimeError outside of
+    an event loop.
+    """
+
+    def __init__(
+        self, using: str = DEFAULT_DB_ALIAS, force_rollback: bool = False
+    ) -> None:
+        self.using = using
+        self.force_rollback = force_rollback
+        self._block: Block | None = None
+        self._before: Block | None = None
+        self._undo: Any = None
+
+    def __call__(self, func: AsyncFunction) -> AsyncFunction:
+        if not iscoroutinefunction(func):
+            raise TypeError(
+                "@new_connection() decorates `async def` functions. Put it on the "
+                "outermost one, or use `async with new_connection():` inside."
+            )
+
+        @functools.wraps(func)
+        async def inner(*args: Any, **kwargs: Any) -> Any:
+            async with type(self)(self.using, self.force_rollback):
+                if _goes_on() or not _native.COMPILED:
+                    return await driving.driven(func(*args, **kwargs))
+                with driving.own_thread_locals():
+                    return await driving.driven(func(*args, **kwargs))
+
+        return cast(AsyncFunction, inner)
+
+    async def __aenter__(self) -> Any:
+        if self._block is not None:
+            raise RuntimeError("This new_connection() has been entered already.")
+        block = shared_block()
+        if block is None:
+            block = self._make_block(scopes.place(1))
+            conn = block.wrapper(self.using)
+        else:
+            conn = block.wrapper(self.using)
+            if self.force_rollback:
+                self._undo = await bridge.run(conn.begin_undo)
+        self._block, self._before = block, _block.get()
+        _block.set(block)
+        return conn
+
+    async def __aexit__(
+        self, exc_type: Any = None, exc: Any = None, traceback: Any = None
+    ) -> None:
+        block, self._block = self._block, None
+        assert block is not None
+        closed = being_closed(exc)
+        if block is self._before:
+            if closed and self._undo is not None:
+                await self._undo.__aexit__(exc_type, exc, traceback)
+            elif self._undo is not None:
+                await bridge.run(block.wrapper(self.using).undo, self._undo)
+            return
+        # A fixture may leave in another context than it entered in.
+        if _block.get() is block:
+            _block.set(self._before)
+        if closed:
+            block.abandon()
+            return
+        try:
+            if block.let_go():
+                return
+            if block.connected():
+                await bridge.run(_close, block)
+            else:
+                block.close()
+        except Exception as failure:
+            if exc_type is None:
+                raise
+            # The connections are gone; a cancellation on its way must arrive.
+            logger.warning("a block did not end cleanly: %r", failure)
+
+    def __enter__(self) -> None:
+        raise RuntimeError(
+            "new_connection() is asynchronous: use `async with new_connection():` in a "
+            "coroutine."
+        )
+
+    def __exit__(self, *exc: object) -> None:
+        """Exist, so that `with` reaches the message of `__enter__`."""
+
+    def _make_block(self, where: scopes.Place) -> Block:
+        try:
+            return Block(self.force_rollback, where)
+        except RuntimeError as exc:
+            raise RuntimeError(
+                "new_connection() needs a running event loop: use it in a coroutine "
+                "that asyncio.run(), an ASGI server or async_to_sync() runs."
+            ) from exc
+
+
+def _goes_on() -> bool:
+    """Tell whether a decorated function is part of what its caller does, or a test."""
+    return bridge.can_wait() or shared_block() is not None
+
+
+def _close(block: Block) -> None:
+    # The block's own code runs inside of it, although the task has left it.
+    before = _block.get()
+    _block.set(block)
+    try:
+        block.close()
+    finally:
+        # A task that is destroyed ends in the context of whoever destroys it.
+        if _block.get() is block:
+            _block.set(before)
+
+
+class AsyncConnections:
+    """`async_connections[alias]`: the current block's connection to `alias`."""
+
+    def __getitem__(self, alias: str) -> Any:
+        block = current_block()
+        if block is None:
+            raise InterfaceError(
+                f"There is no asynchronous connection to '{alias}' here: open a block "
+                "with `async with new_connection():`."
+            )
+        return block.wrapper(alias)
+
+    def __iter__(self) -> Any:
+        return iter(connections.settings)
+
+
+async_connections = AsyncConnections()
+
+
+def bridged_block() -> Block | None:
+    """Return the block whose connections the caller's sync code uses, or None."""
+    if not bridge.in_bridge():
+        return None
+    block = _block.get()
+    if block is None or not block.open:
+        # In a context of its own: `Context().run()`, or one of another block.
+        block = bridge.of_call(_block) or block
+    if block is not None and block.loop is bridge.current_loop():
+        return block
+    return None
+
+
+def routed_block() -> Block | None:
+    """Return the block whose connections Django's code has here, or None.
+
+    Raises InterfaceError in a task that outlived its block.
+    """
+    if _block.get() is None and bridge.of_call(_block) is None:
+        return None
+    return bridged_block() if bridge.in_bridge() else current_block()
+
+
+def create_connection(self: ConnectionHandler, alias: str) -> Any:
+    """`ConnectionHandler.create_connection`: in a block, one of the block's."""
+    block = routed_block()
+    if block is None:
+        return django_create_connection(self, alias)
+    return lazy_wrapper.make(block, self.settings[alias], alias)
+
+
+class Routed:
+    """Stands in for the storage behind `django.db.connections`."""
+
+    def __init__(self, storage: Any) -> None:
+        object.__setattr__(self, "storage", storage)
+
+    def __getattr__(self, alias: str) -> Any:
+        block = routed_block()
+        if block is None:
+            return getattr(object.__getattribute__(self, "storage"), alias)
+        try:
+            return block.wrappers[alias]
+        except KeyError:
+            raise AttributeError(alias) from None
+
+    def __setattr__(self, alias: str, value: Any) -> None:
+        block = routed_block()
+        if block is None:
+            setattr(object.__getattribute__(self, "storage"), alias, value)
+        else:
+            block.exchange(alias, value)
+
+    def __delattr__(self, alias: str) -> None:
+        block = routed_block()
+        if block is None:
+            delattr(object.__getattribute__(self, "storage"), alias)
+            return
+        if alias not in block.wrappers:
+            raise AttributeError(alias)
+        block.exchange(alias)

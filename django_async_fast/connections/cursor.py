@@ -1,0 +1,165 @@
+"""Asynchronous cursors: Django's own cursor, each call of it on the bridge."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any
+
+from .. import bridge
+from ..bridge.closed_coroutines import being_closed
+
+# Properties of Django's and psycopg's cursors that need no I/O.
+_PLAIN = {
+    "arraysize",
+    "description",
+    "lastrowid",
+    "name",
+    "query",
+    "rowcount",
+    "rownumber",
+    "statusmessage",
+}
+
+
+class AsyncCursor:
+    """`async with conn.acursor() as cursor:`; opens on entry or first use.
+
+    The methods are those of PEP 249 and of Django's cursor, as coroutines;
+    database errors are `django.db`'s.
+    """
+
+    def __init__(self, wrapper: Any) -> None:
+        self._wrapper = wrapper
+        self._cursor: Any = None
+        self._closed = False
+
+    async def __aenter__(self) -> AsyncCursor:
+        await bridge.run(self._open)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        if being_closed(exc):
+            self._closed, self._cursor = True, None  # its block ends as well
+        else:
+            await self.close()
+
+    def __aiter__(self) -> AsyncCursor:
+        return self
+
+    async def __anext__(self) -> Any:
+        row = await self.fetchone()
+        if row is None:
+            raise StopAsyncIteration
+        return row
+
+    async def execute(self, sql: Any, params: Any = None) -> AsyncCursor:
+        """Run one statement; returns the cursor, so that calls can be chained."""
+        await bridge.run(self._call, "execute", sql, params)
+        return self
+
+    async def executemany(self, sql: Any, param_list: Any) -> AsyncCursor:
+        """Run one statement with each of many sets of parameters."""
+        await bridge.run(self._call, "executemany", sql, param_list)
+        return self
+
+    async def callproc(self, name: str, params: Any = None) -> Any:
+        """Call a database function."""
+        return await bridge.run(self._call, "callproc", name, params)
+
+    async def fetchone(self) -> Any:
+        """Return the next row, or None at the end."""
+        return await bridge.run(self._call, "fetchone")
+
+    async def fetchmany(self, size: int | None = None) -> list[Any]:
+        """Return the next `size` rows (default: `arraysize`), fewer at the end."""
+        args = () if size is None else (size,)
+        return list(await bridge.run(self._call, "fetchmany", *args))
+
+    async def fetchall(self) -> list[Any]:
+        """Return all rows that are left."""
+        return list(await bridge.run(self._call, "fetchall"))
+
+    async def close(self) -> None:
+        """Close the cursor; it cannot be used again."""
+        self._closed = True
+        cursor, self._cursor = self._cursor, None
+        if cursor is not None:
+            await bridge.run(cursor.close)
+
+    @asynccontextmanager
+    async def copy(
+        self, statement: Any, params: Any = None
+    ) -> AsyncIterator[AsyncCopy]:
+        """Run a `COPY`: `async with cursor.copy("COPY t FROM STDIN") as copy:`."""
+        manager = await bridge.run(self._call, "copy", statement, params)
+        copy = AsyncCopy(await bridge.run(manager.__enter__))
+        try:
+            yield copy
+        except BaseException as exc:
+            if not await bridge.run(
+                manager.__exit__, type(exc), exc, exc.__traceback__
+            ):
+                raise
+        else:
+            await bridge.run(manager.__exit__, None, None, None)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _PLAIN and self._cursor is not None:
+            return getattr(self._cursor, name)
+        raise AttributeError(
+            f"{type(self).__name__!r} has no attribute {name!r}"
+            + (" before the first execute()" if name in _PLAIN else "")
+        )
+
+    def _open(self) -> Any:
+        if self._closed:
+            raise self._wrapper.closed_cursor_error()
+        if self._cursor is None:
+            self._cursor = self._wrapper.cursor()
+        return self._cursor
+
+    def _call(self, method: str, *args: Any) -> Any:
+        return getattr(self._open(), method)(*args)
+
+
+class AsyncCopy:
+    """psycopg's `Copy`, awaited. See its documentation for the formats."""
+
+    def __init__(self, copy: Any) -> None:
+        self._copy = copy
+
+    async def read(self) -> Any:
+        """Return the next block of a `COPY ... TO`, empty at the end."""
+        return await bridge.run(self._copy.read)
+
+    async def read_row(self) -> tuple[Any, ...] | None:
+        """Return the next row of a `COPY ... TO`, None at the end."""
+        return await bridge.run(self._copy.read_row)
+
+    async def rows(self) -> AsyncIterator[tuple[Any, ...]]:
+        """Iterate over the rows of a `COPY ... TO`."""
+        while (row := await self.read_row()) is not None:
+            yield row
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        while data := await self.read():
+            yield data
+
+    async def write(self, buffer: Any) -> None:
+        """Send a block of a `COPY ... FROM`."""
+        await bridge.run(self._copy.write, buffer)
+
+    async def write_row(self, row: Any) -> None:
+        """Send a row of a `COPY ... FROM`."""
+        await bridge.run(self._copy.write_row, row)
+
+    def set_types(self, types: Any) -> None:
+        """Name the columns' types, for binary copies and parsed rows."""
+        self._copy.set_types(types)

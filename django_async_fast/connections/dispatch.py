@@ -1,0 +1,98 @@
+"""Where Django's own async methods decide between a thread and the bridge.
+
+Django's `aget()` is `await sync_to_async(self.get)()`. In the modules listed in
+`seams/seam_list.py` that name is ours: in a block it runs the function on the bridge,
+elsewhere it is asgiref's.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Coroutine
+from functools import update_wrapper
+from typing import Any
+
+from asgiref.sync import AsyncToSync, SyncToAsync, markcoroutinefunction
+from asgiref.sync import sync_to_async as threaded
+
+from .. import bridge
+from ..bridge import driving
+from . import debug_threads
+from .blocks import current_block, open_block
+
+asgiref_call = AsyncToSync.__call__
+asgiref_threaded_call = SyncToAsync.__call__
+
+
+class sync_to_async:
+    """asgiref's `sync_to_async`, that needs no thread in a block."""
+
+    def __init__(self, func: Callable[..., Any] | None = None, **options: Any) -> None:
+        self.func = func
+        self.options = options
+        # A thread of its own was asked for work that is not the database's:
+        # password hashing.
+        self.native = options.get("thread_sensitive", True)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.func is None:  # a decorator with options
+            return sync_to_async(*args, **self.options)
+        if self.native and (block := current_block()) is not None:
+            # As `Block.run()`, without a frame of its own.
+            run = block.units.run if block.units.calls else bridge.run
+            return run(self.func, *args, **kwargs)
+        return threaded(self.func, **self.options)(*args, **kwargs)
+
+
+def cache_sync_to_async(func: Any = None, **options: Any) -> Any:
+    """`sync_to_async` for cache backends: only those that never leave Django.
+
+    A cache in the database or in this process runs on the bridge; one behind a
+    network or in files would block the loop and keeps its thread.
+    """
+    from django.core.cache.backends.db import DatabaseCache
+    from django.core.cache.backends.dummy import DummyCache
+    from django.core.cache.backends.locmem import LocMemCache
+
+    native = isinstance(
+        getattr(func, "__self__", None), (DatabaseCache, DummyCache, LocMemCache)
+    )
+    return (sync_to_async if native else threaded)(func, **options)
+
+
+def async_to_sync_call(self: AsyncToSync[Any, Any], *args: Any, **kwargs: Any) -> Any:
+    """`AsyncToSync.__call__`: on the bridge, await on the loop that is there."""
+    if bridge.can_wait():
+        return driving.finish(self.awaitable(*args, **kwargs))
+    return asgiref_call(self, *args, **kwargs)
+
+
+@markcoroutinefunction
+def sync_to_async_call(
+    self: SyncToAsync[Any, Any], *args: Any, **kwargs: Any
+) -> Coroutine[Any, Any, Any]:
+    """`SyncToAsync.__call__`: in debug mode, tell of queries that leave the block."""
+    block = open_block()
+    if block is not None and block.debug:
+        self = debug_threads.watched(self, block.place, sys._getframe(1))
+    return asgiref_threaded_call(self, *args, **kwargs)
+
+
+def awaiting(func: Callable[..., Any]) -> Callable[[], Any]:
+    """Return a synchronous callback that awaits the `async def` callback `func`."""
+
+    def callback() -> Any:
+        return AsyncToSync(func)()
+
+    return update_wrapper(callback, func)
+
+
+async def run_sync(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Call synchronous code whose database I/O is then awaited, not threaded.
+
+    For serializers, forms, templates and everything else that uses the ORM.
+    In a block it runs on the event loop's thread; outside it is
+    `sync_to_async(func)(...)`. Work that blocks otherwise belongs in
+    `asgiref.sync.sync_to_async`.
+    """
+    return await sync_to_async(func)(*args, **kwargs)

@@ -1,0 +1,92 @@
+"""The connection of a block whose first statement is known before it needs a wrapper.
+
+To make a wrapper and to connect it, as Django does, costs half of what a `get()` does
+(`querysets/compiled/known_gets.py`). Once Django has connected to an alias, the block's
+wrapper is given what Django would give it, and a connection of the pool. All of it is
+the block's own: nobody can have kept anything that another block uses.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import connections
+
+from ..pool import fast_checkout
+from ..tasks.scopes import Gate
+from . import lazy_wrapper
+from .replayed_connect import Again
+
+if TYPE_CHECKING:
+    from .blocks import Block
+
+
+def wrapper(block: Block | None, alias: str) -> Any:
+    """Return `connections[alias]`, on which a statement is about to be sent."""
+    if block is None:
+        return connections[alias]
+    found = block.wrappers.get(alias) or block.wrapper(alias)
+    if _is_free(block, found):
+        kind = type(found)
+        # Perhaps that of another alias: `connections["a"] = connections["b"]`.
+        known = kind.connects.get(alias) if kind.named == alias else None
+        if known is not None and known.agrees(kind, connections.settings[alias]):
+            _connect(block, alias, found, known)
+    return found
+
+
+def _is_free(block: Block, wrapper: Any) -> bool:
+    """Tell whether `wrapper` may be given what one has that is connected."""
+    return block.open and lazy_wrapper.is_asleep(wrapper) and not block.force_rollback
+
+
+def _connect(block: Block, alias: str, wrapper: Any, known: Again) -> None:
+    if (entry := known.pool(block.loop, alias)) is None:
+        return
+    if (origin := fast_checkout.take(entry.pool)) is not None:
+        _take(
+            block, wrapper, known, entry, origin, Gate(alias, block.place, block.units)
+        )
+        return
+    # A second task that asks first must not wait for a second connection: the block
+    # cannot end, and give back the one it has, before that task does.
+    if (gate := lazy_wrapper.claim(wrapper)) is None:
+        return
+    connecting = gate.enter(None, gate.root.place)
+    try:
+        origin = _wait(entry, alias)
+        _take(block, wrapper, known, entry, origin, gate)
+    finally:
+        gate.end_exit(connecting)
+
+
+def _wait(entry: Any, alias: str) -> Any:
+    try:
+        return entry.checkout()
+    except Exception:
+        with connections[alias].wrap_database_errors:
+            raise
+
+
+def _take(
+    block: Block, wrapper: Any, known: Again, entry: Any, origin: Any, gate: Gate
+) -> None:
+    """Begin to use `origin`, in Django's way where the short one is not known."""
+    # While this one waited, others in the block may have looked at its wrapper.
+    values = known.values() if _is_free(block, wrapper) else None
+    if values is None:
+        _connect_own(wrapper, entry, origin)
+    else:
+        lazy_wrapper.connect(wrapper, values, entry, origin, gate)
+
+
+def _connect_own(wrapper: Any, entry: Any, origin: Any) -> None:
+    """Give `origin` to the wrapper, if that has no connection meanwhile."""
+    pool = wrapper.pool
+    pool.reserved = origin
+    try:
+        wrapper.ensure_connection()
+    finally:
+        if pool.reserved is not None:
+            pool.reserved = None
+            entry.give_soon(origin)

@@ -1,0 +1,474 @@
+"""A psycopg connection for synchronous code whose waits the event loop awaits.
+
+psycopg keeps protocol and waiting apart: a sync `Connection` differs from an
+`AsyncConnection` in who waits. Ours is a sync one over the libpq connection of
+an async one, so that connecting, pooling and cancelling stay psycopg's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import traceback
+import weakref
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from functools import cache, partial
+from typing import Any
+
+import psycopg
+from django.db.backends.utils import CursorWrapper
+from psycopg import pq
+
+from ... import bridge
+from ...attribute_copies import Stamp
+from ...tasks.scopes import Gate
+from ...unpatched import Unpatched, inside
+from . import server_names
+from .channel import Channel
+
+logger = logging.getLogger("django_async_fast")
+
+IDLE = pq.TransactionStatus.IDLE
+ACTIVE = pq.TransactionStatus.ACTIVE
+INERROR = pq.TransactionStatus.INERROR
+IN_TRANSACTION = (pq.TransactionStatus.INTRANS, INERROR)
+
+# Seconds a cancelled statement may take to be cancelled, then to end, before
+# its socket is closed. The same bounds as psycopg's.
+CANCEL_TIMEOUT = 5.0
+DRAIN_TIMEOUT = 5.0
+# A request that reaches the server before it has begun the statement has no
+# effect: it is repeated after these shares of the time to drain.
+DRAIN_SHARES = (0.02, 0.08, 0.3, 0.6)
+
+# Requests under way: a loop keeps no reference to its tasks.
+_asking: set[asyncio.Task[bool]] = set()
+
+
+# How often this process, and those it comes from, have been forked. To ask the
+# system for its number at every statement costs a system call.
+_forks = 0
+
+
+def _forked() -> None:
+    global _forks
+    _forks += 1
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
+def forks() -> int:
+    """Return the number that tells this process from those it was forked from."""
+    return _forks
+
+
+class Unwanted:
+    """A transaction that nobody will end: its BEGIN was broken off too late."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._ending = connection._exec_command(b"ROLLBACK")
+
+    def settle(self) -> None:
+        """Roll it back, before the connection's next statement."""
+        self._connection.wait(self._ending, resumable=True)
+        self._connection.unsettled.remove(self)
+
+
+class StatementLock:
+    """Stands in for psycopg's `Connection.lock`: the connection's gate.
+
+    A `threading.Lock` held while a greenlet waits would freeze the loop.
+    """
+
+    __slots__ = ("connection", "gate")
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.gate = connection.gate
+
+    def __exit__(self, *exc: object) -> None:
+        self.gate.release()
+
+    def acquire(self, keep: object = None) -> None:
+        """Take the connection, with nothing on the wire; `keep` stays unsettled."""
+        self.gate.acquire()
+        # Perhaps while we waited: now the session may be another block's.
+        if self.connection.returned or self.connection.unsettled:
+            try:
+                self.connection.settle(keep)
+            except BaseException:
+                self.gate.release()
+                raise
+
+    __enter__ = acquire
+
+    @contextmanager
+    def keeping(self, keep: object) -> Iterator[None]:
+        """Hold the lock as `with lock:` does, but leave `keep` unsettled."""
+        self.acquire(keep)
+        try:
+            yield
+        finally:
+            self.gate.release()
+
+
+class _Locks:
+    """`Connection.lock`, made when asked for.
+
+    The two would hold each other, and every block leave something to collect.
+    """
+
+    def __get__(self, connection: Any, owner: Any = None) -> Any:
+        return self if connection is None else StatementLock(connection)
+
+
+class _Served:
+    """Returns the view that a session serves, or None: who hears what libpq tells."""
+
+    __slots__ = ("view",)
+    view: weakref.ref[Connection]
+
+    def __call__(self) -> Connection | None:
+        return self.view()
+
+
+_init = Unpatched((psycopg.Connection, psycopg.Connection, ("__init__",)))
+
+
+class Connection(psycopg.Connection[Any]):
+    """A view over an AsyncConnection, for code that runs on the bridge.
+
+    It serves one block: a cursor that is left over from a block cannot reach
+    the connection of the next one.
+    """
+
+    # Tools call a driver by the module of its connections: Datadog its spans.
+    __module__ = psycopg.Connection.__module__
+    # What psycopg's `__init__` gives it.
+    stamp = Stamp("pgconn", "_prepared")
+    # Whether this class has what never changes in place.
+    shared = False
+    lock: Any = _Locks()
+
+    def __init__(self, origin: Origin, gate: Gate) -> None:
+        # Not of a class of the project's, whose own `__init__` is called.
+        plain = type(self) is Connection and _init.holds()
+        if plain and self.shared:
+            self.stamp.fill(self)
+        else:
+            super().__init__(origin.pgconn)
+            del self.lock
+        if plain and not self.shared:
+            self.stamp.take(vars(self))
+            Connection.shared = self.stamp.share(Connection)
+        self.origin = origin
+        self._listen(origin.pgconn)
+        self.gate = gate
+        # What must be settled before the next statement: chunks in flight,
+        # cursors left open, transactions held for a stream. The last first.
+        self.unsettled: list[Any] = []
+        # References to server-side cursors, some of them perhaps closed.
+        self.cursors: list[weakref.ref[Any]] = []
+        self._broken_off = False
+        self.returned = False
+        # What belongs to the session: the adapters, as in Django's pool, and
+        # the names of server-side prepared statements, with their threshold.
+        self._adapters = origin.adapters
+        self._prepared = origin._prepared
+        self._autocommit = origin._autocommit
+
+    def _listen(self, pgconn: Any) -> None:
+        """Take libpq's connection over, with what it has to say unasked."""
+        self.pgconn = pgconn
+        self.origin.served.view = weakref.ref(self)
+        pgconn.notice_handler, pgconn.notify_handler = self.origin.handlers
+
+    def wait(
+        self,
+        gen: Generator[Any, Any, Any],
+        interval: float = 0.0,
+        timeout: float | None = None,
+        resumable: bool = False,
+    ) -> Any:
+        """Consume a psycopg operation; the bridge awaits what it waits for.
+
+        Broken off, the operation is cancelled on the server. If it is
+        `resumable` it goes on there, and must be waited for again before the
+        next one.
+        """
+        if not bridge.in_bridge():
+            gen.close()
+            raise bridge.BridgeError(
+                "This connection belongs to an `async with new_connection()` block: "
+                "use it in a coroutine (`await conn.acommit()`, `conn.acursor()`) or "
+                "in `await run_sync(function, ...)`."
+            )
+        if self.origin.inherited:
+            gen.close()
+            raise psycopg.OperationalError(
+                "This connection belongs to the process that this one was forked "
+                "from. Open a block of its own here: `async with new_connection():`."
+            )
+        before = self.pgconn.transaction_status
+        try:
+            wants = next(gen)
+        except StopIteration as stop:
+            return stop.value
+        channel = self.origin.channel or self._open_channel()
+        try:
+            return bridge.await_(channel.drive(gen, wants, timeout))
+        except BaseException as exc:
+            if channel.busy and resumable:
+                channel.detach()
+            elif channel.busy:
+                self._broken_off = True
+                self._interrupted(gen, channel, exc)
+            elif isinstance(exc, KeyboardInterrupt):
+                self.drop()  # it came out of the operation, which is dead now
+            if before == IDLE and self._autocommit:
+                self._disown()
+            raise
+
+    def set_autocommit(self, value: bool) -> None:
+        """Set it as psycopg does; Django asks each block's connection for it."""
+        if not self.has_autocommit(value):
+            super().set_autocommit(value)
+
+    def has_autocommit(self, value: bool) -> bool:
+        """Tell whether to set it would change nothing, and be no error."""
+        return value == self._autocommit and self.pgconn.transaction_status == IDLE
+
+    @property
+    def spoilt(self) -> bool:
+        """Whether the transaction has failed, perhaps by a cancelled statement."""
+        failed = self.closed or self.pgconn.transaction_status == INERROR
+        return self._broken_off and failed
+
+    def _disown(self) -> None:
+        """See to a transaction that the operation broken off has begun."""
+        if self.pgconn.transaction_status in IN_TRANSACTION:
+            self.unsettled.append(Unwanted(self))
+
+    def _should_cancel(self) -> bool:
+        # Given back, it would cancel another block's statement.
+        return not self.returned and super()._should_cancel()
+
+    def cancel_safe(self, *, timeout: float = 30.0) -> None:
+        """Cancel the operation in progress on the server."""
+        bridge.await_(psycopg.AsyncConnection.cancel_safe(self, timeout=timeout))  # type: ignore[arg-type]
+
+    def settle(self, keep: object = None) -> None:
+        """Take in what streams have left on the wire. Needs the gate."""
+        if self.returned and not self.closed:
+            raise psycopg.InterfaceError(
+                "This connection has been given back to its pool. Open a new cursor: "
+                "the block's wrapper then takes another."
+            )
+        for each in reversed(self.unsettled.copy()):
+            if each is not keep:
+                each.settle()
+
+    def drop(self) -> None:
+        """Close the socket at once, without a word to the server.
+
+        After the view has been given back, the socket is another block's.
+        """
+        self.unsettled.clear()
+        if not self.returned:
+            self.origin.drop()
+
+    def close(self) -> None:
+        """Close the connection; needs no bridge and never waits."""
+        self._closed = True
+        self.drop()
+
+    def detach(self) -> Origin:
+        """Give the session up, for the pool; cursors of this view end with it."""
+        self.returned = True
+        return self.origin
+
+    def _open_channel(self) -> Channel:
+        loop = bridge.current_loop()
+        assert loop is not None
+        self.origin.channel = channel = Channel(self.pgconn, loop)
+        return channel
+
+    def _interrupted(
+        self, gen: Generator[Any, Any, Any], channel: Channel, exc: BaseException
+    ) -> None:
+        """Leave the connection idle or closed after a wait that was broken off."""
+        if self.origin.inherited:
+            return  # the parent goes on waiting
+        channel.detach()
+        if self.pgconn.transaction_status != ACTIVE:
+            return
+        if isinstance(exc, (GeneratorExit, bridge.GreenletExit)):
+            self.drop()  # nobody is left to await a cancellation
+            return
+        try:
+            bridge.await_(self._cancel_and_drain(gen, channel))
+        except psycopg.errors.QueryCanceled:
+            pass
+        except BaseException as second:
+            # Cancelled again, or the server is silent: the state is unknown
+            # (psycopg issues 1371 and 1435).
+            logger.warning("closing a connection: could not cancel (%r)", second)
+            self.drop()
+            if not isinstance(second, Exception):
+                raise
+
+    async def _cancel_and_drain(
+        self, gen: Generator[Any, Any, Any], channel: Channel
+    ) -> None:
+        for share in DRAIN_SHARES:
+            asked = await self._ask_to_cancel()
+            last = not asked or share == DRAIN_SHARES[-1]
+            try:
+                wants = next(gen)
+            except StopIteration:
+                return
+            patience = share * DRAIN_TIMEOUT if asked else DRAIN_TIMEOUT
+            try:
+                await channel.drive(gen, wants, patience)
+            except psycopg.errors._WaitTimeout:
+                if last:
+                    raise
+            else:
+                return
+
+    async def _ask_to_cancel(self) -> bool:
+        # In a task: whoever is broken off here again closes the connection, and
+        # the server would work on for nobody.
+        asking = asyncio.create_task(self._request_cancel())
+        _asking.add(asking)
+        asking.add_done_callback(_asking.discard)
+        return await asyncio.shield(asking)
+
+    async def _request_cancel(self) -> bool:
+        try:
+            await psycopg.AsyncConnection.cancel_safe(
+                self,  # type: ignore[arg-type]
+                timeout=CANCEL_TIMEOUT,
+            )
+        except Exception as exc:
+            logger.warning("query cancellation failed: %s", exc)
+            return False
+        return True
+
+
+def inner_cursor(cursor: Any) -> Any:
+    """Return the psycopg cursor inside Django's wrappers, None if it is another's."""
+    while isinstance(cursor, CursorWrapper):
+        cursor = cursor.cursor
+    return cursor if isinstance(cursor, psycopg.Cursor) else None
+
+
+def belongs_to_block(connection: Any) -> bool:
+    """Tell whether a psycopg connection is a block's: it settles what is in flight."""
+    return isinstance(connection, Connection)
+
+
+class Origin(psycopg.AsyncConnection[Any]):
+    """What ours are views over: psycopg's own, and what outlives a view of it.
+
+    The socket stays registered with the loop from one block to the next: that
+    costs as much as a statement. Whoever waits or closes without our views, as
+    the pool does, must not find it so.
+    """
+
+    channel: Channel | None = None
+    # What views of it are made of: the class that has been asked to connect, and the
+    # cursors that it was told, where that was not ours.
+    kind: type[psycopg.Connection[Any]] = psycopg.Connection
+    cursor_class: Any = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.forks = _forks
+        self._prepared._prepared_idx = server_names.first_prepared()
+        # As psycopg's, but made once, not for each view.
+        self.served = served = _Served()
+        here: Any = served
+        self.handlers = (
+            partial(Connection._notice_handler, here),
+            partial(Connection._notify_handler, here),
+        )
+
+    @classmethod
+    async def connect(cls, *args: Any, **kwargs: Any) -> Origin:
+        """Connect, as psycopg does."""
+        try:
+            return await _psycopgs_connect()(cls, *args, **kwargs)
+        except BaseException as exc:
+            # Its frames hold the half-open connection: on the server it would
+            # live for as long as somebody here keeps the exception.
+            traceback.clear_frames(exc.__traceback__ and exc.__traceback__.tb_next)
+            raise
+
+    async def wait(self, *args: Any, **kwargs: Any) -> Any:
+        """Wait as psycopg does, which registers the socket itself."""
+        self._leave_loop()
+        return await super().wait(*args, **kwargs)
+
+    @property
+    def inherited(self) -> bool:
+        """Whether a fork has copied it: socket and selector are the parent's."""
+        return self.forks != _forks
+
+    async def close(self) -> None:
+        """Close the connection, as psycopg does."""
+        self._leave_loop()
+        if not self.inherited:
+            await super().close()
+
+    def drop(self) -> None:
+        """Close the socket at once, without a word to the server."""
+        self._leave_loop()
+        if not self.inherited:
+            self.pgconn.finish()
+
+    def _leave_loop(self) -> None:
+        if self.channel is not None and not self.inherited:
+            self.channel.close()
+        self.channel = None
+
+
+def _psycopgs_connect() -> Any:
+    """Return `AsyncConnection.connect`, without what stands around it.
+
+    Synchronous code does not connect by it, whoever waits.
+    """
+    found = vars(psycopg.AsyncConnection)["connect"]
+    own = inside(found, psycopg.AsyncConnection, "connect")
+    return found.__func__ if own is None else own
+
+
+@cache
+def _class_of_views(kind: Any) -> type[Connection]:
+    """Return the class of views for connections of a class of the project's."""
+    if kind is psycopg.Connection:
+        return Connection
+    return type(kind.__name__, (Connection, kind), {"__module__": kind.__module__})
+
+
+def connect(gate: Gate, *, cursor_factory: Any = None, **params: Any) -> Connection:
+    """Open a connection with psycopg's own asynchronous `connect()`."""
+    origin = bridge.await_(Origin.connect(**params))
+    # Its `__del__` would warn about a connection that the view has to close.
+    origin._pool = None
+    return view(origin, gate, cursor_factory)
+
+
+def view(origin: Origin, gate: Gate, cursor_factory: Any = None) -> Connection:
+    """Return the connection that synchronous code uses over `origin`."""
+    kind: Any = origin.kind
+    connection = _class_of_views(kind)(origin, gate)
+    if origin.cursor_class is not None:
+        connection.cursor_factory = origin.cursor_class
+    elif cursor_factory is not None:
+        connection.cursor_factory = cursor_factory
+    return connection

@@ -1,0 +1,422 @@
+"""A server-side cursor, read a chunk at a time, the next chunk on its way.
+
+While one chunk is consumed the server already works on the next, where nobody could
+tell: the query is plain and the server quiet. That chunk counts as a statement in
+flight: whoever wants the connection first takes it in (`settle`), so any other query
+may run in the loop's body. Elsewhere a chunk is fetched when the reader asks for it.
+"""
+
+from __future__ import annotations
+
+import logging
+from _thread import get_ident
+from collections import deque
+from collections.abc import Generator
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from django.db import InterfaceError
+from psycopg import Error, errors, generators, pq, sql
+from psycopg.rows import tuple_row
+
+from ... import bridge
+from . import prefetch, prefetch_allowed, results
+from .connection import INERROR, belongs_to_block, inner_cursor
+from .held_transaction import Hold
+
+if TYPE_CHECKING:
+    from .plain_queries import Reads
+
+logger = logging.getLogger("django_async_fast")
+
+BINARY = pq.Format.BINARY
+FATAL_ERROR = pq.ExecStatus.FATAL_ERROR
+
+
+def begin(
+    plan: Any,
+    cursor: Any,
+    inner: Any,
+    columns: int,
+    size: int,
+    reads: Reads | None,
+    hold: Hold | None,
+) -> Any:
+    """Return the chunks of Django's open named `cursor`.
+
+    `inner` is its psycopg cursor, None if that is not to be found; `reads` what a
+    plain query reads; `hold` the transaction that was begun for it. It was declared as
+    Django does; what is fetched from it may be binary.
+    """
+    if inner is None or inner.row_factory is not tuple_row:
+        return LoadedChunks(plan, cursor, size)
+    # DECLARE has described the columns: unlike a plain query's, their types are
+    # known before the first row is asked for.
+    oids = tuple([inner.pgresult.ftype(i) for i in range(columns)])
+    if results.decoders(inner.connection).read_binary(inner.connection, oids):
+        inner.format = BINARY
+    return DecodedChunks(plan, cursor, inner, columns, size, reads, hold)
+
+
+class LoadedChunks:
+    """Chunks of a cursor that is not psycopg's: it loads the values."""
+
+    def __init__(self, plan: Any, cursor: Any, size: int) -> None:
+        self._plan = plan
+        self._cursor = cursor
+        self._size = size
+
+    def next_batch(self) -> Any:
+        """Return the next chunk, or None after the last."""
+        rows = self._cursor.fetchmany(self._size)
+        return results.loaded(self._plan, rows) if rows else None
+
+    def close(self) -> None:
+        """Close the server's cursor."""
+        self._cursor.close()
+
+    def abandon(self) -> None:
+        """Leave the cursor for the connection to close."""
+        _leave(self._cursor)
+
+
+class DecodedChunks:
+    """Chunks that the core decodes, the next one on its way where nobody can tell."""
+
+    def __init__(
+        self,
+        plan: Any,
+        cursor: Any,
+        inner: Any,
+        columns: int,
+        size: int,
+        reads: Reads | None,
+        hold: Hold | None,
+    ) -> None:
+        self._plan = plan
+        self._cursor = cursor
+        self._hold = hold
+        self._inner = inner
+        self._columns = columns
+        self._size = size
+        self._reads = reads
+        self._connection = inner.connection
+        self._errors = cursor.db.wrap_database_errors
+        self._name = sql.Identifier(inner.name).as_bytes(self._connection)
+        self._command = b"FETCH FORWARD %d FROM %s" % (size, self._name)
+        self._arrived: deque[Any] = deque()
+        self._arriving: Any = None
+        self._exhausted = False
+        self._unsettled = prefetch.unsettled(self._connection)
+        # Whether a chunk in flight would be seen; None if that is to be asked.
+        self._may_go_ahead: bool | None = None
+        # Who reads the next chunk, while it is read; whether somebody else has had the
+        # connection since the last one.
+        self._reader: object = None
+        self._disturbed = False
+        if not belongs_to_block(self._connection):
+            prefetch.opened(inner)
+
+    def next_batch(self) -> Any:
+        """Return the next chunk, or None after the last."""
+        if self._exhausted:
+            return None
+        if self._inner.closed:
+            raise _given_back()
+        self._reader = _caller()
+        try:
+            with self._errors, self._lock():
+                result = self._next_result()
+                if result.ntuples < self._size:
+                    self._exhausted = True
+                    self._end_hold()
+                else:
+                    self._go_ahead()
+        finally:
+            self._reader = None
+        if not result.ntuples:
+            return None
+        return results.decoders(self._connection).batch(
+            self._plan, self._connection, self._inner, result, self._columns
+        )
+
+    def settle(self) -> None:
+        """Take in the chunk in flight, perhaps on behalf of another statement."""
+        if self._arriving is None:
+            pass
+        elif belongs_to_block(self._connection):
+            # Cancelled with that statement, the chunk would be missing here.
+            self._connection.wait(self._arriving, resumable=True)
+        elif not self._connection.closed:
+            self._connection.wait(self._arriving)
+        self._unsettled.remove(self)
+        self._disturbed = self._reader != _caller()
+
+    def close(self) -> None:
+        """Close the server's cursor; a chunk in flight is taken in first."""
+        self._arrived.clear()
+        if self._inner.closed:
+            return
+        if self._held:
+            try:
+                with self._errors, self._lock():
+                    self._end_hold()
+            except BaseException:
+                self.abandon()
+                raise
+        with self._errors:
+            self._cursor.close()
+
+    def abandon(self) -> None:
+        """Leave cursor and chunk for the connection to clear away."""
+        _leave(self._cursor, self._hold)
+
+    def _lock(self) -> Any:
+        """Return what `with` takes the connection for the stream's own statement."""
+        if not self._held:
+            return self._connection.lock
+        assert self._hold is not None
+        self._hold.reader_is_back()
+        return self._connection.lock.keeping(self._hold)
+
+    # ----- with the connection's lock
+
+    @property
+    def _held(self) -> bool:
+        """Whether the transaction that was begun for it is still open."""
+        return self._hold is not None and self._hold.open
+
+    def _next_result(self) -> Any:
+        if self._arrived:
+            if self._disturbed:
+                self._connection.wait(self._is_still_there())
+        else:
+            self._raise_failure()
+            self._request()
+            self._connection.wait(self._arriving)
+        self._arriving = None
+        result = self._arrived.popleft()
+        if result.status == FATAL_ERROR:
+            raise _failed(result)
+        return result
+
+    def _is_still_there(self) -> Generator[Any, Any, None]:
+        """Raise what a FETCH would if the cursor is not.
+
+        It may have ended with its transaction, or have been closed.
+        """
+        self._connection.pgconn.send_query(b"MOVE 0 FROM " + self._name)
+        (result,) = yield from generators.execute(self._connection.pgconn)
+        if result.status == FATAL_ERROR:
+            raise _failed(result)
+
+    def _go_ahead(self) -> None:
+        """Request the next chunk if nobody can tell."""
+        disturbed, self._disturbed = self._disturbed, False
+        if disturbed:
+            # It may have been a SET; and the loop's body uses the connection.
+            self._may_go_ahead = None
+        elif self._may_go_ahead is None:
+            self._ask()
+        if self._held and self._hold.is_over():  # type: ignore[union-attr]
+            self._end_hold(stay=True)
+        if self._may_go_ahead:
+            self._request()
+        if self._may_go_ahead is not False:
+            self._unsettled.append(self)  # also to see whether somebody comes
+        if self._held:
+            self._hold.reader_has_a_chunk()  # type: ignore[union-attr]
+
+    def _ask(self) -> None:
+        stored = self._inner.withhold and not self._held
+        if self._reads is None and not stored:
+            self._may_go_ahead = False
+            return
+        seen = prefetch_allowed.ask(self._connection, None if stored else self._reads)
+        if self._held and not all(seen):
+            self._end_hold(stay=True)
+            stored = True
+        self._may_go_ahead = seen.chunks and (stored or seen.tables)
+
+    def _end_hold(self, stay: bool = False) -> None:
+        """Commit; the cursor is closed, or stays with the rest of its rows stored."""
+        if not self._held:
+            return
+        assert self._hold is not None
+        if stay:
+            self._hold.settle()
+            self._raise_failure()
+        else:
+            self._hold.close(self._name)
+            self._inner._close()
+            self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        """Raise why the rest of the rows could not be stored, if so."""
+        if self._hold is not None and self._hold.failure is not None:
+            raise self._hold.failure
+
+    def _request(self) -> None:
+        pgconn = self._connection.pgconn
+        if self._inner.format == BINARY:
+            pgconn.send_query_params(self._command, None, result_format=BINARY)
+        else:
+            pgconn.send_query(self._command)
+        pgconn.flush()  # what the socket does not take goes out in `_arrival`
+        self._arriving = self._arrival(pgconn)
+
+    def _arrival(self, pgconn: Any) -> Generator[Any, Any, None]:
+        # It puts the chunk where it belongs: whoever awaits it may be broken
+        # off at the moment it comes.
+        yield from generators.send(pgconn)
+        found = yield from generators.fetch_many(pgconn)
+        self._arrived.extend(found[-1:])
+
+
+def _caller() -> object:
+    """Return what tells the code that runs from all that might use the connection."""
+    return bridge.current_call() or get_ident()
+
+
+def _given_back() -> InterfaceError:
+    return InterfaceError(
+        "The connection that this iterator reads from has been given back: the block, "
+        "or the request, that it belongs to has ended, or closed the connection. Read "
+        "its rows before that, or begin another one."
+    )
+
+
+def _failed(result: Any) -> errors.Error:
+    error = errors.error_from_result(result)
+    if isinstance(error, errors.InvalidCursorName):
+        error.add_note(
+            "The session of this stream has been another one since its last chunk, as "
+            "behind a pooler in transaction mode: set DISABLE_SERVER_SIDE_CURSORS in "
+            "DATABASES."
+        )
+    return error
+
+
+class Orphan:
+    """A server-side cursor that nobody will close: its iterator was dropped."""
+
+    def __init__(self, inner: Any, hold: Hold | None) -> None:
+        self._connection = inner.connection
+        # If it was declared in a transaction it may have ended with that one,
+        # and closing it would break the transaction of today: psycopg asks
+        # first for a cursor that it has not described.
+        inner._described = inner._described and inner._withhold
+        self._hold = hold
+        self._closing = inner._close_gen()
+
+    def settle(self) -> None:
+        """Close it, before the connection's next statement."""
+        try:
+            self._connection.wait(self._closing, resumable=True)
+            if self._hold is not None:
+                self._hold.settle()
+        except Exception as exc:
+            logger.warning("could not close an abandoned cursor: %s", exc)
+        self._connection.unsettled.remove(self)
+
+
+@cache
+def _careful_class(base: Any) -> type[Any]:
+    class ServerSideCursor(base):
+        # The layout of the base, be it Django's or psycopg's own with slots.
+        __slots__ = ()
+
+        def execute(self, *args: Any, **kwargs: Any) -> Any:
+            return _or_leave(self, super().execute, *args, **kwargs)
+
+        def close(self) -> None:
+            if self.closed:
+                return  # perhaps with a connection that is another block's now
+            try:
+                _or_leave(self, super().close)
+            except Exception:
+                self._close()  # the server has none of this name
+                raise
+
+        def __del__(self) -> None:
+            if self._described:  # else there is nothing to warn about
+                super().__del__()
+
+    return ServerSideCursor
+
+
+def _or_leave(cursor: Any, method: Any, *args: Any, **kwargs: Any) -> Any:
+    try:
+        return method(*args, **kwargs)
+    except BaseException as exc:
+        # Django closes the cursor of a query that fails, not that of one that
+        # is cancelled: it would stay open on the server.
+        if not isinstance(exc, Exception):
+            _leave(cursor)
+        raise
+
+
+def careful(cursor: Any) -> Any:
+    """Let the connection close `cursor` if its query, or close(), is broken off."""
+    kind: Any = type(cursor)
+    cursor.__class__ = _careful_class(kind)
+    prefetch.opened(cursor)
+    return cursor
+
+
+def close_open_ones(connection: Any) -> None:
+    """Close what is still open on a connection that is about to be given back.
+
+    Nothing is on its way on it then; who goes on reading is told why there is no more.
+    """
+    if not prefetch.is_noted(connection):
+        return
+    cursors = prefetch.cursors(connection)
+    left = [each for ref in cursors if (each := ref()) is not None and not each.closed]
+    cursors.clear()
+    if not left and not prefetch.unsettled(connection):
+        return
+    try:
+        with _lock_and_hold(connection):
+            if connection.pgconn.transaction_status == INERROR:
+                connection.wait(connection._rollback_gen())
+            for each in left:
+                connection.wait(each._close_gen())
+    except Error as exc:
+        logger.warning("could not close a cursor that was left open: %s", exc)
+    finally:
+        for each in left:
+            each._close()
+
+
+def _lock_and_hold(connection: Any) -> Any:
+    """Return the connection's lock, for statements in a transaction held for a stream.
+
+    What is left of its rows would be stored for nothing if it were ended first.
+    """
+    hold = _hold_of(connection)
+    return connection.lock.keeping(hold) if hold and hold.open else connection.lock
+
+
+def _hold_of(connection: Any) -> Hold | None:
+    on_its_way = prefetch.unsettled(connection)
+    return next((each for each in on_its_way if isinstance(each, Hold)), None)
+
+
+def _leave(cursor: Any, hold: Hold | None = None) -> None:
+    inner = inner_cursor(cursor)
+    if inner is None or inner.closed:
+        return
+    inner._close()  # without a word to the server, nor a warning
+    connection = inner.connection
+    if not belongs_to_block(connection) or connection.closed:
+        return
+    if hold is None:
+        hold = _hold_of(connection)
+    # First in, last settled: a chunk of it may be in flight.
+    if hold is not None and hold.open:
+        # In the hold's place: the cursor is closed before the transaction ends.
+        hold.reader_is_back()
+        connection.unsettled[connection.unsettled.index(hold)] = Orphan(inner, hold)
+    else:
+        connection.unsettled.insert(0, Orphan(inner, None))

@@ -1,0 +1,161 @@
+"""One statement whose rows are wanted whole, sent without a cursor.
+
+Django's cursor around psycopg's costs as much as sending a query by key and reading
+its answer. Where nobody looks at either, those of their steps that have an effect are
+done here; where somebody might, there is a cursor.
+"""
+
+from __future__ import annotations
+
+from _thread import get_ident
+from asyncio import _get_running_loop
+from collections.abc import Generator, Iterable
+from functools import cache
+from typing import Any
+
+from django.apps import apps
+from django.db.backends import utils
+from django.db.backends.postgresql.base import Cursor, DatabaseWrapper
+from django.db.backends.utils import CursorWrapper
+from django.utils.asyncio import async_unsafe
+from psycopg import Connection, errors, pq
+from psycopg._queries import PostgresClientQuery, _query2pg_client
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.generators import execute
+from psycopg.rows import tuple_row
+from psycopg.types.numeric import IntDumper
+
+from ...unpatched import Unpatched
+from .connection import Connection as BlockConnection
+
+BINARY = pq.Format.BINARY
+TUPLES_OK, FATAL_ERROR = pq.ExecStatus.TUPLES_OK, pq.ExecStatus.FATAL_ERROR
+
+# What is not called here. Who watches queries, or has a backend of their own,
+# replaces one of these, in the class or in the connection.
+_NOT_CALLED = (
+    *("cursor", "_cursor", "create_cursor", "make_cursor", "_prepare_cursor"),
+    *("close_if_health_check_failed", "validate_thread_sharing"),
+)
+
+_CONNECTIONS = frozenset({Connection, BlockConnection})
+_INT = frozenset({int})
+
+
+@cache
+def _unpatched(kind: Any) -> Unpatched:
+    """Tell whether Django makes the cursors of such wrappers, and executes."""
+    return Unpatched(
+        (kind, DatabaseWrapper, _NOT_CALLED),
+        (CursorWrapper, CursorWrapper),
+        (Cursor, Cursor),
+        (Connection, Connection, ("cursor",)),
+    )
+
+
+def unobserved(wrapper: Any) -> Any:
+    """Return the wrapper's open psycopg connection, or None where a cursor is due."""
+    kind: Any = type(wrapper)
+    if (
+        not _unpatched(kind).holds()
+        or not wrapper.__dict__.keys().isdisjoint(_NOT_CALLED)
+        or utils.CursorWrapper is not CursorWrapper
+        or wrapper.queries_logged
+        or wrapper.execute_wrappers
+        or not apps.ready
+    ):
+        return None
+    raw = _connected(wrapper)
+    if (
+        # Not by `isinstance()`: a proxy pretends.
+        type(raw) not in _CONNECTIONS
+        or "cursor" in raw.__dict__
+        or raw.cursor_factory is not Cursor
+        or raw._pipeline
+        or raw.row_factory is not tuple_row
+    ):
+        return None
+    return raw
+
+
+def _connected(wrapper: Any) -> Any:
+    """Return the psycopg connection, after what `wrapper.cursor()` does with it."""
+    if _get_running_loop() is not None:
+        _refuse()
+    if wrapper.health_check_enabled:
+        wrapper.close_if_health_check_failed()
+    wrapper.ensure_connection()
+    if wrapper._thread_ident != get_ident():
+        wrapper.validate_thread_sharing()
+    return wrapper.connection
+
+
+@async_unsafe  # type: ignore[untyped-decorator]
+def _refuse() -> None:
+    """Refuse a query in a coroutine, in Django's words, unless it is told not to."""
+
+
+def template_of(sql: str) -> bytes:
+    """Return `sql` as it is kept to be filled in again: with `%s` for each value."""
+    template: bytes = _query2pg_client(sql.encode(), "utf-8")[0]
+    return template
+
+
+def fetch(
+    wrapper: Any, raw: Any, sql: str, params: Any, template: bytes | None = None
+) -> Any:
+    """Execute a query; return its binary result. `params` are merged on the client.
+
+    A `template` of the same `sql` saves reading it and counting the parameters.
+    """
+    wrapper.validate_no_broken_transaction()
+    try:
+        query = _merged(raw, sql, params, template)
+        try:
+            with raw.lock:
+                return raw.wait(_fetch(raw, query))
+        except errors._NO_TRACEBACK as exc:
+            raise exc.with_traceback(None) from None
+    except Exception:
+        # Made for each connection; most never need it.
+        with wrapper.wrap_database_errors:
+            raise
+
+
+def _merged(raw: Any, sql: str, params: Any, template: bytes | None) -> bytes:
+    if template is not None:
+        return template % tuple(_literals(raw, params))
+    merged = PostgresClientQuery(Transformer(raw))
+    merged.convert(sql, params)
+    query: bytes = merged.query
+    return query
+
+
+def _literals(raw: Any, params: Any) -> Iterable[bytes]:
+    if _INT.issuperset(map(type, params)):
+        dumper = raw.adapters.get_dumper(int, PyFormat.TEXT)
+        if _is_psycopgs(dumper):
+            # As it quotes them, without the two dumpers that it makes for each.
+            return [b"%d" % each if each >= 0 else b" %d" % each for each in params]
+    return map(Transformer(raw).as_literal, params)
+
+
+@cache
+def _is_psycopgs(dumper: Any) -> bool:
+    """Tell whether a class is psycopg's dumper of int, in Python or compiled."""
+    package = dumper.__module__.partition(".")[0]
+    known = package in ("psycopg", "psycopg_binary", "psycopg_c")
+    return known and dumper.__name__ == IntDumper.__name__
+
+
+def _fetch(raw: Any, query: bytes) -> Generator[Any, Any, Any]:
+    if not raw._autocommit:
+        yield from raw._start_query()
+    raw.pgconn.send_query_params(query, None, result_format=BINARY)
+    results = yield from execute(raw.pgconn)
+    if len(results) == 1 and results[0].status == TUPLES_OK:
+        return results[0]
+    for result in results:
+        if result.status == FATAL_ERROR:
+            raise errors.error_from_result(result, encoding=raw.info.encoding)
+    raise errors.InternalError("a query for rows had no result with rows")

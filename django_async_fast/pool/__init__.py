@@ -1,0 +1,1 @@
+"""psycopg's connection pool, one for each event loop and alias."""

@@ -1,0 +1,55 @@
+"""A place in the line of psycopg's pool: a future, where psycopg has a condition."""
+
+from __future__ import annotations
+
+from asyncio import Future
+from time import monotonic
+
+from psycopg_pool import PoolTimeout
+
+from ..drivers.psycopg.connection import Origin
+
+
+class Place:
+    """What psycopg's pool sees as one of its `WaitingClient`s."""
+
+    __slots__ = ("deadline", "future", "left", "timeout")
+
+    def __init__(self, future: Future[Origin], timeout: float) -> None:
+        self.future = future
+        self.timeout = timeout
+        self.deadline = monotonic() + timeout
+        self.left = False
+
+    async def set(self, origin: Origin) -> bool:
+        return self.serve(origin)
+
+    async def fail(self, error: Exception) -> bool:
+        return self.refuse(error)
+
+    def serve(self, origin: Origin) -> bool:
+        """Hand `origin` over; False where nobody waits for it any more."""
+        if self.left or self.future.done():
+            return False
+        self.future.set_result(origin)
+        return True
+
+    def refuse(self, error: Exception) -> bool:
+        """Raise `error` in who waits; False where nobody does any more."""
+        if self.left or self.future.done():
+            return False
+        self.future.set_exception(error)
+        return True
+
+    def give_up(self) -> None:
+        """Refuse as psycopg does when the time is up."""
+        what = f"couldn't get a connection after {self.timeout:.2f} sec"
+        self.refuse(PoolTimeout(what))
+
+    def take_back(self) -> Origin | None:
+        """Leave for good; return what has been handed over, and was not received."""
+        self.left = True
+        future = self.future
+        if not future.done() or future.cancelled() or future.exception() is not None:
+            return None
+        return future.result()

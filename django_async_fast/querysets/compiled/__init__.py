@@ -1,0 +1,1 @@
+"""Queries that need not be built and compiled again."""

@@ -1,0 +1,1 @@
+"""How the rows of one query are built: decided once, then looked up."""

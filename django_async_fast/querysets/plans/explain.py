@@ -1,0 +1,107 @@
+"""`explain_plan(queryset)`: how the core will build its rows, in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ... import _native
+from .. import iterables, streams
+from . import plan_cache, row_plan
+from .result_format import types_of
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the result."""
+
+    name: str
+    field: str
+    # The column's type as the field declares it: its decoder, in the result's format.
+    type: str
+    # Why it keeps the whole result in text; '' if it does not.
+    why_text: str
+    converted: bool
+
+
+@dataclass(frozen=True)
+class PlanExplanation:
+    """What `explain_plan()` found; `str()` of it is for people."""
+
+    output: str
+    columns: tuple[Column, ...]
+    # Why Django's own code builds the rows; '' where the core does.
+    why_django: str
+    # Model -> why its instances are made by from_db(); '' if they are not.
+    instances: dict[str, str]
+
+    @property
+    def binary(self) -> bool:
+        """Whether the result is asked for in binary."""
+        return not self.why_django and not any(c.why_text for c in self.columns)
+
+    def __str__(self) -> str:
+        if self.why_django:
+            return f"{self.output}: built by Django, because {self.why_django}"
+        lines = [f"{self.output}: built by the core"]
+        lines.append(f"result: {'binary' if self.binary else 'text'}")
+        for column in self.columns:
+            notes = [column.field, column.type, column.why_text]
+            notes.append("converted" * column.converted)
+            lines.append(f"  {column.name}: {', '.join(filter(None, notes))}")
+        for model, reason in self.instances.items():
+            made = f"made by from_db(): {reason}" if reason else "filled directly"
+            lines.append(f"instances of {model}: {made}")
+        return "\n".join(lines)
+
+
+def explain_plan(queryset: Any) -> PlanExplanation:
+    """Return how the rows of `queryset` will be built. Compiles, but runs no query."""
+    kind = queryset._iterable_class
+    compiler = queryset.query.get_compiler(queryset.db)
+    compiler.as_sql()
+    return PlanExplanation(
+        output=kind.__name__,
+        columns=tuple(_columns(compiler)),
+        why_django=_why_django(kind, queryset, compiler),
+        instances=dict(_instances(compiler.klass_info)),
+    )
+
+
+def _why_django(kind: type[Any], queryset: Any, compiler: Any) -> str:
+    if not _native.COMPILED:
+        return f"the compiled core is not in use ({_native.REASON})"
+    if kind not in iterables.PLANS:
+        return f"{kind.__name__} is not one of Django's iterables"
+    if reason := streams.why_not(compiler):
+        return reason
+    try:
+        plan_cache.plan_for(iterables.PLANS[kind], queryset, compiler)
+    except row_plan.Declined as declined:
+        return str(declined)
+    return ""
+
+
+def _columns(compiler: Any) -> Any:
+    expressions = [column[0] for column in compiler.select[: compiler.col_count]]
+    converters = compiler.get_converters(expressions)
+    types = types_of(compiler)
+    for i, expression in enumerate(expressions):
+        field = getattr(expression, "output_field", None)
+        target = getattr(expression, "target", None)
+        yield Column(
+            name=compiler.select[i][2] or getattr(target, "attname", f"column {i + 1}"),
+            field=type(field).__name__,
+            type=(field and field.db_type(compiler.connection)) or "",
+            why_text=types.why_text(i),
+            converted=i in converters,
+        )
+
+
+def _instances(klass_info: Any) -> Any:
+    if klass_info is None:
+        return
+    model = klass_info["model"]
+    yield model.__name__, row_plan.why_from_db(model)
+    for related in klass_info.get("related_klass_infos", ()):
+        yield from _instances(related)

@@ -1,0 +1,75 @@
+"""The plan of a compiled query, made once for every query of plain instances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connections
+
+from .result_format import Types, types_of
+from .row_plan import Declined, models, plain_key
+
+# Plans of plain instances, by what decides about them: a query by key spends as
+# long on its plan as on its row.
+_plain: dict[Any, tuple[Any, Types]] = {}
+
+
+def plan_for(make_plan: Any, queryset: Any, compiler: Any) -> tuple[Any, Types]:
+    """Return a compiled query's plan, and the types of its columns.
+
+    Raises Declined. The plan of plain instances is made once and kept.
+    """
+    key = plain_key(queryset, compiler) if make_plan is models else None
+    return _plain.get(key) or _make(make_plan, queryset, compiler, key)
+
+
+def is_stale(key: Any, made: Any) -> bool:
+    """Tell whether what `plan_for()` made for this key would be made anew."""
+    return _plain.get(key) is not made
+
+
+def _make(make_plan: Any, queryset: Any, compiler: Any, key: Any) -> tuple[Any, Types]:
+    fields = [column[0] for column in compiler.select[: compiler.col_count]]
+    if queryset.query.combinator and make_plan is not models:
+        # Its rows can be wider than its own SELECT: union() of values().
+        raise Declined("a combined query's columns are known when it has run")
+    options = common(compiler, fields)
+    plan = make_plan(queryset, compiler, options)
+    made = plan, types_of(compiler)
+    if key is not None and not options["converters"]:
+        _plain[key] = made
+    return made
+
+
+def common(compiler: Any, fields: list[Any]) -> dict[str, Any]:
+    """Return what every plan is told of the columns, which select `fields`.
+
+    Raises Declined.
+    """
+    if compiler.has_composite_fields(fields):
+        raise Declined("a composite primary key is selected as a tuple")
+    connection = compiler.connection
+    converters = compiler.get_converters(fields)
+    return {
+        "width": len(fields),
+        "converters": [
+            (i, tuple(functions), expression)
+            for i, (functions, expression) in converters.items()
+        ],
+        # For the converters; a plan that is kept must not keep it.
+        "connection": connection if converters else None,
+        "translate_error": _translator(connection.alias),
+    }
+
+
+def _translator(alias: str) -> Callable[[BaseException], BaseException]:
+    # By alias, because the plan may be kept.
+    def translate(exc: BaseException) -> BaseException:
+        try:
+            with connections[alias].wrap_database_errors:
+                raise exc
+        except BaseException as translated:
+            return translated
+
+    return translate

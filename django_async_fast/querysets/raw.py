@@ -1,0 +1,85 @@
+"""Instances from SQL of the project's own (`Model.objects.raw()`), built by the core.
+
+Django's iterable executes the query, and only then knows what its columns are; so does
+this one. A query may have effects and must not run twice: where the core has no plan,
+Django's iterable goes on with the cursor that is open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import Any
+
+from django.db import connections
+from django.db.models.query import RawModelIterable
+from django.db.models.sql.query import RawQuery
+
+from .. import _native, drivers
+from ..unpatched import Unpatched
+from . import whole_results
+from .plans import plan_cache
+from .plans.row_plan import Declined, raw
+from .streams import in_slices
+
+_unpatched = Unpatched((RawQuery, RawQuery))
+
+
+class _Executed(RawQuery):
+    """A query whose cursor is open already, to be iterated over once."""
+
+    def __iter__(self) -> Iterator[Any]:
+        self.__class__ = RawQuery
+        return iter(self.cursor)
+
+
+class RawRows:
+    """The batches of one iteration over a RawQuerySet; executes at the first call."""
+
+    def __init__(self, iterable: Any) -> None:
+        self._iterable = iterable
+        self._query = iterable.queryset.query
+        self._advance: Callable[[], Any] = self._start
+
+    def __call__(self) -> Any:
+        return self._advance()
+
+    def close(self) -> None:
+        """End the iteration, and close its cursor as Django does."""
+        self._advance = _nothing
+        if self._query.cursor:
+            self._query.cursor.close()
+
+    def _start(self) -> Any:
+        queryset, query = self._iterable.queryset, self._query
+        db = queryset.db
+        wrapper = connections[db]
+        own = type(query) is RawQuery and _unpatched.holds()
+        if not own or wrapper.vendor != "postgresql":
+            return self._leave_to_django()
+        query._execute_query()
+        compiler = wrapper.ops.compiler("SQLCompiler")(query, wrapper, db)
+        try:
+            plan = raw(queryset, compiler, plan_cache.common)
+        except Declined:
+            query.__class__ = _Executed
+            return self._leave_to_django()
+        inner = drivers.psycopg.connection.inner_cursor(query.cursor)
+        self._advance = self.close
+        return whole_results.batch(plan, query.cursor, inner, len(queryset.columns))
+
+    def _leave_to_django(self) -> Any:
+        rows = iterate.__wrapped__(self._iterable)
+        self._advance = in_slices(rows, self._iterable.chunk_size)
+        return self._advance()
+
+
+def _nothing() -> None:
+    return None
+
+
+@wraps(RawModelIterable.__iter__)
+def iterate(self: Any) -> Iterator[Any]:
+    """`RawModelIterable.__iter__`: the core builds the instances."""
+    rows: Iterator[Any] = _native.rows.RowIterator(RawRows(self))
+    return rows

@@ -1,0 +1,215 @@
+"""From a queryset's iterable to the batches that the core consumes.
+
+`Stream` executes what Django compiled, as `SQLCompiler.execute_sql` does, and
+hands out results whole. `AsyncStream` is the same, awaited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterator
+from functools import cache, partial
+from itertools import islice
+from typing import Any
+
+from django.core.exceptions import EmptyResultSet
+from django.db.models.sql import compiler as django_compiler
+from django.db.models.sql.compiler import SQLCompiler
+
+from .. import _native, bridge, drivers
+from ..drivers.psycopg import plain_queries
+from ..unpatched import Unpatched, UnpatchedFunction
+from . import whole_results
+from .plans import plan_cache
+from .plans.row_plan import Declined, calls_project
+
+# What `Stream` does in Django's place. A compiler with its own version, or a
+# tool that has replaced Django's, is left to do its work.
+_NOT_CALLED = "execute_sql", "results_iter", "apply_converters"
+
+
+_cursor_iter = UnpatchedFunction(django_compiler, "cursor_iter")
+
+
+@cache
+def _unpatched(kind: Any) -> Unpatched:
+    return Unpatched((kind, SQLCompiler, _NOT_CALLED))
+
+
+def why_not(compiler: Any) -> str:
+    """Return why Django's own code must run this query, or ''."""
+    connection = compiler.connection
+    if connection.vendor != "postgresql":
+        return f"the backend of '{connection.alias}' is not PostgreSQL"
+    kind: Any = type(compiler)
+    if not _unpatched(kind).holds():
+        return f"{kind.__name__} is not Django's own compiler"
+    if not _cursor_iter.holds():
+        return "cursor_iter() has been replaced"
+    return ""
+
+
+class Stream:
+    """The batches of one iteration over a queryset; executes at the first call.
+
+    Calling it returns the next batch, or None after the last.
+    """
+
+    def __init__(self, iterable: Any, make_plan: Any, django_iter: Any) -> None:
+        self._iterable = iterable
+        self._make_plan = make_plan
+        self._django_iter = django_iter
+        self._advance: Callable[[], Any] = self._start
+        self._chunks: Any = None
+        self._in_block = bridge.in_bridge()
+        # Whether its reader is a coroutine, which gives the loop its turn between rows.
+        self.awaited = False
+        # Whether code of the project's runs for each row: its queries need the bridge.
+        self.calls_project = False
+        # Why Django's own code builds the rows; '' where the core does.
+        self.reason = ""
+
+    def __call__(self) -> Any:
+        return self._advance()
+
+    def close(self) -> None:
+        """End the iteration; closes its cursor on the server if that is possible."""
+        # An iterator of a block may be finalised anywhere: off the bridge there
+        # is nobody to await the server.
+        self._end(abandon=self._in_block and not bridge.can_wait())
+
+    def abandon(self) -> None:
+        """End the iteration where no I/O is possible."""
+        self._end(abandon=True)
+
+    def _end(self, abandon: bool) -> None:
+        self._advance = _nothing
+        chunks, self._chunks = self._chunks, None
+        if chunks is None:
+            return
+        if abandon:
+            chunks.abandon()
+        else:
+            chunks.close()
+
+    # ----- beginning
+
+    def _start(self) -> Any:
+        # Tools show what is in the frames around a query. The frame that has the
+        # queryset is left before: its repr would be another query.
+        begin = self._compiled()
+        return begin()
+
+    def _compiled(self) -> Callable[[], Any]:
+        """Return what sends the query, or does what is to be done without it."""
+        queryset = self._iterable.queryset
+        compiler = queryset.query.get_compiler(queryset.db)
+        if reason := why_not(compiler):
+            return partial(self._leave_to_django, reason)
+        try:
+            sql, params = compiler.as_sql()
+            if not sql:
+                raise EmptyResultSet
+        except EmptyResultSet:
+            self._advance = _nothing
+            return _nothing
+        try:
+            plan, types = plan_cache.plan_for(self._make_plan, queryset, compiler)
+        except Declined as declined:
+            return partial(self._leave_to_django, str(declined))
+        self.calls_project = self.awaited and calls_project(compiler)
+        if self._iterable.chunked_fetch:
+            return partial(self._begin_chunks, compiler, plan, types, sql, params)
+        self._advance = _nothing
+        wrapper, columns = compiler.connection, compiler.col_count
+        return partial(whole_results.fetch, wrapper, plan, types, columns, sql, params)
+
+    def _begin_chunks(
+        self, compiler: Any, plan: Any, types: Any, sql: str, params: Any
+    ) -> Any:
+        connection = compiler.connection
+        cursor = connection.chunked_cursor()
+        inner = drivers.psycopg.connection.inner_cursor(cursor)
+        # A wrapper may send something else.
+        reads = (
+            None if connection.execute_wrappers else plain_queries.reads(sql, params)
+        )
+        with connection.wrap_database_errors:
+            hold = _hold(inner) if self.awaited and reads is not None else None
+        try:
+            whole_results.send(cursor, sql, params)
+        finally:
+            if hold is not None:
+                hold.declared()
+        if inner is not None and types.oids is None:
+            whole_results.learn(types, inner, compiler.col_count)
+        size = self._iterable.chunk_size
+        self._chunks = drivers.psycopg.server_cursor.begin(
+            plan, cursor, inner, compiler.col_count, size, reads, hold
+        )
+        self._advance = self._next_chunk
+        return self._next_chunk()
+
+    def _next_chunk(self) -> Any:
+        batch = self._chunks.next_batch()
+        if batch is None:
+            self.close()
+        return batch
+
+    # ----- where the core has no plan
+
+    def _leave_to_django(self, reason: str) -> Any:
+        self.reason = reason
+        rows = self._django_iter(self._iterable)
+        self._advance = in_slices(rows, self._iterable.chunk_size)
+        return self._advance()
+
+
+def in_slices(rows: Iterator[Any], size: int) -> Callable[[], Any]:
+    """Return a source of batches of objects that Django makes."""
+
+    def advance() -> Any:
+        items = list(islice(rows, size))
+        return _native.rows.ListBatch(items) if items else None
+
+    return advance
+
+
+def _nothing() -> None:
+    return None
+
+
+def _hold(inner: Any) -> Any:
+    """Return the transaction to read a WITH HOLD cursor in, in a block."""
+    if inner is None:
+        return None
+    connection = inner.connection
+    if not inner.withhold or not drivers.psycopg.connection.belongs_to_block(
+        connection
+    ):
+        return None
+    return drivers.psycopg.held_transaction.Hold(connection)
+
+
+class AsyncStream:
+    """A Stream whose batches are awaited."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        stream.awaited = True
+
+    def __call__(self) -> Coroutine[Any, Any, Any]:
+        return bridge.run(self._next)
+
+    def _next(self) -> Any:
+        batch = self._stream()
+        if batch is None or not self._stream.calls_project:
+            return batch
+        return _native.rows.ListBatch(_native.rows.items(batch))
+
+    async def aclose(self) -> None:
+        """End the iteration and close its cursor on the server."""
+        await bridge.run(self._stream.close)
+
+    def abandon(self) -> None:
+        """End the iteration where nobody can await."""
+        self._stream.abandon()

@@ -1,0 +1,104 @@
+"""The rows of a query that are wanted all at once, as a batch for the core."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any
+
+from django.db import DatabaseError
+from django.db.utils import ProgrammingError
+from psycopg.rows import tuple_row
+
+from .. import drivers
+from .plans.result_format import Types
+
+
+def fetch(
+    wrapper: Any,
+    plan: Any,
+    types: Types,
+    columns: int,
+    sql: str,
+    params: Any,
+    template: bytes | None = None,
+) -> Any:
+    """Return all rows of a query, as a batch.
+
+    `template` is what `statement.template_of(sql)` returned, to save that. Raises what
+    the query does.
+    """
+    raw = None if types.oids is None else drivers.psycopg.statement.unobserved(wrapper)
+    if raw is not None:
+        decoders = drivers.psycopg.results.decoders(raw)
+        # Django gives a cursor the wrapper's time zone where it is another.
+        if decoders.zone == wrapper.timezone and decoders.read_binary(raw, types.oids):
+            try:
+                result = drivers.psycopg.statement.fetch(
+                    wrapper, raw, sql, params, template
+                )
+            except ProgrammingError:
+                types.forget()  # perhaps a type that has no binary form at all
+                raise
+            try:
+                return decoders.batch_again(plan, raw, result, columns)
+            except drivers.psycopg.results.UnknownType as unknown:
+                types.has_changed(unknown.column)
+                with wrapper.wrap_database_errors:
+                    return decoders.converted(plan, raw, result, columns)
+    return _by_cursor(wrapper, plan, types, columns, sql, params)
+
+
+def _by_cursor(
+    wrapper: Any, plan: Any, types: Types, columns: int, sql: str, params: Any
+) -> Any:
+    """Return all rows of a query that goes as Django sends it: its result is text."""
+    with closing(wrapper.cursor()) as cursor:
+        send(cursor, sql, params)
+        inner = drivers.psycopg.connection.inner_cursor(cursor)
+        if _is_to_be_read(inner):
+            learn(types, inner, columns)
+        return batch(plan, cursor, inner, columns)
+
+
+def send(cursor: Any, sql: str, params: Any) -> None:
+    """Execute the query; its error, not that of closing `cursor`, is raised."""
+    try:
+        cursor.execute(sql, params)
+    except Exception as exc:
+        # A server-side cursor may fail to close on a broken connection.
+        try:
+            cursor.close()
+        except DatabaseError:
+            raise exc from None
+        raise
+
+
+def _is_to_be_read(inner: Any) -> bool:
+    """Tell whether the core reads an executed cursor's rows, as psycopg would.
+
+    Not a pipeline's, which have not come; nor where somebody else has begun, or asked
+    for rows of another kind.
+    """
+    return (
+        inner is not None
+        and inner.rownumber == 0
+        and not inner.pgresult.binary_tuples
+        and inner.row_factory is tuple_row
+    )
+
+
+def learn(types: Types, inner: Any, columns: int) -> None:
+    """Take note of the types of an executed cursor's columns, for the next query."""
+    oids = [inner.pgresult.ftype(i) for i in range(columns)]
+    connection = inner.connection
+    kinds = drivers.psycopg.results.decoders(connection).kinds
+    types.learn(oids, lambda oid: kinds.knows(oid, connection))
+
+
+def batch(plan: Any, cursor: Any, inner: Any, columns: int) -> Any:
+    """Return the rows of an executed `cursor`, whose psycopg cursor is `inner`."""
+    if not _is_to_be_read(inner):
+        return drivers.psycopg.results.loaded(plan, cursor.fetchall())
+    connection = inner.connection
+    decoders = drivers.psycopg.results.decoders(connection)
+    return decoders.batch(plan, connection, inner, inner.pgresult, columns)

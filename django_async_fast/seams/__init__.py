@@ -1,0 +1,1 @@
+"""The seams into Django, and what stands behind them."""

@@ -1,0 +1,70 @@
+"""Lazy access in a driven coroutine: it may wait there, and in debug mode is watched.
+
+Django refuses queries where a loop is running. In a block, below a coroutine that
+`bridge.drive()` runs, they wait on it instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from asyncio import AbstractEventLoop
+from types import FrameType
+
+from django.db import models
+
+from .. import bridge
+from ..connections.blocks import open_block
+from ..tasks import scopes
+from . import refusals
+
+logger = logging.getLogger("django_async_fast")
+
+# From how many instances on it is told that a line loads a relation for each.
+SEVERAL = 5
+
+# Lines and relations that have been told.
+_told: set[tuple[scopes.Place, str]] = set()
+
+
+def get_running_loop() -> AbstractEventLoop:
+    """`asyncio.get_running_loop()` of Django's guard: none where a query may wait."""
+    if bridge.can_wait() and open_block() is not None:
+        raise RuntimeError("no loop runs that a query would hold up")
+    return asyncio.get_running_loop()
+
+
+def notice(frame: FrameType) -> None:
+    """Tell, in debug mode, of a line that loads a relation instance by instance.
+
+    `frame` is where a driven coroutine waits without awaiting. Each line is told once.
+    """
+    block = open_block()
+    if block is None or not block.debug:
+        return
+    found = refusals.relation(frame)
+    if found is None:
+        return
+    instance, name, how = found
+    key = scopes.place(), name
+    last, count = block.relations.get(key, (None, 0))
+    if last == id(instance):  # its second wait
+        return
+    block.relations[key] = id(instance), count + 1
+    if count + 1 < SEVERAL or key in _told:
+        return
+    _told.add(key)
+    peers = " or `.fetch_mode(models.FETCH_PEERS)`" * hasattr(models, "FETCH_PEERS")
+    logger.warning(
+        "%s loads %s with a query for each instance, %d so far. Load all with the "
+        "query before: `.%s(%r)`%s.",
+        scopes.told(key[0]),
+        name,
+        count + 1,
+        how,
+        name.rpartition(".")[2],
+        peers,
+    )
+
+
+bridge.greenlets.noticed = notice

@@ -1,0 +1,1 @@
+"""Which task's statement goes next on one connection."""

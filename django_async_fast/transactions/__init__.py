@@ -1,0 +1,1 @@
+"""`atomic()` and the functions of `django.db.transaction` for coroutines."""

@@ -1,0 +1,356 @@
+"""`transaction.atomic` and the functions around it, for coroutines in a block.
+
+The state machine is Django's own `Atomic`: this module gives it an
+asynchronous face and a scope of the connection it works on.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction
+from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.transaction import Atomic, TransactionManagementError
+
+from .. import bridge
+from ..bridge.closed_coroutines import being_closed
+from ..connections import dispatch
+from ..connections.blocks import bridged_block, current_block
+from ..tasks import scopes
+from . import isolation
+
+logger = logging.getLogger("django_async_fast")
+
+
+# Each seam calls what it is in the place of, as `seams/seam_list.py` has found it.
+
+
+def django_enter(atomic: Atomic) -> None:
+    """Call `Atomic.__enter__` without a scope."""
+    enter.__wrapped__(atomic)
+
+
+def django_exit(atomic: Atomic, *exc: Any) -> Any:
+    """Call `Atomic.__exit__` without a scope."""
+    return leave.__wrapped__(atomic, *exc)
+
+
+@functools.wraps(Atomic.__enter__)
+def enter(self: Atomic, where: scopes.Place = None) -> None:
+    """`Atomic.__enter__`: on a block's connection it opens a scope first."""
+    if bridged_block() is None:
+        if current_block() is not None:
+            raise SynchronousOnlyOperation(
+                "`with transaction.atomic():` waits for the database, and a coroutine "
+                "has to await that: write `async with transaction.atomic():`, or run "
+                "the code around it as `await run_sync(function, ...)`."
+            )
+        _begin(self)
+        return
+    wrapper = connections[self.using or DEFAULT_DB_ALIAS]
+    where = where or self.__dict__.pop("_daf_place", None) or scopes.place()
+    scope = wrapper.gate.enter(self, where)
+    try:
+        if not wrapper.in_atomic_block and not wrapper.is_connected():
+            # Django looks before it connects, and with `force_rollback` there is
+            # an atomic block afterwards.
+            wrapper.ensure_connection()
+        _begin(self)
+    except BaseException:
+        wrapper.gate.end_exit(scope)
+        raise
+    wrapper.gate.entered(scope)
+    self.__dict__.setdefault("_daf_opened", []).append((wrapper, scope))
+
+
+@functools.wraps(Atomic.__exit__)
+def leave(self: Atomic, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+    """`Atomic.__exit__`: children of the scope are done, or refused, before."""
+    # Not by the context's block: a task that is destroyed ends in the context
+    # of whoever destroys it.
+    opened = _opened(self) if bridge.in_bridge() else None
+    if opened is None:
+        return _end(self, exc_type, exc_value, traceback)
+    wrapper, scope = opened
+    if not scope.open:
+        if exc_type is not None:
+            return None  # on its way already, perhaps because of this
+        raise TransactionManagementError(
+            "This atomic block has ended, and has been rolled back, with the one "
+            "around it or with its `new_connection()` block."
+        )
+    if not bridge.can_wait():
+        abandon(wrapper, scope)
+        return None
+    try:
+        ending = wrapper.gate.begin_exit(scope)
+    except BaseException as failure:
+        # A child holds on to the transaction and we may not wait for it: with
+        # the connection the server's transaction ends. Unless somebody has
+        # closed the scope meanwhile, and ends it.
+        if scope.open:
+            abandon(wrapper, scope)
+        if exc_type is not None and isinstance(failure, Exception):
+            return None
+        raise
+    try:
+        # A child's statement was cancelled, or ours and that was caught: COMMIT
+        # would roll back without a word.
+        broken = wrapper.broken_off() if exc_type is None else None
+        if broken is not None:
+            exc_type, exc_value, traceback = type(broken), broken, None
+        if exc_type is not None and wrapper.connection_lost():
+            # Django would try to roll back, reconnect, and raise the error of
+            # that in place of the one on its way.
+            wrapper.abort()
+        _end(self, exc_type, exc_value, traceback)
+        if broken is not None:
+            raise broken
+        return None
+    finally:
+        wrapper.gate.end_exit(ending)
+
+
+def roll_back_inside(wrapper: Any, around: scopes.Scope | None, who: str) -> None:
+    """Roll back the atomic blocks inside of scope `around` that `who` left open."""
+    ending, left = wrapper.gate.break_off(around)
+    try:
+        roll_back(wrapper, left, who)
+    finally:
+        wrapper.gate.end_exit(ending)
+
+
+def roll_back(wrapper: Any, left: list[scopes.Scope], who: str) -> None:
+    """Roll back the atomic blocks whose scopes are `left`, with a warning each.
+
+    Whoever is still in one of them is told at his next statement, or at its end.
+    """
+    left = [scope for scope in left if isinstance(scope.owner, Atomic)]
+    for scope in left:
+        warn_left_open(wrapper.alias, scope.place, who)
+    if left and wrapper.connection_lost():
+        wrapper.abort()
+    for scope in left:
+        assert isinstance(scope.owner, Atomic)
+        _end(scope.owner, LeftOpen, LeftOpen(who), None)
+
+
+def warn_left_open(alias: str, where: scopes.Place, who: str) -> None:
+    """Tell where the transaction was begun that is rolled back in its place."""
+    logger.warning(
+        "%s left a transaction on '%s' open; it is rolled back. It was begun at %s.",
+        who,
+        alias,
+        scopes.told(where),
+    )
+
+
+class LeftOpen(Exception):
+    """Rolls back an atomic block that nobody has left."""
+
+
+def _begin(self: Atomic) -> None:
+    wanted = getattr(self, "characteristics", None)
+    if not wanted:
+        django_enter(self)
+        return
+    connection = transaction.get_connection(self.using)
+    isolation.begin(connection, wanted)
+    try:
+        django_enter(self)
+    except BaseException:
+        isolation.end(connection)
+        raise
+    isolation.begun(connection, wanted)
+
+
+def _end(self: Atomic, *exc: Any) -> None:
+    try:
+        django_exit(self, *exc)
+    finally:
+        if getattr(self, "characteristics", None):
+            isolation.end(transaction.get_connection(self.using))
+
+
+def _opened(self: Atomic) -> tuple[Any, scopes.Scope] | None:
+    """Return wrapper and scope that this exit belongs to; None out of a block.
+
+    One instance may be open several times, in several tasks. A fixture may
+    leave in another context than it entered in: then it is the last.
+    """
+    opened = self.__dict__.get("_daf_opened")
+    if not opened:
+        return None
+    entry: tuple[Any, scopes.Scope]
+    entry = ([each for each in opened if each[1].entered()] or opened)[-1]
+    opened.remove(entry)
+    return entry
+
+
+def abandon(wrapper: Any, scope: scopes.Scope) -> None:
+    """End `scope` and all inside without a statement: drop the connection."""
+    wrapper.abort(keep=wrapper.gate.cut(scope))
+
+
+async def aenter(self: Atomic) -> None:
+    """`Atomic.__aenter__`."""
+    if current_block() is None:
+        raise TransactionManagementError(
+            "`async with transaction.atomic()` needs a connection of its own: open one "
+            "around it with `async with new_connection():`. In synchronous code use "
+            "`with transaction.atomic():`."
+        )
+    # Whoever has wrapped it since is called as by `with`.
+    entering = type(self).__enter__
+    if entering is enter:
+        await bridge.run(enter, self, scopes.place())
+    else:
+        self.__dict__["_daf_place"] = scopes.place()
+        await bridge.run(entering, self)
+
+
+async def aexit(self: Atomic, *exc: Any) -> Any:
+    """`Atomic.__aexit__`."""
+    if being_closed(exc[1]):
+        opened = _opened(self)
+        if opened is not None and opened[1].open:
+            abandon(*opened)
+        return None
+    return await bridge.run(type(self).__exit__, self, *exc)
+
+
+@functools.wraps(Atomic.__call__)
+def decorate(self: Atomic, func: Callable[..., Any]) -> Callable[..., Any]:
+    """`Atomic.__call__`: `@atomic` on `async def` wraps the awaiting."""
+    if not iscoroutinefunction(func):
+        return decorate.__wrapped__(self, func)
+
+    @functools.wraps(func)
+    async def inner(*args: Any, **kwargs: Any) -> Any:
+        async with self._recreate_cm():
+            return await func(*args, **kwargs)
+
+    return inner
+
+
+class _Atomic(Atomic):
+    """Django's `Atomic`, for a transaction with characteristics of its own."""
+
+    def __init__(
+        self,
+        using: str | None,
+        savepoint: bool,
+        durable: bool,
+        wanted: dict[str, Any],
+    ) -> None:
+        super().__init__(using, savepoint, durable)
+        self.characteristics = wanted
+
+
+def atomic(
+    using: Any = None,
+    savepoint: bool = True,
+    durable: bool = False,
+    *,
+    isolation_level: Any = None,
+    read_only: bool | None = None,
+    deferrable: bool | None = None,
+) -> Any:
+    """Django's `transaction.atomic`, with the characteristics of the transaction.
+
+    `isolation_level` is a `psycopg.IsolationLevel` or its name, "repeatable
+    read"; see PostgreSQL's SET TRANSACTION. Raises TransactionManagementError
+    where a transaction has begun already. In the transaction of a test only
+    `read_only=True` has an effect.
+    """
+    wanted = isolation.chosen(isolation_level, read_only, deferrable)
+    if not wanted:
+        return transaction.atomic(using, savepoint, durable)
+    if not hasattr(Atomic, "__aenter__"):
+        raise ImproperlyConfigured(
+            f"atomic({', '.join(wanted)}) needs 'django_async_fast' in INSTALLED_APPS."
+        )
+    return _Atomic(using, savepoint, durable, wanted)
+
+
+@functools.wraps(BaseDatabaseWrapper.on_commit)
+def on_commit(self: Any, func: Callable[..., Any], robust: bool = False) -> None:
+    """`BaseDatabaseWrapper.on_commit`: `func` may be an `async def`."""
+    if iscoroutinefunction(func):
+        if not self.in_atomic_block and not bridge.in_bridge() and current_block():
+            _refuse_at_once(self, func)
+        func = dispatch.awaiting(func)
+    on_commit.__wrapped__(self, func, robust)
+
+
+def _refuse_at_once(wrapper: Any, func: Any) -> None:
+    """Refuse an `async def` that on_commit() would call at once, in a coroutine."""
+    if not wrapper.get_autocommit():
+        return  # Django refuses it
+    name = getattr(func, "__name__", "function")
+    raise SynchronousOnlyOperation(
+        f"There is no transaction on '{wrapper.alias}', so on_commit() calls {name}() "
+        f"at once, and in a coroutine cannot await it. Call `await {name}()`, or "
+        "on_commit() inside `async with transaction.atomic():`, or `await "
+        f"run_sync(transaction.on_commit, {name})`."
+    )
+
+
+def _awaited(function: Callable[..., Any]) -> Callable[..., Any]:
+    native = dispatch.sync_to_async(function)
+
+    @functools.wraps(function)
+    async def inner(*args: Any, **kwargs: Any) -> Any:
+        return await native(*args, **kwargs)
+
+    inner.__name__ = inner.__qualname__ = f"a{function.__name__}"
+    inner.__doc__ = f"Asynchronous `transaction.{function.__name__}()`."
+    return inner
+
+
+# Django 6.1 renamed savepoint() and warns about the old name.
+_savepoint = getattr(transaction, "savepoint_create", transaction.savepoint)
+
+acommit = _awaited(transaction.commit)
+arollback = _awaited(transaction.rollback)
+asavepoint = _awaited(_savepoint)
+asavepoint_commit = _awaited(transaction.savepoint_commit)
+asavepoint_rollback = _awaited(transaction.savepoint_rollback)
+aclean_savepoints = _awaited(transaction.clean_savepoints)
+aget_autocommit = _awaited(transaction.get_autocommit)
+aset_autocommit = _awaited(transaction.set_autocommit)
+aget_rollback = _awaited(transaction.get_rollback)
+aset_rollback = _awaited(transaction.set_rollback)
+
+
+@asynccontextmanager
+async def amark_for_rollback_on_error(using: str | None = None) -> AsyncIterator[None]:
+    """Asynchronous `transaction.mark_for_rollback_on_error()`."""
+    with transaction.mark_for_rollback_on_error(using=using):
+        yield
+
+
+# What `django.db.transaction` gains.
+ADDED = {
+    function.__name__: function
+    for function in (
+        acommit,
+        arollback,
+        asavepoint,
+        asavepoint_commit,
+        asavepoint_rollback,
+        aclean_savepoints,
+        aget_autocommit,
+        aset_autocommit,
+        aget_rollback,
+        aset_rollback,
+        amark_for_rollback_on_error,
+    )
+}
+ADDED["asavepoint"] = asavepoint
