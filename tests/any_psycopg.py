@@ -5,6 +5,6 @@ late: then the newest there is loses cancellations, for which the package refuse
 reads the same values nevertheless, and they are all that run is about.
 """
 
-from django_async_fast import checks
+from django_async_fast.drivers.psycopg import requirements
 
-del checks.NEEDED["psycopg"]
+del requirements.NEEDED["psycopg"]

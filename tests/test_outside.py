@@ -31,6 +31,7 @@ from django_async_fast import (
     run_sync,
 )
 from django_async_fast.connections import lazy_wrapper
+from django_async_fast.drivers.psycopg import requirements
 from tests.testapp.models import (
     Author,
     Book,
@@ -498,9 +499,9 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str | None]
             raise PackageNotFoundError(name)
         return found
 
-    monkeypatch.setattr(checks, "version", version)
+    monkeypatch.setattr(requirements, "version", version)
     forget = (
-        checks.psycopg_problem.cache_clear,
+        requirements.psycopg_problem.cache_clear,
         lazy_wrapper._asleep_class.cache_clear,
     )
     for each in forget:

@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from django.db.transaction import Atomic
 
 from django_async_fast import new_connection, run_sync
-from django_async_fast.tasks import scopes
+from django_async_fast.bridge import users_code
 from tests.test_install import SETUP, run
 from tests.testapp.models import Tag
 
@@ -121,7 +121,7 @@ async def test_a_tool_that_queries_before_it_lets_in(watcher: Watcher) -> None:
 
 async def test_the_place_is_the_users(watcher: Watcher) -> None:
     async with new_connection() as conn, transaction.atomic():
-        assert scopes.told(conn.gate.innermost.place).startswith(__file__)
+        assert users_code.told(conn.gate.innermost.place).startswith(__file__)
 
 
 @contextmanager

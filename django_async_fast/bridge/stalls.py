@@ -19,8 +19,7 @@ from types import FrameType
 from typing import Any
 
 from .. import conf
-from ..tasks import scopes
-from . import greenlets
+from . import greenlets, users_code
 
 logger = logging.getLogger("django_async_fast")
 
@@ -106,7 +105,8 @@ def _own(frame: FrameType | None) -> FrameType | None:
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
         path = frame.f_code.co_filename
-        if not path.startswith(_LIBRARY) and not module.startswith(scopes.MACHINERY):
+        machinery = module.startswith(users_code.MACHINERY)
+        if not machinery and not path.startswith(_LIBRARY):
             return frame
         frame = frame.f_back
     return None
@@ -126,5 +126,5 @@ def _report(step: _Step, took: float) -> None:
         "results in pieces: aiterator(), achunks().",
         took,
         where[0][0],
-        scopes.told(scopes.place()),
+        users_code.told(users_code.place()),
     )

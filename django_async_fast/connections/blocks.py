@@ -15,9 +15,9 @@ from django.db import DEFAULT_DB_ALIAS, InterfaceError, connections
 from django.db.utils import ConnectionDoesNotExist, ConnectionHandler
 
 from .. import _native, bridge, conf
-from ..bridge import driving, stalls
+from ..bridge import driving, stalls, users_code
 from ..bridge.closed_coroutines import being_closed
-from ..tasks import scopes, units
+from ..tasks import units
 from . import lazy_wrapper
 
 logger = logging.getLogger("django_async_fast")
@@ -54,7 +54,7 @@ class Block:
     def __init__(
         self,
         force_rollback: bool,
-        where: scopes.Place,
+        where: users_code.Place,
         shared: bool = False,
         name: str | None = None,
     ) -> None:
@@ -101,7 +101,7 @@ class Block:
     @property
     def who(self) -> str:
         """What a warning calls it."""
-        return self.name or f"The block entered at {scopes.told(self.place)}"
+        return self.name or f"The block entered at {users_code.told(self.place)}"
 
     def exchange(self, alias: str, wrapper: Any = None) -> None:
         """Let `alias` mean another wrapper, or with None a new one at its next use.
@@ -240,7 +240,7 @@ class new_connection:
             raise RuntimeError("This new_connection() has been entered already.")
         block = shared_block()
         if block is None:
-            block = self._make_block(scopes.place(1))
+            block = self._make_block(users_code.place(1))
             conn = block.wrapper(self.using)
         else:
             conn = block.wrapper(self.using)
@@ -290,7 +290,7 @@ class new_connection:
     def __exit__(self, *exc: object) -> None:
         """Exist, so that `with` reaches the message of `__enter__`."""
 
-    def _make_block(self, where: scopes.Place) -> Block:
+    def _make_block(self, where: users_code.Place) -> Block:
         try:
             return Block(self.force_rollback, where)
         except RuntimeError as exc:

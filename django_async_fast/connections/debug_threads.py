@@ -16,7 +16,7 @@ from typing import Any
 from asgiref.sync import SyncToAsync
 from django.db import connections
 
-from ..tasks import scopes
+from ..bridge import users_code
 
 # Where Django itself asks for a thread, it is meant: synchronous views and
 # middleware, hashers, files.
@@ -28,7 +28,7 @@ class OutsideBlockWarning(RuntimeWarning):
 
 
 def watched(
-    call: SyncToAsync[Any, Any], block: scopes.Place, frame: FrameType | None
+    call: SyncToAsync[Any, Any], block: users_code.Place, frame: FrameType | None
 ) -> SyncToAsync[Any, Any]:
     """Return `call`, made in `frame`, so that it warns when it queries."""
     while frame is not None and _module(frame).startswith("asgiref."):
@@ -47,7 +47,7 @@ def _module(frame: FrameType) -> str:
 class _Warner:
     """Wraps the execution of queries, as `connection.execute_wrapper()` has it."""
 
-    def __init__(self, func: Any, block: scopes.Place, frame: FrameType) -> None:
+    def __init__(self, func: Any, block: users_code.Place, frame: FrameType) -> None:
         self.name = getattr(func, "__qualname__", repr(func))
         self.block = block
         self.place = frame.f_code.co_filename, frame.f_lineno
@@ -62,7 +62,7 @@ class _Warner:
         warnings.warn_explicit(
             f"sync_to_async({self.name}) queried '{alias}' in a thread, over Django's "
             "own connection. It is not part of the new_connection() block entered at "
-            f"{scopes.told(self.block)}, and sees none of its uncommitted changes: "
+            f"{users_code.told(self.block)}, and sees none of its uncommitted changes: "
             f"use `await run_sync({self.name}, ...)`.",
             OutsideBlockWarning,
             *self.place,

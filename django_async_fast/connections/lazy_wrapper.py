@@ -139,7 +139,7 @@ def make(block: Block, settings_dict: dict[str, Any], alias: str) -> Any:
 
 def check_psycopg() -> None:
     """Raise ImproperlyConfigured unless psycopg and its pool are new enough."""
-    from ..checks import psycopg_problem
+    from ..drivers.psycopg.requirements import psycopg_problem
 
     if problem := psycopg_problem():
         raise ImproperlyConfigured(problem)

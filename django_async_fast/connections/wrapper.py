@@ -21,10 +21,11 @@ from django.utils.functional import cached_property
 
 from .. import bridge
 from ..attribute_copies import Stamp
+from ..bridge import users_code
 from ..drivers.psycopg import server_names
 from ..tasks import scopes
 from ..unpatched import Unpatched
-from . import replayed_connect
+from . import open_transactions, replayed_connect
 from .cursor import AsyncCursor
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class BlockWrapper(_Backend):
     # Whether the last connection went without `close()`.
     _dropped = False
     # Where autocommit has been switched off.
-    autocommit_place: scopes.Place = None
+    autocommit_place: users_code.Place = None
 
     def __init__(self, settings_dict: dict[str, Any], alias: str) -> None:
         fresh = self.stamp.fresh()
@@ -198,7 +199,7 @@ class BlockWrapper(_Backend):
         )
         # Only atomic blocks force: their place is their scope's.
         if not force_begin_transaction_with_broken_autocommit:
-            self.autocommit_place = None if autocommit else scopes.place()
+            self.autocommit_place = None if autocommit else users_code.place()
 
     def _set_autocommit(self, autocommit: bool) -> None:
         # Each block's connection is asked for what it has.
@@ -513,27 +514,21 @@ class BlockWrapper(_Backend):
     def _begin_rollback(self) -> None:
         from django.db.transaction import Atomic
 
-        from ..transactions.atomic import django_enter
-
         self._rollback_atomic = Atomic(self.alias, True, False)
         # As in Django's TestCase: durable blocks may be nested in this one.
         self._rollback_atomic._from_testcase = True
-        django_enter(self._rollback_atomic)
+        open_transactions.atomic_blocks.enter(self._rollback_atomic)
 
     def _end_rollback(self) -> None:
-        from ..transactions.atomic import django_exit
-
         atomic, self._rollback_atomic = self._rollback_atomic, None
         if self.in_atomic_block:
             self.needs_rollback = True
-            django_exit(atomic, None, None, None)
+            open_transactions.atomic_blocks.leave(atomic, None, None, None)
 
     def _end_transaction(self, left: list[scopes.Scope]) -> None:
         assert self.block is not None
         if left:
-            from ..transactions.atomic import roll_back
-
-            roll_back(self, left, self.block.who)
+            open_transactions.atomic_blocks.roll_back(self, left, self.block.who)
         if self._rollback_atomic is not None:
             self._end_rollback()
         if not self.autocommit:
@@ -541,13 +536,11 @@ class BlockWrapper(_Backend):
 
     def restore_autocommit(self, who: str) -> None:
         """Roll back what `who` has begun with autocommit off, and not ended."""
-        from ..transactions.atomic import warn_left_open
-
         if self.connection is None or self.connection.closed:
             return
         usual = self.settings_dict["AUTOCOMMIT"]
         if usual and self.in_transaction():
-            warn_left_open(self.alias, self.autocommit_place, who)
+            open_transactions.warn_left_open(self.alias, self.autocommit_place, who)
         # An atomic block that failed to begin leaves it on.
         self.in_atomic_block = False
         self.rollback()

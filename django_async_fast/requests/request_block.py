@@ -20,6 +20,7 @@ from django.db import connections
 from django.db.transaction import Atomic
 
 from .. import bridge
+from ..bridge import users_code
 from ..connections.blocks import Block, _block, shared_block
 from ..tasks import scopes
 from ..transactions import atomic
@@ -37,7 +38,7 @@ _closing: set[asyncio.Task[None]] = set()
 
 async def respond(get_response: Callable[[Any], Any], request: Any) -> Any:
     """Await the response to `request` in a block of its own."""
-    life = Life(f"{request.method} {request.path}", scopes.place())
+    life = Life(f"{request.method} {request.path}", users_code.place())
     try:
         with life.inside():
             response = await get_response(request)
@@ -66,7 +67,7 @@ class Life:
 
     __slots__ = ("around", "before", "block", "joined", "name", "scope")
 
-    def __init__(self, name: str, where: scopes.Place = None) -> None:
+    def __init__(self, name: str, where: users_code.Place = None) -> None:
         self.name = name
         shared = shared_block()
         self.joined = shared is not None

@@ -14,8 +14,8 @@ from types import FrameType
 from django.db import models
 
 from .. import bridge
+from ..bridge import users_code
 from ..connections.blocks import open_block
-from ..tasks import scopes
 from . import refusals
 
 logger = logging.getLogger("django_async_fast")
@@ -24,7 +24,7 @@ logger = logging.getLogger("django_async_fast")
 SEVERAL = 5
 
 # Lines and relations that have been told.
-_told: set[tuple[scopes.Place, str]] = set()
+_told: set[tuple[users_code.Place, str]] = set()
 
 
 def get_running_loop() -> AbstractEventLoop:
@@ -46,7 +46,7 @@ def notice(frame: FrameType) -> None:
     if found is None:
         return
     instance, name, how = found
-    key = scopes.place(), name
+    key = users_code.place(), name
     last, count = block.relations.get(key, (None, 0))
     if last == id(instance):  # its second wait
         return
@@ -58,7 +58,7 @@ def notice(frame: FrameType) -> None:
     logger.warning(
         "%s loads %s with a query for each instance, %d so far. Load all with the "
         "query before: `.%s(%r)`%s.",
-        scopes.told(key[0]),
+        users_code.told(key[0]),
         name,
         count + 1,
         how,

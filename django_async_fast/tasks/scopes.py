@@ -12,11 +12,9 @@ connection to its end: see tasks/units.py.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from contextvars import ContextVar
 from time import monotonic
-from types import FrameType
 from typing import Any
 
 from django.db import InterfaceError
@@ -24,22 +22,11 @@ from django.db.transaction import TransactionManagementError
 
 from .. import bridge
 from ..bridge import Call, Worker, getcurrent, outer_call
+from ..bridge.users_code import Place, place, place_of, told
 from .units import Line, Turn, Units
 
 # The innermost scope that this context has entered, over all connections.
 _entered: ContextVar[Scope | None] = ContextVar("daf_scope", default=None)
-
-# Modules whose frames are not the place where a user entered a scope.
-MACHINERY = (
-    "asgiref.",
-    "asyncio.",
-    "contextlib",
-    "django.",
-    "django_async_fast.",
-    "psycopg.",
-)
-
-Place = tuple[str, int] | None
 
 
 class ScopeTimeout(TransactionManagementError):
@@ -48,29 +35,6 @@ class ScopeTimeout(TransactionManagementError):
 
 class ScopeDeadlock(TransactionManagementError):
     """A statement would wait for a unit that waits for the statement's task."""
-
-
-def place(depth: int = 0) -> Place:
-    """Return file and line of the user's code that is running, or None.
-
-    That many callers of the caller are known not to be the user's: each frame that is
-    looked at has to be made.
-    """
-    return _outside(sys._getframe(depth + 1)) or _outside(bridge.awaiting_frame())
-
-
-def _outside(frame: FrameType | None) -> Place:
-    while frame is not None:
-        module = frame.f_globals.get("__name__", "")
-        if not module.startswith(MACHINERY):
-            return frame.f_code.co_filename, frame.f_lineno
-        frame = frame.f_back
-    return None
-
-
-def told(where: Place) -> str:
-    """Return `where` for a message."""
-    return f"{where[0]}:{where[1]}" if where else "an unknown place"
 
 
 class Scope:
@@ -489,7 +453,7 @@ class Gate(Line):
         holder = self.innermost
         if turn.scope is holder or holder.around is None:
             for call in turn.waits_for():
-                found = map(_outside, call.frames())
+                found = map(place_of, call.frames())
                 if where := next(filter(None, found), None):
                     return f"synchronous function that is at {told(where)}"
         what = "atomic block" if holder.around else "statement in the block"

@@ -25,9 +25,8 @@ from django import test
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from .. import bridge
-from ..bridge import driving
+from ..bridge import driving, users_code
 from ..connections.blocks import Block, new_connection, shared_block
-from ..tasks import scopes
 
 __all__ = ["TestCase", "TransactionTestCase", "shared_connection"]
 
@@ -48,7 +47,7 @@ class shared_connection(new_connection):
     `sync_to_async()`: that runs on the event loop.
     """
 
-    def _make_block(self, where: scopes.Place) -> Block:
+    def _make_block(self, where: users_code.Place) -> Block:
         return Block(self.force_rollback, where, shared=True)
 
     async def __aenter__(self) -> Any:

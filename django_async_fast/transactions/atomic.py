@@ -7,7 +7,6 @@ asynchronous face and a scope of the connection it works on.
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,14 +18,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import Atomic, TransactionManagementError
 
 from .. import bridge
+from ..bridge import users_code
 from ..bridge.closed_coroutines import being_closed
-from ..connections import dispatch
+from ..connections import dispatch, open_transactions
 from ..connections.blocks import bridged_block, current_block
 from ..tasks import scopes
 from . import isolation
-
-logger = logging.getLogger("django_async_fast")
-
 
 # Each seam calls what it is in the place of, as `seams/seam_list.py` has found it.
 
@@ -42,7 +39,7 @@ def django_exit(atomic: Atomic, *exc: Any) -> Any:
 
 
 @functools.wraps(Atomic.__enter__)
-def enter(self: Atomic, where: scopes.Place = None) -> None:
+def enter(self: Atomic, where: users_code.Place = None) -> None:
     """`Atomic.__enter__`: on a block's connection it opens a scope first."""
     if bridged_block() is None:
         if current_block() is not None:
@@ -54,7 +51,7 @@ def enter(self: Atomic, where: scopes.Place = None) -> None:
         _begin(self)
         return
     wrapper = connections[self.using or DEFAULT_DB_ALIAS]
-    where = where or self.__dict__.pop("_daf_place", None) or scopes.place()
+    where = where or self.__dict__.pop("_daf_place", None) or users_code.place()
     scope = wrapper.gate.enter(self, where)
     try:
         if not wrapper.in_atomic_block and not wrapper.is_connected():
@@ -133,7 +130,7 @@ def roll_back(wrapper: Any, left: list[scopes.Scope], who: str) -> None:
     """
     left = [scope for scope in left if isinstance(scope.owner, Atomic)]
     for scope in left:
-        warn_left_open(wrapper.alias, scope.place, who)
+        open_transactions.warn_left_open(wrapper.alias, scope.place, who)
     if left and wrapper.connection_lost():
         wrapper.abort()
     for scope in left:
@@ -141,18 +138,13 @@ def roll_back(wrapper: Any, left: list[scopes.Scope], who: str) -> None:
         _end(scope.owner, LeftOpen, LeftOpen(who), None)
 
 
-def warn_left_open(alias: str, where: scopes.Place, who: str) -> None:
-    """Tell where the transaction was begun that is rolled back in its place."""
-    logger.warning(
-        "%s left a transaction on '%s' open; it is rolled back. It was begun at %s.",
-        who,
-        alias,
-        scopes.told(where),
-    )
-
-
 class LeftOpen(Exception):
     """Rolls back an atomic block that nobody has left."""
+
+
+open_transactions.atomic_blocks = open_transactions.AtomicBlocks(
+    django_enter, django_exit, roll_back
+)
 
 
 def _begin(self: Atomic) -> None:
@@ -209,9 +201,9 @@ async def aenter(self: Atomic) -> None:
     # Whoever has wrapped it since is called as by `with`.
     entering = type(self).__enter__
     if entering is enter:
-        await bridge.run(enter, self, scopes.place())
+        await bridge.run(enter, self, users_code.place())
     else:
-        self.__dict__["_daf_place"] = scopes.place()
+        self.__dict__["_daf_place"] = users_code.place()
         await bridge.run(entering, self)
 
 
