@@ -19,8 +19,9 @@ FUZZ ?= $(basename $(notdir $(wildcard rust/fuzz/targets/*.rs)))
 TIME ?= 60
 TIMES ?= 10
 # The tests that depend on who reads a value.
-TYPES := tests/types tests/core \
-	$(patsubst %,tests/test_%.py,cursors environments raws shapes streams)
+TYPES := tests/drivers/types tests/native tests/connections/test_cursor.py \
+	$(patsubst %,tests/querysets/%.py,test_environments test_raw test_streams) \
+	tests/querysets/compiled
 
 export PYTHON
 BIN := $(VENV)/bin
@@ -64,7 +65,7 @@ test-psycopg: ## run the type tests on psycopg's C and Python implementations
 test-psycopg-run: $(VENV)/.psycopg-c
 	for implementation in c python; do \
 		PSYCOPG_IMPL=$$implementation DJANGO_ASYNC_FAST_IMPL=native \
-			$(RUN) -m pytest -p tests.any_psycopg $(or $(ARGS),$(TYPES)) || exit 1; \
+			$(RUN) -m pytest -p tests.support.any_psycopg $(or $(ARGS),$(TYPES)) || exit 1; \
 	done
 
 # In an environment of their own: ddtrace is a plugin of pytest's, for one.
@@ -78,7 +79,7 @@ test-beside-run: $(VENV)/.beside
 		$(RUN) -m pytest -p no:ddtrace $(or $(ARGS),tests/beside)
 
 .PHONY: sanitize
-sanitize: $(VENV)/.compile ## run tests/core on compiled parts that watch their memory
+sanitize: $(VENV)/.compile ## run tests/native on compiled parts that watch their memory
 	tools/sanitize $(RUN) $(ARGS)
 
 .PHONY: sanitize-greenlets
@@ -173,6 +174,7 @@ lint: $(VENV)/.dev ## check style, types, Cython and Rust
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
 	$(RUN) -m mypy
+	$(BIN)/lint-imports
 	$(RUN) -m mypy.stubtest django_async_fast._rows django_async_fast._decode
 	PATH="$(abspath $(BIN)):$$PATH" cython-lint native
 	cargo fmt --manifest-path rust/Cargo.toml --check
@@ -207,7 +209,7 @@ $(VENV)/.conformance: $(VENV)/.package
 	@touch $@
 
 # pip reports a conflict where the newest C implementation is older than the package asks
-# for, and installs it: tests/any_psycopg.py says why it will do.
+# for, and installs it: tests/support/any_psycopg.py says why it will do.
 $(VENV)/.psycopg-c: $(VENV)/.package
 	@$(RUN) -m pip uninstall --quiet --yes psycopg-binary
 	@$(RUN) -m pip install --quiet --group psycopg-c

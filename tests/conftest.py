@@ -23,7 +23,7 @@ from psycopg.conninfo import make_conninfo
 from tools.postgres import postgres, server_version
 from tools.versions import compiled_parts, versions
 
-CORE = Path(__file__).parent / "core"
+NATIVE = Path(__file__).parent / "native"
 ASYNC_TEST_TIMEOUT = 120.0
 LOOPS = ("asyncio", "uvloop")
 # Rows that belong to the schema, written once by post_migrate.
@@ -51,7 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "fallback: also runs without the compiled parts (all of tests/core does)",
+        "fallback: also runs without the compiled parts (all of tests/native does)",
     )
     config.addinivalue_line(
         "markers", "keep_rows: tables are emptied after the module, not after each test"
@@ -86,7 +86,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if CORE in item.path.parents:
+        if NATIVE in item.path.parents:
             item.add_marker(pytest.mark.fallback)
 
 
@@ -240,7 +240,7 @@ def session_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def without_core() -> Callable[[], AbstractContextManager[None]]:
     """Return what makes a context in which Django's iterables build the rows."""
-    from tests.stock import djangos_rows
+    from tests.support.django_rows import djangos_rows
 
     return djangos_rows
 
@@ -248,7 +248,7 @@ def without_core() -> Callable[[], AbstractContextManager[None]]:
 @pytest.fixture
 def sessions(dsn: str) -> Iterator[Callable[[], list[str]]]:
     """Return the states of the sessions that requests have on the server."""
-    from tests.request_sessions import request_sessions
+    from tests.support.request_sessions import request_sessions
 
     with request_sessions(dsn) as states:
         yield states

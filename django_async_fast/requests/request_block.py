@@ -23,7 +23,7 @@ from .. import bridge
 from ..bridge import users_code
 from ..connections.blocks import Block, _block, shared_block
 from ..tasks import scopes
-from ..transactions import atomic
+from ..transactions.atomic import roll_back_inside
 
 logger = logging.getLogger("django_async_fast")
 
@@ -140,7 +140,7 @@ class Life:
         if outermost is None:
             return
         try:
-            atomic.roll_back_inside(wrapper, outermost.around, self.name)
+            roll_back_inside(wrapper, outermost.around, self.name)
         except Exception:
             logger.exception("Rolling back what %s left open failed.", self.name)
 

@@ -27,6 +27,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from .. import bridge
 from ..bridge import driving, users_code
 from ..connections.blocks import Block, new_connection, shared_block
+from ..transactions.atomic import roll_back_inside
 
 __all__ = ["TestCase", "TransactionTestCase", "shared_connection"]
 
@@ -260,7 +261,7 @@ def _leave_inner(atomics: dict[str, Any]) -> None:
         while around.owner not in (atomic, None):
             around = around.around
         if around is not wrapper.gate.innermost:
-            atomic.roll_back_inside(wrapper, around, "The test")
+            roll_back_inside(wrapper, around, "The test")
 
 
 async def _await_in(context: _Bridged, func: Callable[[], Any]) -> None:

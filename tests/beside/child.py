@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.beside.tool import AFTER, BEFORE, LATE, Tool
 from tests.beside.ways import WAYS, run
-from tests.told import NUMBERED
+from tests.support.describe import NUMBERED
 from tools.postgres import django_database
 
 OURS = "django_async_fast"

@@ -17,7 +17,7 @@ from django.urls import path
 
 from tests.beside import urls
 from tests.beside.ways import Way
-from tests.programs import Program
+from tests.support.programs import Program
 
 PATH = "/program/"
 TIMEOUT = 60

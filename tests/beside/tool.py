@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.beside import library
 from tests.beside.ways import Way, run
-from tests.programs import Program
+from tests.support.programs import Program
 
 BEFORE = "before setup"
 AFTER = "after setup"

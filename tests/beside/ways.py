@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.db import connections, transaction
 
-from tests.programs import Program, acall, call, drive
-from tests.told import told
+from tests.support.describe import told
+from tests.support.programs import Program, acall, call, drive
 
 
 class Synchronously:

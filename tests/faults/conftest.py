@@ -15,8 +15,7 @@ from django.db import connections
 from psycopg.conninfo import conninfo_to_dict
 
 from django_async_fast import new_connection
-
-from .proxy import Proxy
+from tests.support.proxy import Proxy
 
 NAME = "faults"
 # Whoever waits for what must come soon gives up after that many seconds: a busy machine

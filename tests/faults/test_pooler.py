@@ -19,10 +19,10 @@ from django.test.utils import CaptureQueriesContext
 from psycopg.conninfo import conninfo_to_dict
 
 from django_async_fast import new_connection
+from tests.support.pgbouncer import PROGRAM, pgbouncer
 from tests.testapp.models import Author, Tag, Unique
 
 from .conftest import POOL_SIZE, Watch, configured, pool_is_whole, pool_options
-from .pgbouncer import PROGRAM, pgbouncer
 from .scenarios import nested
 from .switches import broken_off, run
 from .test_switches import HOWS, at_every_switch

@@ -1,0 +1,523 @@
+"""Driven coroutines: to them and to the loop it is as if the task ran them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import gc
+import json
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from django_async_fast import bridge, run
+
+VAR: contextvars.ContextVar[int] = contextvars.ContextVar("VAR", default=0)
+ROOT = Path(__file__).parents[2]
+
+
+async def driven(coroutine: Any) -> Any:
+    return await bridge.run(bridge.drive, coroutine)
+
+
+def wait(seconds: float = 0.0) -> None:
+    """Wait as a query does, in synchronous code."""
+    bridge.await_(asyncio.sleep(seconds))
+
+
+# ----- what it may
+
+
+async def test_synchronous_code_may_wait_and_the_loop_is_seen() -> None:
+    async def coroutine() -> str:
+        loop = asyncio.get_running_loop()
+        wait()
+        assert asyncio.get_running_loop() is loop
+        await asyncio.sleep(0)
+        wait()
+        return "done"
+
+    others: list[int] = []
+
+    async def other() -> None:
+        for i in range(3):
+            others.append(i)
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    assert await driven(coroutine()) == "done"
+    assert others
+    await task
+
+
+async def test_functions_that_it_awaits_run_in_its_greenlet() -> None:
+    from greenlet import getcurrent
+
+    def function(value: int) -> tuple[int, Any]:
+        with pytest.raises(RuntimeError):
+            asyncio.get_running_loop()
+        wait()
+        call = bridge.current_call()
+        assert call is not None
+        assert call is bridge.current_call()
+        return value, getcurrent()
+
+    async def coroutine() -> None:
+        # What it calls without awaiting is a call, until it awaits something.
+        lazy = bridge.current_call()
+        assert bridge.current_call() is lazy
+        await asyncio.sleep(0)
+        assert bridge.current_call() is not lazy
+        assert await bridge.run(function, 1) == (1, getcurrent())
+        assert await bridge.run(function, 2) == (2, getcurrent())
+        with pytest.raises(KeyError):
+            await bridge.run({}.__getitem__, "x")
+        assert asyncio.get_running_loop()
+
+    await driven(coroutine())
+
+
+async def test_async_to_sync_in_between() -> None:
+    async def inner() -> int:
+        wait()
+        await asyncio.sleep(0)
+        return VAR.get()
+
+    def function() -> int:
+        VAR.set(VAR.get() + 1)
+        return async_to_sync(inner)()
+
+    async def coroutine() -> list[int]:
+        return [await bridge.run(function), function(), await bridge.run(function)]
+
+    assert await driven(coroutine()) == [1, 2, 3]
+    assert VAR.get() == 3
+
+
+async def test_tasks_that_it_starts_are_not_driven() -> None:
+    async def child() -> str:
+        with pytest.raises(bridge.BridgeError):
+            wait()
+        return await bridge.run(lambda: (wait(), "waited")[1])
+
+    async def coroutine() -> list[str]:
+        return await asyncio.gather(child(), child())
+
+    assert await driven(coroutine()) == ["waited"] * 2
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with 3.12")
+async def test_the_first_step_of_an_eager_task_stops_nobody_else() -> None:
+    steps = []
+
+    async def child() -> str:
+        assert not bridge.in_bridge()
+        assert not bridge.can_wait()
+        with pytest.raises(bridge.BridgeError):
+            wait()
+        steps.append("begun")
+        value = await bridge.run(lambda: (wait(), "waited")[1])
+        steps.append("done")
+        return value
+
+    async def coroutine() -> str:
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(asyncio.eager_task_factory)
+        try:
+            task = asyncio.create_task(child())
+        finally:
+            loop.set_task_factory(None)
+        assert steps == ["begun"]
+        wait()
+        return await task
+
+    assert await driven(coroutine()) == "waited"
+
+
+# ----- that nothing is different
+
+
+async def test_the_task_is_the_task() -> None:
+    async def coroutine() -> Any:
+        before = asyncio.current_task()
+        await asyncio.sleep(0)
+        wait()
+        assert asyncio.current_task() is before
+        return before
+
+    assert await driven(coroutine()) is asyncio.current_task()
+
+
+async def test_timeouts_and_cancellation_reach_both_kinds_of_waits() -> None:
+    async def coroutine() -> None:
+        for waiting in (wait, None):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    if waiting is None:
+                        await asyncio.sleep(30)
+                    else:
+                        waiting(30)
+        wait(30)
+
+    task = asyncio.create_task(driven(coroutine()))
+    await asyncio.sleep(0.1)
+    task.cancel("enough")
+    with pytest.raises(asyncio.CancelledError, match="enough"):
+        await task
+
+
+async def test_the_traceback_has_the_users_frames_in_order() -> None:
+    async def origin() -> None:
+        await asyncio.sleep(0)
+        raise ValueError("here")
+
+    async def middle(future: asyncio.Future[None]) -> None:
+        await future
+
+    async def outer() -> None:
+        await middle(asyncio.ensure_future(origin()))
+
+    def users(exc: BaseException) -> list[str]:
+        frames = traceback.extract_tb(exc.__traceback__)
+        return [f.name for f in frames if f.filename == __file__]
+
+    with pytest.raises(ValueError, match="here") as plain:
+        await outer()
+    with pytest.raises(ValueError, match="here") as ours:
+        await driven(outer())
+    names = [name for name in users(ours.value) if name != "driven"]
+    assert names == users(plain.value)
+
+
+async def test_a_closed_coroutine_is_closed_inside() -> None:
+    from django_async_fast.bridge.closed_coroutines import being_closed
+
+    seen = []
+
+    @asynccontextmanager
+    async def manager() -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            seen.append("left")
+
+    class Exit:
+        async def __aenter__(self) -> None:
+            pass
+
+        async def __aexit__(self, *exc: Any) -> None:
+            seen.append(being_closed(exc[1]))
+
+    async def coroutine() -> None:
+        async with Exit(), manager():
+            await asyncio.get_running_loop().create_future()
+
+    call = driven(coroutine())
+    call.send(None)
+    call.close()
+    assert seen == ["left", True]
+
+    async def ignores() -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        except GeneratorExit:
+            await asyncio.get_running_loop().create_future()
+
+    call = driven(ignores())
+    call.send(None)
+    with pytest.raises(RuntimeError, match="ignored GeneratorExit"):
+        call.close()
+
+
+async def test_no_cycles_are_left() -> None:
+    class Failure(Exception):
+        pass
+
+    async def fails(how: int) -> None:
+        await asyncio.sleep(0)
+        wait()
+        if how:
+            await bridge.run(wait)
+            raise Failure
+        await failed()
+
+    def failed() -> asyncio.Future[None]:
+        future = asyncio.get_running_loop().create_future()
+        future.set_exception(Failure())
+        return future
+
+    async def work() -> None:
+        for how in (0, 1):
+            try:
+                await driven(fails(how))
+            except Failure:
+                pass
+
+    await work()
+    gc.collect()
+    gc.disable()
+    try:
+        await work()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        left = [each for each in gc.garbage if isinstance(each, Failure)]
+        kinds = {type(each).__name__ for each in gc.garbage}
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert not left
+    assert not kinds & {"Worker", "coroutine", "frame", "traceback"}
+
+
+async def test_many_steps_need_no_deeper_stack() -> None:
+    async def coroutine() -> int:
+        depth = len(traceback.extract_stack())
+        for _ in range(2000):
+            await asyncio.sleep(0)
+            wait()
+            await bridge.run(wait)
+        return len(traceback.extract_stack()) - depth
+
+    assert await driven(coroutine()) == 0
+
+
+# ----- run()
+
+
+def test_run() -> None:
+    async def main(value: int) -> int:
+        wait()
+        await asyncio.sleep(0)
+        return value
+
+    assert run(main(7)) == 7
+    assert run(main(8), loop_factory=asyncio.SelectorEventLoop) == 8
+    with pytest.raises(ValueError, match="a coroutine was expected"):
+        run(7)  # type: ignore[arg-type]
+
+
+async def test_run_where_a_loop_runs() -> None:
+    async def main() -> None:
+        pass
+
+    coroutine = main()
+    with pytest.raises(RuntimeError, match="running event loop"):
+        run(coroutine)
+    coroutine.close()
+
+
+def test_run_is_interrupted_as_asyncio_is() -> None:
+    program = """
+        import asyncio, os, signal
+        from django.conf import settings
+        settings.configure()
+        import django_async_fast
+        async def main():
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+                await asyncio.sleep(30)
+            except asyncio.CancelledError:
+                print("cancelled", flush=True)
+                raise
+        try:
+            django_async_fast.run(main())
+        except KeyboardInterrupt:
+            print("interrupted")
+    """
+    from textwrap import dedent
+
+    done = subprocess.run(
+        [sys.executable, "-c", dedent(program)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.stdout.split() == ["cancelled", "interrupted"], done.stderr
+
+
+# ----- random programs, in both ways
+
+Program = list[Any]
+
+
+def programs() -> st.SearchStrategy[Program]:
+    simple = st.sampled_from(
+        ["yield", "sleep", "call", "set", "raise", "future", "failing future", "task"]
+    )
+
+    def around(inner: st.SearchStrategy[Program]) -> st.SearchStrategy[Any]:
+        kinds = ["await", "try", "timeout", "gather", "generator", "group", "shield"]
+        return st.tuples(st.sampled_from(kinds), inner)
+
+    return st.recursive(
+        st.lists(simple, max_size=4),
+        lambda inner: st.lists(st.one_of(simple, around(inner)), max_size=4),
+        max_leaves=12,
+    )
+
+
+async def perform(program: Program, events: list[Any], name: str = "") -> None:
+    """Do what `program` says, and note what happens when."""
+    loop = asyncio.get_running_loop()
+    for i, step in enumerate(program):
+        here = f"{name}.{i}"
+        events.append((here, VAR.get(), asyncio.current_task() is not None))
+        match step:
+            case "yield":
+                await asyncio.sleep(0)
+            case "sleep":
+                await asyncio.sleep(0.001)
+            case "call":
+                await bridge.run(lambda: VAR.set(VAR.get() + 10))
+            case "set":
+                VAR.set(VAR.get() + 1)
+            case "raise":
+                raise KeyError(here)
+            case "future":
+                future = loop.create_future()
+                loop.call_soon(future.set_result, here)
+                events.append(await future)
+            case "failing future":
+                future = loop.create_future()
+                loop.call_soon(future.set_exception, LookupError(here))
+                await future
+            case "task":
+                await asyncio.create_task(perform(["set", "yield"], events, here))
+            case ("await", inner):
+                await perform(inner, events, here)
+            case ("try", inner):
+                try:
+                    await perform(inner, events, here)
+                except BaseException as exc:
+                    events.append((here, repr(exc), _names(exc)))
+                    if isinstance(exc, asyncio.CancelledError):
+                        raise
+                finally:
+                    await asyncio.sleep(0)
+            case ("timeout", inner):
+                try:
+                    async with asyncio.timeout(0.0005):
+                        await perform(inner, events, here)
+                        await asyncio.sleep(0.05)
+                except TimeoutError:
+                    events.append((here, "timeout"))
+            case ("gather", inner):
+                done = await asyncio.gather(
+                    perform(inner, events, here + "a"),
+                    perform(inner, events, here + "b"),
+                    return_exceptions=True,
+                )
+                events.append([repr(each) for each in done])
+            case ("generator", inner):
+
+                async def parts(inner: Any = inner, here: str = here) -> Any:
+                    try:
+                        yield 1
+                        await perform(inner, events, here)
+                        yield 2
+                    finally:
+                        events.append((here, "closed"))
+
+                async for part in parts():
+                    events.append(part)
+            case ("group", inner):
+                try:
+                    async with asyncio.TaskGroup() as group:
+                        group.create_task(perform(inner, events, here + "c"))
+                        await perform(inner, events, here)
+                except* Exception as several:
+                    events.append((here, sorted(map(repr, several.exceptions))))
+            case ("shield", inner):
+                await asyncio.shield(perform(inner, events, here))
+
+
+def _names(exc: BaseException) -> list[str]:
+    frames = traceback.extract_tb(exc.__traceback__)
+    return [f.name for f in frames if f.filename == __file__]
+
+
+class Turns(asyncio.SelectorEventLoop):
+    """Its clock goes by its turns, so that timeouts do not depend on the machine."""
+
+    now = 0.0
+
+    def time(self) -> float:
+        return self.now
+
+    def _run_once(self) -> None:
+        self.now += 0.0001
+        if not self._ready and self._scheduled:
+            self.now = max(self.now, self._scheduled[0]._when)
+        super()._run_once()
+
+
+@settings(deadline=None, max_examples=150)
+@given(programs())
+def test_random_programs_have_the_same_events(program: Program) -> None:
+    def events(way: Callable[[Any], Any]) -> list[Any]:
+        found: list[Any] = []
+
+        async def main() -> None:
+            try:
+                await way(perform(program, found))
+            except Exception as exc:
+                found.append(repr(exc))
+            found.append(VAR.get())
+
+        with asyncio.Runner(loop_factory=Turns) as runner:
+            runner.run(main())
+        return found
+
+    async def plain(coroutine: Any) -> None:
+        await coroutine
+
+    assert events(driven) == events(plain)
+
+
+# ----- CPython's own tests
+
+MODULES = (
+    "test_buffered_proto test_context test_eager_task_factory test_futures "
+    "test_futures2 test_locks test_pep492 test_queues test_runners test_server "
+    "test_sock_lowlevel test_staggered test_streams test_subprocess test_taskgroups "
+    "test_tasks test_threads test_timeouts test_waitfor"
+)
+
+
+@pytest.fixture(scope="module")
+def modules() -> Iterator[list[str]]:
+    if find_spec("test") is None or find_spec("test.test_asyncio") is None:
+        pytest.skip("CPython is installed without its tests")
+    yield [name for name in MODULES.split() if find_spec(f"test.test_asyncio.{name}")]
+
+
+def test_asyncios_own_tests(modules: list[str]) -> None:
+    def report(mode: str) -> dict[str, Any]:
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.bridge.asyncio_driven", *modules],
+            env={**os.environ, "MODE": mode},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        return json.loads(done.stdout)
+
+    driven = report("driven")
+    assert driven["driven"] > 300
+    if driven["failed"]:  # is it this machine, or we?
+        plain = {name for name, _ in report("plain")["failed"]}
+        assert not [each for each in driven["failed"] if each[0] not in plain]

@@ -1,0 +1,302 @@
+"""Nothing is kept: every output, every way to leave it and every way to fail, counted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import gc
+import sys
+import types
+import weakref
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+from django.db.models.base import ModelState
+
+from .counting import steady
+from .outputs import (
+    FAILURES,
+    FOR_ONE_RUN,
+    NAMES,
+    OUTPUTS,
+    VALUE,
+    Author,
+    Book,
+    Pair,
+    Picky,
+    PickyState,
+    Planned,
+    Value,
+    converted,
+    model_plan,
+    nothing,
+    related,
+)
+
+rows = pytest.importorskip("django_async_fast._rows")
+
+COUNTS_BLOCKS = sys.getallocatedblocks() > 0  # not with PYTHONMALLOC=malloc
+
+
+EXPECTED = (Planned, AttributeError, ValueError, RuntimeError)
+
+
+# ---------------------------------------------------------------- ways to leave
+
+
+class Turn:
+    """One turn of a loop that the test plays itself."""
+
+    def __await__(self) -> Iterator[None]:
+        yield
+
+
+async def later(value: Any) -> Any:
+    await Turn()
+    return value
+
+
+class Source:
+    """Awaitables, batches at hand, the end."""
+
+    def __init__(self, batch: Any) -> None:
+        self.steps = [later(batch), batch]
+
+    def __call__(self) -> Any:
+        return self.steps.pop() if self.steps else None
+
+    async def aclose(self) -> None:
+        await Turn()
+        self.abandon()
+
+    def abandon(self) -> None:
+        for step in self.steps:
+            getattr(step, "close", nothing)()
+
+
+def finish(coroutine: Any) -> None:
+    with contextlib.suppress(StopIteration):
+        while True:
+            coroutine.send(None)
+
+
+def iterate(batch: Any) -> Any:
+    return rows.RowIterator(iter([batch, batch, None]).__next__)
+
+
+def to_the_end(batch: Any) -> None:
+    for _ in iterate(batch):
+        pass
+
+
+def dropped(batch: Any) -> None:
+    next(iterate(batch))
+
+
+def closed(batch: Any) -> None:
+    iterator = iterate(batch)
+    next(iterator)
+    iterator.close()
+
+
+def kept(batch: Any) -> None:
+    list(iterate(batch))
+
+
+def at_once(batch: Any) -> None:
+    rows.items(batch)
+
+
+def by_awaiting(batch: Any) -> None:
+    async def loop() -> None:
+        async for _ in rows.AsyncRowIterator(Source(batch)):
+            pass
+
+    finish(loop())
+
+
+def left_by_break(batch: Any) -> None:
+    async def loop() -> None:
+        async for _ in rows.AsyncRowIterator(Source(batch)):
+            break
+
+    finish(loop())
+
+
+def closed_half_way(batch: Any) -> None:
+    async def loop() -> None:
+        iterator = rows.AsyncRowIterator(Source(batch))
+        await anext(iterator)
+        await iterator.aclose()
+
+    finish(loop())
+
+
+def suspended(batch: Any) -> Any:
+    """A coroutine in the second fetch, the rows of the first one taken."""
+
+    async def loop() -> None:
+        async for _ in rows.AsyncRowIterator(Source(batch)):
+            pass
+
+    coroutine = loop()
+    coroutine.send(None)
+    return coroutine
+
+
+def cancelled(batch: Any) -> None:
+    with contextlib.suppress(asyncio.CancelledError):
+        suspended(batch).throw(asyncio.CancelledError())
+
+
+def closed_while_fetching(batch: Any) -> None:
+    suspended(batch).close()
+
+
+def forgotten_while_fetching(batch: Any) -> None:
+    suspended(batch)
+
+
+def in_a_cycle(batch: Any) -> None:
+    source = types.SimpleNamespace(iterator=None)
+    source.iterator = rows.RowIterator(partial(lambda source: batch, source))
+    next(source.iterator)
+
+
+WAYS = [
+    *(to_the_end, dropped, closed, kept, at_once, in_a_cycle),
+    *(by_awaiting, left_by_break, closed_half_way),
+    *(cancelled, closed_while_fetching, forgotten_while_fetching),
+]
+
+
+def shared_by(plan: Any) -> tuple[Any, ...]:
+    """What all rows of a plan refer to."""
+    common = (None, True, 1, sys.intern("title"), sys.intern("name_0"), VALUE)
+    return *common, Author, Book, Picky, ModelState, PickyState, Pair, plan
+
+
+# ---------------------------------------------------------------- the tests
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_outputs(output: str, way: Callable[[Any], None]) -> None:
+    plan = OUTPUTS[output]()
+    batch = rows.TupleBatch(plan, [(VALUE,) * 5, [VALUE] * 5])
+    steady(lambda: way(batch), *shared_by(plan))
+
+
+@pytest.mark.parametrize("way", [to_the_end, at_once, by_awaiting])
+@pytest.mark.parametrize("failure", FAILURES)
+def test_failures(failure: str, way: Callable[[Any], None]) -> None:
+    plan = FAILURES[failure]()
+    batch = rows.TupleBatch(plan, [(VALUE,) * 5])
+
+    def act() -> None:
+        with contextlib.suppress(*EXPECTED):
+            way(batch)
+            pytest.fail("nothing failed")
+
+    steady(act, *shared_by(plan))
+
+
+@pytest.mark.parametrize("name", [*OUTPUTS, *FOR_ONE_RUN, *FAILURES])
+def test_plans_made_for_one_row(name: str) -> None:
+    make = (OUTPUTS | FOR_ONE_RUN | FAILURES)[name]
+
+    def act() -> None:
+        with contextlib.suppress(*EXPECTED):
+            kept(rows.TupleBatch(make(), [(VALUE,) * 5]))
+
+    steady(act, *shared_by(None))
+
+
+def test_wide_rows() -> None:
+    plan = rows.DictPlan(NAMES, width=70)
+    batch = rows.TupleBatch(plan, [(VALUE,) * 70])
+    steady(lambda: to_the_end(batch), VALUE, plan)
+
+
+def test_relations_that_are_null() -> None:
+    plan = related(local_cache="author", remote_cache="book")
+    batch = rows.TupleBatch(plan, [(VALUE, VALUE, None, None, None)])
+    steady(lambda: to_the_end(batch), *shared_by(plan))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: rows.TuplePlan(width=2, columns=3),
+        lambda: rows.DictPlan("abc", width=2),
+        lambda: rows.NamedPlan(list, width=2),
+        lambda: converted(column=5),
+        lambda: model_plan(columns=[("id", 0), ("name", 9)]),
+        lambda: model_plan(columns=[("id",)]),
+        lambda: model_plan(annotations=[("n", 9)]),
+        lambda: model_plan(known=[VALUE]),
+        lambda: model_plan(relations=[VALUE]),
+        lambda: model_plan(state_class=VALUE),
+    ],
+)
+def test_plans_that_are_refused(make: Callable[[], Any]) -> None:
+    def act() -> None:
+        with contextlib.suppress(ValueError, TypeError):
+            make()
+            pytest.fail("it was not refused")
+
+    steady(act, *shared_by(None))
+
+
+def test_instances_that_refer_to_each_other_are_collected() -> None:
+    plan = related(local_cache="author", remote_cache="book")
+    books = list(iterate(rows.TupleBatch(plan, [(VALUE,) * 5])))
+    for book in books:
+        book._state.fields_cache["author"].me = book
+    alive = [weakref.ref(book) for book in books]
+    del book, books
+    gc.collect()
+    assert [ref() for ref in alive] == [None, None]
+    assert not gc.garbage
+
+
+def test_a_plan_that_leads_back_to_itself_is_collected() -> None:
+    value = Value()
+    plans: list[Any] = [value]
+    plans.append(
+        rows.TuplePlan(
+            width=1, converters=[(0, (plans.append,), plans)], connection=plans
+        )
+    )
+    alive = weakref.ref(value)
+    del plans, value
+    gc.collect()
+    assert alive() is None
+
+
+# ---------------------------------------------------------------- the counting itself
+
+increment = ctypes.pythonapi.Py_IncRef
+increment.argtypes = [ctypes.py_object]
+malloc = ctypes.CDLL(None).malloc
+
+
+def test_a_lost_reference_is_seen() -> None:
+    with pytest.raises(AssertionError):
+        steady(lambda: increment(VALUE), VALUE)
+
+
+@pytest.mark.skipif(not COUNTS_BLOCKS, reason="Python counts no blocks")
+def test_a_lost_object_is_seen() -> None:
+    with pytest.raises(AssertionError):
+        steady(lambda: increment(Value()))
+
+
+@pytest.mark.skipif(not COUNTS_BLOCKS, reason="another malloc")
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="not glibc")
+def test_lost_memory_is_seen() -> None:
+    with pytest.raises(AssertionError):
+        steady(lambda: malloc(16))

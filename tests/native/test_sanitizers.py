@@ -1,0 +1,51 @@
+"""`make sanitize` sees what it is for: freed memory that a compiled part reads."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "__asan_init"), reason="only in make sanitize"
+)
+
+ROWS = """
+from django_async_fast import _rows as rows
+
+class Row: pass
+
+values = [Row()]
+drop(values[0])
+list(rows.RowIterator(iter([rows.TupleBatch(rows.TuplePlan(width=1), values)]).__next__))
+"""
+
+DECODE = """
+from django_async_fast import _native
+from tests.native.forged import forged
+
+decoder = _native.decode.RowDecoder([25], loaders={0: drop})
+decoder.decode(forged((25, b"some text")), 0)
+"""
+
+DROP = """
+import ctypes
+
+def drop(thing):
+    ctypes.pythonapi.Py_DecRef(ctypes.py_object(thing))
+"""
+
+
+@pytest.mark.parametrize("code", [ROWS, DECODE], ids=["rows", "decode"])
+def test_use_after_free_is_reported(code: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", DROP + code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"ASAN_OPTIONS": "detect_leaks=0"},
+    )
+    assert "AddressSanitizer: heap-use-after-free" in run.stderr

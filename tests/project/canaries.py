@@ -1,0 +1,293 @@
+"""The code of others that the package stands on, and how it looked when we did.
+
+What a seam replaces or calls, what a shortcut bypasses: right for the code as it was,
+not for the next release's. After reading what changed:  python -m tests.project.canaries
+writes the new prints down.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import os
+import re
+from collections.abc import Iterator
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from pydoc import locate
+from types import ModuleType
+from typing import Any
+
+FILE = Path(__file__).with_name("canaries.json")
+ABSENT = "absent"
+
+# Shortcuts: dotted name -> what of ours stands on it. Seams are in the package's list.
+WATCHED = {
+    "django.core.handlers.base.BaseHandler.make_view_atomic": "requests/request_block.py: make_view_atomic",
+    "django.db.backends.base.base.BaseDatabaseWrapper.chunked_cursor": "querysets/streams.py: Stream._begin_chunks",
+    "django.db.backends.base.base.BaseDatabaseWrapper.__init__": "connections/wrapper.py: stamp",
+    "django.db.backends.base.base.BaseDatabaseWrapper.close_if_health_check_failed": "drivers/psycopg/statement.py: _connected",
+    "django.db.backends.base.base.BaseDatabaseWrapper.get_autocommit": "connections/replayed_connect.py",
+    "django.db.backends.base.base.BaseDatabaseWrapper.init_connection_state": "connections/replayed_connect.py",
+    "django.db.backends.base.base.BaseDatabaseWrapper.set_autocommit": "connections/replayed_connect.py",
+    "django.db.backends.base.base.BaseDatabaseWrapper.validate_thread_sharing": "drivers/psycopg/statement.py: _connected",
+    "django.db.backends.base.base.BaseDatabaseWrapper.check_settings": "connections/replayed_connect.py: agrees",
+    "django.db.backends.base.base.BaseDatabaseWrapper.close": "connections/wrapper.py: abort, finish, let_go",
+    "django.db.backends.base.base.BaseDatabaseWrapper.connect": "connections/wrapper.py: connect; connections/replayed_connect.py",
+    "django.db.backends.base.base.BaseDatabaseWrapper._cursor": "drivers/psycopg/statement.py: unobserved",
+    "django.db.backends.base.base.BaseDatabaseWrapper._prepare_cursor": "drivers/psycopg/statement.py",
+    "django.db.backends.base.base.BaseDatabaseWrapper.cursor": "drivers/psycopg/statement.py",
+    "django.db.backends.base.base.BaseDatabaseWrapper.make_cursor": "drivers/psycopg/statement.py",
+    "django.db.backends.base.base.BaseDatabaseWrapper.ensure_connection": "connections/wrapper.py; connections/replayed_connect.py",
+    "django.db.backends.base.base.BaseDatabaseWrapper.on_commit": "transactions/atomic.py",
+    "django.db.backends.base.operations.BaseDatabaseOperations.integer_field_range": "querysets/compiled/prepared_values.py",
+    "django.db.backends.base.operations.BaseDatabaseOperations.validate_autopk_value": "querysets/compiled/prepared_values.py",
+    "django.db.backends.postgresql.operations.DatabaseOperations.adapt_integerfield_value": "querysets/compiled/prepared_values.py",
+    "django.db.backends.postgresql.base.DatabaseWrapper._close": "connections/wrapper.py, pool/loop_pool.py",
+    "django.db.backends.postgresql.base.DatabaseWrapper._set_autocommit": "connections/wrapper.py",
+    "django.db.backends.postgresql.base.DatabaseWrapper.chunked_cursor": "querysets/streams.py: Stream._begin_chunks",
+    "django.db.backends.postgresql.base.DatabaseWrapper.create_cursor": "connections/wrapper.py: create_cursor; drivers/psycopg/statement.py",
+    "django.db.backends.postgresql.base.DatabaseWrapper.close_if_health_check_failed": "drivers/psycopg/statement.py: _connected",
+    "django.db.backends.postgresql.base.DatabaseWrapper.get_connection_params": "connections/replayed_connect.py",
+    "django.db.backends.postgresql.base.DatabaseWrapper.get_new_connection": "connections/wrapper.py; connections/replayed_connect.py",
+    "django.db.backends.postgresql.base.DatabaseWrapper.init_connection_state": "pool/loop_pool.py; connections/replayed_connect.py",
+    "django.db.backends.postgresql.base.DatabaseWrapper.pool": "connections/wrapper.py: pool",
+    "django.db.backends.postgresql.psycopg_any.BaseTzLoader": "drivers/psycopg/results.py, kinds.py",
+    "django.db.backends.postgresql.psycopg_any.get_adapters_template": "drivers/psycopg/results.py",
+    "django.db.backends.utils.CursorWrapper": "drivers/psycopg/connection.py: inner_cursor; drivers/psycopg/statement.py",
+    "django.db.models.base.Model.__init__": "querysets/plans/row_plan.py: why_from_db; native/model_plan.pxi",
+    "django.db.models.base.Model.__setattr__": "querysets/plans/row_plan.py: why_from_db",
+    "django.db.models.base.Model.from_db": "querysets/plans/row_plan.py: why_from_db; native/model_plan.pxi",
+    "django.db.models.base.ModelBase.__call__": "querysets/plans/row_plan.py: why_from_db",
+    "django.db.models.base.ModelState": "native/model_plan.pxi, python_slots.h",
+    "django.db.models.fields.files.FileDescriptor.__set__": "querysets/plans/row_plan.py: PLAIN_DESCRIPTORS",
+    "django.db.models.fields.files.ImageFileDescriptor.__set__": "querysets/plans/row_plan.py",
+    "django.db.models.fields.mixins.FieldCacheMixin": "querysets/plans/row_plan.py: _cache_name",
+    "django.db.models.fields.related_descriptors.ForeignKeyDeferredAttribute": "querysets/plans/row_plan.py",
+    "django.db.models.query.BaseIterable": "querysets/iterables.py: iterable_aiter",
+    "django.db.models.query.FlatValuesListIterable": "querysets/plans/row_plan.py: flat",
+    "django.db.models.query.ModelIterable": "querysets/plans/row_plan.py: models; native/model_plan.pxi",
+    "django.db.models.query.NamedValuesListIterable": "querysets/plans/row_plan.py: named",
+    "django.db.models.query.QuerySet.__aiter__": "querysets/iterables.py: queryset_aiter",
+    "django.db.models.query.QuerySet._fetch_all": "querysets/iterables.py: queryset_aiter",
+    "django.db.models.query.QuerySet._iterator": "querysets/iterables.py: aiterator",
+    "django.db.models.query.QuerySet.aiterator": "querysets/iterables.py: aiterator",
+    "django.db.models.query.QuerySet.iterator": "querysets/iterables.py: aiterator",
+    "django.db.models.query.QuerySet._add_hints": "seams/refusals.py: _manager_of",
+    "django.db.models.query.RawModelIterable": "querysets/raw.py; querysets/plans/row_plan.py: raw",
+    "django.db.models.query.RawQuerySet.columns": "querysets/plans/row_plan.py: raw",
+    "django.db.models.query.RawQuerySet.resolve_model_init_order": "querysets/plans/row_plan.py: raw",
+    "django.db.models.sql.query.RawQuery": "querysets/raw.py",
+    "django.db.models.query.RelatedPopulator": "querysets/plans/row_plan.py: _relation",
+    "django.db.models.query.ValuesIterable": "querysets/plans/row_plan.py: dicts",
+    "django.db.models.query.ValuesListIterable": "querysets/plans/row_plan.py: tuples",
+    "django.db.models.fields.Field.get_db_prep_value": "querysets/compiled/known_gets.py: Shape.params",
+    "django.db.models.fields.AutoFieldMixin.get_db_prep_value": "querysets/compiled/prepared_values.py",
+    "django.db.models.fields.CharField.get_prep_value": "querysets/compiled/prepared_values.py",
+    "django.db.models.fields.CharField.to_python": "querysets/compiled/prepared_values.py",
+    "django.db.models.fields.Field.get_prep_value": "querysets/compiled/prepared_values.py",
+    "django.db.models.fields.IntegerField.get_db_prep_value": "querysets/compiled/prepared_values.py",
+    "django.db.models.fields.IntegerField.get_prep_value": "querysets/compiled/prepared_values.py",
+    "django.db.models.fields.TextField.get_prep_value": "querysets/compiled/prepared_values.py",
+    "django.db.models.fields.TextField.to_python": "querysets/compiled/prepared_values.py",
+    "django.db.models.fields.UUIDField.get_db_prep_value": "querysets/compiled/prepared_values.py",
+    "django.db.models.fields.UUIDField.get_prep_value": "querysets/compiled/prepared_values.py",
+    "django.db.models.lookups.FieldGetDbPrepValueMixin": "querysets/compiled/prepared_values.py",
+    "django.db.models.lookups.IntegerFieldOverflow": "querysets/compiled/prepared_values.py",
+    "django.db.models.lookups.Lookup.get_prep_lookup": "querysets/compiled/prepared_values.py",
+    "django.db.models.lookups.Exact": "querysets/compiled/known_gets.py: Shape.params",
+    "django.db.models.lookups.IntegerFieldExact": "querysets/compiled/known_gets.py: Shape.params",
+    "django.db.models.lookups.Lookup.__init__": "querysets/compiled/known_gets.py: Shape.params",
+    "django.db.models.lookups.Lookup.process_rhs": "querysets/compiled/known_gets.py: Shape.params",
+    "django.db.models.query.QuerySet.__init__": "querysets/compiled/known_gets.py: _told",
+    "django.db.models.query.QuerySet._filter_or_exclude": "querysets/compiled/known_gets.py",
+    "django.db.models.query.QuerySet._filter_or_exclude_inplace": "querysets/compiled/known_gets.py",
+    "django.db.models.query.QuerySet.db": "querysets/compiled/known_gets.py: get",
+    "django.db.models.query.QuerySet.filter": "querysets/compiled/known_gets.py",
+    "django.db.models.sql.query.Query.__init__": "querysets/compiled/known_gets.py: _known",
+    "django.db.models.sql.query.Query.build_filter": "querysets/compiled/known_gets.py: _lookups",
+    "django.db.models.sql.query.Query.resolve_lookup_value": "querysets/compiled/known_gets.py: _VALUES",
+    "django.db.models.query_utils.Q.__init__": "querysets/compiled/known_gets.py: _lookups",
+    "psycopg._cursor_base.BaseCursor._execute_gen": "drivers/psycopg/statement.py: fetch",
+    "psycopg._cursor_base.BaseCursor._maybe_prepare_gen": "drivers/psycopg/statement.py: fetch",
+    "psycopg._queries.PostgresClientQuery": "drivers/psycopg/statement.py: fetch",
+    "psycopg._queries._query2pg_client_nocache": "drivers/psycopg/statement.py: template_of",
+    "django.db.models.query_utils.RegisterLookupMixin": "querysets/compiled/known_gets.py: _exact",
+    "django.db.models.query._get_from_db": "querysets/plans/row_plan.py: _from_db",
+    "django.db.models.query.get_related_populators": "querysets/plans/row_plan.py: models",
+    "django.db.models.query.get_prefetcher": "seams/refusals.py: _of_attribute",
+    "django.db.models.query_utils.DeferredAttribute": "querysets/plans/row_plan.py: PLAIN_DESCRIPTORS",
+    "django.db.models.sql.compiler.SQLCompiler.apply_converters": "native/plans.pxi",
+    "django.db.models.sql.compiler.SQLCompiler.execute_sql": "querysets/streams.py: Stream",
+    "django.db.models.sql.compiler.SQLCompiler.get_converters": "querysets/plans/plan_cache.py: _make",
+    "django.db.models.sql.compiler.SQLCompiler.get_related_selections": "querysets/plans/row_plan.py: _relation",
+    "django.db.models.sql.compiler.SQLCompiler.has_composite_fields": "querysets/plans/plan_cache.py: _make",
+    "django.db.models.sql.compiler.SQLCompiler.results_iter": "querysets/streams.py: Stream",
+    "django.db.models.sql.compiler.cursor_iter": "querysets/streams.py: Stream",
+    "django.db.models.utils.create_namedtuple_class": "querysets/plans/row_plan.py: named",
+    "django.db.transaction.Atomic": "transactions/atomic.py; connections/wrapper.py: abort",
+    "django.db.transaction.get_connection": "transactions/atomic.py: _begin",
+    "django.db.transaction.mark_for_rollback_on_error": "transactions/atomic.py",
+    "django.db.utils.ConnectionHandler.create_connection": "connections/blocks.py",
+    "django.dispatch.dispatcher.Signal.send": "connections/dispatch.py: async_to_sync_call",
+    "django.test.testcases.SimpleTestCase.__call__": "test.py: _OnLoop",
+    "django.test.testcases.SimpleTestCase._setup_and_call": "test.py: _OnLoop",
+    "django.test.testcases.TestCase._fixture_teardown": "test.py: TestCase",
+    "django.test.testcases.TestCase._rollback_atomics": "test.py: TestCase",
+    "django.test.testcases.TestCase.captureOnCommitCallbacks": "test.py: TestCase",
+    "django.test.testcases.TestCase.setUpClass": "test.py: TestCase",
+    "django.test.testcases.TransactionTestCase._fixture_teardown": "test.py: TransactionTestCase",
+    "django.test.testcases.TransactionTestCase.assertNumQueries": "test.py: assertNumQueries",
+    "django.utils.asyncio.async_unsafe": "seams/refusals.py: refusal; drivers/psycopg/statement.py",
+    "django.utils.connection.BaseConnectionHandler": "connections/blocks.py: Routed",
+    "psycopg.AsyncConnection.cancel_safe": "drivers/psycopg/connection.py: _cancel_and_drain",
+    "psycopg.AsyncConnection.close": "drivers/psycopg/connection.py: Origin",
+    "psycopg.AsyncConnection.wait": "drivers/psycopg/connection.py: wait, Origin",
+    "psycopg.Connection.close": "drivers/psycopg/connection.py: close",
+    "psycopg.Connection.wait": "drivers/psycopg/connection.py: wait",
+    "psycopg._connection_base.BaseConnection._connect_gen": "drivers/psycopg/connect_hooks.py",
+    "psycopg.Connection.connect": "drivers/psycopg/connect_hooks.py: _opened",
+    "psycopg.AsyncConnection.connect": "drivers/psycopg/connection.py: _psycopgs_connect",
+    "psycopg.waiting.wait_conn": "drivers/psycopg/connect_hooks.py: _opened",
+    "psycopg_pool.AsyncConnectionPool._connect": "drivers/psycopg/connect_hooks.py: PooledKind",
+    "psycopg._connection_base.BaseConnection.__init__": "drivers/psycopg/connection.py: Connection",
+    "psycopg._connection_base.BaseConnection._start_query": "drivers/psycopg/statement.py: _fetch",
+    "psycopg.Connection.__init__": "drivers/psycopg/connection.py: Connection",
+    "psycopg._server_cursor_base.ServerCursorMixin": "drivers/psycopg/server_cursor.py",
+    "psycopg.types.numeric.IntDumper": "drivers/psycopg/statement.py: _literals",
+    "psycopg.types.numeric._IntDumper": "drivers/psycopg/statement.py: _literals",
+    "psycopg.waiting.wait_async": "drivers/psycopg/channel.py",
+    "psycopg_pool.AsyncConnectionPool._add_to_pool": "pool/fast_checkout.py: give; pool/waiting_client.py",
+    "psycopg_pool.AsyncConnectionPool._get_ready_connection": "pool/fast_checkout.py: take; pool/waiting_line.py",
+    "psycopg_pool.AsyncConnectionPool._getconn_unchecked": "pool/fast_checkout.py: take; pool/waiting_line.py",
+    "psycopg_pool.AsyncConnectionPool._getconn_with_check_loop": "pool/fast_checkout.py: take",
+    "psycopg_pool.AsyncConnectionPool._maybe_grow_pool": "pool/waiting_line.py: join",
+    "psycopg_pool.AsyncConnectionPool._reset_connection": "pool/fast_checkout.py: give",
+    "psycopg_pool.AsyncConnectionPool._return_connection": "pool/fast_checkout.py: give",
+    "psycopg_pool.AsyncConnectionPool.close": "pool/waiting_client.py: fail",
+    "psycopg_pool.AsyncConnectionPool.getconn": "pool/loop_pool.py; pool/fast_checkout.py: take; pool/waiting_line.py",
+    "psycopg_pool.AsyncConnectionPool.putconn": "pool/loop_pool.py; pool/fast_checkout.py: give",
+    "psycopg_pool.pool_async.WaitingClient": "pool/waiting_client.py",
+    "asgiref.sync.AsyncToSync.__call__": "connections/dispatch.py: async_to_sync_call",
+    "asgiref.sync.SyncToAsync.__call__": "connections/debug_threads.py: watched",
+}
+
+
+def watched() -> dict[str, str]:
+    """Return dotted name -> what stands on it, for every seam and shortcut."""
+    found: dict[str, str] = {}
+    places = ((name, f"Shortcut: {place}.") for name, place in WATCHED.items())
+    for name, what in (*_seams(), *places):
+        found[name] = f"{found[name]} {what}" if name in found else what
+    return found
+
+
+def _seams() -> Iterator[tuple[str, str]]:
+    from django_async_fast.seams import seam_list
+
+    for seam in seam_list.seams():
+        yield (
+            f"{_name(seam.owner)}.{seam.name}",
+            f"Seam, by seams/seam_list.py: {seam.reason}.",
+        )
+    for module in (*seam_list.NATIVE_MODULES, seam_list.CACHE_MODULE):
+        why = "its async methods run on the bridge by this name"
+        yield (
+            f"{module}.sync_to_async",
+            f"Seam, by NATIVE_MODULES of seams/seam_list.py: {why}.",
+        )
+
+
+def _name(owner: Any) -> str:
+    from django.db import connections
+
+    if owner is connections:
+        return "django.db.connections"
+    if isinstance(owner, ModuleType):
+        return owner.__name__
+    return f"{owner.__module__}.{owner.__qualname__}"
+
+
+def release(name: str) -> str:
+    """Return the package that `name` is of, with the release that may change it."""
+    package = name.partition(".")[0].replace("_", "-")
+    number = version(package)
+    # Django's and asgiref's code may move with a minor release; psycopg's
+    # private parts, on which we stand more often, with any.
+    parts = 2 if package in ("django", "asgiref") else 3
+    return f"{package} {'.'.join(number.split('.')[:parts])}"
+
+
+def stock(name: str) -> Any:
+    """Return what `name` was before the package was installed, or ABSENT."""
+    from django_async_fast.seams import seam_list
+
+    owner_name, _, attribute = name.rpartition(".")
+    owner = locate(owner_name)
+    for seam in seam_list._applied:
+        if seam.owner is owner and seam.name == attribute:
+            return ABSENT if seam.before is seam_list._MISSING else seam.before
+    return inspect.getattr_static(owner, attribute, ABSENT)
+
+
+def print_of(name: str) -> str:
+    """Return the fingerprint of `name`: of its code, not of comments.
+
+    A name that is not there has one too: Django may come to have what we add.
+    """
+    module, _, attribute = name.rpartition(".")
+    if attribute == "sync_to_async":
+        return _hash("\n".join(_uses_of_sync_to_async(module)))
+    return _print(stock(name))
+
+
+def _print(found: Any) -> str:
+    if found is ABSENT:
+        return ABSENT
+    if isinstance(found, dict):
+        return _hash(
+            "\n".join(f"{key} {_plain(value)}" for key, value in found.items())
+        )
+    for inside in ("__func__", "func", "fget"):
+        found = getattr(found, inside, None) or found
+    try:
+        return _hash(inspect.getsource(inspect.unwrap(found)))
+    except TypeError:  # not code: an object, or a method of a type written in C
+        return f"a {type(found).__name__}"
+
+
+def _plain(value: Any) -> str:
+    return getattr(value, "__name__", str(value))
+
+
+def _uses_of_sync_to_async(module: str) -> list[str]:
+    """Return the calls, wherever in the module they are."""
+    spec = find_spec(module)
+    assert spec is not None
+    assert spec.origin is not None
+    return re.findall(r"sync_to_async\([^()]*", Path(spec.origin).read_text())
+
+
+def _hash(source: str) -> str:
+    lines = (line.strip() for line in source.splitlines())
+    code = "\n".join(line for line in lines if line and not line.startswith("#"))
+    return hashlib.sha256(code.encode()).hexdigest()[:16]
+
+
+def main() -> None:
+    import django
+
+    os.environ.setdefault("DATABASE_URL", "dbname=none")  # nothing connects
+    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+    django.setup()
+    known = json.loads(FILE.read_text()) if FILE.exists() else {}
+    names = watched()
+    for each in {release(name) for name in names}:
+        known[each] = {name: print_of(name) for name in names if release(name) == each}
+    FILE.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""A new release of Django or psycopg that changes what we stand on fails here."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from . import canaries
+
+KNOWN = json.loads(canaries.FILE.read_text())
+
+
+@pytest.mark.parametrize("name", canaries.watched())
+def test_the_code_we_stand_on_is_unchanged(name: str) -> None:
+    release = canaries.release(name)
+    known = KNOWN.get(release, {}).get(name)
+    if known is None:
+        # A release nobody has looked at must look like one that somebody has.
+        package = release.partition(" ")[0]
+        prints = {
+            v[name] for k, v in KNOWN.items() if k.startswith(package) and name in v
+        }
+        assert canaries.print_of(name) in prints, _advice(name, release)
+    else:
+        assert canaries.print_of(name) == known, _advice(name, release)
+
+
+def _advice(name: str, release: str) -> str:
+    return (
+        f"{name} of {release} is not as it was when django_async_fast was written. "
+        f"What stands on it: {canaries.watched()[name]} Read what changed, adapt that, "
+        "then run `python -m tests.project.canaries`."
+    )

@@ -1,0 +1,160 @@
+"""Values of a known `get()`: the parameters that Django makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+from uuid import UUID
+
+import pytest
+from django.core.exceptions import EmptyResultSet
+from django.db import connection, models
+from django.db.models import lookups
+from django.db.models.expressions import Col
+from django.test.utils import register_lookup
+from psycopg import sql
+
+from django_async_fast.querysets.compiled import prepared_values
+from tests.testapp.models import Everything
+
+from .test_known_gets import djangos_get, outcome
+
+pytestmark = pytest.mark.usefixtures("known_gets")
+
+UUIDS = [UUID(int=1), UUID(int=2**128 - 1)]
+TEXTS = ["a", "", "o'neill \\ 50% %s é", "\N{SNOWMAN}" * 300]
+
+
+def around_the_limits(field: Any) -> list[int]:
+    """Return the least and the greatest number, those next to them, and some between."""
+    ends = connection.ops.integer_field_range(field.get_internal_type())
+    return [0, 7, *(end + step for end in ends for step in (-1, 0, 1))]
+
+
+def values(field: Any) -> list[Any]:
+    if isinstance(field, models.UUIDField):
+        return UUIDS
+    return TEXTS if isinstance(field, models.CharField | models.TextField) else []
+
+
+def django(field: Any, value: Any) -> Any:
+    """Return the parameter that Django sends for `value`, None if it asks nothing."""
+    lookup = field.get_lookup("exact")(Col("t", field), value)
+    try:
+        (param,) = lookup.process_rhs(None, connection)[1]
+    except EmptyResultSet:
+        return None
+    return param
+
+
+def like(field: Any, value: Any) -> Any:
+    """Return what has been learnt from the first value."""
+    params = (django(field, value),)
+    lookup = field.get_lookup("exact")
+    return prepared_values.Prepared.like(field, lookup, value, params, connection)
+
+
+def told(param: Any) -> Any:
+    """Return class and literal: psycopg writes a small integer's size with it."""
+    return type(param), param is None or sql.Literal(param).as_string(None)
+
+
+FIELDS = [each for kinds in prepared_values._FIELDS.values() for each in kinds]
+
+
+@pytest.mark.parametrize("kind", FIELDS, ids=lambda each: each.__name__)
+def test_the_parameter_is_djangos(kind: type[Any]) -> None:
+    field = kind(primary_key=True)
+    candidates = values(field) or around_the_limits(field)
+    known = like(field, candidates[0])
+    assert [told(known.param(value)) for value in candidates] == [
+        told(django(field, value)) for value in candidates
+    ]
+
+
+@pytest.mark.parametrize("name", ["small", "integer", "big", "positive"])
+def test_the_statement_is_djangos(name: str) -> None:
+    field: Any = Everything._meta.get_field(name)
+    greatest = around_the_limits(field)[-2]
+    Everything.objects.create(**{name: greatest})
+    for value in (5, greatest, *around_the_limits(field)):
+
+        def get(value: int = value) -> Any:
+            return Everything.objects.get(**{name: value})
+
+        with djangos_get():
+            expected = outcome(get)
+        assert outcome(get) == expected
+
+
+def test_a_field_of_ones_own_is_asked() -> None:
+    class Even(models.IntegerField):
+        def get_prep_value(self, value: Any) -> Any:
+            return super().get_prep_value(value) // 2 * 2
+
+    assert like(Even(), 4) is None
+
+
+def test_a_value_that_was_changed_teaches_nothing() -> None:
+    field = models.CharField()
+    with mock.patch.object(models.CharField, "get_prep_value", return_value="b"):
+        assert like(field, "a") is None
+
+
+@contextmanager
+def field_patched(field: Any) -> Iterator[None]:
+    field.get_prep_value = lambda value: value
+    yield
+    del field.get_prep_value
+
+
+IntegerOps: Any = type(connection.ops)
+PATCHED: dict[str, Any] = {
+    "the field's class": (models.IntegerField, "get_prep_value"),
+    "what it inherits": (models.Field, "get_prep_value"),
+    "for the database": (models.Field, "get_db_prep_value"),
+    "its kind": (models.Field, "get_internal_type"),
+    "the lookup": (lookups.Exact, "get_prep_lookup"),
+    "what limits it": (lookups.IntegerFieldOverflow, "process_rhs"),
+    "every lookup": (lookups.Lookup, "process_rhs"),
+    "its start": (lookups.Lookup, "__init__"),
+    "the backend": (IntegerOps, "adapt_integerfield_value"),
+    "its limits": (IntegerOps, "integer_field_range"),
+}
+
+
+@pytest.mark.parametrize("name", PATCHED)
+def test_a_step_that_somebody_replaces(name: str) -> None:
+    known = like(models.IntegerField(), 5)
+    assert known.param(6) == 6
+    with mock.patch.object(*PATCHED[name]):
+        assert known.param(6) is None
+    assert known.param(6) == 6
+
+
+def test_a_step_of_one_field() -> None:
+    field = models.IntegerField()
+    known = like(field, 5)
+    with field_patched(field):
+        assert known.param(6) is None
+    assert known.param(6) == 6
+
+
+@pytest.mark.parametrize("of", ["the field's class", "one field"])
+def test_another_lookup_is_asked(of: str) -> None:
+    class Next(lookups.Exact):
+        def get_prep_lookup(self) -> Any:
+            return super().get_prep_lookup() + 1
+
+    def get(value: int) -> Any:
+        return Everything.objects.get(small=value).pk
+
+    one: Any = Everything._meta.get_field("small")
+    Everything.objects.create(pk=7, small=2)
+    assert get(2) == get(2) == 7
+    where = one if of == "one field" else type(one)
+    with register_lookup(where, Next, lookup_name="exact"):
+        assert get(1) == get(1) == 7
+    assert get(2) == 7

@@ -1,0 +1,118 @@
+"""Code of the project's that runs for each row may use the database, however it is read."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db.models import CharField
+from django.db.models.functions import Lower
+from django.db.models.signals import post_init
+
+from django_async_fast import new_connection, run_sync
+from tests.testapp.models import Author, OwnFromDb, Tag
+
+NAMES = ["a", "b", "c"]
+
+
+class Counted(CharField):
+    """Its values come with the number of tags."""
+
+    def from_db_value(self, value: Any, *rest: Any) -> str:
+        return f"{value}{Tag.objects.count()}"
+
+
+@pytest.fixture
+def receiver() -> Iterator[None]:
+    def look(instance: Author, **kwargs: Any) -> None:
+        instance.tags = Tag.objects.count()
+
+    post_init.connect(look, sender=Author)
+    yield
+    post_init.disconnect(look, sender=Author)
+
+
+async def test_a_receiver_of_post_init(receiver: None) -> None:
+    async with new_connection():
+        for name in NAMES:
+            await Author.objects.acreate(name=name)
+        await Tag.objects.acreate(name="t")
+        read = Author.objects.order_by("name")
+        assert [a.tags async for a in read.aiterator(2)] == [1, 1, 1]
+        assert [a.tags async for a in read] == [1, 1, 1]
+        assert await run_sync(lambda: [a.tags for a in read.iterator(2)]) == [1, 1, 1]
+
+
+async def test_a_converter() -> None:
+    async with new_connection():
+        for name in NAMES:
+            await Author.objects.acreate(name=name)
+        lower = Lower("name", output_field=Counted())
+        values = Author.objects.order_by("name").values_list(lower, flat=True)
+        assert [v async for v in values.aiterator(2)] == ["a0", "b0", "c0"]
+
+
+async def test_from_db(monkeypatch: pytest.MonkeyPatch) -> None:
+    inherited = OwnFromDb.from_db.__func__
+
+    def from_db(cls: type[OwnFromDb], *args: Any, **kwargs: Any) -> OwnFromDb:
+        made = inherited(cls, *args, **kwargs)
+        made.tags = Tag.objects.count()
+        return made
+
+    monkeypatch.setattr(OwnFromDb, "from_db", classmethod(from_db))
+    async with new_connection():
+        for name in NAMES:
+            await OwnFromDb.objects.acreate(name=name)
+        assert [r.tags async for r in OwnFromDb.objects.aiterator(2)] == [0, 0, 0]
+
+
+LEFT = """
+import asyncio, django
+django.setup()
+from django_async_fast import new_connection
+from tests.testapp.models import Tag
+
+async def main():
+    global left
+    async with new_connection():
+        left = aiter(Tag.objects.order_by("pk").aiterator(2))
+        print((await anext(left)).name)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    "ending", ["", "left_too = left, main", "import sys; sys.exit()"]
+)
+def test_an_iterator_that_is_left_when_the_interpreter_ends_is_silent(
+    ending: str, dsn: str
+) -> None:
+    Tag.objects.bulk_create(Tag(name=name) for name in NAMES)
+    from django.db import connection
+
+    name = connection.settings_dict["NAME"]
+    program = f"""
+import os
+os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+import django
+django.setup()
+from django.db import connections
+connections.settings["default"]["NAME"] = {name!r}
+{LEFT}
+{ending}
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=Path(__file__).parents[2],
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "a\n", "")

@@ -1,0 +1,617 @@
+"""The life of a request's connections, through Django's own ASGI handler."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import django
+import pytest
+from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.testing import ApplicationCommunicator
+from django.core.handlers.asgi import ASGIHandler
+from django.core.signals import request_finished
+from django.db import connection, connections, transaction
+from django.http import (
+    HttpResponse,
+    HttpResponseBase,
+    JsonResponse,
+    StreamingHttpResponse,
+)
+from django.test import AsyncClient, Client
+from django.urls import path
+from django.utils.decorators import sync_only_middleware
+from django.views import View
+
+from django_async_fast import async_connections, new_connection
+from django_async_fast.asgi import lifespan
+from django_async_fast.connections.blocks import current_block
+from django_async_fast.pool import loop_pool
+from tests.support.request_sessions import gone
+from tests.testapp.models import Tag
+
+MIDDLEWARE = "django_async_fast.middleware.ConnectionMiddleware"
+
+pytestmark = pytest.mark.usefixtures("served")
+
+seen: dict[str, Any] = {}
+
+
+@pytest.fixture
+def served(settings_override: Callable[..., None]) -> Iterator[None]:
+    settings_override(
+        ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], MIDDLEWARE=[MIDDLEWARE]
+    )
+    seen.clear()
+    yield
+    seen.clear()
+
+
+# ----- views
+
+
+async def lazy(request: Any) -> HttpResponse:
+    block = current_block()
+    assert block is not None
+    return JsonResponse({"wrappers": list(block.wrappers)})
+
+
+async def counting(request: Any) -> HttpResponse:
+    threads = threading.active_count()
+    await Tag.objects.acreate(name="a")
+    seen["conn"] = async_connections["default"]
+    seen["thread"] = threading.get_ident()
+    assert threading.active_count() == threads
+    return JsonResponse({"count": await Tag.objects.acount()})
+
+
+def synchronous(request: Any) -> HttpResponse:
+    seen["wrapper"] = type(connections["default"]).__mro__[1].__name__
+    seen["threaded"] = threading.current_thread() is not threading.main_thread()
+    return JsonResponse({"count": Tag.objects.count()})
+
+
+async def failing(request: Any) -> HttpResponse:
+    await Tag.objects.acreate(name="failing")
+    raise ValueError("failing")
+
+
+@transaction.non_atomic_requests
+async def failing_non_atomic(request: Any) -> HttpResponse:
+    return await failing(request)
+
+
+class ClassBased(View):
+    async def get(self, request: Any) -> HttpResponse:
+        await Tag.objects.acreate(name="class")
+        seen["atomic"] = async_connections["default"].in_atomic_block
+        return HttpResponse("done")
+
+
+async def parts() -> AsyncIterator[str]:
+    try:
+        async for tag in Tag.objects.order_by("name").aiterator(chunk_size=2):
+            yield tag.name
+    finally:
+        seen["last"] = await Tag.objects.acount()
+
+
+async def streaming(request: Any) -> HttpResponseBase:
+    await Tag.objects.abulk_create(Tag(name=f"t{i}") for i in range(5))
+    return StreamingHttpResponse(parts())
+
+
+async def streaming_failure(request: Any) -> HttpResponseBase:
+    async def fail() -> AsyncIterator[str]:
+        yield str(await Tag.objects.acount())
+        raise ValueError("in the stream")
+
+    return StreamingHttpResponse(fail())
+
+
+async def streaming_in_atomic(request: Any) -> HttpResponseBase:
+    async def stream() -> AsyncIterator[str]:
+        async with transaction.atomic():
+            await Tag.objects.acreate(name="a")
+            yield "1"
+            await Tag.objects.acreate(name="b")
+            yield "2"
+
+    return StreamingHttpResponse(stream())
+
+
+async def endless(request: Any) -> HttpResponseBase:
+    async def stream() -> AsyncIterator[str]:
+        try:
+            while True:
+                async with transaction.atomic():
+                    yield str(await Tag.objects.acount())
+        finally:
+            seen["closed"] = await Tag.objects.acount()
+
+    return StreamingHttpResponse(stream())
+
+
+async def slow(request: Any) -> HttpResponse:
+    async with transaction.atomic():
+        await Tag.objects.acreate(name="slow")
+        seen["inside"].set()
+        await asyncio.sleep(30)
+    return HttpResponse("never")
+
+
+async def in_a_query(request: Any) -> HttpResponse:
+    async with async_connections["default"].acursor() as cursor:
+        seen["inside"].set()
+        await cursor.execute("SELECT pg_sleep(30)")
+    return HttpResponse("never")
+
+
+async def autocommit_off(request: Any) -> HttpResponse:
+    await transaction.aset_autocommit(False)
+    await Tag.objects.acreate(name="left over")
+    return HttpResponse("done")
+
+
+async def autocommit_off_settled(request: Any) -> HttpResponse:
+    await transaction.aset_autocommit(False)
+    await Tag.objects.acreate(name="committed")
+    await transaction.acommit()
+    return HttpResponse("done")
+
+
+async def atomic_not_left(request: Any) -> HttpResponse:
+    await transaction.atomic().__aenter__()
+    await Tag.objects.acreate(name="left over")
+    await transaction.atomic().__aenter__()
+    await Tag.objects.acreate(name="left over too")
+    return HttpResponse("done")
+
+
+async def child_in_atomic(request: Any) -> HttpResponse:
+    inside = asyncio.Event()
+
+    async def child() -> None:
+        async with transaction.atomic():
+            await Tag.objects.acreate(name="left over")
+            inside.set()
+            await asyncio.sleep(30)
+
+    seen["child"] = asyncio.create_task(child())
+    await inside.wait()
+    return HttpResponse("done")
+
+
+urlpatterns = [
+    path("lazy", lazy),
+    path("counting", counting),
+    path("synchronous", synchronous),
+    path("failing", failing),
+    path("failing-non-atomic", failing_non_atomic),
+    path("class", ClassBased.as_view()),
+    path("streaming", streaming),
+    path("streaming-failure", streaming_failure),
+    path("streaming-in-atomic", streaming_in_atomic),
+    path("endless", endless),
+    path("slow", slow),
+    path("in-a-query", in_a_query),
+    path("autocommit-off", autocommit_off),
+    path("autocommit-off-settled", autocommit_off_settled),
+    path("atomic-not-left", atomic_not_left),
+    path("child-in-atomic", child_in_atomic),
+]
+
+
+async def names() -> list[str]:
+    async with new_connection():
+        tags = Tag.objects.order_by("name").values_list("name", flat=True)
+        return [name async for name in tags]
+
+
+def client() -> AsyncClient:
+    return AsyncClient(raise_request_exception=False)
+
+
+def communicator(path: str) -> ApplicationCommunicator:
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "path": f"/{path}",
+        "query_string": b"",
+        "headers": [(b"host", b"testserver")],
+    }
+    return ApplicationCommunicator(ASGIHandler(), scope)
+
+
+# ----- the block
+
+
+async def test_nothing_opens_before_the_first_query(
+    sessions: Callable[[], list[str]],
+) -> None:
+    response = await client().get("/lazy")
+    assert response.json() == {"wrappers": []}
+    assert sessions() == []
+
+
+async def test_queries_run_on_the_loop_and_the_connection_is_given_back(
+    sessions: Callable[[], list[str]],
+) -> None:
+    response = await client().get("/counting")
+    assert response.json() == {"count": 1}
+    assert seen["thread"] == threading.get_ident()
+    assert seen["conn"].connection is None
+    assert current_block() is None
+    await gone(sessions)
+
+
+async def test_requests_in_parallel_have_connections_of_their_own() -> None:
+    async def one(i: int) -> str:
+        response = await client().get("/lazy")
+        return str(response.status_code)
+
+    assert await asyncio.gather(*map(one, range(5))) == ["200"] * 5
+
+
+async def test_synchronous_views_keep_djangos_connections() -> None:
+    response = await client().get("/synchronous")
+    assert response.json() == {"count": 0}
+    assert seen == {"wrapper": "BaseDatabaseWrapper", "threaded": True}
+    await sync_to_async(connections.close_all)()
+
+
+def test_wsgi_is_served_as_before() -> None:
+    assert Client().get("/synchronous").json() == {"count": 0}
+    assert seen["threaded"] is False
+    connection.close()
+
+
+@sync_only_middleware
+def synchronous_middleware(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def middleware(request: Any) -> Any:
+        seen["before"] = threading.get_ident()
+        return get_response(request)
+
+    return middleware
+
+
+@pytest.mark.parametrize("ours_first", [True, False])
+async def test_with_synchronous_middleware(
+    settings_override: Callable[..., None], ours_first: bool
+) -> None:
+    chain = [MIDDLEWARE, f"{__name__}.synchronous_middleware"]
+    settings_override(MIDDLEWARE=chain if ours_first else chain[::-1])
+    response = await client().get("/counting")
+    assert response.json() == {"count": 1}
+    assert seen["before"] != seen["thread"] == threading.get_ident()
+    assert seen["conn"].connection is None
+    streamed = await client().get("/streaming")
+    assert b"".join([part async for part in streamed]) == b"at0t1t2t3t4"
+
+
+async def test_a_failing_view() -> None:
+    response = await client().get("/failing")
+    assert response.status_code == 500
+    assert await names() == ["failing"]
+
+
+# ----- ATOMIC_REQUESTS
+
+
+@pytest.fixture
+def atomic_requests() -> Iterator[None]:
+    connections.settings["default"]["ATOMIC_REQUESTS"] = True
+    yield
+    connections.settings["default"]["ATOMIC_REQUESTS"] = False
+
+
+@pytest.mark.usefixtures("atomic_requests")
+class TestAtomicRequests:
+    async def test_a_failing_view_is_rolled_back(self) -> None:
+        assert (await client().get("/failing")).status_code == 500
+        assert await names() == []
+
+    async def test_a_view_that_succeeds_is_committed(self) -> None:
+        assert (await client().get("/class")).status_code == 200
+        assert seen["atomic"]
+        assert await names() == ["class"]
+
+    async def test_non_atomic_requests(self) -> None:
+        assert (await client().get("/failing-non-atomic")).status_code == 500
+        assert await names() == ["failing"]
+
+    async def test_synchronous_views(self) -> None:
+        assert (await client().get("/synchronous")).json() == {"count": 0}
+        await sync_to_async(connections.close_all)()
+
+    async def test_without_the_middleware_django_refuses(
+        self, settings_override: Callable[..., None]
+    ) -> None:
+        settings_override(MIDDLEWARE=[])
+        with pytest.raises(RuntimeError, match="ATOMIC_REQUESTS"):
+            await AsyncClient().get("/counting")
+        async with new_connection():
+            with pytest.raises(RuntimeError, match="ATOMIC_REQUESTS"):
+                await AsyncClient().get("/counting")
+
+    def test_wsgi_refuses(self) -> None:
+        with pytest.raises(RuntimeError, match="ATOMIC_REQUESTS"):
+            Client().get("/counting")
+        connections.close_all()
+
+
+# ----- streaming
+
+
+async def test_the_block_stays_open_while_the_response_streams(
+    sessions: Callable[[], list[str]],
+) -> None:
+    response = await client().get("/streaming")
+    assert current_block() is None
+    received = []
+    async for part in response:
+        received.append(part)
+        assert sessions() == ["idle in transaction"] or sessions() == ["idle"]
+        assert current_block() is None
+    assert received == [b"t0", b"t1", b"t2", b"t3", b"t4"]
+    assert seen["last"] == 5
+    await gone(sessions)
+
+
+async def test_a_failure_in_the_stream(sessions: Callable[[], list[str]]) -> None:
+    response = await client().get("/streaming-failure")
+    with pytest.raises(ValueError, match="in the stream"):
+        async for part in response:
+            assert part == b"0"
+    await gone(sessions)
+
+
+async def test_an_atomic_block_around_the_parts() -> None:
+    response = await client().get("/streaming-in-atomic")
+    received = []
+    async for part in response:
+        received.append(part)
+        assert await names() == []  # a block of ours; the stream's is not in the way
+    assert received == [b"1", b"2"]
+    assert await names() == ["a", "b"]
+
+
+async def test_a_stream_that_nobody_reads(sessions: Callable[[], list[str]]) -> None:
+    response = await client().get("/streaming")
+    assert sessions() == ["idle"]
+    response.close()
+    await gone(sessions)
+
+
+async def test_a_stream_that_is_forgotten(sessions: Callable[[], list[str]]) -> None:
+    response = await client().get("/streaming")
+    assert sessions() == ["idle"]
+    del response
+    gc.collect()  # Django's response is part of a cycle
+    await gone(sessions)
+
+
+async def test_a_head_request_for_a_stream(sessions: Callable[[], list[str]]) -> None:
+    response = await client().head("/streaming")
+    assert response.status_code == 200
+    response.close()
+    await gone(sessions)
+
+
+# ----- the client goes away
+
+
+@pytest.fixture
+def finished() -> Iterator[list[Any]]:
+    calls: list[Any] = []
+
+    def receiver(sender: Any, **kwargs: Any) -> None:
+        calls.append(sender)
+
+    request_finished.connect(receiver)
+    yield calls
+    request_finished.disconnect(receiver)
+
+
+@pytest.mark.parametrize("view", ["slow", "in-a-query"])
+async def test_f23_the_client_goes_away_during_the_view(
+    view: str, sessions: Callable[[], list[str]], finished: list[Any]
+) -> None:
+    seen["inside"] = asyncio.Event()
+    app = communicator(view)
+    await app.send_input({"type": "http.request"})
+    await asyncio.wait_for(seen["inside"].wait(), 5)
+    await app.send_input({"type": "http.disconnect"})
+    await app.wait(5)
+    assert finished == [ASGIHandler]
+    await gone(sessions)
+    assert await names() == []
+
+
+async def test_f23_the_client_goes_away_during_the_stream(
+    sessions: Callable[[], list[str]], finished: list[Any]
+) -> None:
+    app = communicator("endless")
+    await app.send_input({"type": "http.request"})
+    assert (await app.receive_output(5))["type"] == "http.response.start"
+    for _ in range(3):
+        assert (await app.receive_output(5))["body"] == b"0"
+    await app.send_input({"type": "http.disconnect"})
+    await app.wait(5)
+    assert finished == [ASGIHandler]
+    await gone(sessions)
+    assert seen["closed"] == 0
+
+
+@pytest.mark.skipif(
+    django.VERSION < (6, 1), reason="Django's handler leaves the view's task running"
+)
+async def test_f23_the_server_cancels_the_request(
+    sessions: Callable[[], list[str]],
+) -> None:
+    seen["inside"] = asyncio.Event()
+    app = communicator("slow")
+    await app.send_input({"type": "http.request"})
+    await asyncio.wait_for(seen["inside"].wait(), 5)
+    app.future.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await app.future
+    await gone(sessions)
+
+
+async def test_a_request_to_the_end(
+    sessions: Callable[[], list[str]], finished: list[Any]
+) -> None:
+    app = communicator("counting")
+    await app.send_input({"type": "http.request"})
+    assert (await app.receive_output(5))["status"] == 200
+    assert (await app.receive_output(5))["body"] == b'{"count": 1}'
+    await app.wait(5)
+    assert finished == [ASGIHandler]
+    await gone(sessions)
+
+
+# ----- transactions left open
+
+
+@pytest.mark.parametrize(
+    ("view", "places"),
+    [("autocommit-off", 1), ("atomic-not-left", 2), ("child-in-atomic", 1)],
+)
+async def test_f22_a_transaction_left_open_is_rolled_back_with_a_warning(
+    view: str,
+    places: int,
+    sessions: Callable[[], list[str]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.WARNING, "django_async_fast"):
+        async with asyncio.timeout(10):  # nobody waits for a child's transaction
+            response = await client().get(f"/{view}")
+    assert response.status_code == 200
+    if child := seen.get("child"):
+        child.cancel()
+        await asyncio.wait([child])
+        assert child.cancelled()
+    messages = [r.getMessage() for r in caplog.records if r.name == "django_async_fast"]
+    assert len(messages) == places
+    for message in messages:
+        assert f"GET /{view} left a transaction on 'default' open" in message
+        assert f"{__file__}:" in message
+    await gone(sessions)
+    assert await names() == []
+
+
+async def test_autocommit_off_with_nothing_open_is_no_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert (await client().get("/autocommit-off-settled")).status_code == 200
+    assert caplog.records == []
+    assert await names() == ["committed"]
+
+
+async def test_a_pooled_connection_comes_back_idle(
+    settings_override: Callable[..., None],
+) -> None:
+    default = connections.settings["default"]["OPTIONS"]
+    connections.settings["default"]["OPTIONS"] = {
+        **default,
+        "pool": {"min_size": 0, "max_size": 1, "timeout": 5},
+    }
+    try:
+        for view in ("autocommit-off", "atomic-not-left", "counting", "lazy"):
+            assert (await client().get(f"/{view}")).status_code == 200
+        response = await client().get("/streaming")
+        assert len([part async for part in response]) == 6
+        assert await names() == ["a", "t0", "t1", "t2", "t3", "t4"]
+    finally:
+        connections.settings["default"]["OPTIONS"] = default
+
+
+# ----- the decorator
+
+
+async def test_decorator() -> None:
+    @new_connection()
+    async def work(name: str) -> Any:
+        await Tag.objects.acreate(name=name)
+        return async_connections["default"]
+
+    first, second = await asyncio.gather(work("a"), work("b"))
+    assert first is not second
+    assert first.connection is second.connection is None
+    assert await names() == ["a", "b"]
+
+
+async def test_decorator_with_arguments() -> None:
+    @new_connection(using="other", force_rollback=True)
+    async def work() -> int:
+        await Tag.objects.using("other").acreate(name="a")
+        return await Tag.objects.using("other").acount()
+
+    assert [await work(), await work()] == [1, 1]
+    assert work.__name__ == "work"
+
+
+def test_decorator_in_synchronous_code() -> None:
+    @new_connection()
+    async def work() -> int:
+        return await Tag.objects.acount()
+
+    assert async_to_sync(work)() == 0
+
+
+def test_decorator_of_synchronous_code_is_refused() -> None:
+    with pytest.raises(TypeError, match="async def"):
+        new_connection()(lambda: None)  # type: ignore[type-var]
+
+
+# ----- lifespan
+
+
+async def test_lifespan() -> None:
+    served = ApplicationCommunicator(lifespan(ASGIHandler()), {"type": "lifespan"})
+    await served.send_input({"type": "lifespan.startup"})
+    message = await served.receive_output(5)
+    assert message == {"type": "lifespan.startup.complete"}
+    entries = loop_pool._pools[asyncio.get_running_loop()]
+    assert [(alias, e.opened) for (_, alias), e in entries.items()] == [
+        ("pooled", True)
+    ]
+    await served.send_input({"type": "lifespan.shutdown"})
+    message = await served.receive_output(5)
+    assert message == {"type": "lifespan.shutdown.complete"}
+    assert entries == {}
+    await served.wait(5)
+
+
+async def test_lifespan_without_a_database() -> None:
+    before = connections.settings["pooled"]["NAME"]
+    connections.settings["pooled"]["NAME"] = "django_async_fast_nowhere"
+    options = connections.settings["pooled"]["OPTIONS"]
+    connections.settings["pooled"]["OPTIONS"] = {"pool": {"timeout": 0.5}}
+    try:
+        served = ApplicationCommunicator(lifespan(ASGIHandler()), {"type": "lifespan"})
+        await served.send_input({"type": "lifespan.startup"})
+        message = await served.receive_output(5)
+        assert message["type"] == "lifespan.startup.failed"
+        with pytest.raises(Exception, match=r"."):
+            await served.wait(5)
+    finally:
+        connections.settings["pooled"]["NAME"] = before
+        connections.settings["pooled"]["OPTIONS"] = options
+
+
+async def test_lifespan_leaves_requests_alone() -> None:
+    app = communicator("lazy")
+    app.application = lifespan(app.application)
+    served = ApplicationCommunicator(app.application, app.scope)
+    await served.send_input({"type": "http.request"})
+    assert (await served.receive_output(5))["status"] == 200
+    await served.receive_output(5)
+    await served.wait(5)
