@@ -167,7 +167,7 @@ bench: $(VENV)/.dev ## run the benchmarks
 
 .PHONY: bench-memory
 bench-memory: $(VENV)/.dev ## stream 5,000,000 rows, and watch the memory
-	$(RUN) -m bench.memory $(ARGS)
+	$(RUN) -m bench.suites.memory $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.dev ## check style, types, Cython and Rust

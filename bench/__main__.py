@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
-SUITES = [str(HERE / f"bench_{name}.py") for name in ("rows", "single", "concurrency")]
+SUITES = [
+    str(HERE / "suites" / f"bench_{name}.py")
+    for name in ("rows", "single", "concurrency")
+]
 
 
 def main() -> int:

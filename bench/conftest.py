@@ -15,12 +15,13 @@ import pytest
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
+from bench.harness.contender_processes import ContenderProcesses, pinned, split_cpus
+from bench.harness.rounds import Case, Entrant, Outcome, Replay, run
 from tools.postgres import database, postgres, server_version
 
-from . import report, table
 from .contenders import entrants, label, load, missing
-from .house import House, pinned, split_cpus
-from .race import Case, Entrant, Outcome, Replay, run
+from .harness import report
+from .shop import dataset
 
 POOL_SIZE = 8
 ROUNDS = 9
@@ -49,7 +50,7 @@ class Bench:
     """One run: its options, its processes, and what came out so far."""
 
     config: pytest.Config
-    house: Any = None
+    processes: Any = None
     progress: Any = None
     bar: Any = None
     facts: dict[str, Any] = field(default_factory=dict)
@@ -69,7 +70,7 @@ class Bench:
 
     @property
     def rows(self) -> int:
-        return table.QUICK_ROWS if self.quick else table.ROWS
+        return dataset.QUICK_ROWS if self.quick else dataset.ROWS
 
     def enter(self, item: pytest.Function) -> None:
         name, _ = entrant = item.callspec.params["race"]
@@ -86,7 +87,7 @@ class Bench:
     def results(self, case: Case) -> dict[Entrant, Outcome]:
         if case.name not in self.outcomes:
             self.outcomes[case.name] = run(
-                self.house,
+                self.processes,
                 case,
                 self.entered[case.name],
                 self.rounds,
@@ -131,7 +132,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session")
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
-    """A seeded server, and a house whose processes start when needed."""
+    """A seeded server, and a processes whose processes start when needed."""
     bench = request.config.stash[BENCH]
     profiles = check_builds()
     pin = not request.config.getoption("no_pin")
@@ -142,15 +143,15 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
         stack.enter_context(pinned(server_cpus))
         dsn = stack.enter_context(postgres())
         dsn = stack.enter_context(database(dsn, "django_async_fast_bench"))
-        table.create(dsn, bench.rows)
-        bench.house = House(
+        dataset.create(dsn, bench.rows)
+        bench.processes = ContenderProcesses(
             dsn,
             bench.rows,
             POOL_SIZE,
             sorted(cpus),
             request.config.getoption("isolated"),
         )
-        stack.callback(bench.house.close)
+        stack.callback(bench.processes.close)
         bench.progress = stack.enter_context(progress())
         bench.bar = bench.progress.add_task("", total=bench.turns())
         bench.facts |= {
@@ -169,7 +170,7 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
             "load_average": [round(each, 2) for each in os.getloadavg()],
         }
         yield bench
-        bench.facts["python"] = bench.house.python
+        bench.facts["python"] = bench.processes.python
         bench.facts["versions"] = versions(bench)
 
 

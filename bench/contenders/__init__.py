@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from bench import table
+from bench.shop import dataset
 
 # The order of the tables.
 NAMES = (
@@ -47,10 +47,10 @@ class Contender:
         """Import what is needed, connect, and fill the pools."""
 
     def plain(self, row: Any) -> tuple[Any, ...]:
-        return table.plain(row)
+        return dataset.plain(row)
 
     def plain_related(self, row: Any) -> tuple[Any, ...]:
-        return table.plain_related(row, self.plain(row))
+        return dataset.plain_related(row, self.plain(row))
 
 
 def load(name: str) -> type[Contender]:

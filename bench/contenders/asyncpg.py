@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench import table
 from bench.contenders import Contender
-from bench.turn import Turn
+from bench.harness.timed_run import TimedRun
+from bench.shop import dataset
 
 CHUNK = 2_000
 
@@ -25,43 +25,43 @@ class This(Contender):
         size = self.pool_size
         self.pool = await asyncpg.create_pool(min_size=size, max_size=size, **where)
 
-    async def stream_instances(self, turn: Turn) -> None:
-        await turn.fetch(lambda: self.connection.fetch(table.PERSONS))
+    async def stream_instances(self, timed: TimedRun) -> None:
+        await timed.fetch(lambda: self.connection.fetch(dataset.PERSONS))
 
-    async def stream_instances__cursor(self, turn: Turn) -> None:
+    async def stream_instances__cursor(self, timed: TimedRun) -> None:
         async with self.connection.transaction():
-            await turn.stream(
-                lambda: self.connection.cursor(table.PERSONS, prefetch=CHUNK)
+            await timed.stream(
+                lambda: self.connection.cursor(dataset.PERSONS, prefetch=CHUNK)
             )
 
     # A record is a tuple and a dict at once.
     stream_tuples = stream_dicts = cached_queryset = stream_instances
     stream_tuples__cursor = stream_dicts__cursor = stream_instances__cursor
 
-    async def select_related(self, turn: Turn) -> None:
-        await turn.fetch(lambda: self.connection.fetch(table.RELATED))
+    async def select_related(self, timed: TimedRun) -> None:
+        await timed.fetch(lambda: self.connection.fetch(dataset.RELATED))
 
-    async def get_by_key(self, turn: Turn) -> None:
-        query = f"{table.PERSON} $1"
-        await turn.repeat(lambda key: self.connection.fetchrow(query, key))
+    async def get_by_key(self, timed: TimedRun) -> None:
+        query = f"{dataset.PERSON} $1"
+        await timed.repeat(lambda key: self.connection.fetchrow(query, key))
 
-    async def gets_side_by_side(self, turn: Turn) -> None:
-        query = f"{table.PERSON} $1"
-        await turn.tasks(lambda key: self.pool.fetchrow(query, key))
+    async def gets_side_by_side(self, timed: TimedRun) -> None:
+        query = f"{dataset.PERSON} $1"
+        await timed.tasks(lambda key: self.pool.fetchrow(query, key))
 
-    async def units_of_work(self, turn: Turn) -> None:
-        query = f"{table.PERSON} $1"
+    async def units_of_work(self, timed: TimedRun) -> None:
+        query = f"{dataset.PERSON} $1"
 
         async def unit(key: int) -> list[Any]:
             async with self.pool.acquire() as connection:
                 get = connection.fetchrow
-                return [await get(query, k) for k in turn.unit_keys(key)]
+                return [await get(query, k) for k in timed.unit_keys(key)]
 
-        await turn.tasks(unit)
+        await timed.tasks(unit)
 
-    async def empty_block(self, turn: Turn) -> None:
-        times = range(turn.times)
-        with turn.clock():
+    async def empty_block(self, timed: TimedRun) -> None:
+        times = range(timed.times)
+        with timed.clock():
             for _ in times:
                 async with self.pool.acquire():
                     pass

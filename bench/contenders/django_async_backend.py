@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from bench.contenders import Contender
+from bench.harness.timed_run import TimedRun
 from bench.shop import settings
-from bench.turn import Turn
 
 
 class This(Contender):
@@ -30,27 +30,27 @@ class This(Contender):
         self.connections = async_connections
         self.people = Person.async_objects  # type: ignore[attr-defined]
 
-    async def stream_instances(self, turn: Turn) -> None:
-        await self._stream(turn, lambda: self.people.all())
+    async def stream_instances(self, timed: TimedRun) -> None:
+        await self._stream(timed, lambda: self.people.all())
 
     cached_queryset = stream_instances
 
-    async def stream_tuples(self, turn: Turn) -> None:
-        await self._stream(turn, lambda: self.people.values_list())
+    async def stream_tuples(self, timed: TimedRun) -> None:
+        await self._stream(timed, lambda: self.people.values_list())
 
-    async def stream_dicts(self, turn: Turn) -> None:
-        await self._stream(turn, lambda: self.people.values())
+    async def stream_dicts(self, timed: TimedRun) -> None:
+        await self._stream(timed, lambda: self.people.values())
 
-    async def select_related(self, turn: Turn) -> None:
+    async def select_related(self, timed: TimedRun) -> None:
         people = self.people.select_related("company__city")
-        await self._stream(turn, lambda: people.all())
+        await self._stream(timed, lambda: people.all())
 
-    async def get_by_key(self, turn: Turn) -> None:
+    async def get_by_key(self, timed: TimedRun) -> None:
         await self.people.aget(pk=1)
-        await turn.repeat(lambda key: self.people.aget(pk=key))
+        await timed.repeat(lambda key: self.people.aget(pk=key))
         await self.connections["default"].close()
 
-    async def gets_side_by_side(self, turn: Turn) -> None:
+    async def gets_side_by_side(self, timed: TimedRun) -> None:
         people = self.people.using("pooled")
 
         async def get(key: int) -> Any:
@@ -59,21 +59,21 @@ class This(Contender):
             finally:
                 await self.connections["pooled"].close()
 
-        await turn.tasks(get)
+        await timed.tasks(get)
 
-    async def units_of_work(self, turn: Turn) -> None:
+    async def units_of_work(self, timed: TimedRun) -> None:
         people = self.people.using("pooled")
 
         async def unit(key: int) -> list[Any]:
             try:
-                return [await people.aget(pk=k) for k in turn.unit_keys(key)]
+                return [await people.aget(pk=k) for k in timed.unit_keys(key)]
             finally:
                 await self.connections["pooled"].close()
 
-        await turn.tasks(unit)
+        await timed.tasks(unit)
 
-    async def _stream(self, turn: Turn, make: Any) -> None:
+    async def _stream(self, timed: TimedRun, make: Any) -> None:
         # A connection belongs to the task that opened it: this turn's.
         await self.people.aget(pk=1)
-        await turn.stream(make)
+        await timed.stream(make)
         await self.connections["default"].close()

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from bench.contenders import Contender
+from bench.harness.timed_run import TimedRun
 from bench.shop import settings
-from bench.turn import Turn
 
 CHUNK = 2_000
 
@@ -38,128 +38,128 @@ class This(Contender):
             await self.person.objects.aget(pk=1)
             yield connection
 
-    async def stream_instances(self, turn: Turn) -> None:
+    async def stream_instances(self, timed: TimedRun) -> None:
         async with self.block():
-            await turn.stream(lambda: self.person.objects.aiterator(CHUNK))
+            await timed.stream(lambda: self.person.objects.aiterator(CHUNK))
 
-    async def stream_instances__atomic(self, turn: Turn) -> None:
+    async def stream_instances__atomic(self, timed: TimedRun) -> None:
         async with self.block(), self.atomic():
-            await turn.stream(lambda: self.person.objects.aiterator(CHUNK))
+            await timed.stream(lambda: self.person.objects.aiterator(CHUNK))
 
-    def stream_instances__sync(self, turn: Turn) -> None:
-        turn.loop(lambda: self.person.objects.iterator(CHUNK))
+    def stream_instances__sync(self, timed: TimedRun) -> None:
+        timed.loop(lambda: self.person.objects.iterator(CHUNK))
 
-    async def stream_tuples(self, turn: Turn) -> None:
+    async def stream_tuples(self, timed: TimedRun) -> None:
         async with self.block():
-            await turn.stream(
+            await timed.stream(
                 lambda: self.person.objects.values_list().aiterator(CHUNK)
             )
 
-    async def stream_tuples__atomic(self, turn: Turn) -> None:
+    async def stream_tuples__atomic(self, timed: TimedRun) -> None:
         async with self.block(), self.atomic():
-            await turn.stream(
+            await timed.stream(
                 lambda: self.person.objects.values_list().aiterator(CHUNK)
             )
 
-    def stream_tuples__sync(self, turn: Turn) -> None:
-        turn.loop(lambda: self.person.objects.values_list().iterator(CHUNK))
+    def stream_tuples__sync(self, timed: TimedRun) -> None:
+        timed.loop(lambda: self.person.objects.values_list().iterator(CHUNK))
 
-    async def stream_dicts(self, turn: Turn) -> None:
+    async def stream_dicts(self, timed: TimedRun) -> None:
         async with self.block():
-            await turn.stream(lambda: self.person.objects.values().aiterator(CHUNK))
+            await timed.stream(lambda: self.person.objects.values().aiterator(CHUNK))
 
-    async def stream_dicts__atomic(self, turn: Turn) -> None:
+    async def stream_dicts__atomic(self, timed: TimedRun) -> None:
         async with self.block(), self.atomic():
-            await turn.stream(lambda: self.person.objects.values().aiterator(CHUNK))
+            await timed.stream(lambda: self.person.objects.values().aiterator(CHUNK))
 
-    def stream_dicts__sync(self, turn: Turn) -> None:
-        turn.loop(lambda: self.person.objects.values().iterator(CHUNK))
+    def stream_dicts__sync(self, timed: TimedRun) -> None:
+        timed.loop(lambda: self.person.objects.values().iterator(CHUNK))
 
-    async def cached_queryset(self, turn: Turn) -> None:
+    async def cached_queryset(self, timed: TimedRun) -> None:
         async with self.block():
-            await turn.stream(lambda: self.person.objects.all())
+            await timed.stream(lambda: self.person.objects.all())
 
-    def sync_list(self, turn: Turn) -> None:
-        turn.loop(lambda: list(self.person.objects.all()))
+    def sync_list(self, timed: TimedRun) -> None:
+        timed.loop(lambda: list(self.person.objects.all()))
 
-    def sync_iterator(self, turn: Turn) -> None:
-        turn.loop(lambda: self.person.objects.iterator(CHUNK))
+    def sync_iterator(self, timed: TimedRun) -> None:
+        timed.loop(lambda: self.person.objects.iterator(CHUNK))
 
-    async def select_related(self, turn: Turn) -> None:
+    async def select_related(self, timed: TimedRun) -> None:
         people = self.person.objects.select_related("company__city")
         async with self.block():
-            await turn.stream(lambda: people.aiterator(CHUNK))
+            await timed.stream(lambda: people.aiterator(CHUNK))
 
-    def select_related__sync_list(self, turn: Turn) -> None:
+    def select_related__sync_list(self, timed: TimedRun) -> None:
         people = self.person.objects.select_related("company__city")
-        turn.loop(lambda: list(people.all()))
+        timed.loop(lambda: list(people.all()))
 
-    async def get_by_key(self, turn: Turn) -> None:
+    async def get_by_key(self, timed: TimedRun) -> None:
         async with self.block():
-            await turn.repeat(lambda key: self.person.objects.aget(pk=key))
+            await timed.repeat(lambda key: self.person.objects.aget(pk=key))
 
-    async def get_by_key__atomic(self, turn: Turn) -> None:
+    async def get_by_key__atomic(self, timed: TimedRun) -> None:
         async with self.block(), self.atomic():
-            await turn.repeat(lambda key: self.person.objects.aget(pk=key))
+            await timed.repeat(lambda key: self.person.objects.aget(pk=key))
 
-    async def get_by_key__run_sync(self, turn: Turn) -> None:
+    async def get_by_key__run_sync(self, timed: TimedRun) -> None:
         """All gets in one call of a synchronous function."""
         from django_async_fast import run_sync
 
         async with self.block():
             get = self.person.objects.get
-            await run_sync(turn.repeat_sync, lambda key: get(pk=key))
+            await run_sync(timed.repeat_sync, lambda key: get(pk=key))
 
-    def get_by_key__sync(self, turn: Turn) -> None:
-        turn.repeat_sync(lambda key: self.person.objects.get(pk=key))
+    def get_by_key__sync(self, timed: TimedRun) -> None:
+        timed.repeat_sync(lambda key: self.person.objects.get(pk=key))
 
-    async def gets_side_by_side(self, turn: Turn) -> None:
+    async def gets_side_by_side(self, timed: TimedRun) -> None:
         async def get(key: int) -> Any:
             async with self.new_connection("pooled"):
                 return await self.pooled.aget(pk=key)
 
-        await turn.tasks(get)
+        await timed.tasks(get)
 
-    async def units_of_work(self, turn: Turn) -> None:
+    async def units_of_work(self, timed: TimedRun) -> None:
         async def unit(key: int) -> list[Any]:
             async with self.new_connection("pooled"):
                 get = self.pooled.aget
-                return [await get(pk=k) for k in turn.unit_keys(key)]
+                return [await get(pk=k) for k in timed.unit_keys(key)]
 
-        await turn.tasks(unit)
+        await timed.tasks(unit)
 
-    async def empty_block(self, turn: Turn) -> None:
-        times = range(turn.times)
-        with turn.clock():
+    async def empty_block(self, timed: TimedRun) -> None:
+        times = range(timed.times)
+        with timed.clock():
             for _ in times:
                 async with self.new_connection("pooled"):
                     pass
 
-    async def empty_block__connected(self, turn: Turn) -> None:
+    async def empty_block__connected(self, timed: TimedRun) -> None:
         """With a connection taken from the pool, and no query."""
-        times = range(turn.times)
-        with turn.clock():
+        times = range(timed.times)
+        with timed.clock():
             for _ in times:
                 async with self.new_connection("pooled") as connection:
                     await connection.aensure_connection()
 
-    async def scope_rule(self, turn: Turn) -> None:
+    async def scope_rule(self, timed: TimedRun) -> None:
         """What each statement pays for it, when nobody else is there."""
         async with self.block() as connection:
-            self._pass_gate(turn, connection.gate)
+            self._pass_gate(timed, connection.gate)
 
-    async def scope_rule__atomic(self, turn: Turn) -> None:
+    async def scope_rule__atomic(self, timed: TimedRun) -> None:
         async with self.block() as connection, self.atomic():
-            self._pass_gate(turn, connection.gate)
+            self._pass_gate(timed, connection.gate)
 
-    def scope_rule__empty_loop(self, turn: Turn) -> None:
+    def scope_rule__empty_loop(self, timed: TimedRun) -> None:
         """The measurement's own cost: two calls of a method that does nothing."""
         gate = _NoGate()
-        self._pass_gate(turn, gate)
+        self._pass_gate(timed, gate)
 
-    def _pass_gate(self, turn: Turn, gate: Any) -> None:
-        times = range(turn.times)
-        with turn.clock():
+    def _pass_gate(self, timed: TimedRun, gate: Any) -> None:
+        times = range(timed.times)
+        with timed.clock():
             for _ in times:
                 gate.acquire()
                 gate.release()

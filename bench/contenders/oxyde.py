@@ -9,7 +9,7 @@ same rows, so it takes no part there. Nor in joins: a second level fails in its 
 from typing import Any
 
 from bench.contenders import Contender
-from bench.turn import Turn
+from bench.harness.timed_run import TimedRun
 
 
 class This(Contender):
@@ -33,24 +33,24 @@ class This(Contender):
             settings=PoolSettings(max_connections=size, min_connections=size),
         )
 
-    async def stream_instances(self, turn: Turn) -> None:
-        await turn.fetch(lambda: self.person.objects.all())
+    async def stream_instances(self, timed: TimedRun) -> None:
+        await timed.fetch(lambda: self.person.objects.all())
 
     cached_queryset = stream_instances
 
-    async def get_by_key(self, turn: Turn) -> None:
-        await turn.repeat(lambda key: self.person.objects.get(id=key))
+    async def get_by_key(self, timed: TimedRun) -> None:
+        await timed.repeat(lambda key: self.person.objects.get(id=key))
 
-    async def gets_side_by_side(self, turn: Turn) -> None:
-        await turn.tasks(lambda key: self.person.objects.get(id=key))
+    async def gets_side_by_side(self, timed: TimedRun) -> None:
+        await timed.tasks(lambda key: self.person.objects.get(id=key))
 
-    async def units_of_work(self, turn: Turn) -> None:
+    async def units_of_work(self, timed: TimedRun) -> None:
         """Four gets, each on a connection of its own from the pool."""
 
         async def unit(key: int) -> list[Any]:
-            return [await self.person.objects.get(id=k) for k in turn.unit_keys(key)]
+            return [await self.person.objects.get(id=k) for k in timed.unit_keys(key)]
 
-        await turn.tasks(unit)
+        await timed.tasks(unit)
 
 
 def _models() -> Any:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench import table
 from bench.contenders import Contender
-from bench.turn import Turn
+from bench.harness.timed_run import TimedRun
+from bench.shop import dataset
 
 
 class This(Contender):
@@ -24,38 +24,38 @@ class This(Contender):
         size = self.pool_size
         await engine.start_connection_pool(min_size=size, max_size=size)
 
-    async def stream_instances(self, turn: Turn) -> None:
-        await turn.fetch(lambda: self.person.objects().run())
+    async def stream_instances(self, timed: TimedRun) -> None:
+        await timed.fetch(lambda: self.person.objects().run())
 
     cached_queryset = stream_instances
 
-    async def stream_dicts(self, turn: Turn) -> None:
-        await turn.fetch(lambda: self.person.select().run())
+    async def stream_dicts(self, timed: TimedRun) -> None:
+        await timed.fetch(lambda: self.person.select().run())
 
-    async def select_related(self, turn: Turn) -> None:
+    async def select_related(self, timed: TimedRun) -> None:
         company = self.person.company
         query = self.person.objects(company, company.city)
-        await turn.fetch(lambda: query.run())
+        await timed.fetch(lambda: query.run())
 
-    async def get_by_key(self, turn: Turn) -> None:
-        await turn.repeat(self._get)
+    async def get_by_key(self, timed: TimedRun) -> None:
+        await timed.repeat(self._get)
 
-    async def gets_side_by_side(self, turn: Turn) -> None:
-        await turn.tasks(self._get)
+    async def gets_side_by_side(self, timed: TimedRun) -> None:
+        await timed.tasks(self._get)
 
-    async def units_of_work(self, turn: Turn) -> None:
+    async def units_of_work(self, timed: TimedRun) -> None:
         """Four gets, each on a connection of its own from the pool."""
 
         async def unit(key: int) -> list[Any]:
-            return [await self._get(k) for k in turn.unit_keys(key)]
+            return [await self._get(k) for k in timed.unit_keys(key)]
 
-        await turn.tasks(unit)
+        await timed.tasks(unit)
 
     def plain(self, row: Any) -> tuple[Any, ...]:
-        company = table.COLUMNS.index("company_id")
+        company = dataset.COLUMNS.index("company_id")
         if isinstance(row, dict):
             return tuple(row.values())
-        names = [*table.COLUMNS[:company], "company", *table.COLUMNS[company + 1 :]]
+        names = [*dataset.COLUMNS[:company], "company", *dataset.COLUMNS[company + 1 :]]
         values = [getattr(row, name) for name in names]
         # The relation's attribute holds the key, or the object if it was asked for.
         values[company] = getattr(values[company], "id", values[company])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench import table
 from bench.contenders import Contender
-from bench.turn import Turn
+from bench.harness.timed_run import TimedRun
+from bench.shop import dataset
 
 CHUNK = 2_000
 
@@ -31,48 +31,48 @@ class This(Contender):
         )
         await self.pool.open(wait=True)
 
-    async def stream_instances(self, turn: Turn) -> None:
-        await turn.fetch(lambda: self._all(table.PERSONS))
+    async def stream_instances(self, timed: TimedRun) -> None:
+        await timed.fetch(lambda: self._all(dataset.PERSONS))
 
-    async def stream_instances__server_cursor(self, turn: Turn) -> None:
+    async def stream_instances__server_cursor(self, timed: TimedRun) -> None:
         async with (
             self.connection.transaction(),
             self.connection.cursor("bench", binary=True) as cursor,
         ):
             cursor.itersize = CHUNK
-            await turn.stream(lambda: cursor.execute(table.PERSONS))
+            await timed.stream(lambda: cursor.execute(dataset.PERSONS))
 
     stream_tuples = cached_queryset = stream_instances
     stream_tuples__server_cursor = stream_instances__server_cursor
 
-    async def stream_dicts(self, turn: Turn) -> None:
+    async def stream_dicts(self, timed: TimedRun) -> None:
         from psycopg.rows import dict_row
 
-        await turn.fetch(lambda: self._all(table.PERSONS, row_factory=dict_row))
+        await timed.fetch(lambda: self._all(dataset.PERSONS, row_factory=dict_row))
 
-    async def select_related(self, turn: Turn) -> None:
-        await turn.fetch(lambda: self._all(table.RELATED))
+    async def select_related(self, timed: TimedRun) -> None:
+        await timed.fetch(lambda: self._all(dataset.RELATED))
 
-    async def get_by_key(self, turn: Turn) -> None:
-        await turn.repeat(lambda key: self._get(self.connection, key))
+    async def get_by_key(self, timed: TimedRun) -> None:
+        await timed.repeat(lambda key: self._get(self.connection, key))
 
-    async def gets_side_by_side(self, turn: Turn) -> None:
+    async def gets_side_by_side(self, timed: TimedRun) -> None:
         async def get(key: int) -> Any:
             async with self.pool.connection() as connection:
                 return await self._get(connection, key)
 
-        await turn.tasks(get)
+        await timed.tasks(get)
 
-    async def units_of_work(self, turn: Turn) -> None:
+    async def units_of_work(self, timed: TimedRun) -> None:
         async def unit(key: int) -> list[Any]:
             async with self.pool.connection() as connection:
-                return [await self._get(connection, k) for k in turn.unit_keys(key)]
+                return [await self._get(connection, k) for k in timed.unit_keys(key)]
 
-        await turn.tasks(unit)
+        await timed.tasks(unit)
 
-    async def empty_block(self, turn: Turn) -> None:
-        times = range(turn.times)
-        with turn.clock():
+    async def empty_block(self, timed: TimedRun) -> None:
+        times = range(timed.times)
+        with timed.clock():
             for _ in times:
                 async with self.pool.connection():
                     pass
@@ -84,5 +84,5 @@ class This(Contender):
         return rows
 
     async def _get(self, connection: Any, key: int) -> Any:
-        query = f"{table.PERSON} %s"
+        query = f"{dataset.PERSON} %s"
         return await (await connection.execute(query, (key,), binary=True)).fetchone()

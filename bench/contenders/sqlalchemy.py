@@ -4,7 +4,7 @@
 from typing import Any
 
 from bench.contenders import Contender
-from bench.turn import Turn
+from bench.harness.timed_run import TimedRun
 
 CHUNK = 2_000
 
@@ -43,64 +43,64 @@ class This(Contender):
             )
         )
 
-    async def stream_instances(self, turn: Turn) -> None:
+    async def stream_instances(self, timed: TimedRun) -> None:
         async with self.session() as session:
             await session.connection()
             query = self.all.execution_options(**self.streamed)
-            await turn.stream(lambda: session.stream_scalars(query))
+            await timed.stream(lambda: session.stream_scalars(query))
 
-    async def stream_tuples(self, turn: Turn) -> None:
+    async def stream_tuples(self, timed: TimedRun) -> None:
         async with self.engine.connect() as connection:
             query = self.rows.execution_options(**self.streamed)
-            await turn.stream(lambda: connection.stream(query))
+            await timed.stream(lambda: connection.stream(query))
 
-    async def stream_dicts(self, turn: Turn) -> None:
+    async def stream_dicts(self, timed: TimedRun) -> None:
         async with self.engine.connect() as connection:
             query = self.rows.execution_options(**self.streamed)
 
             async def mappings() -> Any:
                 return (await connection.stream(query)).mappings()
 
-            await turn.stream(mappings)
+            await timed.stream(mappings)
 
-    async def stream_tuples__all(self, turn: Turn) -> None:
+    async def stream_tuples__all(self, timed: TimedRun) -> None:
         async with self.engine.connect() as connection:
 
             async def rows() -> Any:
                 return (await connection.execute(self.rows)).all()
 
-            await turn.fetch(rows)
+            await timed.fetch(rows)
 
-    async def cached_queryset(self, turn: Turn) -> None:
-        await self._entities(turn, self.all)
+    async def cached_queryset(self, timed: TimedRun) -> None:
+        await self._entities(timed, self.all)
 
-    async def select_related(self, turn: Turn) -> None:
-        await self._entities(turn, self.joined)
+    async def select_related(self, timed: TimedRun) -> None:
+        await self._entities(timed, self.joined)
 
-    async def get_by_key(self, turn: Turn) -> None:
-        await turn.repeat(self._get)
+    async def get_by_key(self, timed: TimedRun) -> None:
+        await timed.repeat(self._get)
 
-    async def gets_side_by_side(self, turn: Turn) -> None:
-        await turn.tasks(self._get)
+    async def gets_side_by_side(self, timed: TimedRun) -> None:
+        await timed.tasks(self._get)
 
-    async def units_of_work(self, turn: Turn) -> None:
+    async def units_of_work(self, timed: TimedRun) -> None:
         async def unit(key: int) -> list[Any]:
             async with self.autocommit() as session:
                 get = session.get
-                return [await get(self.person, k) for k in turn.unit_keys(key)]
+                return [await get(self.person, k) for k in timed.unit_keys(key)]
 
-        await turn.tasks(unit)
+        await timed.tasks(unit)
 
-    async def empty_block(self, turn: Turn) -> None:
-        times = range(turn.times)
-        with turn.clock():
+    async def empty_block(self, timed: TimedRun) -> None:
+        times = range(timed.times)
+        with timed.clock():
             for _ in times:
                 async with self.session():
                     pass
 
-    async def empty_block__connected(self, turn: Turn) -> None:
-        times = range(turn.times)
-        with turn.clock():
+    async def empty_block__connected(self, timed: TimedRun) -> None:
+        times = range(timed.times)
+        with timed.clock():
             for _ in times:
                 async with self.autocommit() as session:
                     await session.connection()
@@ -112,14 +112,14 @@ class This(Contender):
         async with self.autocommit() as session:
             return await session.get(self.person, key)
 
-    async def _entities(self, turn: Turn, query: Any) -> None:
+    async def _entities(self, timed: TimedRun, query: Any) -> None:
         async with self.session() as session:
             await session.connection()
 
             async def entities() -> Any:
                 return (await session.scalars(query)).all()
 
-            await turn.fetch(entities)
+            await timed.fetch(entities)
 
 
 def _models() -> tuple[Any, Any]:

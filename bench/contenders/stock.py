@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from bench.contenders import Contender
+from bench.harness.timed_run import TASKS, TimedRun
 from bench.shop import settings
-from bench.turn import TASKS, Turn
 
 CHUNK = 2_000
 
@@ -41,74 +41,74 @@ class This(Contender):
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self.all_threads, self._get_pooled, 1)
 
-    async def stream_instances(self, turn: Turn) -> None:
-        await turn.stream(lambda: self.person.objects.aiterator(CHUNK))
+    async def stream_instances(self, timed: TimedRun) -> None:
+        await timed.stream(lambda: self.person.objects.aiterator(CHUNK))
 
     # values_list() and values() have no working aiterator() in every version of
     # Django that is supported: SynchronousOnlyOperation.
-    async def stream_tuples(self, turn: Turn) -> None:
-        await turn.stream(lambda: self.person.objects.values_list())
+    async def stream_tuples(self, timed: TimedRun) -> None:
+        await timed.stream(lambda: self.person.objects.values_list())
 
-    async def stream_dicts(self, turn: Turn) -> None:
-        await turn.stream(lambda: self.person.objects.values())
+    async def stream_dicts(self, timed: TimedRun) -> None:
+        await timed.stream(lambda: self.person.objects.values())
 
-    def stream_instances__sync(self, turn: Turn) -> None:
-        turn.loop(lambda: self.person.objects.iterator(CHUNK))
+    def stream_instances__sync(self, timed: TimedRun) -> None:
+        timed.loop(lambda: self.person.objects.iterator(CHUNK))
 
-    def stream_tuples__sync(self, turn: Turn) -> None:
-        turn.loop(lambda: self.person.objects.values_list().iterator(CHUNK))
+    def stream_tuples__sync(self, timed: TimedRun) -> None:
+        timed.loop(lambda: self.person.objects.values_list().iterator(CHUNK))
 
-    def stream_dicts__sync(self, turn: Turn) -> None:
-        turn.loop(lambda: self.person.objects.values().iterator(CHUNK))
+    def stream_dicts__sync(self, timed: TimedRun) -> None:
+        timed.loop(lambda: self.person.objects.values().iterator(CHUNK))
 
-    async def cached_queryset(self, turn: Turn) -> None:
-        await turn.stream(lambda: self.person.objects.all())
+    async def cached_queryset(self, timed: TimedRun) -> None:
+        await timed.stream(lambda: self.person.objects.all())
 
-    def sync_list(self, turn: Turn) -> None:
-        turn.loop(lambda: list(self.person.objects.all()))
+    def sync_list(self, timed: TimedRun) -> None:
+        timed.loop(lambda: list(self.person.objects.all()))
 
-    def sync_iterator(self, turn: Turn) -> None:
-        turn.loop(lambda: self.person.objects.iterator(CHUNK))
+    def sync_iterator(self, timed: TimedRun) -> None:
+        timed.loop(lambda: self.person.objects.iterator(CHUNK))
 
-    async def select_related(self, turn: Turn) -> None:
+    async def select_related(self, timed: TimedRun) -> None:
         people = self.person.objects.select_related("company__city")
-        await turn.stream(lambda: people.aiterator(CHUNK))
+        await timed.stream(lambda: people.aiterator(CHUNK))
 
-    def select_related__sync_list(self, turn: Turn) -> None:
+    def select_related__sync_list(self, timed: TimedRun) -> None:
         people = self.person.objects.select_related("company__city")
-        turn.loop(lambda: list(people.all()))
+        timed.loop(lambda: list(people.all()))
 
-    async def get_by_key(self, turn: Turn) -> None:
-        await turn.repeat(lambda key: self.person.objects.aget(pk=key))
+    async def get_by_key(self, timed: TimedRun) -> None:
+        await timed.repeat(lambda key: self.person.objects.aget(pk=key))
 
-    def get_by_key__sync(self, turn: Turn) -> None:
-        turn.repeat_sync(lambda key: self.person.objects.get(pk=key))
+    def get_by_key__sync(self, timed: TimedRun) -> None:
+        timed.repeat_sync(lambda key: self.person.objects.get(pk=key))
 
-    async def gets_side_by_side(self, turn: Turn) -> None:
+    async def gets_side_by_side(self, timed: TimedRun) -> None:
         """All in the one thread that Django has for them."""
-        await turn.tasks(lambda key: self.person.objects.aget(pk=key))
+        await timed.tasks(lambda key: self.person.objects.aget(pk=key))
 
-    def gets_side_by_side__threads(self, turn: Turn) -> None:
+    def gets_side_by_side__threads(self, timed: TimedRun) -> None:
         """As many threads as connections: what Django can do best."""
-        turn.threads(lambda key: self.person.objects.get(pk=key), self.few_threads)
+        timed.threads(lambda key: self.person.objects.get(pk=key), self.few_threads)
 
-    def units_of_work(self, turn: Turn) -> None:
+    def units_of_work(self, timed: TimedRun) -> None:
         """64 threads share Django's own pool."""
 
         def unit(key: int) -> list[Any]:
             try:
-                return [self.pooled.get(pk=k) for k in turn.unit_keys(key)]
+                return [self.pooled.get(pk=k) for k in timed.unit_keys(key)]
             finally:
                 self.connections["pooled"].close()
 
-        turn.threads(unit, self.all_threads)
+        timed.threads(unit, self.all_threads)
 
-    async def units_of_work__aget(self, turn: Turn) -> None:
+    async def units_of_work__aget(self, timed: TimedRun) -> None:
         async def unit(key: int) -> list[Any]:
             get = self.person.objects.aget
-            return [await get(pk=k) for k in turn.unit_keys(key)]
+            return [await get(pk=k) for k in timed.unit_keys(key)]
 
-        await turn.tasks(unit)
+        await timed.tasks(unit)
 
     def _get_pooled(self, key: int) -> Any:
         try:

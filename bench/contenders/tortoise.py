@@ -7,8 +7,8 @@ from types import ModuleType
 from typing import Any
 
 from bench.contenders import Contender
-from bench.table import COLUMNS
-from bench.turn import Turn
+from bench.harness.timed_run import TimedRun
+from bench.shop.dataset import COLUMNS
 
 
 class This(Contender):
@@ -48,33 +48,33 @@ class This(Contender):
             _enable_global_fallback=True,
         )
 
-    async def stream_instances(self, turn: Turn) -> None:
-        await turn.fetch(lambda: self.person.all())
+    async def stream_instances(self, timed: TimedRun) -> None:
+        await timed.fetch(lambda: self.person.all())
 
     cached_queryset = stream_instances
 
-    async def stream_tuples(self, turn: Turn) -> None:
-        await turn.fetch(lambda: self.person.all().values_list(*COLUMNS))
+    async def stream_tuples(self, timed: TimedRun) -> None:
+        await timed.fetch(lambda: self.person.all().values_list(*COLUMNS))
 
-    async def stream_dicts(self, turn: Turn) -> None:
-        await turn.fetch(lambda: self.person.all().values())
+    async def stream_dicts(self, timed: TimedRun) -> None:
+        await timed.fetch(lambda: self.person.all().values())
 
-    async def select_related(self, turn: Turn) -> None:
-        await turn.fetch(lambda: self.person.all().select_related("company__city"))
+    async def select_related(self, timed: TimedRun) -> None:
+        await timed.fetch(lambda: self.person.all().select_related("company__city"))
 
-    async def get_by_key(self, turn: Turn) -> None:
-        await turn.repeat(lambda key: self.person.get(id=key))
+    async def get_by_key(self, timed: TimedRun) -> None:
+        await timed.repeat(lambda key: self.person.get(id=key))
 
-    async def gets_side_by_side(self, turn: Turn) -> None:
-        await turn.tasks(lambda key: self.person.get(id=key))
+    async def gets_side_by_side(self, timed: TimedRun) -> None:
+        await timed.tasks(lambda key: self.person.get(id=key))
 
-    async def units_of_work(self, turn: Turn) -> None:
+    async def units_of_work(self, timed: TimedRun) -> None:
         """Four gets, each on a connection of its own from the pool."""
 
         async def unit(key: int) -> list[Any]:
-            return [await self.person.get(id=k) for k in turn.unit_keys(key)]
+            return [await self.person.get(id=k) for k in timed.unit_keys(key)]
 
-        await turn.tasks(unit)
+        await timed.tasks(unit)
 
 
 def _models() -> ModuleType:

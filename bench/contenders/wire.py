@@ -9,9 +9,9 @@ from typing import Any
 
 from psycopg.conninfo import conninfo_to_dict
 
-from bench import table
 from bench.contenders import Contender
-from bench.turn import Turn
+from bench.harness.timed_run import TimedRun
+from bench.shop import dataset
 
 PROTOCOL_3 = 196608
 READY = b"Z\0\0\0\x05"
@@ -90,25 +90,25 @@ class This(Contender):
 
     async def open(self) -> None:
         self.client = Client(self.dsn)
-        self.client.prepare(b"get", f"{table.PERSON} $1")
+        self.client.prepare(b"get", f"{dataset.PERSON} $1")
 
-    def stream_instances(self, turn: Turn) -> None:
-        turn.swallow(lambda: self.client.count(table.PERSONS))
+    def stream_instances(self, timed: TimedRun) -> None:
+        timed.swallow(lambda: self.client.count(dataset.PERSONS))
 
     stream_tuples = stream_dicts = cached_queryset = stream_instances
     sync_list = sync_iterator = stream_instances
 
-    def select_related(self, turn: Turn) -> None:
-        turn.swallow(lambda: self.client.count(table.RELATED))
+    def select_related(self, timed: TimedRun) -> None:
+        timed.swallow(lambda: self.client.count(dataset.RELATED))
 
-    def get_by_key(self, turn: Turn) -> None:
+    def get_by_key(self, timed: TimedRun) -> None:
         client = self.client
 
         def get(key: int) -> bytes:
             client.send(bind(b"get", struct.pack("!q", key)))
             return client.drop()
 
-        turn.repeat_sync(get)
+        timed.repeat_sync(get)
 
     def plain(self, row: Any) -> tuple[Any, ...]:
         """Look at the id of a get's one row; the rest has been dropped."""
@@ -116,4 +116,4 @@ class This(Contender):
             raise ConnectionError(f"The query failed: {row!r}")
         # BindComplete, then of DataRow: type, length, columns, length of the first.
         key = row[5:][1 + 4 + 2 + 4 :][:8]
-        return table.person(struct.unpack("!q", key)[0])
+        return dataset.person(struct.unpack("!q", key)[0])

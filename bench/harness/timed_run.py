@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any
 
-from . import table
+from bench.shop import dataset
 
 TASKS = 64
 QUERIES_PER_UNIT = 4
@@ -21,7 +21,7 @@ class WrongAnswer(Exception):
     """A contender returned something else than what is in the table."""
 
 
-class Turn:
+class TimedRun:
     """What a contender's method measures itself with.
 
     A timed turn looks at the last row and at the number of rows; before it come
@@ -145,11 +145,11 @@ class Turn:
 
     def unit_keys(self, key: int) -> list[int]:
         """Return the keys of the gets that one unit of work makes."""
-        return [table.key(key + i, self.rows) for i in range(QUERIES_PER_UNIT)]
+        return [dataset.key(key + i, self.rows) for i in range(QUERIES_PER_UNIT)]
 
     def _keys(self, task: int = 0) -> list[int]:
         first = task * 1_000
-        return [table.key(first + i, self.rows) for i in range(1, self.times + 1)]
+        return [dataset.key(first + i, self.rows) for i in range(1, self.times + 1)]
 
     # ----- answers
 
@@ -177,9 +177,9 @@ class Turn:
     def _check_row(self, row: Any) -> int:
         """Compare all values and their types with the table's; return the id."""
         if self.related:
-            values, expected = self.contender.plain_related(row), table.related
+            values, expected = self.contender.plain_related(row), dataset.related
         else:
-            values, expected = self.contender.plain(row), table.person
+            values, expected = self.contender.plain(row), dataset.person
         wanted = expected(values[0])
         if values != wanted or [*map(type, values)] != [*map(type, wanted)]:
             raise WrongAnswer(f"got {values!r}, not {wanted!r}")

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from .contenders import load
+from bench.contenders import load
 
 TURN_TIMEOUT = 300.0
 
@@ -20,7 +20,7 @@ class Failed(Exception):
     """A contender's turn failed; the message is its traceback."""
 
 
-class House:
+class ContenderProcesses:
     """Starts a process when the first of its contenders has a turn."""
 
     def __init__(
@@ -51,7 +51,7 @@ class House:
     def _process(self, name: str) -> subprocess.Popen[str]:
         if name not in self._processes:
             self._processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "bench.worker"],
+                [sys.executable, "-m", "bench.harness.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

@@ -15,8 +15,9 @@ import traceback
 from collections.abc import Coroutine
 from typing import Any
 
-from .contenders import Contender, load
-from .turn import Turn
+from bench.contenders import Contender, load
+
+from .timed_run import TimedRun
 
 
 class Worker:
@@ -40,16 +41,16 @@ class Worker:
 
     def take_turn(self, order: dict[str, Any]) -> dict[str, Any]:
         contender = self.contender(order["contender"])
-        turn = Turn(contender, self.hello["rows"], order["times"], order["verify"])
-        turn.related = order["related"]
+        timed = TimedRun(contender, self.hello["rows"], order["times"], order["verify"])
+        timed.related = order["related"]
         method = getattr(contender, order["method"])
         settle()
         if inspect.iscoroutinefunction(method):
-            self.run(method(turn))
+            self.run(method(timed))
         else:
-            method(turn)
+            method(timed)
         check_purity(contender)
-        return {"seconds": turn.seconds, "cpu_seconds": turn.cpu_seconds}
+        return {"seconds": timed.seconds, "cpu_seconds": timed.cpu_seconds}
 
 
 def settle() -> None:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from .contenders import label, load
-from .house import Failed, House
-from .turn import TASKS
+from bench.contenders import label, load
+
+from .contender_processes import ContenderProcesses, Failed
+from .timed_run import TASKS
 
 Entrant = tuple[str, str]
 
@@ -64,7 +65,7 @@ class Outcome:
 
 
 def run(
-    house: House,
+    processes: ContenderProcesses,
     case: Case,
     entrants: list[Entrant],
     rounds: int,
@@ -85,7 +86,7 @@ def run(
             if outcome.failure:
                 continue
             try:
-                seconds, cpu = house.take_turn(
+                seconds, cpu = processes.take_turn(
                     name, method=method, verify=number < 0, **order
                 )
             except Failed as failed:

@@ -1,4 +1,4 @@
-"""`python -m bench.memory`: stream millions of rows, and watch the memory.
+"""`python -m bench.suites.memory`: stream millions of rows, and watch the memory.
 
 Of the process, while it iterates over `aiterator(2000)` in a block: resident memory
 at each of 40 marks, above what was resident after the first rows. Linux only.
@@ -15,10 +15,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from bench.shop import dataset, settings
 from tools.postgres import database, postgres
-
-from . import table
-from .shop import settings
 
 ROWS = 5_000_000
 CHUNK = 2_000
@@ -29,13 +27,15 @@ BARS = " ▁▂▃▄▅▆▇█"
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.memory", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.suites.memory", description=__doc__
+    )
     parser.add_argument("--rows", type=int, default=ROWS, help="rows to stream")
     rows: int = parser.parse_args().rows
     console = Console()
     with postgres() as server, database(server, "memory") as dsn:
         with console.status(f"writing {rows:,} rows"):
-            table.create(dsn, rows)
+            dataset.create(dsn, rows)
         settings.configure(dsn, 1, "django_async_fast")
         marks = asyncio.run(_stream(rows, console))
     growth = [each - marks[0] for each in marks]
@@ -49,9 +49,8 @@ def main() -> int:
 
 
 async def _stream(rows: int, console: Console) -> list[float]:
+    from bench.shop.models import Person
     from django_async_fast import new_connection
-
-    from .shop.models import Person
 
     async with new_connection():
         async for _ in Person.objects.filter(pk__lte=2 * CHUNK).aiterator(CHUNK):

@@ -9,8 +9,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from .contenders import label
-from .race import Case, Outcome
+from bench.contenders import label
+
+from .rounds import Case, Outcome
 
 BASES = ("stock", "asyncpg", "wire")
 OURS = "django_async_fast"
