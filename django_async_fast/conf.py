@@ -17,6 +17,14 @@ DEFAULTS: dict[str, Any] = {
     "SCOPE_TIMEOUT": 30.0,
     # Middleware whose process_request() sets something on the request's connection.
     "CONNECTION_MIDDLEWARE": ["django_tenants.middleware.main.TenantMainMiddleware"],
+    # Functions and modules, by dotted path, that `sync_to_async()` need not put in a
+    # thread, in a block: they wait for nothing but the database.
+    "BRIDGED": [],
+    # Functions, views and middleware, by dotted path, that need one: see `blocking()`.
+    "BLOCKING": [],
+    # Seconds after which code that holds up the loop of requests is named in the log,
+    # in production too. None does not look.
+    "STALL_WATCH": None,
     # Where get_asgi_application() runs synchronous views: "loop" or "thread".
     "SYNC": "loop",
 }

@@ -18,7 +18,7 @@ from .. import _native, bridge, conf
 from ..bridge import driving, stalls, users_code
 from ..bridge.closed_coroutines import being_closed
 from ..tasks import units
-from . import lazy_wrapper
+from . import block_threads, lazy_wrapper
 
 logger = logging.getLogger("django_async_fast")
 
@@ -362,6 +362,8 @@ def routed_block() -> Block | None:
 def create_connection(self: ConnectionHandler, alias: str) -> Any:
     """`ConnectionHandler.create_connection`: in a block, one of the block's."""
     block = routed_block()
+    if block is None and (block := block_threads.block_here()) is not None:
+        return block_threads.wrapper(block, alias)
     if block is None:
         return django_create_connection(self, alias)
     return lazy_wrapper.make(block, self.settings[alias], alias)
@@ -375,22 +377,27 @@ class Routed:
 
     def __getattr__(self, alias: str) -> Any:
         block = routed_block()
+        if block is not None:
+            try:
+                return block.wrappers[alias]
+            except KeyError:
+                raise AttributeError(alias) from None
+        block = block_threads.block_here()
         if block is None:
             return getattr(object.__getattribute__(self, "storage"), alias)
-        try:
-            return block.wrappers[alias]
-        except KeyError:
-            raise AttributeError(alias) from None
+        if alias not in block.wrappers:
+            raise AttributeError(alias)
+        return block_threads.wrapper(block, alias)
 
     def __setattr__(self, alias: str, value: Any) -> None:
-        block = routed_block()
+        block = routed_block() or block_threads.block_here()
         if block is None:
             setattr(object.__getattribute__(self, "storage"), alias, value)
-        else:
+        elif block.wrappers.get(alias) is not value:
             block.exchange(alias, value)
 
     def __delattr__(self, alias: str) -> None:
-        block = routed_block()
+        block = routed_block() or block_threads.block_here()
         if block is None:
             delattr(object.__getattribute__(self, "storage"), alias)
             return

@@ -17,7 +17,7 @@ from asgiref.sync import sync_to_async as threaded
 
 from .. import bridge
 from ..bridge import driving
-from . import debug_threads
+from . import block_threads
 from .blocks import current_block, open_block
 
 asgiref_call = AsyncToSync.__call__
@@ -71,11 +71,16 @@ def async_to_sync_call(self: AsyncToSync[Any, Any], *args: Any, **kwargs: Any) -
 def sync_to_async_call(
     self: SyncToAsync[Any, Any], *args: Any, **kwargs: Any
 ) -> Coroutine[Any, Any, Any]:
-    """`SyncToAsync.__call__`: in debug mode, tell of queries that leave the block."""
+    """`SyncToAsync.__call__`: in a block, the thread is the block's."""
     block = open_block()
-    if block is not None and block.debug:
-        self = debug_threads.watched(self, block.place, sys._getframe(1))
-    return asgiref_threaded_call(self, *args, **kwargs)
+    if block is None or not self._thread_sensitive:
+        return asgiref_threaded_call(self, *args, **kwargs)
+    if block_threads.is_bridged(self):
+        return block.run(self.func, *args, **kwargs)
+    # A test's block is to be seen by what is tested.
+    if not block.shared and block_threads.is_put_into_threads(sys._getframe(1)):
+        return asgiref_threaded_call(self, *args, **kwargs)
+    return block_threads.run(block, self, args, kwargs)
 
 
 def awaiting(func: Callable[..., Any]) -> Callable[[], Any]:

@@ -16,6 +16,7 @@ from django.db.models.sql import compiler as django_compiler
 from django.db.models.sql.compiler import SQLCompiler
 
 from .. import _native, bridge, drivers
+from ..connections import block_threads
 from ..drivers.psycopg import plain_queries
 from ..unpatched import Unpatched, UnpatchedFunction
 from . import whole_results
@@ -60,7 +61,7 @@ class Stream:
         self._django_iter = django_iter
         self._advance: Callable[[], Any] = self._start
         self._chunks: Any = None
-        self._in_block = bridge.in_bridge()
+        self._in_block = bridge.in_bridge() or block_threads.is_here()
         # Whether its reader is a coroutine, which gives the loop its turn between rows.
         self.awaited = False
         # Whether code of the project's runs for each row: its queries need the bridge.
@@ -75,7 +76,8 @@ class Stream:
         """End the iteration; closes its cursor on the server if that is possible."""
         # An iterator of a block may be finalised anywhere: off the bridge there
         # is nobody to await the server.
-        self._end(abandon=self._in_block and not bridge.can_wait())
+        waits = bridge.can_wait() or block_threads.is_here()
+        self._end(abandon=self._in_block and not waits)
 
     def abandon(self) -> None:
         """End the iteration where no I/O is possible."""
@@ -88,6 +90,8 @@ class Stream:
             return
         if abandon:
             chunks.abandon()
+        elif block_threads.is_here():
+            block_threads.hand_over(chunks.close)
         else:
             chunks.close()
 
@@ -118,7 +122,10 @@ class Stream:
             return partial(self._leave_to_django, str(declined))
         self.calls_project = self.awaited and calls_project(compiler)
         if self._iterable.chunked_fetch:
-            return partial(self._begin_chunks, compiler, plan, types, sql, params)
+            begin = partial(self._begin_chunks, compiler, plan, types, sql, params)
+            if block_threads.is_here():
+                return partial(block_threads.hand_over, begin)
+            return begin
         self._advance = _nothing
         wrapper, columns = compiler.connection, compiler.col_count
         return partial(whole_results.fetch, wrapper, plan, types, columns, sql, params)
@@ -150,7 +157,8 @@ class Stream:
         return self._next_chunk()
 
     def _next_chunk(self) -> Any:
-        batch = self._chunks.next_batch()
+        take = self._chunks.next_batch
+        batch = block_threads.hand_over(take) if block_threads.is_here() else take()
         if batch is None:
             self.close()
         return batch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from _thread import get_ident
 from contextlib import closing
 from typing import Any
 
@@ -10,6 +11,7 @@ from django.db.utils import ProgrammingError
 from psycopg.rows import tuple_row
 
 from .. import drivers
+from ..connections import block_threads
 from .plans.result_format import Types
 
 
@@ -27,11 +29,15 @@ def fetch(
     `template` is what `statement.template_of(sql)` returned, to save that. Raises what
     the query does.
     """
-    raw = None if types.oids is None else drivers.psycopg.statement.unobserved(wrapper)
-    if raw is not None:
+    if wrapper._thread_ident != get_ident() and block_threads.is_here():
+        statement = plan, types, columns, sql, params, template
+        return block_threads.hand_over(fetch, wrapper, *statement)
+    oids = types.oids
+    raw = None if oids is None else drivers.psycopg.statement.unobserved(wrapper)
+    if oids is not None and raw is not None:
         decoders = drivers.psycopg.results.decoders(raw)
         # Django gives a cursor the wrapper's time zone where it is another.
-        if decoders.zone == wrapper.timezone and decoders.read_binary(raw, types.oids):
+        if decoders.zone == wrapper.timezone and decoders.read_binary(raw, oids):
             try:
                 result = drivers.psycopg.statement.fetch(
                     wrapper, raw, sql, params, template

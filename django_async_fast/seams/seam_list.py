@@ -107,7 +107,7 @@ def _connection_seams() -> Iterator[Seam]:
         SyncToAsync,
         "__call__",
         dispatch.sync_to_async_call,
-        "in debug mode a query that leaves the block for a thread is told",
+        "a thread that a block's task waits for has the block's connections",
     )
     for name in ("new_connection", "async_connections"):
         yield Seam(django.db, name, getattr(ours, name), "DEP 0009's import path")

@@ -229,19 +229,25 @@ class Units(Line):
         call, function = bridge.Call(bridge.call_around()), [kwargs, args, func]
         # Tools show the frames around a query: to show a queryset is another one.
         del func, args, kwargs
-        if self.hold_up(call):
-            loop = asyncio.get_running_loop()
-            turn = Turn(call, self, loop)
-            if not turn.is_deadlocked():
-                self.join(turn, loop)
-                try:
-                    await turn.future
-                except BaseException:
-                    if turn in self.waiting:
-                        self.leave(turn)
-                    call.end()
-                    raise
+        await self.wait_to_begin(call)
         return await bridge.run(_run, call, function)
+
+    async def wait_to_begin(self, call: bridge.Call) -> None:
+        """Wait until the units that `call` is not part of are over."""
+        if not self.calls or not self.hold_up(call):
+            return
+        loop = asyncio.get_running_loop()
+        turn = Turn(call, self, loop)
+        if turn.is_deadlocked():
+            return
+        self.join(turn, loop)
+        try:
+            await turn.future
+        except BaseException:
+            if turn in self.waiting:
+                self.leave(turn)
+            call.end()
+            raise
 
 
 def _run(call: bridge.Call, function: list[Any]) -> Any:

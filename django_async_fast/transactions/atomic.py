@@ -20,7 +20,7 @@ from django.db.transaction import Atomic, TransactionManagementError
 from .. import bridge
 from ..bridge import users_code
 from ..bridge.closed_coroutines import being_closed
-from ..connections import dispatch, open_transactions
+from ..connections import block_threads, dispatch, open_transactions
 from ..connections.blocks import bridged_block, current_block
 from ..tasks import scopes
 from . import isolation
@@ -42,6 +42,9 @@ def django_exit(atomic: Atomic, *exc: Any) -> Any:
 def enter(self: Atomic, where: users_code.Place = None) -> None:
     """`Atomic.__enter__`: on a block's connection it opens a scope first."""
     if bridged_block() is None:
+        if block_threads.block_here() is not None:
+            block_threads.hand_over(enter, self, where or users_code.place())
+            return
         if current_block() is not None:
             raise SynchronousOnlyOperation(
                 "`with transaction.atomic():` waits for the database, and a coroutine "
@@ -71,6 +74,8 @@ def leave(self: Atomic, exc_type: Any, exc_value: Any, traceback: Any) -> None:
     """`Atomic.__exit__`: children of the scope are done, or refused, before."""
     # Not by the context's block: a task that is destroyed ends in the context
     # of whoever destroys it.
+    if block_threads.is_here() and self.__dict__.get("_daf_opened"):
+        return block_threads.hand_over(leave, self, exc_type, exc_value, traceback)
     opened = _opened(self) if bridge.in_bridge() else None
     if opened is None:
         return _end(self, exc_type, exc_value, traceback)

@@ -157,19 +157,6 @@ async def test_a_block_has_a_connection_of_its_own() -> None:
     assert await sync_to_async(pid)() == outer
 
 
-# Which --loop-debug would tell.
-@pytest.mark.filterwarnings(
-    "ignore::django_async_fast.connections.debug_threads.OutsideBlockWarning"
-)
-async def test_a_block_is_invisible_from_other_threads() -> None:
-    outer = await sync_to_async(pid)()
-    async with new_connection(), transaction.atomic():
-        await Author.objects.acreate(name="uncommitted")
-        assert await sync_to_async(pid)() == outer
-        assert await sync_to_async(Author.objects.count)() == 0
-        assert await Author.objects.acount() == 1
-
-
 async def test_a_block_is_invisible_from_other_loops() -> None:
     async def elsewhere() -> tuple[int, int, int]:
         count = await Author.objects.acount()
@@ -605,7 +592,7 @@ async def test_a_blocks_connection_on_the_loop_itself() -> None:
 async def test_a_blocks_connection_in_a_thread() -> None:
     async with new_connection() as conn:
         with pytest.raises(SynchronousOnlyOperation, match="aensure_connection"):
-            await sync_to_async(conn.ensure_connection)()
+            await asyncio.to_thread(conn.ensure_connection)
         await apid()
         with pytest.raises(bridge.BridgeError, match="run_sync"):
             await sync_to_async(conn.connection.execute)("SELECT 1")

@@ -101,7 +101,7 @@ async def test_other_threads_and_loops_have_djangos() -> None:
 
     async with new_connection() as conn:
         assert await asyncio.to_thread(look) is not conn
-        assert await sync_to_async(look)() is not conn
+        assert await sync_to_async(look)() is conn  # the task waits for it
         assert await asyncio.to_thread(asyncio.run, elsewhere()) is not conn
 
 

@@ -171,7 +171,7 @@ WATCHED = {
     "psycopg_pool.AsyncConnectionPool.putconn": "pool/loop_pool.py; pool/fast_checkout.py: give",
     "psycopg_pool.pool_async.WaitingClient": "pool/waiting_client.py",
     "asgiref.sync.AsyncToSync.__call__": "connections/dispatch.py: async_to_sync_call",
-    "asgiref.sync.SyncToAsync.__call__": "connections/debug_threads.py: watched",
+    "asgiref.sync.SyncToAsync.__call__": "connections/block_threads.py: run",
 }
 
 

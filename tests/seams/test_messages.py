@@ -9,7 +9,6 @@ import asyncio
 import logging
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import Any
@@ -18,7 +17,7 @@ from unittest import mock
 import pytest
 from asgiref.sync import SyncToAsync, iscoroutinefunction, sync_to_async
 from django.core.exceptions import SynchronousOnlyOperation
-from django.db import InterfaceError, connection, transaction
+from django.db import InterfaceError, connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models.signals import post_save
 from django.http import HttpResponse
@@ -28,7 +27,6 @@ from django.utils.functional import cached_property
 
 from django_async_fast import afetch_related, alist, bridge, new_connection, run_sync
 from django_async_fast.bridge import greenlets, stalls
-from django_async_fast.connections.debug_threads import OutsideBlockWarning
 from tests.testapp.models import Author, Book, Note, Novel, Profile, Publisher, Tag
 
 DJANGOS = "You cannot call this from an async context - use a thread or sync_to_async."
@@ -53,95 +51,36 @@ def line_of(function: Callable[..., Any], offset: int) -> str:
     return f"{__file__}:{function.__code__.co_firstlineno + offset}"
 
 
-# ----- F31: queries that leave the block through a thread
-
-
-async def test_f31_a_thread_sees_other_data(debug: Callable[[], None]) -> None:
-    debug()
-    async with new_connection(), transaction.atomic():
-        await Tag.objects.acreate(name="not committed")
-        with pytest.warns(OutsideBlockWarning) as told:
-            assert await sync_to_async(Tag.objects.count)() == 0
-        assert await run_sync(Tag.objects.count) == 1
-    (warning,) = told
-    here = line_of(test_f31_a_thread_sees_other_data, 5)
-    assert f"{warning.filename}:{warning.lineno}" == here
-    entered = line_of(test_f31_a_thread_sees_other_data, 2)
-    assert f"block entered at {entered}" in str(warning.message)
-    assert "'default'" in str(warning.message)
-    assert "`await run_sync(" in str(warning.message)
-
-
-async def test_f31_once_per_call_site(debug: Callable[[], None]) -> None:
-    debug()
-
-    def count() -> int:
-        return Tag.objects.count() + Tag.objects.count()
-
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("default")
-        async with new_connection():
-            for _ in range(3):
-                await sync_to_async(count)()
-            await asyncio.create_task(sync_to_async(count)())
-            await asyncio.to_thread(time.sleep, 0)
-    first = test_f31_once_per_call_site.__code__.co_firstlineno
-    assert [warning.lineno - first for warning in told] == [10, 11]
-    assert "run_sync(test_f31_once_per_call_site.<locals>.count, " in str(
-        told[0].message
-    )
-
-
-async def test_f31_as_an_error_it_reaches_the_caller(debug: Callable[[], None]) -> None:
-    debug()
-
-    class Reports:
-        @sync_to_async
-        def number(self) -> int:
-            return Tag.objects.count()
-
-    async with new_connection():
-        with pytest.raises(OutsideBlockWarning, match=r"Reports\.number"):
-            await Reports().number()
-    assert await Reports().number() == 0  # outside of a block
-
-
-async def test_f31_what_is_not_told(debug: Callable[[], None]) -> None:
-    # Warnings are errors here.
-    debug()
-    assert await sync_to_async(Tag.objects.count)() == 0
-    async with new_connection():
-        assert await sync_to_async(len)("no query") == 8
-        assert await run_sync(Tag.objects.count) == 0
-    assert await sync_to_async(lambda: list(connection.execute_wrappers))() == []
-
-
-async def test_f31_nothing_is_told_without_debug_mode() -> None:
-    async with new_connection():
-        asyncio.get_running_loop().set_debug(True)  # too late
-        assert await sync_to_async(Tag.objects.count)() == 0
+# ----- F31: threads
 
 
 def synchronous(request: Any) -> HttpResponse:
-    return HttpResponse(str(Tag.objects.count()))
+    return HttpResponse(str(threaded_pid()))
 
 
 async def asynchronous(request: Any) -> HttpResponse:
-    return HttpResponse(str(await sync_to_async(Tag.objects.count)()))
+    own = await run_sync(threaded_pid)
+    return HttpResponse(str(own == await sync_to_async(threaded_pid)()))
+
+
+def threaded_pid() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return int(cursor.fetchone()[0])
 
 
 urlpatterns = [path("synchronous", synchronous), path("asynchronous", asynchronous)]
 
 
-async def test_f31_synchronous_views_are_meant_to_be_in_a_thread(
+async def test_f31_djangos_handler_keeps_its_threads_connections(
     settings_override: Callable[..., None],
 ) -> None:
     middleware = "django_async_fast.middleware.ConnectionMiddleware"
-    settings_override(DEBUG=True, ROOT_URLCONF=__name__, MIDDLEWARE=[middleware])
+    settings_override(ROOT_URLCONF=__name__, MIDDLEWARE=[middleware])
     settings_override(ALLOWED_HOSTS=["*"])
-    assert (await AsyncClient().get("/synchronous")).content == b"0"
-    with pytest.warns(OutsideBlockWarning, match=r"QuerySet\.count"):
-        await AsyncClient().get("/asynchronous")
+    stock = str(await sync_to_async(threaded_pid)()).encode()
+    assert (await AsyncClient().get("/synchronous")).content == stock
+    assert (await AsyncClient().get("/asynchronous")).content == b"True"
 
 
 def test_f31_the_seam_is_a_coroutine_function() -> None:

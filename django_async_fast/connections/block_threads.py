@@ -1,0 +1,248 @@
+"""Threads that a block's task waits for: in them `connections[alias]` is the block's.
+
+`sync_to_async(function)` puts the function in a thread. What it does with the block's
+connection is done on the loop, in a bridged call that is part of the function's: the
+thread waits for it, the loop does not wait for the thread. Each function is a unit, as
+a bridged call is (`tasks/units.py`).
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager
+from functools import cache, partial, wraps
+from types import FrameType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from asgiref.sync import AsyncToSync, SyncToAsync
+from django.db import InterfaceError
+from django.db.backends.utils import CursorWrapper
+
+from .. import bridge, conf
+from . import lazy_wrapper
+
+if TYPE_CHECKING:
+    from .blocks import Block
+
+T = TypeVar("T")
+
+# What Django puts in threads where its own handler serves the request: there it has
+# the thread's ordinary connections, as without a block.
+_HANDLER = ("django.core.handlers.", "django.utils.deprecation")
+
+# What connections/dispatch.py stands before.
+in_thread: Callable[..., Coroutine[Any, Any, Any]] = SyncToAsync.__call__
+on_loop: Callable[..., Any] = AsyncToSync.__call__
+
+
+class _Here(threading.local):
+    """The block whose function runs in this thread."""
+
+    block: Block | None = None
+
+
+_here = _Here()
+
+
+def block_here() -> Block | None:
+    """Return the block that this thread works for, or None.
+
+    Raises InterfaceError where it has outlived that block.
+    """
+    block = _here.block
+    if block is not None and not block.open:
+        raise InterfaceError(
+            "The `async with new_connection()` block that this thread was started in "
+            "has ended. Await what the thread does inside the block."
+        )
+    return block
+
+
+def is_here() -> bool:
+    """Tell whether this thread works for a block, perhaps one that has ended."""
+    return _here.block is not None
+
+
+def hand_over(func: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+    """Return what `func` does on the loop of the thread's block, where it may wait.
+
+    It is called in the context of the thread, which sees what `func` has set in there.
+    """
+    called: T = on_loop(AsyncToSync(bridge.run), func, *args, **kwargs)
+    return called
+
+
+def is_put_into_threads(frame: FrameType | None) -> bool:
+    """Tell whether Django's handler has called asgiref in `frame`, for a request."""
+    while frame is not None and _module(frame).startswith("asgiref."):
+        frame = frame.f_back
+    return frame is not None and _module(frame).startswith(_HANDLER)
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))
+
+
+def is_bridged(call: SyncToAsync[Any, Any]) -> bool:
+    """Tell whether a function given to asgiref needs no thread: it is the database's.
+
+    Channels says so by `database_sync_to_async`, a project by the setting BRIDGED.
+    """
+    if type(call).__module__ == "channels.db":
+        return True
+    if not (names := conf.get("BRIDGED")):
+        return False
+    func = call.func
+    while isinstance(func, partial):
+        func = func.func
+    module, name = getattr(func, "__module__", ""), getattr(func, "__qualname__", "")
+    return any(
+        each in (module, f"{module}.{name}") or f"{module}.".startswith(f"{each}.")
+        for each in names
+    )
+
+
+async def run(block: Block, call: SyncToAsync[Any, Any], args: Any, kwargs: Any) -> Any:
+    """Await `call(*args, **kwargs)` of asgiref's, in a thread that is the block's."""
+    unit = bridge.Call(bridge.call_around())
+    await block.units.wait_to_begin(unit)
+    unit.note_task(block.loop)
+    theirs = copy.copy(call)
+    theirs.func = partial(_call, block, call.func)
+    around = bridge.outer_call.set(unit)
+    try:
+        return await in_thread(theirs, *args, **kwargs)
+    finally:
+        bridge.outer_call.reset(around)
+        unit.end()
+
+
+def _call(block: Block, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    before, _here.block = _here.block, block
+    try:
+        return func(*args, **kwargs)
+    finally:
+        _here.block = before
+
+
+# ----- the block's wrapper, in a thread
+
+
+def wrapper(block: Block, alias: str) -> Any:
+    """Return the block's wrapper for `alias`, whose methods threads may call."""
+    found = block.wrapper(alias)
+    if lazy_wrapper.is_asleep(found):
+        hand_over(getattr, found, "alias")
+    kind = type(found)
+    if lazy_wrapper.is_awake(found) and not issubclass(kind, _Shared):
+        found.__class__ = _shared_class(kind)  # type: ignore[arg-type]
+    return found
+
+
+class _Shared:
+    """Marks the class of a wrapper that threads have asked for."""
+
+
+@cache
+def _shared_class(kind: Any) -> Any:
+    methods = {name: _handed_over(kind, name) for name in _WAIT if hasattr(kind, name)}
+    methods |= {name: _with_cursor(kind, name) for name in _CURSORS}
+    methods["validate_thread_sharing"] = _validate(kind)
+    methods["__module__"] = kind.__module__
+    return type(kind.__name__, (kind, _Shared), methods)
+
+
+# What may wait for the server, of Django's wrapper and of PostgreSQL's and ours.
+_WAIT = (
+    *("connect", "ensure_connection", "close", "close_pool", "is_usable"),
+    *("close_if_unusable_or_obsolete", "close_if_health_check_failed"),
+    *("commit", "rollback", "get_autocommit", "set_autocommit", "check_constraints"),
+    *("savepoint", "savepoint_rollback", "savepoint_commit", "clean_savepoints"),
+    *("disable_constraint_checking", "enable_constraint_checking"),
+    *("on_commit", "run_and_clear_commit_hooks", "register_type_handlers"),
+)
+_CURSORS = "cursor", "chunked_cursor"
+
+
+def _handed_over(kind: Any, name: str) -> Any:
+    method = getattr(kind, name)
+
+    @wraps(method)
+    def inner(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if _here.block is None:
+            return method(self, *args, **kwargs)
+        return hand_over(method, self, *args, **kwargs)
+
+    return inner
+
+
+def _with_cursor(kind: Any, name: str) -> Any:
+    method = getattr(kind, name)
+
+    @wraps(method)
+    def inner(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if _here.block is None:
+            return method(self, *args, **kwargs)
+        return _Remote(hand_over(method, self, *args, **kwargs))
+
+    return inner
+
+
+def _validate(kind: Any) -> Any:
+    method = kind.validate_thread_sharing
+
+    @wraps(method)
+    def inner(self: Any) -> None:
+        if _here.block is None or _here.block is not self.block:
+            method(self)
+
+    return inner
+
+
+class _Remote:
+    """A cursor of the loop's, or what one has returned, for a thread."""
+
+    def __init__(self, inner: Any) -> None:
+        self.__dict__["_inner"] = inner
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        return partial(_ask, found) if callable(found) else found
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._inner, name, value)
+
+    def __enter__(self) -> Any:
+        entered = hand_over(type(self._inner).__enter__, self._inner)
+        return self if entered is self._inner else _known(entered)
+
+    def __exit__(self, *exc: Any) -> Any:
+        return hand_over(type(self._inner).__exit__, self._inner, *exc)
+
+    def __iter__(self) -> Any:
+        return _Remote(hand_over(iter, self._inner))
+
+    def __next__(self) -> Any:
+        # StopIteration cannot be the outcome of a coroutine.
+        item = hand_over(next, self._inner, _END)
+        if item is _END:
+            raise StopIteration
+        return item
+
+
+_END: Any = object()
+
+
+def _ask(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    return _known(hand_over(function, *args, **kwargs))
+
+
+def _known(found: Any) -> Any:
+    """Return `found` so that what it waits for is handed over, too."""
+    if isinstance(found, (CursorWrapper, AbstractContextManager)) or hasattr(
+        found, "__next__"
+    ):
+        return _Remote(found)
+    return found

@@ -1,0 +1,314 @@
+"""Threads that a block's task waits for see the block: connection, transaction, scope."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
+from django.db import (
+    DatabaseError,
+    IntegrityError,
+    InterfaceError,
+    connection,
+    connections,
+    transaction,
+)
+
+from django_async_fast import async_connections, new_connection, run_sync
+from django_async_fast.connections.blocks import current_block
+from tests.testapp.models import Author, Book, Publisher, Tag
+
+
+def pid() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        assert threading.current_thread() is not threading.main_thread()
+        return int(cursor.fetchone()[0])
+
+
+async def apid() -> int:
+    async with async_connections["default"].acursor() as cursor:
+        await cursor.execute("SELECT pg_backend_pid()")
+        return int((await cursor.fetchone())[0])
+
+
+async def test_it_is_the_blocks_connection() -> None:
+    outside = await sync_to_async(pid)()
+    async with new_connection() as conn:
+        assert await sync_to_async(pid)() == await apid() != outside
+        assert await sync_to_async(lambda: connections["default"])() is conn
+        assert await sync_to_async(pid)() == await apid()
+    assert await sync_to_async(pid)() == outside
+
+
+async def test_without_a_query_nothing_is_opened() -> None:
+    async with new_connection() as conn:
+        assert await sync_to_async(len)("abc") == 3
+        assert not current_block().connected()  # type: ignore[union-attr]
+        assert await sync_to_async(lambda: connection.vendor)() == "postgresql"
+        assert conn.connection is None
+
+
+async def test_a_thread_of_its_own_has_djangos_connection() -> None:
+    async with new_connection(), transaction.atomic():
+        await Tag.objects.acreate(name="not committed")
+        free = sync_to_async(_count_and_close, thread_sensitive=False)
+        assert await free() == 0
+        assert await asyncio.to_thread(_count_and_close) == 0
+        started: list[int] = []
+
+        def start() -> None:
+            thread = threading.Thread(target=lambda: started.append(_count_and_close()))
+            thread.start()
+            thread.join()
+
+        await sync_to_async(start)()
+        assert started == [0]
+
+
+def _count_and_close() -> int:
+    try:
+        return Tag.objects.count()
+    finally:
+        connection.close()
+
+
+# ----- transactions
+
+
+async def test_it_is_in_the_transaction() -> None:
+    def more() -> int:
+        Tag.objects.create(name="b")
+        return Tag.objects.count()
+
+    async with new_connection():
+        with pytest.raises(ZeroDivisionError):
+            async with transaction.atomic():
+                await Tag.objects.acreate(name="a")
+                assert await sync_to_async(more)() == 2
+                raise ZeroDivisionError
+        assert await Tag.objects.acount() == 0
+
+
+async def test_atomic_blocks_of_the_thread() -> None:
+    done: list[str] = []
+
+    def in_thread() -> None:
+        with transaction.atomic():
+            Tag.objects.create(name="outer")
+            with pytest.raises(ZeroDivisionError), transaction.atomic():
+                Tag.objects.create(name="inner")
+                raise ZeroDivisionError
+            transaction.on_commit(lambda: done.append("committed"))
+            assert connection.in_atomic_block
+            assert not done
+        assert done == ["committed"]
+        assert not connection.in_atomic_block
+
+    async with new_connection():
+        await sync_to_async(in_thread)()
+        assert [tag.name async for tag in Tag.objects.all()] == ["outer"]
+        async with transaction.atomic():
+            await sync_to_async(in_thread_atomic)()
+
+
+def in_thread_atomic() -> None:
+    with transaction.atomic():
+        assert len(connection.savepoint_ids) == 1
+    with pytest.raises(RuntimeError, match="durable"), transaction.atomic(durable=True):
+        pass
+
+
+async def test_errors_are_djangos() -> None:
+    def twice() -> None:
+        Tag.objects.create(pk=1, name="a")
+        with pytest.raises(IntegrityError), transaction.atomic():
+            Tag.objects.create(pk=1, name="b")
+        with pytest.raises(Author.DoesNotExist):
+            Author.objects.get(pk=1)
+        with connection.cursor() as cursor, pytest.raises(DatabaseError):
+            cursor.execute("SELECT nonsense")
+
+    async with new_connection():
+        await sync_to_async(twice)()
+        assert await Tag.objects.acount() == 1
+
+
+async def test_on_commit_of_the_outer_block() -> None:
+    done: list[str] = []
+    async with new_connection():
+        async with transaction.atomic():
+            await sync_to_async(transaction.on_commit)(lambda: done.append("x"))
+            assert not done
+        assert done == ["x"]
+
+
+# ----- what can be done in there
+
+
+async def test_querysets_cursors_and_streams() -> None:
+    def everything() -> None:
+        publisher = Publisher.objects.create(name="p")
+        for i in range(5):
+            Author.objects.create(name=f"a{i}")
+        assert [a.name for a in Author.objects.order_by("name")] == [
+            f"a{i}" for i in range(5)
+        ]
+        assert list(Author.objects.order_by("name").values_list("name", flat=True))
+        with transaction.atomic():
+            rows = Author.objects.order_by("name").iterator(chunk_size=2)
+            assert next(rows).name == "a0"
+            rows.close()
+            assert len(list(Author.objects.iterator(chunk_size=2))) == 5
+        assert Author.objects.filter(name="a1").update(name="b") == 1
+        assert len(list(Author.objects.raw("SELECT * FROM testapp_author"))) == 5
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT generate_series(1, 3)")
+            assert cursor.rowcount == 3
+            assert cursor.fetchone() == (1,)
+            assert list(cursor) == [(2,), (3,)]
+            assert cursor.description[0].name == "generate_series"
+        assert Publisher.objects.in_bulk([publisher.pk]) == {publisher.pk: publisher}
+        assert connection.introspection.table_names()
+        assert Author.objects.all().delete()[0] == 5
+
+    async with new_connection():
+        await sync_to_async(everything)()
+        await run_sync(Author.objects.create, name="after")
+        assert await Author.objects.acount() == 1
+
+
+async def test_async_code_inside() -> None:
+    async def count() -> int:
+        return await Tag.objects.acount()
+
+    def outer() -> int:
+        Tag.objects.create(name="a")
+        return async_to_sync(count)()
+
+    async with new_connection(), transaction.atomic():
+        assert await sync_to_async(outer)() == 1
+        transaction.set_rollback(True)
+    async with new_connection():
+        assert await count() == 0
+
+
+# ----- the order of tasks
+
+
+async def test_a_function_is_a_unit() -> None:
+    def raise_by_one() -> None:
+        tag = Tag.objects.get(pk=1)
+        tag.name = str(int(tag.name) + 1)
+        tag.save()
+
+    async with new_connection():
+        await Tag.objects.acreate(pk=1, name="0")
+        await asyncio.gather(
+            *(sync_to_async(raise_by_one)() for _ in range(3)),
+            *(run_sync(raise_by_one) for _ in range(3)),
+            *(Tag.objects.aget(pk=1) for _ in range(3)),
+        )
+        assert (await Tag.objects.aget(pk=1)).name == "6"
+
+
+async def test_the_loop_goes_on() -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0.01)
+
+    def sleep() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(0.3)")
+
+    counting = asyncio.create_task(count())
+    async with new_connection():
+        await sync_to_async(sleep)()
+    counting.cancel()
+    assert turns > 10
+
+
+async def test_blocks_of_requests_side_by_side() -> None:
+    async def request(name: str) -> None:
+        def write() -> None:
+            with transaction.atomic():
+                Tag.objects.create(name=name)
+                assert Tag.objects.count() == 1
+                transaction.set_rollback(True)
+
+        async with ThreadSensitiveContext(), new_connection():
+            for _ in range(3):
+                await sync_to_async(write)()
+
+    await asyncio.gather(*(request(str(i)) for i in range(8)))
+
+
+# ----- ends
+
+
+async def test_the_waiting_task_is_cancelled() -> None:
+    def sleep() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(30)")
+
+    async with new_connection():
+        async with transaction.atomic():
+            await Tag.objects.acreate(name="a")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await sync_to_async(sleep)()
+        assert await Tag.objects.acount() == 1
+        assert await sync_to_async(Tag.objects.count)() == 1
+
+
+async def test_a_thread_that_outlives_its_block() -> None:
+    goes_on, seen = threading.Event(), []
+
+    def late() -> None:
+        assert goes_on.wait(20)
+        uses: list[Callable[[], Any]]
+        uses = [Tag.objects.count, lambda: connection.cursor(), in_thread_atomic]
+        for use in uses:
+            try:
+                use()
+            except InterfaceError as exc:
+                seen.append(str(exc))
+
+    async with new_connection():
+        await Tag.objects.acount()
+        task = asyncio.create_task(sync_to_async(late)())
+        await asyncio.sleep(0.05)
+    goes_on.set()
+    await task
+    assert len(seen) == 3
+    assert all("block that this thread" in each for each in seen), seen
+
+
+@pytest.mark.parametrize("name", ["{}", "{}.database_only"])
+async def test_functions_that_are_bridged(
+    settings_override: Callable[..., None], name: str
+) -> None:
+    settings_override(DJANGO_ASYNC_FAST={"BRIDGED": [name.format(__name__)]})
+    async with new_connection():
+        assert await sync_to_async(database_only)() is threading.current_thread()
+    assert await sync_to_async(database_only)() is not threading.current_thread()
+
+
+def database_only() -> threading.Thread:
+    Book.objects.count()
+    return threading.current_thread()
+
+
+async def test_channels_says_that_it_is_the_database() -> None:
+    database_sync_to_async: Any = pytest.importorskip("channels.db")
+    call = database_sync_to_async.database_sync_to_async(database_only)
+    async with new_connection():
+        assert await call() is threading.current_thread()
