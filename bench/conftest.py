@@ -253,9 +253,16 @@ def pytest_terminal_summary(config: pytest.Config) -> None:
     if not bench.outcomes:
         return
     console = Console()
+    ratios = []
     for name, outcomes in bench.outcomes.items():
+        if bench.cases[name].ratios:
+            ratios.append((bench.cases[name], outcomes.values()))
+            continue
         absent = bench.absent.get(name, {})
         console.print()
         report.show(console, bench.cases[name], outcomes.values(), absent, bench.rows)
+    if ratios:
+        console.print()
+        report.show_ratios(console, ratios)
     console.print(NOTES)
     report.facts(console, bench.facts)

@@ -28,6 +28,13 @@ NAMES = (
     "django_async_backend",
 )
 
+# The queries of `bench/shop/queries.py`, which only a process with Django imports.
+QUERY_NAMES = (
+    *("get", "first", "count", "exists", "page", "values", "flat", "pk_in"),
+    *("icontains", "join", "q_or", "annotate", "related", "prefetch", "update", "save"),
+    *("create", "get_or_create", "never_again", "first_time"),
+)
+
 
 class Contender:
     """What all have in common."""

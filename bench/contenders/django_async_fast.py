@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from bench.contenders import Contender
+from bench.contenders import QUERY_NAMES, Contender
 from bench.harness.timed_run import TimedRun
 from bench.shop import settings
 
@@ -171,3 +171,24 @@ class _NoGate:
 
     def release(self) -> None:
         pass
+
+
+def _query(name: str) -> tuple[Any, Any]:
+    async def in_block(self: This, timed: TimedRun) -> None:
+        from bench.shop import queries
+
+        async with self.block():
+            await timed.awaited(queries.QUERIES[name], queries.Awaited)
+
+    def sync(self: This, timed: TimedRun) -> None:
+        from bench.shop import queries
+
+        timed.now(queries.QUERIES[name], queries.Now)
+
+    return in_block, sync
+
+
+for _name in QUERY_NAMES:
+    _in_block, _sync = _query(_name)
+    setattr(This, f"query_{_name}", _in_block)
+    setattr(This, f"query_{_name}__sync", _sync)

@@ -11,7 +11,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from bench.contenders import Contender
+from bench.contenders import QUERY_NAMES, Contender
 from bench.harness.timed_run import TASKS, TimedRun
 from bench.shop import settings
 
@@ -115,3 +115,16 @@ class This(Contender):
             return self.pooled.get(pk=key)
         finally:
             self.connections["pooled"].close()
+
+
+def _query(name: str) -> Any:
+    def method(self: This, timed: TimedRun) -> None:
+        from bench.shop import queries
+
+        timed.now(queries.QUERIES[name], queries.Now)
+
+    return method
+
+
+for _name in QUERY_NAMES:
+    setattr(This, f"query_{_name}__sync", _query(_name))

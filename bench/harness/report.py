@@ -50,6 +50,38 @@ def show(
         console.print(f"not installed: {', '.join(absent.values())}", style="yellow")
 
 
+def show_ratios(
+    console: Console, cases: Iterable[tuple[Case, Iterable[Outcome]]]
+) -> None:
+    """Print a line for each query: the processor time of stock Django, and of ours."""
+    table = Table(
+        title="Queries: us of processor time, and how many times less than stock's",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
+    table.add_column("", no_wrap=True)
+    for heading in ("stock", "block", "sync", "x block", "x sync"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for case, outcomes in cases:
+        found = {o.entrant: o for o in outcomes}
+        stock, block, sync = (
+            _processor_time(found.get((name, f"{case.name}{way}")))
+            for name, way in (("stock", "__sync"), (OURS, ""), (OURS, "__sync"))
+        )
+        ratios = [stock and us and f"{stock / us:.2f}" for us in (block, sync)]
+        cells = [us and _short(us) for us in (stock, block, sync)]
+        table.add_row(case.title, *(each or "-" for each in (*cells, *ratios)))
+    console.print(table)
+
+
+def _processor_time(outcome: Outcome | None) -> float | None:
+    """Return the median in us, None where it failed or took no part."""
+    if outcome is None or outcome.failure or not outcome.cpu_seconds:
+        return None
+    return median(outcome.cpu_seconds) * 1e6
+
+
 def _cells(
     case: Case, outcome: Outcome, bases: dict[str, float], rows: int
 ) -> Iterator[str]:

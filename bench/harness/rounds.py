@@ -31,6 +31,8 @@ class Case:
     per: str
     related: bool = False
     tasks: bool = False
+    # A line of one table of ratios, instead of a table of its own.
+    ratios: bool = False
 
     def order(self, quick: bool) -> dict[str, Any]:
         return {

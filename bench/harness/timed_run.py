@@ -134,6 +134,32 @@ class TimedRun:
         for job in jobs:
             self._check_one(*job.result())
 
+    # ----- queries of several kinds
+
+    async def awaited(self, query: Any, do: Any) -> None:
+        """Time `times` of a query of `bench.shop.queries`, one after the other."""
+        turns, ask = self._turns(query), query.ask
+        if self.verify:
+            for turn in turns:
+                self._check_answer(query, turn, await ask(do, turn))
+            return
+        with self.clock():
+            for turn in turns:
+                found = await ask(do, turn)
+        self._check_answer(query, turn, found)
+
+    def now(self, query: Any, do: Any) -> None:
+        """The same in synchronous code."""
+        turns, ask = self._turns(query), query.ask
+        if self.verify:
+            for turn in turns:
+                self._check_answer(query, turn, ask(do, turn))
+            return
+        with self.clock():
+            for turn in turns:
+                found = ask(do, turn)
+        self._check_answer(query, turn, found)
+
     # ----- whatever else
 
     @contextmanager
@@ -150,6 +176,12 @@ class TimedRun:
     def _keys(self, task: int = 0) -> list[int]:
         first = task * 1_000
         return [dataset.key(first + i, self.rows) for i in range(1, self.times + 1)]
+
+    def _turns(self, query: Any) -> range:
+        turns = range(self.times)
+        if query.prepare is not None:
+            query.prepare(turns)
+        return turns
 
     # ----- answers
 
@@ -173,6 +205,11 @@ class TimedRun:
                 self._check_one(wanted, each)
         elif self._check_row(row) != key:
             raise WrongAnswer(f"asked for {key}, got {row!r}")
+
+    def _check_answer(self, query: Any, turn: int, found: Any) -> None:
+        got, wanted = query.plain(found), query.answer(turn)
+        if got != wanted:
+            raise WrongAnswer(f"got {got!r}, not {wanted!r}")
 
     def _check_row(self, row: Any) -> int:
         """Compare all values and their types with the table's; return the id."""

@@ -37,3 +37,15 @@ class Person(models.Model):
     class Meta:
         db_table = "bench_person"
         managed = False
+
+
+class Visit(models.Model):
+    id = models.BigAutoField(primary_key=True)
+    company = models.ForeignKey(Company, models.CASCADE)
+    title = models.CharField(max_length=100)
+    count = models.IntegerField(default=0)
+    made = models.DateTimeField()
+
+    class Meta:
+        db_table = "bench_visit"
+        managed = False
