@@ -10,6 +10,7 @@ _PUBLIC = {
     "afetch_related": "querysets.helpers",
     "alist": "querysets.helpers",
     "async_connections": "connections.blocks",
+    "blocking": "connections.blocking_code",
     "explain_plan": "querysets.plans.explain",
     "install": "seams.seam_list",
     "new_connection": "connections.blocks",

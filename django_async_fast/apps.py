@@ -22,3 +22,6 @@ class DjangoAsyncFastConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks  # noqa: F401 - registers the system checks
+        from .seams.seam_list import install_blocking
+
+        install_blocking()

@@ -109,8 +109,32 @@ class Call:
                 yield from reversed(frames)
 
 
+def frames_that_wait(loop: AbstractEventLoop) -> Iterator[FrameType]:
+    """Yield the innermost frame of each bridged call that waits on `loop`.
+
+    Of driven coroutines, too. For who looks at a loop that stands still, in another
+    thread.
+    """
+    for task in asyncio.all_tasks(loop):
+        for frame in _awaiting_frames(task):
+            worker = (
+                frame.f_locals.get("worker") if frame.f_code is run.__code__ else None
+            )
+            inner = worker.gr_frame if worker is not None else None
+            if inner is None:
+                continue
+            yield inner
+            while inner is not None:
+                if inner.f_code is _drive.__code__:
+                    yield from _frames_of(inner.f_locals.get("coroutine"))
+                inner = inner.f_back
+
+
 def _awaiting_frames(task: asyncio.Task[Any]) -> Iterator[FrameType]:
-    awaitable: Any = task.get_coro()
+    yield from _frames_of(task.get_coro())
+
+
+def _frames_of(awaitable: Any) -> Iterator[FrameType]:
     while isinstance(awaitable, CoroutineType):
         if awaitable.cr_frame is not None:
             yield awaitable.cr_frame

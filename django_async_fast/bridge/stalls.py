@@ -92,15 +92,15 @@ def _look(thread: int, step: _Step) -> None:
     frame = sys._current_frames().get(thread)
     if frame is None:
         return
-    where = _told(frame)
-    own = _own(frame)
+    where = told(frame)
+    own = innermost_own(frame)
     if own is not None and own is not frame:
-        where = f"{_told(own)}, in {where}"
+        where = f"{told(own)}, in {where}"
     if _steps.get(thread) is step:  # still: so it was this step's frame
         step.seen[where] += 1
 
 
-def _own(frame: FrameType | None) -> FrameType | None:
+def innermost_own(frame: FrameType | None) -> FrameType | None:
     """Return the innermost frame of the user's code, or None."""
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
@@ -112,7 +112,8 @@ def _own(frame: FrameType | None) -> FrameType | None:
     return None
 
 
-def _told(frame: FrameType) -> str:
+def told(frame: FrameType) -> str:
+    """Return what a message calls `frame`: its function, file and line."""
     code = frame.f_code
     return f"{code.co_qualname} ({code.co_filename}:{frame.f_lineno})"
 

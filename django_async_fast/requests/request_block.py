@@ -20,7 +20,7 @@ from django.db import connections
 from django.db.transaction import Atomic
 
 from .. import bridge
-from ..bridge import users_code
+from ..bridge import stall_watch, users_code
 from ..connections.blocks import Block, _block, shared_block
 from ..tasks import scopes
 from ..transactions.atomic import roll_back_inside
@@ -72,6 +72,7 @@ class Life:
         shared = shared_block()
         self.joined = shared is not None
         self.block = shared or Block(False, where, name=name)
+        stall_watch.watch(self.block.loop)
         # The scope that the caller is in, and the one that the request is in.
         self.around = self.scope = scopes._entered.get()
 

@@ -214,6 +214,14 @@ def install() -> None:
     sys.meta_path.insert(0, _later)
 
 
+def install_blocking() -> None:
+    """Have what the setting BLOCKING names run in threads, once models are there."""
+    from ..connections import blocking_code
+
+    for owner, name, replacement in blocking_code.named():
+        _set(owner, name, replacement)
+
+
 def uninstall() -> None:
     """Take every seam out again. Open blocks must have ended.
 
