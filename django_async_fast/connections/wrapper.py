@@ -16,13 +16,14 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.db import InterfaceError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
-from django.db.transaction import TransactionManagementError
+from django.db.transaction import Atomic, TransactionManagementError
 from django.utils.functional import cached_property
 
 from .. import bridge
 from ..attribute_copies import Stamp
 from ..bridge import users_code
-from ..drivers.psycopg import server_names
+from ..drivers.psycopg import connect_hooks, open_cursors, server_names
+from ..pool import loop_pool
 from ..tasks import scopes
 from ..unpatched import Unpatched
 from . import open_transactions, replayed_connect
@@ -54,8 +55,6 @@ class _Driver:
         return getattr(self._database, name)
 
     def connect(self, **params: Any) -> Any:
-        from ..drivers.psycopg import connect_hooks
-
         return connect_hooks.connect_by(self._database, self._gate, params)
 
 
@@ -181,7 +180,7 @@ class BlockWrapper(_Backend):
         """The pool of this alias on this loop, or None without OPTIONS["pool"]."""
         if not self.settings_dict["OPTIONS"].get("pool"):
             return None
-        return _pools().handle(self)
+        return loop_pool.handle(self)
 
     def close_pool(self) -> None:
         """Close the alias's pool on this loop; blocks in progress keep theirs."""
@@ -250,9 +249,7 @@ class BlockWrapper(_Backend):
         cursor = super().create_cursor(name)
         if name is None:
             return cursor
-        from ..drivers.psycopg import server_cursor
-
-        return server_cursor.careful(cursor)
+        return open_cursors.careful(cursor)
 
     def connect(self) -> None:
         if replayed_connect.is_plain(self):
@@ -491,16 +488,12 @@ class BlockWrapper(_Backend):
     def _settle(self) -> None:
         """End what streams have left, on the wire or open, before the pool gets it."""
         if self.connection.cursors:
-            from ..drivers.psycopg import server_cursor
-
-            server_cursor.close_open_ones(self.connection)
+            open_cursors.close_open_ones(self.connection)
         with self.connection.lock:
             pass
 
     def begin_undo(self) -> Any:
         """Enter an atomic block that `undo()` will roll back; return it."""
-        from django.db.transaction import Atomic
-
         atomic = Atomic(self.alias, True, False)
         atomic._from_testcase = True
         atomic.__enter__()
@@ -512,8 +505,6 @@ class BlockWrapper(_Backend):
         atomic.__exit__(None, None, None)
 
     def _begin_rollback(self) -> None:
-        from django.db.transaction import Atomic
-
         self._rollback_atomic = Atomic(self.alias, True, False)
         # As in Django's TestCase: durable blocks may be nested in this one.
         self._rollback_atomic._from_testcase = True
@@ -545,11 +536,3 @@ class BlockWrapper(_Backend):
         self.in_atomic_block = False
         self.rollback()
         self.set_autocommit(usual)
-
-
-@cache
-def _pools() -> Any:
-    """Return the module, imported by the first to have a pool."""
-    from ..pool import loop_pool
-
-    return loop_pool

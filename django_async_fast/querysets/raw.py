@@ -15,7 +15,8 @@ from django.db import connections
 from django.db.models.query import RawModelIterable
 from django.db.models.sql.query import RawQuery
 
-from .. import _native, drivers
+from .. import _native
+from ..drivers.psycopg.connection import inner_cursor
 from ..unpatched import Unpatched
 from . import whole_results
 from .plans import plan_cache
@@ -64,7 +65,7 @@ class RawRows:
         except Declined:
             query.__class__ = _Executed
             return self._leave_to_django()
-        inner = drivers.psycopg.connection.inner_cursor(query.cursor)
+        inner = inner_cursor(query.cursor)
         self._advance = self.close
         return whole_results.batch(plan, query.cursor, inner, len(queryset.columns))
 

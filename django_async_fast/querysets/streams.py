@@ -15,9 +15,11 @@ from django.core.exceptions import EmptyResultSet
 from django.db.models.sql import compiler as django_compiler
 from django.db.models.sql.compiler import SQLCompiler
 
-from .. import _native, bridge, drivers
+from .. import _native, bridge
 from ..connections import block_threads
-from ..drivers.psycopg import plain_queries
+from ..drivers.psycopg import plain_queries, server_cursor
+from ..drivers.psycopg.connection import belongs_to_block, inner_cursor
+from ..drivers.psycopg.held_transaction import Hold
 from ..unpatched import Unpatched, UnpatchedFunction
 from . import whole_results
 from .plans import plan_cache
@@ -135,7 +137,7 @@ class Stream:
     ) -> Any:
         connection = compiler.connection
         cursor = connection.chunked_cursor()
-        inner = drivers.psycopg.connection.inner_cursor(cursor)
+        inner = inner_cursor(cursor)
         # A wrapper may send something else.
         reads = (
             None if connection.execute_wrappers else plain_queries.reads(sql, params)
@@ -150,9 +152,10 @@ class Stream:
         if inner is not None and types.oids is None:
             whole_results.learn(types, inner, compiler.col_count)
         size = self._iterable.chunk_size
-        self._chunks = drivers.psycopg.server_cursor.begin(
-            plan, cursor, inner, compiler.col_count, size, reads, hold
+        opened = server_cursor.Opened(
+            cursor, inner, compiler.col_count, size, reads, hold
         )
+        self._chunks = server_cursor.begin(plan, opened)
         self._advance = self._next_chunk
         return self._next_chunk()
 
@@ -186,16 +189,11 @@ def _nothing() -> None:
     return None
 
 
-def _hold(inner: Any) -> Any:
+def _hold(inner: Any) -> Hold | None:
     """Return the transaction to read a WITH HOLD cursor in, in a block."""
-    if inner is None:
+    if inner is None or not inner.withhold or not belongs_to_block(inner.connection):
         return None
-    connection = inner.connection
-    if not inner.withhold or not drivers.psycopg.connection.belongs_to_block(
-        connection
-    ):
-        return None
-    return drivers.psycopg.held_transaction.Hold(connection)
+    return Hold(inner.connection)
 
 
 class AsyncStream:

@@ -10,8 +10,9 @@ from django.db import DatabaseError
 from django.db.utils import ProgrammingError
 from psycopg.rows import tuple_row
 
-from .. import drivers
 from ..connections import block_threads
+from ..drivers.psycopg import results, statement
+from ..drivers.psycopg.connection import inner_cursor
 from .plans.result_format import Types
 
 
@@ -30,24 +31,21 @@ def fetch(
     the query does.
     """
     if wrapper._thread_ident != get_ident() and block_threads.is_here():
-        statement = plan, types, columns, sql, params, template
-        return block_threads.hand_over(fetch, wrapper, *statement)
+        query = plan, types, columns, sql, params, template
+        return block_threads.hand_over(fetch, wrapper, *query)
     oids = types.oids
-    raw = None if oids is None else drivers.psycopg.statement.unobserved(wrapper)
-    if oids is not None and raw is not None:
-        decoders = drivers.psycopg.results.decoders(raw)
+    if oids is not None and (raw := statement.unobserved(wrapper)) is not None:
+        decoders = results.decoders(raw)
         # Django gives a cursor the wrapper's time zone where it is another.
         if decoders.zone == wrapper.timezone and decoders.read_binary(raw, oids):
             try:
-                result = drivers.psycopg.statement.fetch(
-                    wrapper, raw, sql, params, template
-                )
+                result = statement.fetch(wrapper, raw, sql, params, template)
             except ProgrammingError:
                 types.forget()  # perhaps a type that has no binary form at all
                 raise
             try:
                 return decoders.batch_again(plan, raw, result, columns)
-            except drivers.psycopg.results.UnknownType as unknown:
+            except results.UnknownType as unknown:
                 types.has_changed(unknown.column)
                 with wrapper.wrap_database_errors:
                     return decoders.converted(plan, raw, result, columns)
@@ -60,7 +58,7 @@ def _by_cursor(
     """Return all rows of a query that goes as Django sends it: its result is text."""
     with closing(wrapper.cursor()) as cursor:
         send(cursor, sql, params)
-        inner = drivers.psycopg.connection.inner_cursor(cursor)
+        inner = inner_cursor(cursor)
         if _is_to_be_read(inner):
             learn(types, inner, columns)
         return batch(plan, cursor, inner, columns)
@@ -97,14 +95,14 @@ def learn(types: Types, inner: Any, columns: int) -> None:
     """Take note of the types of an executed cursor's columns, for the next query."""
     oids = [inner.pgresult.ftype(i) for i in range(columns)]
     connection = inner.connection
-    kinds = drivers.psycopg.results.decoders(connection).kinds
+    kinds = results.decoders(connection).kinds
     types.learn(oids, lambda oid: kinds.knows(oid, connection))
 
 
 def batch(plan: Any, cursor: Any, inner: Any, columns: int) -> Any:
     """Return the rows of an executed `cursor`, whose psycopg cursor is `inner`."""
     if not _is_to_be_read(inner):
-        return drivers.psycopg.results.loaded(plan, cursor.fetchall())
+        return results.loaded(plan, cursor.fetchall())
     connection = inner.connection
-    decoders = drivers.psycopg.results.decoders(connection)
+    decoders = results.decoders(connection)
     return decoders.batch(plan, connection, inner, inner.pgresult, columns)

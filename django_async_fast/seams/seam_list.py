@@ -155,14 +155,14 @@ def _driver_seams() -> Iterator[Seam]:
         import psycopg
         from django.db.backends.postgresql.base import DatabaseWrapper
 
-        from ..drivers.psycopg import connect_hooks, prefetch
+        from ..drivers.psycopg import connect_hooks, open_cursors
     except ImportError:
         return  # no psycopg 3: nothing that a block could connect to
     reason = "whoever has replaced connect() is called, and a block's is opened inside"
     yield Seam(psycopg.Connection, "_connect_gen", connect_hooks.connect_gen, reason)
     if _native.COMPILED:
         reason = "a pool gets a connection without open cursors or chunks in flight"
-        yield Seam(DatabaseWrapper, "_close", prefetch.close, reason)
+        yield Seam(DatabaseWrapper, "_close", open_cursors.close, reason)
 
 
 def _error_seams() -> Iterator[Seam]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import NotSupportedError
 from django.db.transaction import Atomic, TransactionManagementError
+from psycopg import IsolationLevel
 
 from ..connections.wrapper import IDLE
 
@@ -28,8 +29,6 @@ def chosen(isolation_level: Any, read_only: Any, deferrable: Any) -> dict[str, A
 def _level(value: Any) -> Any:
     if value is None:
         return None
-    from psycopg import IsolationLevel
-
     if not isinstance(value, str):
         return IsolationLevel(value)
     try:

@@ -155,7 +155,7 @@ WATCHED = {
     "psycopg._connection_base.BaseConnection.__init__": "drivers/psycopg/connection.py: Connection",
     "psycopg._connection_base.BaseConnection._start_query": "drivers/psycopg/statement.py: _fetch",
     "psycopg.Connection.__init__": "drivers/psycopg/connection.py: Connection",
-    "psycopg._server_cursor_base.ServerCursorMixin": "drivers/psycopg/server_cursor.py",
+    "psycopg._server_cursor_base.ServerCursorMixin": "drivers/psycopg/open_cursors.py",
     "psycopg.types.numeric.IntDumper": "drivers/psycopg/statement.py: _literals",
     "psycopg.types.numeric._IntDumper": "drivers/psycopg/statement.py: _literals",
     "psycopg.waiting.wait_async": "drivers/psycopg/channel.py",

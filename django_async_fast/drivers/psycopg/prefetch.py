@@ -8,10 +8,7 @@ every statement.
 from __future__ import annotations
 
 import weakref
-from functools import wraps
 from typing import Any
-
-from django.db.backends.postgresql.base import DatabaseWrapper
 
 from .connection import belongs_to_block
 
@@ -83,17 +80,3 @@ def _keeper(connection: Any) -> Any:
         # Once, and while nothing is on its way: who waits for the old one is no danger.
         lock = connection.lock = SettlingLock(lock)
     return lock
-
-
-@wraps(DatabaseWrapper._close)
-def close(self: Any) -> None:
-    """`DatabaseWrapper._close`: what streams have open ends before the pool gets it."""
-    connection = self.connection
-    try:
-        # Where there is no pool, all ends with the connection.
-        if getattr(connection, "_pool", None):
-            from . import server_cursor
-
-            server_cursor.close_open_ones(connection)
-    finally:
-        close.__wrapped__(self)

@@ -8,63 +8,62 @@ may run in the loop's body. Elsewhere a chunk is fetched when the reader asks fo
 
 from __future__ import annotations
 
-import logging
 from _thread import get_ident
 from collections import deque
 from collections.abc import Generator
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import InterfaceError
-from psycopg import Error, errors, generators, pq, sql
+from psycopg import errors, generators, pq, sql
 from psycopg.rows import tuple_row
 
 from ... import bridge
 from . import prefetch, prefetch_allowed, results
-from .connection import INERROR, belongs_to_block, inner_cursor
+from .connection import belongs_to_block
 from .held_transaction import Hold
+from .open_cursors import leave
 
 if TYPE_CHECKING:
     from .plain_queries import Reads
-
-logger = logging.getLogger("django_async_fast")
 
 BINARY = pq.Format.BINARY
 FATAL_ERROR = pq.ExecStatus.FATAL_ERROR
 
 
-def begin(
-    plan: Any,
-    cursor: Any,
-    inner: Any,
-    columns: int,
-    size: int,
-    reads: Reads | None,
-    hold: Hold | None,
-) -> Any:
-    """Return the chunks of Django's open named `cursor`.
+class Opened(NamedTuple):
+    """Django's open named cursor, declared as Django does, and how it is read."""
 
-    `inner` is its psycopg cursor, None if that is not to be found; `reads` what a
-    plain query reads; `hold` the transaction that was begun for it. It was declared as
-    Django does; what is fetched from it may be binary.
-    """
+    cursor: Any
+    # Its psycopg cursor, None if that is not to be found.
+    inner: Any
+    columns: int
+    # Rows of a chunk.
+    size: int
+    # What a plain query reads.
+    reads: Reads | None
+    # The transaction that was begun for it.
+    hold: Hold | None
+
+
+def begin(plan: Any, opened: Opened) -> LoadedChunks | DecodedChunks:
+    """Return the chunks of an open cursor, in binary where the core reads that."""
+    inner = opened.inner
     if inner is None or inner.row_factory is not tuple_row:
-        return LoadedChunks(plan, cursor, size)
+        return LoadedChunks(plan, opened)
     # DECLARE has described the columns: unlike a plain query's, their types are
     # known before the first row is asked for.
-    oids = tuple([inner.pgresult.ftype(i) for i in range(columns)])
+    oids = tuple([inner.pgresult.ftype(i) for i in range(opened.columns)])
     if results.decoders(inner.connection).read_binary(inner.connection, oids):
         inner.format = BINARY
-    return DecodedChunks(plan, cursor, inner, columns, size, reads, hold)
+    return DecodedChunks(plan, opened)
 
 
 class LoadedChunks:
     """Chunks of a cursor that is not psycopg's: it loads the values."""
 
-    def __init__(self, plan: Any, cursor: Any, size: int) -> None:
+    def __init__(self, plan: Any, opened: Opened) -> None:
         self._plan = plan
-        self._cursor = cursor
-        self._size = size
+        self._cursor, self._size = opened.cursor, opened.size
 
     def next_batch(self) -> Any:
         """Return the next chunk, or None after the last."""
@@ -77,29 +76,16 @@ class LoadedChunks:
 
     def abandon(self) -> None:
         """Leave the cursor for the connection to close."""
-        _leave(self._cursor)
+        leave(self._cursor)
 
 
 class DecodedChunks:
     """Chunks that the core decodes, the next one on its way where nobody can tell."""
 
-    def __init__(
-        self,
-        plan: Any,
-        cursor: Any,
-        inner: Any,
-        columns: int,
-        size: int,
-        reads: Reads | None,
-        hold: Hold | None,
-    ) -> None:
+    def __init__(self, plan: Any, opened: Opened) -> None:
         self._plan = plan
-        self._cursor = cursor
-        self._hold = hold
-        self._inner = inner
-        self._columns = columns
-        self._size = size
-        self._reads = reads
+        cursor, inner, self._columns, size, self._reads, self._hold = opened
+        self._cursor, self._inner, self._size = cursor, inner, size
         self._connection = inner.connection
         self._errors = cursor.db.wrap_database_errors
         self._name = sql.Identifier(inner.name).as_bytes(self._connection)
@@ -169,7 +155,7 @@ class DecodedChunks:
 
     def abandon(self) -> None:
         """Leave cursor and chunk for the connection to clear away."""
-        _leave(self._cursor, self._hold)
+        leave(self._cursor, self._hold)
 
     def _lock(self) -> Any:
         """Return what `with` takes the connection for the stream's own statement."""
@@ -295,128 +281,3 @@ def _failed(result: Any) -> errors.Error:
             "DATABASES."
         )
     return error
-
-
-class Orphan:
-    """A server-side cursor that nobody will close: its iterator was dropped."""
-
-    def __init__(self, inner: Any, hold: Hold | None) -> None:
-        self._connection = inner.connection
-        # If it was declared in a transaction it may have ended with that one,
-        # and closing it would break the transaction of today: psycopg asks
-        # first for a cursor that it has not described.
-        inner._described = inner._described and inner._withhold
-        self._hold = hold
-        self._closing = inner._close_gen()
-
-    def settle(self) -> None:
-        """Close it, before the connection's next statement."""
-        try:
-            self._connection.wait(self._closing, resumable=True)
-            if self._hold is not None:
-                self._hold.settle()
-        except Exception as exc:
-            logger.warning("could not close an abandoned cursor: %s", exc)
-        self._connection.unsettled.remove(self)
-
-
-@cache
-def _careful_class(base: Any) -> type[Any]:
-    class ServerSideCursor(base):
-        # The layout of the base, be it Django's or psycopg's own with slots.
-        __slots__ = ()
-
-        def execute(self, *args: Any, **kwargs: Any) -> Any:
-            return _or_leave(self, super().execute, *args, **kwargs)
-
-        def close(self) -> None:
-            if self.closed:
-                return  # perhaps with a connection that is another block's now
-            try:
-                _or_leave(self, super().close)
-            except Exception:
-                self._close()  # the server has none of this name
-                raise
-
-        def __del__(self) -> None:
-            if self._described:  # else there is nothing to warn about
-                super().__del__()
-
-    return ServerSideCursor
-
-
-def _or_leave(cursor: Any, method: Any, *args: Any, **kwargs: Any) -> Any:
-    try:
-        return method(*args, **kwargs)
-    except BaseException as exc:
-        # Django closes the cursor of a query that fails, not that of one that
-        # is cancelled: it would stay open on the server.
-        if not isinstance(exc, Exception):
-            _leave(cursor)
-        raise
-
-
-def careful(cursor: Any) -> Any:
-    """Let the connection close `cursor` if its query, or close(), is broken off."""
-    kind: Any = type(cursor)
-    cursor.__class__ = _careful_class(kind)
-    prefetch.opened(cursor)
-    return cursor
-
-
-def close_open_ones(connection: Any) -> None:
-    """Close what is still open on a connection that is about to be given back.
-
-    Nothing is on its way on it then; who goes on reading is told why there is no more.
-    """
-    if not prefetch.is_noted(connection):
-        return
-    cursors = prefetch.cursors(connection)
-    left = [each for ref in cursors if (each := ref()) is not None and not each.closed]
-    cursors.clear()
-    if not left and not prefetch.unsettled(connection):
-        return
-    try:
-        with _lock_and_hold(connection):
-            if connection.pgconn.transaction_status == INERROR:
-                connection.wait(connection._rollback_gen())
-            for each in left:
-                connection.wait(each._close_gen())
-    except Error as exc:
-        logger.warning("could not close a cursor that was left open: %s", exc)
-    finally:
-        for each in left:
-            each._close()
-
-
-def _lock_and_hold(connection: Any) -> Any:
-    """Return the connection's lock, for statements in a transaction held for a stream.
-
-    What is left of its rows would be stored for nothing if it were ended first.
-    """
-    hold = _hold_of(connection)
-    return connection.lock.keeping(hold) if hold and hold.open else connection.lock
-
-
-def _hold_of(connection: Any) -> Hold | None:
-    on_its_way = prefetch.unsettled(connection)
-    return next((each for each in on_its_way if isinstance(each, Hold)), None)
-
-
-def _leave(cursor: Any, hold: Hold | None = None) -> None:
-    inner = inner_cursor(cursor)
-    if inner is None or inner.closed:
-        return
-    inner._close()  # without a word to the server, nor a warning
-    connection = inner.connection
-    if not belongs_to_block(connection) or connection.closed:
-        return
-    if hold is None:
-        hold = _hold_of(connection)
-    # First in, last settled: a chunk of it may be in flight.
-    if hold is not None and hold.open:
-        # In the hold's place: the cursor is closed before the transaction ends.
-        hold.reader_is_back()
-        connection.unsettled[connection.unsettled.index(hold)] = Orphan(inner, hold)
-    else:
-        connection.unsettled.insert(0, Orphan(inner, None))

@@ -22,9 +22,10 @@ from django.db.models.lookups import Exact
 from django.db.models.query import ModelIterable
 from django.db.models.sql.compiler import SQLCompiler
 
-from ... import _native, drivers
+from ... import _native
 from ...connections import first_statement
 from ...connections.blocks import bridged_block
+from ...drivers.psycopg.statement import template_of
 from ...unpatched import Unpatched
 from .. import streams, whole_results
 from ..plans import plan_cache, row_plan
@@ -290,7 +291,7 @@ def _shape(queryset: Any, values: dict[str, Any]) -> Shape | None:
     if plan_cache.is_stale(plan_key, made):
         return None  # a plan with converters is not kept
     lookups = list(_lookups(queryset, values, compiler))
-    template = drivers.psycopg.statement.template_of(statement)
+    template = template_of(statement)
     shape = Shape(made, plan_key, statement, template, compiler.col_count, lookups)
     fits = shape.params(values, queryset.db) == params
     if not fits or len(lookups) != len(queryset.query.where.children):

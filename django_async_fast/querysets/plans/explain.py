@@ -64,7 +64,10 @@ def explain_plan(queryset: Any) -> PlanExplanation:
         output=kind.__name__,
         columns=tuple(_columns(compiler)),
         why_django=_why_django(kind, queryset, compiler),
-        instances=dict(_instances(compiler.klass_info)),
+        instances={
+            model.__name__: row_plan.why_from_db(model)
+            for model in row_plan.models_of(compiler.klass_info)
+        },
     )
 
 
@@ -96,12 +99,3 @@ def _columns(compiler: Any) -> Any:
             why_text=types.why_text(i),
             converted=i in converters,
         )
-
-
-def _instances(klass_info: Any) -> Any:
-    if klass_info is None:
-        return
-    model = klass_info["model"]
-    yield model.__name__, row_plan.why_from_db(model)
-    for related in klass_info.get("related_klass_infos", ()):
-        yield from _instances(related)

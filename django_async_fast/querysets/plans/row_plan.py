@@ -7,7 +7,7 @@ cannot be said is declined with a reason, and Django's own code runs.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -182,28 +182,30 @@ _unpatched = Unpatched((Model, Model, ("__init__", "__setattr__", "from_db")))
 
 def calls_project(compiler: Any) -> bool:
     """Tell whether to build a compiled query's rows may call the project's code."""
-    klass_info = compiler.klass_info
     fields = [column[0] for column in compiler.select[: compiler.col_count]]
     functions = [
         each
         for converters, _ in compiler.get_converters(fields).values()
         for each in converters
     ]
+    names = compiler.annotation_col_map or ()
     return any(
         not each.__module__.startswith("django.")
         or getattr(getattr(each, "__self__", None), "decoder", None)
         for each in functions
-    ) or (klass_info is not None and _instances_call_project(compiler, klass_info))
-
-
-def _instances_call_project(compiler: Any, klass_info: dict[str, Any]) -> bool:
-    model, related = klass_info["model"], klass_info.get("related_klass_infos", ())
-    names = compiler.annotation_col_map or ()
-    return (
-        bool(why_from_db(model))
+    ) or any(
+        why_from_db(model)
         or any(inspect.getattr_static(model, name, None) for name in names)
-        or any(_instances_call_project(compiler, each) for each in related)
+        for model in models_of(compiler.klass_info)
     )
+
+
+def models_of(klass_info: dict[str, Any] | None) -> Iterator[type[Model]]:
+    """Yield the models of a query's instances: its own, then those it selects."""
+    if klass_info is not None:
+        yield klass_info["model"]
+        for related in klass_info.get("related_klass_infos", ()):
+            yield from models_of(related)
 
 
 # Asked at every query, and what a class overrides does not change after its
