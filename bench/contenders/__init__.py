@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.shop import dataset
+
+if TYPE_CHECKING:
+    from bench.harness.timed_run import TimedRun
 
 # The order of the tables.
 NAMES = (
@@ -58,6 +61,19 @@ class Contender:
 
     def plain_related(self, row: Any) -> tuple[Any, ...]:
         return dataset.plain_related(row, self.plain(row))
+
+
+class GetsByKey(Contender):
+    """Has `_get(key)`, which takes a connection from the contender's own pool."""
+
+    async def _get(self, key: int) -> Any:
+        raise NotImplementedError
+
+    async def get_by_key(self, timed: TimedRun) -> None:
+        await timed.repeat(self._get)
+
+    async def gets_side_by_side(self, timed: TimedRun) -> None:
+        await timed.tasks(self._get)
 
 
 def load(name: str) -> type[Contender]:

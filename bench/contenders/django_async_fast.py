@@ -6,14 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from bench.contenders import QUERY_NAMES, Contender
+from bench.contenders import QUERY_NAMES
+from bench.contenders.django_sync import CHUNK, DjangoSync
 from bench.harness.timed_run import TimedRun
 from bench.shop import settings
 
-CHUNK = 2_000
 
-
-class This(Contender):
+class This(DjangoSync):
     title = "django-async-fast"
     packages = ("Django", "psycopg", "psycopg-pool")
 
@@ -46,9 +45,6 @@ class This(Contender):
         async with self.block(), self.atomic():
             await timed.stream(lambda: self.person.objects.aiterator(CHUNK))
 
-    def stream_instances__sync(self, timed: TimedRun) -> None:
-        timed.loop(lambda: self.person.objects.iterator(CHUNK))
-
     async def stream_tuples(self, timed: TimedRun) -> None:
         async with self.block():
             await timed.stream(
@@ -61,9 +57,6 @@ class This(Contender):
                 lambda: self.person.objects.values_list().aiterator(CHUNK)
             )
 
-    def stream_tuples__sync(self, timed: TimedRun) -> None:
-        timed.loop(lambda: self.person.objects.values_list().iterator(CHUNK))
-
     async def stream_dicts(self, timed: TimedRun) -> None:
         async with self.block():
             await timed.stream(lambda: self.person.objects.values().aiterator(CHUNK))
@@ -72,27 +65,14 @@ class This(Contender):
         async with self.block(), self.atomic():
             await timed.stream(lambda: self.person.objects.values().aiterator(CHUNK))
 
-    def stream_dicts__sync(self, timed: TimedRun) -> None:
-        timed.loop(lambda: self.person.objects.values().iterator(CHUNK))
-
     async def cached_queryset(self, timed: TimedRun) -> None:
         async with self.block():
             await timed.stream(lambda: self.person.objects.all())
-
-    def sync_list(self, timed: TimedRun) -> None:
-        timed.loop(lambda: list(self.person.objects.all()))
-
-    def sync_iterator(self, timed: TimedRun) -> None:
-        timed.loop(lambda: self.person.objects.iterator(CHUNK))
 
     async def select_related(self, timed: TimedRun) -> None:
         people = self.person.objects.select_related("company__city")
         async with self.block():
             await timed.stream(lambda: people.aiterator(CHUNK))
-
-    def select_related__sync_list(self, timed: TimedRun) -> None:
-        people = self.person.objects.select_related("company__city")
-        timed.loop(lambda: list(people.all()))
 
     async def get_by_key(self, timed: TimedRun) -> None:
         async with self.block():
@@ -109,9 +89,6 @@ class This(Contender):
         async with self.block():
             get = self.person.objects.get
             await run_sync(timed.repeat_sync, lambda key: get(pk=key))
-
-    def get_by_key__sync(self, timed: TimedRun) -> None:
-        timed.repeat_sync(lambda key: self.person.objects.get(pk=key))
 
     async def gets_side_by_side(self, timed: TimedRun) -> None:
         async def get(key: int) -> Any:

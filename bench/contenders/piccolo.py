@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.contenders import Contender
+from bench.contenders import GetsByKey
 from bench.harness.timed_run import TimedRun
 from bench.shop import dataset
 
 
-class This(Contender):
+class This(GetsByKey):
     title = "Piccolo"
     packages = ("piccolo", "asyncpg")
 
@@ -36,12 +36,6 @@ class This(Contender):
         company = self.person.company
         query = self.person.objects(company, company.city)
         await timed.fetch(lambda: query.run())
-
-    async def get_by_key(self, timed: TimedRun) -> None:
-        await timed.repeat(self._get)
-
-    async def gets_side_by_side(self, timed: TimedRun) -> None:
-        await timed.tasks(self._get)
 
     async def units_of_work(self, timed: TimedRun) -> None:
         """Four gets, each on a connection of its own from the pool."""

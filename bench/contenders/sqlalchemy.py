@@ -3,13 +3,13 @@
 # No `annotations` from __future__: the models are local to a function.
 from typing import Any
 
-from bench.contenders import Contender
+from bench.contenders import GetsByKey
 from bench.harness.timed_run import TimedRun
 
 CHUNK = 2_000
 
 
-class This(Contender):
+class This(GetsByKey):
     title = "SQLAlchemy"
     packages = ("SQLAlchemy", "greenlet", "asyncpg")
 
@@ -76,12 +76,6 @@ class This(Contender):
 
     async def select_related(self, timed: TimedRun) -> None:
         await self._entities(timed, self.joined)
-
-    async def get_by_key(self, timed: TimedRun) -> None:
-        await timed.repeat(self._get)
-
-    async def gets_side_by_side(self, timed: TimedRun) -> None:
-        await timed.tasks(self._get)
 
     async def units_of_work(self, timed: TimedRun) -> None:
         async def unit(key: int) -> list[Any]:

@@ -11,14 +11,13 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from bench.contenders import QUERY_NAMES, Contender
+from bench.contenders import QUERY_NAMES
+from bench.contenders.django_sync import CHUNK, DjangoSync
 from bench.harness.timed_run import TASKS, TimedRun
 from bench.shop import settings
 
-CHUNK = 2_000
 
-
-class This(Contender):
+class This(DjangoSync):
     title = "stock Django"
     packages = ("Django", "psycopg", "psycopg-pool")
     process = "stock"
@@ -52,37 +51,15 @@ class This(Contender):
     async def stream_dicts(self, timed: TimedRun) -> None:
         await timed.stream(lambda: self.person.objects.values())
 
-    def stream_instances__sync(self, timed: TimedRun) -> None:
-        timed.loop(lambda: self.person.objects.iterator(CHUNK))
-
-    def stream_tuples__sync(self, timed: TimedRun) -> None:
-        timed.loop(lambda: self.person.objects.values_list().iterator(CHUNK))
-
-    def stream_dicts__sync(self, timed: TimedRun) -> None:
-        timed.loop(lambda: self.person.objects.values().iterator(CHUNK))
-
     async def cached_queryset(self, timed: TimedRun) -> None:
         await timed.stream(lambda: self.person.objects.all())
-
-    def sync_list(self, timed: TimedRun) -> None:
-        timed.loop(lambda: list(self.person.objects.all()))
-
-    def sync_iterator(self, timed: TimedRun) -> None:
-        timed.loop(lambda: self.person.objects.iterator(CHUNK))
 
     async def select_related(self, timed: TimedRun) -> None:
         people = self.person.objects.select_related("company__city")
         await timed.stream(lambda: people.aiterator(CHUNK))
 
-    def select_related__sync_list(self, timed: TimedRun) -> None:
-        people = self.person.objects.select_related("company__city")
-        timed.loop(lambda: list(people.all()))
-
     async def get_by_key(self, timed: TimedRun) -> None:
         await timed.repeat(lambda key: self.person.objects.aget(pk=key))
-
-    def get_by_key__sync(self, timed: TimedRun) -> None:
-        timed.repeat_sync(lambda key: self.person.objects.get(pk=key))
 
     async def gets_side_by_side(self, timed: TimedRun) -> None:
         """All in the one thread that Django has for them."""

@@ -1,0 +1,37 @@
+"""Django's synchronous API: the same code in stock Django and with this package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.contenders import Contender
+from bench.harness.timed_run import TimedRun
+
+CHUNK = 2_000
+
+
+class DjangoSync(Contender):
+    """The ways that are synchronous; `open()` sets `person`."""
+
+    person: Any
+
+    def stream_instances__sync(self, timed: TimedRun) -> None:
+        timed.loop(lambda: self.person.objects.iterator(CHUNK))
+
+    sync_iterator = stream_instances__sync
+
+    def stream_tuples__sync(self, timed: TimedRun) -> None:
+        timed.loop(lambda: self.person.objects.values_list().iterator(CHUNK))
+
+    def stream_dicts__sync(self, timed: TimedRun) -> None:
+        timed.loop(lambda: self.person.objects.values().iterator(CHUNK))
+
+    def sync_list(self, timed: TimedRun) -> None:
+        timed.loop(lambda: list(self.person.objects.all()))
+
+    def select_related__sync_list(self, timed: TimedRun) -> None:
+        people = self.person.objects.select_related("company__city")
+        timed.loop(lambda: list(people.all()))
+
+    def get_by_key__sync(self, timed: TimedRun) -> None:
+        timed.repeat_sync(lambda key: self.person.objects.get(pk=key))
