@@ -253,16 +253,17 @@ def pytest_terminal_summary(config: pytest.Config) -> None:
     if not bench.outcomes:
         return
     console = Console()
-    ratios = []
+    tables: dict[str, list[Any]] = {}
     for name, outcomes in bench.outcomes.items():
-        if bench.cases[name].ratios:
-            ratios.append((bench.cases[name], outcomes.values()))
+        if table := bench.cases[name].table:
+            line = bench.cases[name], outcomes.values()
+            tables.setdefault(table, []).append(line)
             continue
         absent = bench.absent.get(name, {})
         console.print()
         report.show(console, bench.cases[name], outcomes.values(), absent, bench.rows)
-    if ratios:
+    for table, lines in tables.items():
         console.print()
-        report.show_ratios(console, ratios)
+        report.TABLES[table](console, lines)
     console.print(NOTES)
     report.facts(console, bench.facts)

@@ -29,6 +29,11 @@ NAMES = (
     "piccolo",
     "oxyde",
     "django_async_backend",
+    "pages_fast",
+    "pages_asgi",
+    "pages_wsgi",
+    "pages_wsgi_fast",
+    "pages_starlette",
 )
 
 # The queries of `bench/shop/queries.py`, which only a process with Django imports.

@@ -50,7 +50,7 @@ def show(
         console.print(f"not installed: {', '.join(absent.values())}", style="yellow")
 
 
-def show_ratios(
+def show_queries(
     console: Console, cases: Iterable[tuple[Case, Iterable[Outcome]]]
 ) -> None:
     """Print a line for each query: the processor time of stock Django, and of ours."""
@@ -73,6 +73,51 @@ def show_ratios(
         cells = [us and _short(us) for us in (stock, block, sync)]
         table.add_row(case.title, *(each or "-" for each in (*cells, *ratios)))
     console.print(table)
+
+
+# The servers of the pages, in the order of their columns.
+SERVERS = {
+    "fast": "ours",
+    "asgi": "ASGI",
+    "wsgi": "WSGI",
+    "wsgi_fast": "WSGI+",
+    "starlette": "S",
+}
+
+
+def show_pages(
+    console: Console, cases: Iterable[tuple[Case, Iterable[Outcome]]]
+) -> None:
+    """Print a line for each page: the processor time of each server, and of ours."""
+    table = Table(
+        title="Pages: us of processor time a request, and how many times ours is less\n"
+        "WSGI+: with this package installed; S: Starlette, SQLAlchemy over asyncpg",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
+    table.add_column("", no_wrap=True)
+    others = list(SERVERS.values())[1:]
+    for heading in (*SERVERS.values(), *(f"x {each}" for each in others)):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for case, outcomes in cases:
+        found = {outcome.entrant[0]: outcome for outcome in outcomes}
+        ours, *theirs = (
+            _processor_time(found.get(f"pages_{name}")) for name in SERVERS
+        )
+        ratios = [us and ours and f"{us / ours:.2f}" for us in theirs]
+        cells = [us and _short(us) for us in (ours, *theirs)]
+        name = case.name.removeprefix("page_")
+        table.add_row(name, *(each or "-" for each in (*cells, *ratios)))
+        for outcome in found.values():
+            if outcome.failure:
+                console.print(
+                    f"{name}, {outcome.title}: {outcome.failure}", style="red"
+                )
+    console.print(table)
+
+
+TABLES = {"queries": show_queries, "pages": show_pages}
 
 
 def _processor_time(outcome: Outcome | None) -> float | None:

@@ -31,8 +31,8 @@ class Case:
     per: str
     related: bool = False
     tasks: bool = False
-    # A line of one table of ratios, instead of a table of its own.
-    ratios: bool = False
+    # A line of the table of that name, of ratios, instead of a table of its own.
+    table: str = ""
 
     def order(self, quick: bool) -> dict[str, Any]:
         return {

@@ -183,7 +183,36 @@ class TimedRun:
             query.prepare(turns)
         return turns
 
+    # ----- pages
+
+    async def pages(self, get: Any, check: Callable[[int, bytes], bool]) -> None:
+        """Time `times` requests, one after the other."""
+        if self.verify:
+            for turn in range(self.times):
+                self._check_page(turn, await get(turn), check)
+            return
+        with self.clock():
+            for turn in range(self.times):
+                body = await get(turn)
+        self._check_page(turn, body, check)
+
+    def pages_sync(self, get: Any, check: Callable[[int, bytes], bool]) -> None:
+        if self.verify:
+            for turn in range(self.times):
+                self._check_page(turn, get(turn), check)
+            return
+        with self.clock():
+            for turn in range(self.times):
+                body = get(turn)
+        self._check_page(turn, body, check)
+
     # ----- answers
+
+    def _check_page(
+        self, turn: int, body: bytes, check: Callable[[int, bytes], bool]
+    ) -> None:
+        if not check(turn, body):
+            raise WrongAnswer(f"turn {turn}: {body[:2000]!r}")
 
     def _check_all(self, rows: list[Any]) -> None:
         self._check_count(len(rows))

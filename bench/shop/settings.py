@@ -8,7 +8,12 @@ from tools.postgres import django_database
 
 
 def configure(
-    dsn: str, pool_size: int, *apps: str, engine: str = "postgresql", **more: Any
+    dsn: str,
+    pool_size: int,
+    *apps: str,
+    engine: str = "postgresql",
+    pooled_default: bool = False,
+    **more: Any,
 ) -> None:
     import django
     from django.conf import settings
@@ -20,7 +25,7 @@ def configure(
     pooled = django_database(dsn, OPTIONS={"pool": pool})
     settings.configure(
         DATABASES={
-            "default": one | {"ENGINE": engine},
+            "default": (pooled if pooled_default else one) | {"ENGINE": engine},
             "pooled": pooled | {"ENGINE": engine},
         },
         INSTALLED_APPS=["bench.shop", *apps],

@@ -1,0 +1,135 @@
+"""Pages: Starlette, SQLAlchemy over asyncpg, Jinja2."""
+
+# No `annotations` from __future__: the models are local to a function.
+from typing import Any
+
+from bench.contenders import Contender, sqlalchemy
+from bench.contenders.pages_asgi import page
+from bench.pages import pages
+
+TEMPLATE = """<!doctype html><html><head><title>Fortunes</title></head><body><table>
+<tr><th>id</th><th>message</th></tr>
+{% for row in rows %}<tr><td>{{ row[0] }}</td><td>{{ row[1] }}</td></tr>
+{% endfor %}</table></body></html>
+"""
+
+
+class This(Contender):
+    title = "Starlette + SQLAlchemy"
+    packages = ("starlette", "SQLAlchemy", "greenlet", "asyncpg", "Jinja2")
+    process = "pages_starlette"
+
+    async def open(self) -> None:
+        self.database = sqlalchemy.This(self.dsn, self.pool_size)
+        await self.database.open()
+        application = _application(self.database)
+        self.applications = {False: application}
+
+
+for _name, _page in pages.PAGES.items():
+    if not _page.site:
+        setattr(This, f"page_{_name}", page(_name))
+
+
+def _application(database: Any) -> Any:
+    from jinja2 import Environment
+    from sqlalchemy import BIGINT, ForeignKey, String, func, select
+    from sqlalchemy.dialects.postgresql import INTEGER
+    from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlalchemy.orm import (
+        DeclarativeBase,
+        joinedload,
+        mapped_column,
+        relationship,
+        selectinload,
+    )
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse
+    from starlette.routing import Route
+
+    class Base(DeclarativeBase):
+        pass
+
+    class City(Base):
+        __tablename__ = "bench_city"
+        id = mapped_column(BIGINT, primary_key=True)
+        name = mapped_column(String(100), nullable=False)
+        companies = relationship("Company", back_populates="city")
+
+    class Company(Base):
+        __tablename__ = "bench_company"
+        id = mapped_column(BIGINT, primary_key=True)
+        name = mapped_column(String(100), nullable=False)
+        rating = mapped_column(INTEGER, nullable=False)
+        city_id = mapped_column(ForeignKey(City.id), nullable=False)
+        city = relationship(City, back_populates="companies")
+
+    class Visit(Base):
+        __tablename__ = "bench_visit"
+        id = mapped_column(BIGINT, primary_key=True)
+        company_id = mapped_column(ForeignKey(Company.id), nullable=False)
+        title = mapped_column(String(100), nullable=False)
+        count = mapped_column(INTEGER, nullable=False)
+
+    person = database.person
+    fortunes_page = Environment(autoescape=True).from_string(TEMPLATE)
+    # As Django has it: no BEGIN and ROLLBACK around what only reads.
+    reading = database.autocommit
+
+    def turn_of(request: Request) -> int:
+        return int(request.query_params["turn"])
+
+    async def plain(request: Request) -> Any:
+        return PlainTextResponse("hello")
+
+    async def db(request: Request) -> Any:
+        async with reading() as session:
+            company = await session.get_one(Company, pages.company(turn_of(request)))
+        return JSONResponse({"name": company.name})
+
+    async def queries(request: Request) -> Any:
+        async with reading() as session:
+            ids = pages.companies(turn_of(request))
+            names = [(await session.get_one(Company, i)).name for i in ids]
+        return JSONResponse(names)
+
+    async def fortunes(request: Request) -> Any:
+        async with reading() as session:
+            query = select(Company).where(Company.id <= pages.FORTUNES)
+            found = (await session.scalars(query)).all()
+        rows = [(row.id, row.name) for row in found] + [(0, "Additional <one>")]
+        rows.sort(key=lambda row: row[1])
+        return HTMLResponse(fortunes_page.render(rows=rows))
+
+    async def updates(request: Request) -> Any:
+        ids = pages.visits(turn_of(request))
+        async with AsyncSession(database.engine) as session:
+            for i in ids:
+                visit = await session.get_one(Visit, i)
+                visit.count += 1
+                await session.commit()  # as Django's save() does
+        return JSONResponse(ids)
+
+    async def books(request: Request) -> Any:
+        query = select(person).options(joinedload(person.company, innerjoin=True))
+        query = query.where(person.id >= pages.first_person(turn_of(request)))
+        async with reading() as session:
+            found = await session.scalars(query.order_by(person.id).limit(pages.MANY))
+            rows = [[each.id, each.name, each.company.name] for each in found]
+        return JSONResponse(rows)
+
+    async def shop(request: Request) -> Any:
+        first = 1 + turn_of(request) % (pages.dataset.CITIES - 3)
+        query = select(City).where(City.id >= first, City.id < first + 3)
+        query = query.order_by(City.id).options(selectinload(City.companies))
+        async with reading() as session:
+            count = await session.scalar(select(func.count()).select_from(City))
+            one = await session.scalar(select(City).order_by(City.id).limit(1))
+            cities = (await session.scalars(query)).all()
+            found = [[each.name, len(each.companies)] for each in cities]
+            name = one.name if one else None
+        return JSONResponse({"count": count, "first": name, "cities": found})
+
+    views = (plain, db, queries, fortunes, updates, books, shop)
+    return Starlette(routes=[Route(f"/{view.__name__}/", view) for view in views])
