@@ -99,6 +99,7 @@ class BlockWrapper(_Backend):
     block: Block | None = None
     # Django's.
     connection: Any
+    needs_rollback: bool
     queries_limit: int
     atomic_blocks: list[Any]
     savepoint_ids: list[Any]
@@ -106,6 +107,8 @@ class BlockWrapper(_Backend):
 
     _rollback_atomic: Any = None
     _aborted = False
+    # Whether what the lost connection had done was to be rolled back anyway.
+    _was_to_roll_back = False
     # Whether the last connection went without `close()`.
     _dropped = False
     # Where autocommit has been switched off.
@@ -439,6 +442,8 @@ class BlockWrapper(_Backend):
         them are still to be ended.
         """
         self._discard()
+        if not self._aborted:
+            self._was_to_roll_back = self.needs_rollback
         self._aborted = True
         self.run_on_commit = []
         self.closed_in_transaction = self.needs_rollback = True
@@ -447,14 +452,24 @@ class BlockWrapper(_Backend):
         if self._rollback_atomic is not None:
             keep += 1
         self.atomic_blocks = self.atomic_blocks[:keep]
-        self.savepoint_ids = self.savepoint_ids[: max(keep - 1, 0)]
+        around = max(keep - 1, 0)
+        if any(self.savepoint_ids[around:]):
+            # A savepoint would have been the end of that.
+            self._was_to_roll_back = False
+        self.savepoint_ids = self.savepoint_ids[:around]
         if not keep:
             self.in_atomic_block = self.closed_in_transaction = False
 
     def broken_off(self) -> Exception | None:
-        """Return the error to raise instead of a commit that would be none."""
+        """Return the error to raise instead of a commit that would be none.
+
+        None where Django would roll back as well: it was asked to before.
+        """
         raw = self.connection
-        if not (self._aborted if raw is None else raw.spoilt):
+        if raw is None:
+            if not self._aborted or self._was_to_roll_back:
+                return None
+        elif self.needs_rollback or not raw.spoilt:
             return None
         return TransactionManagementError(
             f"The transaction on '{self.alias}' has been rolled back: a statement in "

@@ -107,7 +107,8 @@ def leave(self: Atomic, exc_type: Any, exc_value: Any, traceback: Any) -> None:
         broken = wrapper.broken_off() if exc_type is None else None
         if broken is not None:
             exc_type, exc_value, traceback = type(broken), broken, None
-        if exc_type is not None and wrapper.connection_lost():
+        rolls_back = exc_type is not None or wrapper.needs_rollback
+        if rolls_back and wrapper.connection_lost():
             # Django would try to roll back, reconnect, and raise the error of
             # that in place of the one on its way.
             wrapper.abort()
