@@ -1,4 +1,7 @@
-"""A request broken off at every await, from the middleware to the last part sent."""
+"""A request broken off at every await, from the middleware to the last part sent.
+
+In Django's handler behind `ConnectionMiddleware`, and in the package's application.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import path
 
+from django_async_fast.requests import handler as ours
 from tests.testapp.models import Author, Tag
 
 from .conftest import Watch, configured, pool_is_whole, pool_options
@@ -35,6 +39,20 @@ async def plain(request: HttpRequest) -> HttpResponse:
         async with transaction.atomic():
             await Tag.objects.acreate(name="b")
     return HttpResponse(str(await Author.objects.acount()))
+
+
+def synchronous(request: HttpRequest) -> HttpResponse:
+    with transaction.atomic():
+        Tag.objects.create(name="a")
+        with transaction.atomic():
+            Tag.objects.create(name="b")
+    return HttpResponse(str(Author.objects.count()))
+
+
+def parts(request: HttpRequest) -> StreamingHttpResponse:
+    synchronous(request)
+    authors = Author.objects.all()[:4].iterator(chunk_size=2)
+    return StreamingHttpResponse(author.name for author in authors)
 
 
 async def streaming(request: HttpRequest) -> StreamingHttpResponse:
@@ -59,11 +77,13 @@ async def names_in_atomic() -> AsyncIterator[str]:
 
 
 VIEWS = {"plain": plain, "streaming": streaming, "in_atomic": in_atomic}
-urlpatterns = [path(name, view) for name, view in VIEWS.items()]
+# Which Django puts in threads.
+SYNC_VIEWS = {"synchronous": synchronous, "parts": parts}
+urlpatterns = [path(name, view) for name, view in (VIEWS | SYNC_VIEWS).items()]
 
 
-class Handler(ASGIHandler):
-    """Breaks one request off at an await of making or sending its response."""
+class Handler:
+    """Breaks one request off at one of its awaits."""
 
     def __init__(self, at: int, how: str) -> None:
         super().__init__()
@@ -75,13 +95,7 @@ class Handler(ASGIHandler):
     def happened(self) -> bool:
         return self.count >= self.at
 
-    async def run_get_response(self, request: Any) -> Any:
-        return await self._stepped(super().run_get_response(request))
-
-    async def send_response(self, response: Any, send: Any) -> None:
-        await self._stepped(super().send_response(response, send))
-
-    async def _stepped(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    async def stepped(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         steps = Steps(coroutine, self.at - self.count, self.how)
         try:
             return await steps
@@ -89,7 +103,24 @@ class Handler(ASGIHandler):
             self.count += steps.count
 
 
-async def serve(handler: ASGIHandler, view: str) -> int:
+class Djangos(Handler, ASGIHandler):
+    """At those of making or sending the response: the task group is Django's."""
+
+    async def run_get_response(self, request: Any) -> Any:
+        return await self.stepped(super().run_get_response(request))
+
+    async def send_response(self, response: Any, send: Any) -> None:
+        await self.stepped(super().send_response(response, send))
+
+
+class Ours(Handler, ours.Handler):
+    """At all of them."""
+
+    async def handle(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.stepped(super().handle(scope, receive, send))
+
+
+async def serve(handler: Any, view: str) -> int:
     """Return how many parts of a body were sent, as a server that waits for each."""
     sent: list[Any] = []
     first = [{"type": "http.request", "body": b""}]
@@ -115,13 +146,13 @@ async def serve(handler: ASGIHandler, view: str) -> int:
     return len(sent[1:])
 
 
-PARTS = {"plain": 1, "streaming": 5, "in_atomic": 5}
+PARTS = {"plain": 1, "streaming": 5, "in_atomic": 5, "synchronous": 1, "parts": 5}
 
 
-async def at_every_switch(watch: Watch, view: str, how: str) -> None:
+async def at_every_switch(watch: Watch, kind: Any, view: str, how: str) -> None:
     for at in range(1, MOST):
         fill(watch)
-        happened, sent = await _broken_off(view, at, how)
+        happened, sent = await _broken_off(kind(at, how), view, how)
         if how == "close":
             gc.collect()  # it is what destroys tasks
         await watch.idle()
@@ -134,8 +165,7 @@ async def at_every_switch(watch: Watch, view: str, how: str) -> None:
     raise AssertionError("the request has no end")
 
 
-async def _broken_off(view: str, at: int, how: str) -> tuple[bool, int | None]:
-    handler = Handler(at, how)
+async def _broken_off(handler: Any, view: str, how: str) -> tuple[bool, int | None]:
     request = asyncio.create_task(serve(handler, view))
     await asyncio.wait([request])
     if not handler.happened:
@@ -162,4 +192,19 @@ def test_f23_a_request_is_broken_off(
         ROOT_URLCONF=__name__, MIDDLEWARE=[MIDDLEWARE], ALLOWED_HOSTS=["*"]
     )
     with configured(OPTIONS=pool_options()):
-        run(loop, at_every_switch(watch, view, how))
+        run(loop, at_every_switch(watch, Djangos, view, how))
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("view", VIEWS | SYNC_VIEWS)
+def test_f23_a_request_of_the_application_is_broken_off(
+    watch: Watch,
+    view: str,
+    how: str,
+    loop: str,
+    settings_override: Callable[..., None],
+) -> None:
+    settings_override(ROOT_URLCONF=__name__, MIDDLEWARE=[], ALLOWED_HOSTS=["*"])
+    with configured(OPTIONS=pool_options()):
+        run(loop, at_every_switch(watch, Ours, view, how))

@@ -40,7 +40,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "labels",
         nargs="*",
-        help="Django's test labels, or orm; default: all",
+        help="Django's test labels, or orm, or requests; default: all of the mode",
     )
     options = parser.parse_args()
     if unknown := set(options.mode.split()) - set(MODES):

@@ -2,7 +2,8 @@
 
 `stock` is Django alone; `sync` has the package installed and no block; `bridge` runs
 the whole suite in one greenlet in one event loop in a block: every query is awaited.
-`concurrent` does that with several classes at once, each in a block of its own.
+`concurrent` does that with several classes at once, each in a block of its own, and
+`request` sends what test clients ask for through the package's application.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ def main(mode: str, arguments: list[str]) -> None:
     if mode == "stock":
         _run_tests()
         return
-    _install_after_setup()
+    _install_after_setup(mode)
     if mode == "sync":
         _run_tests()
         return
     if mode == "concurrent":
         _several_at_once()
-    asyncio.run(_in_a_block())
+    # Blocks of requests join the suite's: they see what a test has done.
+    asyncio.run(_in_a_block(shared=mode == "request"))
 
 
 def _several_at_once() -> None:
@@ -45,12 +47,12 @@ def _run_tests() -> None:
     runpy.run_path("runtests.py", run_name="__main__")
 
 
-async def _in_a_block() -> None:
+async def _in_a_block(shared: bool) -> None:
     from django_async_fast import bridge
     from django_async_fast.connections import blocks
 
     _keep_sync_code_on(asyncio.get_running_loop())
-    block = blocks.Block(force_rollback=False, where=None)
+    block = blocks.Block(force_rollback=False, where=None, shared=shared)
     blocks._block.set(block)
     try:
         await bridge.run(_run_tests)
@@ -85,7 +87,7 @@ def _keep_sync_code_on(loop: asyncio.AbstractEventLoop) -> None:
     SyncToAsync.__call__ = call  # type: ignore[method-assign]
 
 
-def _install_after_setup() -> None:
+def _install_after_setup(mode: str) -> None:
     """Install where INSTALLED_APPS would: runtests.py sets that itself."""
     import django
 
@@ -97,6 +99,10 @@ def _install_after_setup() -> None:
 
         install()
         _count()
+        if mode == "request":
+            from tools.conformance import requesting
+
+            requesting.install()
 
     django.setup = setup_and_install
 

@@ -43,6 +43,16 @@ ORM = """
 """
 
 
+# What sends requests, or is about how they are served.
+REQUESTS = """
+    admin_changelist admin_views asgi auth_tests cache csrf_tests file_uploads
+    generic_views handlers httpwrappers i18n logging_tests messages_tests middleware
+    middleware_exceptions requests_tests responses sessions_tests signals
+    staticfiles_tests template_tests test_client test_client_regress
+    urlpatterns_reverse view_tests
+"""
+
+
 def every_label(tests: Path, extras: bool) -> list[str]:
     """Return the labels of the suite in the folder `tests` that can run."""
     folders = {path.parent.name for path in tests.glob("*/__init__.py")}
@@ -50,7 +60,9 @@ def every_label(tests: Path, extras: bool) -> list[str]:
 
 
 def named(labels: list[str], mode: str) -> str:
-    """Return what a choice of labels is called: all, orm or some."""
+    """Return what a choice of labels is called: all, orm, requests or some."""
+    if labels == ["requests"] or (not labels and mode == "request"):
+        return "requests"
     if labels == ["orm"] or (not labels and mode == "concurrent"):
         return "orm"  # concurrent is about connections
     return "some" if labels else "all"
@@ -60,6 +72,7 @@ def chosen(tests: Path, labels: list[str], mode: str, extras: bool) -> list[str]
     """Return the labels that `labels` means: none given are all of the mode's."""
     every = every_label(tests, extras)
     name = named(labels, mode)
-    if name == "orm":
-        return [label for label in ORM.split() if label in every]
+    if name in ("orm", "requests"):
+        wanted = ORM if name == "orm" else REQUESTS
+        return [label for label in wanted.split() if label in every]
     return labels if name == "some" else every

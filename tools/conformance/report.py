@@ -13,7 +13,7 @@ PAGE = ROOT / "docs" / "conformance.md"
 HEAD = """\
 # Conformance
 
-Django's own test suite, unmodified, on PostgreSQL, in four modes:
+Django's own test suite, unmodified, on PostgreSQL, in five modes:
 
 - `stock`: Django alone, in the same environment. What fails here fails everywhere.
 - `sync`: the package installed, no block: the core builds rows for the synchronous ORM.
@@ -23,11 +23,14 @@ Django's own test suite, unmodified, on PostgreSQL, in four modes:
   each in its own context and block, on databases of its own: what leaks from one to
   another lands in the wrong database. A test that changes something of the whole
   process (settings, a mock, captured output) runs on while the others wait.
+- `request`: the labels about requests, on the bridge as in `bridge`; what a test client
+  sends goes through `django_async_fast.asgi.get_asgi_application()`.
 
 ```console
 $ make conformance                                  # the newest Django, MODE=bridge
 $ make conformance DJANGO=5.2 MODE=sync PARALLEL=2
 $ make conformance MODE="sync bridge" LABELS=orm    # what the CI runs
+$ make conformance MODE=request
 $ make conformance MODE=concurrent TASKS=8 LABELS="queries basic"
 $ make conformance-report                           # this page, from the last runs
 ```

@@ -8,7 +8,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache" / "conformance"
-MODES = ("stock", "sync", "bridge", "concurrent")
+MODES = ("stock", "sync", "bridge", "concurrent", "request")
 # Tests of what the package changes on purpose, with the reason, by mode.
 EXCEPTIONS = Path(__file__).parent / "exceptions.json"
 
