@@ -2,7 +2,8 @@
 
     python -m tests.faults.soak [REQUESTS]
 
-starts a server of its own and prints what it has seen. No connection may be lost,
+starts a server of its own and prints what it has seen, of Django's handler with blocks in
+the view and of the package's application. No connection may be lost,
 memory must stay flat, and a request may fail with a database error only.
 """
 
@@ -14,6 +15,7 @@ import logging
 import os
 import random
 import sys
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -27,6 +29,8 @@ POOL_SIZE = 16
 DISCONNECTS = 0.05
 KILL_EVERY = 200  # requests: by the clock, a slow machine would serve too few
 NAME = "soak"
+# Of how many authors the first is.
+ANSWER = b"30: 0"
 
 Application = Any
 
@@ -40,6 +44,7 @@ class Report:
     # Resident memory in KiB, at each tenth of the requests.
     memory: list[int] = field(default_factory=list)
     pool: dict[str, int] = field(default_factory=dict)
+    threads: int = 0
     seconds: float = 0.0
 
     def growth(self) -> float:
@@ -56,7 +61,14 @@ class Report:
 class Soak:
     """Drives an ASGI application as a server would."""
 
-    def __init__(self, application: Application, requests: int, seed: int = 1) -> None:
+    def __init__(
+        self,
+        application: Application,
+        requests: int,
+        paths: Any = ("/",),
+        seed: int = 1,
+    ) -> None:
+        self.paths = paths
         self.application = application
         self.requests = requests
         self.random = random.Random(seed)
@@ -86,6 +98,8 @@ class Soak:
 
     async def _request(self, patience: float | None) -> str:
         status: list[int] = []
+        body: list[bytes] = []
+        whole: list[bool] = []
         messages: list[dict[str, Any]] = [{"type": "http.request", "body": b""}]
 
         async def receive() -> dict[str, Any]:
@@ -97,18 +111,30 @@ class Soak:
         async def send(message: dict[str, Any]) -> None:
             if "status" in message:
                 status.append(message["status"])
+            body.append(message.get("body", b""))
+            if "status" not in message and not message.get("more_body"):
+                whole.append(True)
 
         scope = {
             "type": "http",
             "method": "GET",
-            "path": "/",
+            "path": self.random.choice(self.paths),
             "query_string": b"",
             "headers": [],
         }
-        await self.application(scope, receive, send)
-        if not status:
+        from django.db import DatabaseError, InterfaceError
+
+        try:
+            await self.application(scope, receive, send)
+        except (DatabaseError, InterfaceError):
+            assert scope["path"] == "/stream"  # after the first byte: for the server
+            return "failed"
+        if not whole:
             return "left by the client"
-        return "served" if status == [200] else "failed"
+        if status != [200]:
+            return "failed"
+        assert b"".join(body) == ANSWER, body
+        return "served"
 
     async def _kill(self, dsn: str) -> None:
         admin = await psycopg.AsyncConnection.connect(dsn, autocommit=True)
@@ -136,65 +162,124 @@ class Soak:
             await asyncio.sleep(0.01)
 
 
-def view(report: Report) -> Any:
-    """Return a view: reads, a transaction, a stream; its errors are counted."""
-    from django.db import DatabaseError, InterfaceError, transaction
-    from django.http import HttpResponse
+class Views:
+    """Reads, a transaction, a stream; errors are counted."""
 
-    from django_async_fast import new_connection
-    from tests.testapp.models import Author, Unique
+    def __init__(self, report: Report, blocks: bool) -> None:
+        from django_async_fast import new_connection
 
-    async def work(request: Any) -> HttpResponse:
-        async with new_connection():
-            first = await Author.objects.afirst()
-            async with transaction.atomic():
+        self.report = report
+        # In the application each request has one.
+        self.block: Any = new_connection if blocks else contextlib.nullcontext
+
+    async def asynchronous(self, request: Any) -> Any:
+        from django.db import transaction
+        from django.http import HttpResponse
+
+        from tests.testapp.models import Author, Unique
+
+        count = 0
+        with self._counted():
+            async with self.block():
+                first = await Author.objects.order_by("pk").afirst()
+                async with transaction.atomic():
+                    key = str(random.randrange(50))
+                    one, _ = await Unique.objects.aget_or_create(key=key)
+                    one.value += 1
+                    await one.asave()
+                async for _ in Author.objects.aiterator(chunk_size=10):
+                    count += 1
+        return HttpResponse(f"{count}: {first.name}")
+
+    def synchronous(self, request: Any) -> Any:
+        from django.db import transaction
+        from django.http import HttpResponse
+
+        from tests.testapp.models import Author, Unique
+
+        with self._counted():
+            first = Author.objects.order_by("pk").first()
+            with transaction.atomic():
                 key = str(random.randrange(50))
-                one, _ = await Unique.objects.aget_or_create(key=key)
+                one, _ = Unique.objects.get_or_create(key=key)
                 one.value += 1
-                await one.asave()
-            async for _ in Author.objects.aiterator(chunk_size=10):
-                pass
-        return HttpResponse(str(first))
+                one.save()
+            count = len(list(Author.objects.iterator(chunk_size=10)))
+        return HttpResponse(f"{count}: {first.name}")
 
-    async def counted(request: Any) -> HttpResponse:
+    async def streaming(self, request: Any) -> Any:
+        from django.http import StreamingHttpResponse
+
+        from tests.testapp.models import Author
+
+        async def parts() -> Any:
+            yield f"{await Author.objects.acount()}: "
+            async for author in Author.objects.order_by("pk")[:1].aiterator():
+                yield author.name
+
+        return StreamingHttpResponse(parts())
+
+    def failing(self, request: Any) -> Any:
+        from tests.testapp.models import Author
+
+        return Author.objects.get(pk=-1)
+
+    @contextlib.contextmanager
+    def _counted(self) -> Any:
+        from django.db import DatabaseError, InterfaceError
+
         try:
-            return await work(request)
+            yield
         except Exception as exc:
-            report.errors[type(exc).__name__] += 1
+            self.report.errors[type(exc).__name__] += 1
             if not isinstance(exc, (DatabaseError, InterfaceError)):
-                report.unexpected.append(exc)
+                self.report.unexpected.append(exc)
             raise
-
-    return counted
 
 
 @contextlib.contextmanager
-def urls(report: Report) -> Any:
-    """Serve the view at / meanwhile."""
+def urls(views: Views) -> Any:
+    """Serve the views meanwhile."""
     from django.test import override_settings
     from django.urls import path
 
     class URLs:
-        urlpatterns = [path("", view(report))]
+        urlpatterns = [
+            path("", views.asynchronous),
+            path("sync", views.synchronous),
+            path("stream", views.streaming),
+            path("fail", views.failing),
+        ]
 
     with override_settings(ROOT_URLCONF=URLs):
         yield
 
 
-async def soak(dsn: str, requests: int) -> Report:
-    """Run against the database of the `default` alias; raise what went wrong."""
+OURS = "/", "/sync", "/stream", "/fail"
+
+
+async def soak(dsn: str, requests: int, ours: bool = False) -> Report:
+    """Run against the database of the `default` alias; raise what went wrong.
+
+    With `ours`, requests of the package's application; no thread may be started.
+    """
     from django.core.handlers.asgi import ASGIHandler
 
     from django_async_fast import new_connection
+    from django_async_fast.asgi import get_asgi_application
     from tests.testapp.models import Author
 
     async with new_connection():
+        await Author.objects.all().adelete()
         await Author.objects.abulk_create(Author(name=str(i)) for i in range(30))
-    drive = Soak(None, requests)
-    with urls(drive.report):
-        drive.application = ASGIHandler()
+    drive = Soak(None, requests, OURS if ours else ("/",))
+    before = set(threading.enumerate())
+    with urls(Views(drive.report, blocks=not ours)):
+        drive.application = get_asgi_application() if ours else ASGIHandler()
         report = await drive.run(dsn)
+    report.threads = len(set(threading.enumerate()) - before)
     report.check()
+    assert not (ours and report.threads), report
     return report
 
 
@@ -225,10 +310,11 @@ def main(requests: int) -> None:
             call_command("migrate", run_syncdb=True, verbosity=0)
             connections.close_all()
             settings["OPTIONS"] = options
-            report = asyncio.run(soak(dsn, requests))
-    print(report)
-    print(f"memory after the first half: {report.growth():+.1%}")
-    assert report.growth() < 0.05, "memory grows"
+            for ours in (False, True):
+                report = asyncio.run(soak(dsn, requests, ours))
+                print("application" if ours else "Django's handler", report)
+                print(f"memory after the first half: {report.growth():+.1%}")
+                assert report.growth() < 0.05, "memory grows"
 
 
 if __name__ == "__main__":
