@@ -167,8 +167,9 @@ def _driver_seams() -> Iterator[Seam]:
 
 def _error_seams() -> Iterator[Seam]:
     from django.utils import asyncio as guard
+    from django.utils import deprecation
 
-    from . import lazy_access, refusals
+    from . import file_prefixes, lazy_access, refusals
 
     yield Seam(
         guard,
@@ -182,6 +183,13 @@ def _error_seams() -> Iterator[Seam]:
         refusals.refusal,
         "a query that nobody can await is told what it was for, and the ways out",
     )
+    if hasattr(deprecation, "django_file_prefixes"):
+        yield Seam(
+            deprecation,
+            "django_file_prefixes",
+            file_prefixes.django_file_prefixes,
+            "Django's warnings name the line that called it, not one of ours",
+        )
 
 
 def _request_seams() -> Iterator[Seam]:
@@ -200,8 +208,12 @@ def _request_seams() -> Iterator[Seam]:
 def install() -> None:
     """Install every seam. The app does, when it is made; calling it twice is fine."""
     global _later
+    from . import file_prefixes
+
     if _later is not None:
         return
+    for module in file_prefixes.importers():
+        _set(module, "django_file_prefixes", file_prefixes.django_file_prefixes)
     for owner, name, replacement, _ in list(seams()):
         _set(owner, name, replacement)
     waiting: dict[str, Callable[[ModuleType], None]]
