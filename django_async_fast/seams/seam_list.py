@@ -134,11 +134,12 @@ def _transaction_seams() -> Iterator[Seam]:
 
 
 def _queryset_seams() -> Iterator[Seam]:
-    from django.db.models import QuerySet
+    from django.db.models import Model, QuerySet
+    from django.db.models.sql import DeleteQuery
 
     from .. import _native
     from ..querysets import iterables
-    from ..querysets.compiled import known_gets
+    from ..querysets.compiled import deletes, inserts, known_gets, updates
     from ..unpatched import is_like
 
     yield from (Seam(*each) for each in iterables.seams())
@@ -146,6 +147,15 @@ def _queryset_seams() -> Iterator[Seam]:
     if _native.COMPILED and is_like(QuerySet, QuerySet, ("get",)):
         again = "the statement of a get() like one before is not built again"
         yield Seam(QuerySet, "get", known_gets.get, again)
+    if _native.COMPILED:
+        again = "the text of a write like one before is not compiled again"
+        for owner, name, replacement in (
+            (QuerySet, "_insert", inserts.insert),
+            (Model, "_do_update", updates.do_update),
+            (DeleteQuery, "delete_batch", deletes.delete_batch),
+        ):
+            if is_like(owner, owner, (name,)):
+                yield Seam(owner, name, replacement, again)
 
 
 def _driver_seams() -> Iterator[Seam]:

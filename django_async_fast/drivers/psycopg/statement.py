@@ -21,7 +21,7 @@ from django.utils.asyncio import async_unsafe
 from psycopg import Connection, errors, pq
 from psycopg._queries import PostgresClientQuery, _query2pg_client
 from psycopg.adapt import PyFormat, Transformer
-from psycopg.generators import execute
+from psycopg.generators import execute as execute_query
 from psycopg.rows import tuple_row
 from psycopg.types.numeric import IntDumper
 
@@ -30,6 +30,7 @@ from .connection import Connection as BlockConnection
 
 BINARY = pq.Format.BINARY
 TUPLES_OK, FATAL_ERROR = pq.ExecStatus.TUPLES_OK, pq.ExecStatus.FATAL_ERROR
+_DONE = frozenset({TUPLES_OK, pq.ExecStatus.COMMAND_OK})
 
 # What is not called here. Who watches queries, or has a backend of their own,
 # replaces one of these, in the class or in the connection.
@@ -108,12 +109,30 @@ def fetch(
 
     A `template` of the same `sql` saves reading it and counting the parameters.
     """
+    result = _execute(wrapper, raw, sql, params, template)
+    if result.status == TUPLES_OK:
+        return result
+    with wrapper.wrap_database_errors:
+        raise errors.InternalError("a query for rows had no result with rows")
+
+
+def execute(
+    wrapper: Any, raw: Any, sql: str, params: Any, template: bytes | None = None
+) -> int:
+    """Execute a statement without rows, as `fetch()`; return how many it changed."""
+    changed = _execute(wrapper, raw, sql, params, template).command_tuples
+    return -1 if changed is None else int(changed)  # as a cursor's rowcount
+
+
+def _execute(
+    wrapper: Any, raw: Any, sql: str, params: Any, template: bytes | None
+) -> Any:
     wrapper.validate_no_broken_transaction()
     try:
         query = _merged(raw, sql, params, template)
         try:
             with raw.lock:
-                return raw.wait(_fetch(raw, query))
+                return raw.wait(_send(raw, query))
         except errors._NO_TRACEBACK as exc:
             raise exc.with_traceback(None) from None
     except Exception:
@@ -148,14 +167,14 @@ def _is_psycopgs(dumper: Any) -> bool:
     return known and dumper.__name__ == IntDumper.__name__
 
 
-def _fetch(raw: Any, query: bytes) -> Generator[Any, Any, Any]:
+def _send(raw: Any, query: bytes) -> Generator[Any, Any, Any]:
     if not raw._autocommit:
         yield from raw._start_query()
     raw.pgconn.send_query_params(query, None, result_format=BINARY)
-    results = yield from execute(raw.pgconn)
-    if len(results) == 1 and results[0].status == TUPLES_OK:
+    results = yield from execute_query(raw.pgconn)
+    if len(results) == 1 and results[0].status in _DONE:
         return results[0]
     for result in results:
         if result.status == FATAL_ERROR:
             raise errors.error_from_result(result, encoding=raw.info.encoding)
-    raise errors.InternalError("a query for rows had no result with rows")
+    raise errors.InternalError("a statement had more results than one, or another")

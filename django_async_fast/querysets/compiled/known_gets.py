@@ -191,6 +191,11 @@ def _find(queryset: Any, values: dict[str, Any]) -> _First | _Again | None:
     return _Again(queryset, shape, db, params, values)
 
 
+def plain(queryset: Any) -> bool:
+    """Tell whether a queryset is as Django's managers make it, and told nothing."""
+    return _known(queryset) is not None
+
+
 def _known(queryset: Any) -> _Known | None:
     """Return the shapes of the queryset's model, None if it is not a plain one."""
     query, model = queryset._query, queryset.model

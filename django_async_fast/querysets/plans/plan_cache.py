@@ -59,11 +59,13 @@ def common(compiler: Any, fields: list[Any]) -> dict[str, Any]:
         ],
         # For the converters; a plan that is kept must not keep it.
         "connection": connection if converters else None,
-        "translate_error": _translator(connection.alias),
+        "translate_error": translator(connection.alias),
     }
 
 
-def _translator(alias: str) -> Callable[[BaseException], BaseException]:
+def translator(alias: str) -> Callable[[BaseException], BaseException]:
+    """Return what makes Django's errors of psycopg's, on the connection `alias`."""
+
     # By alias, because the plan may be kept.
     def translate(exc: BaseException) -> BaseException:
         try:

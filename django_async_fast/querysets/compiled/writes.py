@@ -1,0 +1,212 @@
+"""What compiled INSERTs, UPDATEs and DELETEs of one row have in common.
+
+A statement's text is compiled by Django once. A value goes through its field's own
+`get_db_prep_save()` each time, and takes the place of a `%s`; what is not a plain value
+(an expression, a database default) is left to Django.
+
+Key: by model, what decides the text. Kept in the model's `_meta`, as long as that
+lives. Bound: `BOUND` for each model, then all of it is forgotten. A miss costs to
+compile twice.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import uuid
+from collections.abc import Callable
+from contextlib import closing
+from operator import attrgetter
+from typing import Any
+
+from django.core.exceptions import EmptyResultSet, FullResultSet
+from django.db.backends.postgresql.operations import DatabaseOperations
+from django.db.models.expressions import Col
+from django.db.models.lookups import Exact, In
+
+from ... import drivers
+from ...connections import first_statement
+from ...connections.blocks import bridged_block
+from ...unpatched import Unpatched
+from .. import whole_results
+from .prepared_values import Prepared
+
+BOUND = 64
+
+# No expressions, whose `resolve_expression` and `as_sql` need not be looked for.
+_VALUES = frozenset(
+    {
+        *(bool, bytes, decimal.Decimal, dt.date, dt.datetime, dt.time, dt.timedelta),
+        *(dict, float, int, list, str, tuple, type(None), uuid.UUID),
+    }
+)
+
+# What decides the text of a write, besides its model and fields.
+_features = attrgetter(
+    *("has_bulk_insert", "can_return_columns_from_insert"),
+    *("can_return_rows_from_bulk_insert", "can_return_rows_from_update"),
+)
+# What is not called here of the backend's operations.
+_OPS = (
+    *("bulk_insert_sql", "compiler", "fetch_returned_rows", "insert_statement"),
+    *("modify_insert_params", "on_conflict_suffix_sql", "quote_name"),
+    "returning_columns",
+)
+
+
+class NotPlain(Exception):
+    """What is written, or what is asked for, is not a plain value."""
+
+
+class Write:
+    """A compiled statement without its values."""
+
+    __slots__ = ("_features", "_kept", "_unpatched", "sql", "template")
+
+    def __init__(
+        self, compiler: Any, sql: str, kept: Any, *not_called: tuple[Any, ...]
+    ) -> None:
+        self.sql = sql
+        self.template = drivers.psycopg.statement.template_of(sql)
+        wrapper = compiler.connection
+        self._features = _of_features(wrapper)
+        self._unpatched = Unpatched(
+            (type(compiler), type(compiler)),
+            (type(compiler.query), type(compiler.query)),
+            (type(wrapper.ops), DatabaseOperations, _OPS),
+            *not_called,
+        )
+        # What the key names by its identity: nobody else may get that meanwhile.
+        self._kept = kept
+
+    def holds(self, wrapper: Any) -> bool:
+        """Tell whether Django's own code would compile the same on this connection."""
+        return self._unpatched.holds() and self._features == _of_features(wrapper)
+
+    def execute(self, db: str, params: list[Any]) -> int:
+        """Send the statement; return how many rows it has changed."""
+        return execute(wrapper_of(db), self.sql, params, self.template)
+
+
+def _of_features(wrapper: Any) -> Any:
+    try:
+        return _features(wrapper.features)
+    except AttributeError:  # before Django 6.0
+        return wrapper.features.has_bulk_insert
+
+
+def wrapper_of(db: str) -> Any:
+    """Return `connections[db]`, on which a statement is about to be sent."""
+    return first_statement.wrapper(bridged_block(), db)
+
+
+def execute(wrapper: Any, sql: str, params: Any, template: bytes) -> int:
+    """Execute a statement without rows; return how many it has changed."""
+    raw = drivers.psycopg.statement.unobserved(wrapper)
+    if raw is not None:
+        return drivers.psycopg.statement.execute(wrapper, raw, sql, params, template)
+    with closing(wrapper.cursor()) as cursor:
+        whole_results.send(cursor, sql, tuple(params))
+        return int(cursor.rowcount)
+
+
+def of(model: Any) -> dict[Any, Any]:
+    """Return the compiled writes of a model, by what decides their text.
+
+    What is None is never compiled here.
+    """
+    found: dict[Any, Any] = vars(model._meta).setdefault("_daf_writes", {})
+    if len(found) > BOUND:
+        found.clear()
+    return found
+
+
+def learn(
+    known: dict[Any, Any], key: Any, compiled: Callable[[], Write | None]
+) -> None:
+    """Keep what `compiled()` returns. It never fails: the write has been executed."""
+    try:
+        known[key] = compiled()
+    except EmptyResultSet:
+        pass  # the next key may be one that there can be
+    except Exception:
+        # Django compiles, say, what the field's `pre_save()` has made of the value.
+        known[key] = None
+
+
+def can_compile(compiler: Any, fields: Any) -> bool:
+    """Tell whether the text of a write may be kept."""
+    return (
+        compiler.connection.vendor == "postgresql"
+        and type(compiler).__module__.startswith("django.")
+        # Their text may depend on the value.
+        and not any(
+            hasattr(each, "get_placeholder") or hasattr(each, "get_placeholder_sql")
+            for each in fields
+        )
+    )
+
+
+def is_plain(value: Any) -> bool:
+    """Tell whether `value` is nothing that Django compiles, or asks for a value."""
+    return type(value) in _VALUES or not (
+        hasattr(value, "resolve_expression")
+        or hasattr(value, "as_sql")
+        or hasattr(value, "prepare_database_save")
+    )
+
+
+def prepared(field: Any, value: Any, wrapper: Any) -> Any:
+    """Return the parameter that Django makes of a value to save. Raises NotPlain."""
+    found = field.get_db_prep_save(value, connection=wrapper)
+    if not is_plain(found):
+        raise NotPlain
+    return found
+
+
+class Key:
+    """The row that is asked for, by its primary key."""
+
+    __slots__ = ("_column", "_kind", "_prepared", "_wanted")
+
+    def __init__(self, where: Any, value: Any, compiler: Any) -> None:
+        """Take down the only condition of a query. Raises NotPlain."""
+        (lookup,) = where.children or (None,)
+        kind: Any = type(lookup)
+        if (
+            len(where.children) != 1
+            or where.negated
+            or not isinstance(lookup, Exact | In)
+            or type(lookup.lhs) is not Col
+            or not kind.__module__.startswith("django.")
+            or hasattr(kind, "as_postgresql")
+        ):
+            raise NotPlain
+        self._column = lookup.lhs
+        self._kind = kind
+        wrapper = compiler.connection
+        self._wanted, params = lookup.process_rhs(compiler, wrapper)
+        self._prepared = None
+        if isinstance(lookup, Exact) and type(value) in (int, str, uuid.UUID):
+            field = lookup.lhs.target
+            self._prepared = Prepared.like(field, kind, value, params, wrapper)
+
+    def param(self, value: Any, wrapper: Any) -> Any:
+        """Return the parameter for another key. Raises NotPlain."""
+        if self._prepared is not None:
+            found = self._prepared.param(value)
+            if found is not None:
+                return found
+        made = self._kind(self._column, value)
+        if made.rhs is None or hasattr(made.rhs, "as_sql"):
+            raise NotPlain
+        try:
+            sql, params = made.process_rhs(None, wrapper)
+        except (EmptyResultSet, FullResultSet):
+            raise NotPlain from None
+        if sql != self._wanted or len(params) != 1:
+            raise NotPlain
+        return params[0]
+
+
+Run = Callable[[], Any]

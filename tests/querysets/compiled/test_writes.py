@@ -1,0 +1,511 @@
+"""INSERT, UPDATE and DELETE like one before: the same statements, rows and errors as
+Django's own."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import gc
+import uuid
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+import pytest
+from django.contrib.contenttypes.models import ContentType
+from django.core.files.base import ContentFile
+from django.db import DatabaseError, connection, models, transaction
+from django.db.models import F, Model, QuerySet, Value
+from django.db.models.functions import Upper
+from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
+from django.db.models.sql import DeleteQuery
+from django.db.models.sql.compiler import SQLInsertCompiler
+from django.test.utils import CaptureQueriesContext, isolate_apps
+
+from django_async_fast import new_connection, run_sync
+from django_async_fast.querysets.compiled import deletes, inserts, updates, verify
+from tests.support.describe import Queries, told
+from tests.testapp.models import (
+    Author,
+    Book,
+    CharKey,
+    CountsSaves,
+    Everything,
+    Novel,
+    Profile,
+    Publisher,
+    Tag,
+    Unique,
+    UuidKey,
+)
+
+SEAMS = (
+    (QuerySet, "_insert", inserts.insert),
+    (Model, "_do_update", updates.do_update),
+    (DeleteQuery, "delete_batch", deletes.delete_batch),
+)
+
+
+@pytest.fixture(autouse=True)
+def _compiled_writes() -> None:
+    if QuerySet._insert is not inserts.insert:
+        pytest.skip("without the compiled core Django's own writes run")
+
+
+@contextmanager
+def djangos_writes() -> Iterator[None]:
+    for owner, name, ours in SEAMS:
+        setattr(owner, name, ours.__wrapped__)
+    try:
+        yield
+    finally:
+        for owner, name, ours in SEAMS:
+            setattr(owner, name, ours)
+
+
+@pytest.fixture
+def library() -> Any:
+    author = Author.objects.create(pk=7, name="o'neill \\ 50% é")
+    Profile.objects.create(pk=3, author=author, bio="b")
+    publisher = Publisher.objects.create(pk=2**40, name="p")
+    Novel.objects.create(pk=1, title="t", author=author, publisher=publisher)
+    Tag.objects.create(pk=5, name="five")
+    Everything.objects.create(pk=1, small=5)
+    UuidKey.objects.create(pk=uuid.UUID(int=1), name="n")
+    CharKey.objects.create(pk="a%s'")
+    # A cascade to notes asks for these once.
+    ContentType.objects.get_for_models(Book, Novel)
+
+
+def restart_sequences() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT setval(oid::regclass, 1000) FROM pg_class WHERE relkind = 'S'"
+        )
+
+
+def outcome(write: Callable[[], Any], watched: bool = True) -> Any:
+    """Return all there is to know of a write: its statements, result, and the rows."""
+    restart_sequences()
+    queries, rows = Queries(), None
+    with transaction.atomic():
+        try:
+            with transaction.atomic():
+                if watched:
+                    with connection.execute_wrapper(queries):
+                        found = told(write())
+                else:
+                    found = told(write())
+        except Exception as exc:
+            found = type(exc), str(exc)
+        kinds = (Author, Book, CharKey, Everything, Profile, Publisher, Tag, Unique)
+        rows = [told([*kind.objects.order_by("pk").values_list()]) for kind in kinds]
+        transaction.set_rollback(True)
+    return found, queries, rows
+
+
+def changed(instance: Any, **changes: Any) -> Any:
+    for name, value in changes.items():
+        setattr(instance, name, value)
+    return instance
+
+
+def saved(instance: Any, **options: Any) -> Any:
+    instance.save(**options)
+    return instance
+
+
+NOON = dt.datetime(2001, 2, 3, 12, tzinfo=dt.UTC)
+
+WRITES: dict[str, Callable[[], Any]] = {
+    "create": lambda: Author.objects.create(name="'%s' \\ é"),
+    "create with a key": lambda: Author.objects.create(pk=8, name="x"),
+    "create twice": lambda: [Author.objects.create(name=n) for n in ("a", "b")],
+    "create a key that is there": lambda: Author.objects.create(pk=7, name="x"),
+    "create None": lambda: Author.objects.create(name=None),
+    "create too long": lambda: Author.objects.create(name="x" * 101),
+    "create with a null byte": lambda: Author.objects.create(name="\0"),
+    "create a lazy text": lambda: Author.objects.create(name=Upper(Value("x"))),
+    "create an expression": lambda: Author.objects.create(name=F("id")),
+    "create every type": lambda: Everything.objects.create(
+        small=-1, integer=-2, big=-(2**62), positive=3, char="c", text="%", slug="s",
+        email="e@example.org", url="u", boolean=True, decimal=decimal.Decimal("1.5"),
+        float=float("nan"), datetime=NOON, date=NOON.date(), time=NOON.time(),
+        duration=dt.timedelta(days=-1, microseconds=3), uuid=uuid.UUID(int=3),
+        json={"a": [1, None]}, inet="::1", binary=b"\0\\", file="f",
+    ),
+    "create of text": lambda: Everything.objects.create(
+        small="1", decimal="1.5", datetime="2001-02-03T04:05:06Z", date="2001-02-03",
+        time="01:02", uuid=str(uuid.UUID(int=3)), boolean="1", json="j", float="1",
+    ),
+    "create nothing": lambda: Everything.objects.create(),
+    "create a number that is none": lambda: Everything.objects.create(small="x"),
+    "create a number too big": lambda: Everything.objects.create(small=2**40),
+    "create a JSON null": lambda: Everything.objects.create(
+        json=Value(None, models.JSONField())
+    ),
+    "create in upper case": lambda: Everything.objects.create(
+        small=1, char=Upper(Value("x"))
+    ),
+    "create without a sequence": lambda: CharKey.objects.create(pk="%%"),
+    "create a UUID key": lambda: UuidKey.objects.create(pk=uuid.UUID(int=2)),
+    "create a child": lambda: Novel.objects.create(
+        title="n", author_id=7, genre="g", price="1.50"
+    ),
+    "create with a related object": lambda: Book.objects.create(
+        title="r", author=Author.objects.get(pk=7)
+    ),
+    "create with an unsaved one": lambda: Book.objects.create(
+        title="r", author=Author(name="x")
+    ),
+    "create through a relation": lambda: Author(pk=7).books.create(title="x"),
+    "create one's own save": lambda: CountsSaves.objects.create(name="x"),
+    "create in bulk": lambda: Tag.objects.bulk_create([Tag(name="x")]),
+    "create more in bulk": lambda: Tag.objects.bulk_create(
+        [Tag(name="x"), Tag(name="y")]
+    ),
+    "create in bulk, ignoring": lambda: Tag.objects.bulk_create(
+        [Tag(pk=9, name="five")], ignore_conflicts=True
+    ),
+    "create in bulk, updating": lambda: Unique.objects.bulk_create(
+        [Unique(key="k", value=1)],
+        update_conflicts=True, unique_fields=["key"], update_fields=["value"],
+    ),
+    "get or create": lambda: Tag.objects.get_or_create(name="new"),
+    "update or create": lambda: [
+        Unique.objects.update_or_create(key="k", defaults={"value": i}) for i in (1, 2)
+    ],
+    "add": lambda: Book.objects.get(pk=1).tags.add(5),
+    "add twice": lambda: [Book.objects.get(pk=1).tags.add(5) for _ in "ab"],
+    "set": lambda: Book.objects.get(pk=1).tags.set([5]),
+    "save": lambda: saved(changed(Author.objects.get(pk=7), name="%s")),
+    "save fields": lambda: saved(
+        changed(Book.objects.get(pk=1), title="x", pages=3), update_fields=["pages"]
+    ),
+    "save other fields": lambda: saved(
+        changed(Book.objects.get(pk=1), title="x"), update_fields=["title"]
+    ),
+    "save deferred": lambda: saved(changed(Book.objects.only("pages").get(), pages=1)),
+    "save no fields": lambda: saved(Book.objects.get(pk=1), update_fields=[]),
+    "save what is gone": lambda: saved(Author(pk=99, name="new")),
+    "update what is gone": lambda: saved(Author(pk=99, name="x"), force_update=True),
+    "update fields of what is gone": lambda: saved(
+        Author(pk=99, name="x"), update_fields=["name"]
+    ),
+    "force an insert": lambda: saved(Author(pk=7, name="x"), force_insert=True),
+    "save a key of text": lambda: saved(Author(pk="7", name="x")),
+    "save a key too big": lambda: saved(Author(pk=2**70, name="x")),
+    "save an expression": lambda: saved(
+        changed(Book.objects.get(pk=1), pages=F("pages") + 1)
+    ).pages,
+    "save a child": lambda: saved(changed(Novel.objects.get(pk=1), genre="g", pages=2)),
+    "save a UUID key": lambda: saved(UuidKey(pk=uuid.UUID(int=1), name="x")),
+    "save only a key": lambda: saved(CharKey(pk="a%s'")),
+    "save every type": lambda: saved(
+        changed(
+            Everything.objects.get(pk=1), small=-1, char="c", boolean=False,
+            decimal=decimal.Decimal("1.5"), datetime=NOON, json=[1], binary=b"b",
+        )
+    ),
+    "save an object for a key": lambda: saved(
+        changed(Profile.objects.get(pk=3), author_id=Author.objects.get(pk=7))
+    ),
+    "save raw": lambda: Author(pk=7, name="raw").save_base(raw=True),
+    "delete": lambda: Tag.objects.get(pk=5).delete(),
+    "delete fast": lambda: Unique.objects.create(key="k").delete(),
+    "delete what is gone": lambda: Unique(pk=99).delete(),
+    "delete a key of text": lambda: Unique(pk="x").delete(),
+    "delete by cascade": lambda: Author.objects.get(pk=7).delete(),
+    "delete a child": lambda: Novel.objects.get(pk=1).delete(),
+    "delete a queryset": lambda: Tag.objects.filter(pk=5).delete(),
+    "delete a protected value": lambda: CharKey(pk="a%s'").delete(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRITES)
+@pytest.mark.usefixtures("library")
+def test_as_django_has_it(name: str) -> None:
+    write = WRITES[name]
+    with djangos_writes():
+        expected = outcome(write)
+    for _ in range(3):  # the first of its kind, and two by it
+        assert outcome(write) == expected
+    found, _, rows = expected
+    with mock.patch.object(verify, "ON", True):
+        assert outcome(write, watched=False) == (found, [], rows)
+
+
+@pytest.mark.parametrize("name", WRITES)
+@pytest.mark.usefixtures("library")
+async def test_in_a_block_too(name: str) -> None:
+    def both() -> None:
+        with djangos_writes():
+            found, _, rows = outcome(WRITES[name])
+        for _ in range(3):
+            assert outcome(WRITES[name], watched=False) == (found, [], rows)
+
+    async with new_connection():
+        await run_sync(both)
+
+
+def forget(model: Any) -> None:
+    vars(model._meta).pop("_daf_writes", None)
+
+
+def write_all() -> None:
+    unique = Unique.objects.create(key="k")
+    unique.value += 1
+    unique.save()
+    unique.save(update_fields=["value"])
+    unique.delete()
+
+
+def test_compiled_once() -> None:
+    forget(Unique)
+    write_all()
+    learnt = dict(vars(Unique._meta)["_daf_writes"])
+    assert len(learnt) == 4
+    assert None not in learnt.values()
+    with (
+        mock.patch.object(inserts, "_compiler", side_effect=AssertionError),
+        mock.patch.object(updates, "_compiler", side_effect=AssertionError),
+        mock.patch.object(deletes, "_compiler", side_effect=AssertionError),
+        mock.patch.object(inserts, "_First", side_effect=AssertionError),
+    ):
+        write_all()
+    assert vars(Unique._meta)["_daf_writes"] == learnt
+
+
+def test_logged_as_djangos() -> None:
+    logged = []
+    for _ in range(3):
+        restart_sequences()
+        with CaptureQueriesContext(connection) as queries:
+            write_all()
+        logged.append([each["sql"] for each in queries])
+    assert logged[0] == logged[1] == logged[2]
+    assert len(logged[0]) == 4
+
+
+def test_verify_mode_tells_a_difference() -> None:
+    write_all()
+    write_all()
+    entries = vars(Unique._meta)["_daf_writes"]
+    (entry,) = [each for key, each in entries.items() if key[0] == "insert"]
+    entry.sql = entry.sql.replace("VALUES", "VALUES ")
+    try:
+        with (
+            mock.patch.object(verify, "ON", True),
+            pytest.raises(verify.Difference, match="VALUES  "),
+        ):
+            Unique.objects.create(key="k")
+    finally:
+        forget(Unique)
+
+
+def test_signals_come_as_ever() -> None:
+    seen: list[Any] = []
+
+    def receiver(signal: Any, **kwargs: Any) -> None:
+        seen.append((signal, kwargs.get("created"), kwargs.get("update_fields")))
+
+    signals = pre_save, post_save, pre_delete, post_delete
+    for each in signals:
+        each.connect(receiver, sender=Unique)
+    try:
+        for _ in range(3):
+            seen.clear()
+            write_all()
+            assert seen == [
+                (pre_save, None, None),
+                (post_save, True, None),
+                (pre_save, None, None),
+                (post_save, False, None),
+                (pre_save, None, {"value"}),
+                (post_save, False, {"value"}),
+                (pre_delete, None, None),
+                (post_delete, None, None),
+            ]
+    finally:
+        for each in signals:
+            each.disconnect(receiver, sender=Unique)
+
+
+class Counter(models.CharField):
+    """Counts how often it is asked for what is saved; gives an expression at times."""
+
+    calls = 0
+    expression: Any = None
+
+    def pre_save(self, model_instance: Any, add: bool) -> Any:
+        Counter.calls += 1
+        value = super().pre_save(model_instance, add)
+        return value if self.expression is None else self.expression
+
+
+@contextmanager
+def table_of(model: Any) -> Iterator[None]:
+    with connection.schema_editor() as editor:
+        editor.create_model(model)
+    try:
+        yield
+    finally:
+        with connection.schema_editor() as editor:
+            editor.delete_model(model)
+
+
+@isolate_apps("tests.testapp")
+def test_pre_save_is_called_as_often_as_by_django() -> None:
+    class Counted(models.Model):
+        name = Counter(max_length=10)
+        other = models.CharField(max_length=10, default="o")
+
+        class Meta:
+            app_label = "testapp"
+
+    def calls(expression: Any = None) -> int:
+        Counter.calls, Counter.expression = 0, expression
+        try:
+            made = Counted.objects.create(name="n")
+            made.save()
+        finally:
+            Counter.expression = None
+        return Counter.calls
+
+    with table_of(Counted):
+        with djangos_writes():
+            plain, expression = calls(), calls(Upper(Value("x")))
+        for _ in range(3):
+            assert calls() == plain
+            assert calls(Upper(Value("x"))) == expression
+        assert [*Counted.objects.values_list("name", flat=True)].count("X") == 4
+
+
+@isolate_apps("tests.testapp")
+def test_database_defaults_are_the_databases() -> None:
+    class Defaulted(models.Model):
+        name = models.CharField(max_length=10, db_default="from db")
+        size = models.IntegerField(db_default=3)
+
+        class Meta:
+            app_label = "testapp"
+
+    with table_of(Defaulted):
+        for _ in range(3):
+            made = Defaulted.objects.create()
+            assert (made.name, made.size) == ("from db", 3)
+            made = Defaulted.objects.create(name="x")
+            assert (made.name, made.size) == ("x", 3)
+            made = Defaulted.objects.create(name="x", size=5)
+            assert (made.name, made.size) == ("x", 5)
+            made.size = 6
+            made.save()
+            made.refresh_from_db()
+            assert made.size == 6
+
+
+@isolate_apps("tests.testapp")
+def test_a_base_manager_that_filters() -> None:
+    class Some(models.Manager):
+        def get_queryset(self) -> Any:
+            return super().get_queryset().filter(size__gt=0)
+
+    class Filtered(models.Model):
+        size = models.IntegerField()
+        objects = Some()
+
+        class Meta:
+            app_label = "testapp"
+            base_manager_name = "objects"
+
+    with table_of(Filtered):
+        made = Filtered.objects.create(size=1)
+        for _ in range(3):
+            made.save(force_update=True)
+        Filtered.objects.bulk_create([Filtered(pk=50, size=0)])
+        for _ in range(3):
+            with pytest.raises(DatabaseError, match="did not affect any rows"):
+                Filtered(pk=50, size=2).save(force_update=True)
+
+
+def test_a_tool_that_replaces_the_compiler() -> None:
+    write_all()
+    with mock.patch.object(SQLInsertCompiler, "execute_sql", autospec=True) as replaced:
+        replaced.side_effect = ZeroDivisionError
+        with pytest.raises(ZeroDivisionError):
+            Unique.objects.create(key="k")
+    write_all()
+
+
+def test_a_tool_that_replaces_update() -> None:
+    write_all()
+    made = Unique.objects.create(key="k")
+    with mock.patch.object(QuerySet, "_update", autospec=True) as replaced:
+        replaced.side_effect = ZeroDivisionError
+        with pytest.raises(ZeroDivisionError):
+            made.save()
+    made.save()
+
+
+def test_files_are_written_once(settings_override: Any, tmp_path: Any) -> None:
+    settings_override(MEDIA_ROOT=str(tmp_path))
+    for number in range(3):
+        made = Everything.objects.create(file=ContentFile(b"x", name=f"f{number}"))
+        assert made.file.name == f"files/f{number}"
+        made.refresh_from_db()
+        assert made.file.read() == b"x"
+        made.file.close()
+    assert len([*(tmp_path / "files").iterdir()]) == 3
+
+
+def test_nothing_of_a_write_is_kept() -> None:
+    class Text(str):
+        __slots__ = ("__weakref__",)
+
+    for _ in range(2):
+        forget(Unique)
+        for _ in range(3):
+            text = Text("kept?")
+            gone = weakref.ref(text)
+            made = Unique.objects.create(key=text)
+            made.save()
+            made.delete()
+            del text, made
+            gc.collect()
+            assert gone() is None
+
+
+async def test_a_failed_write_in_a_block_is_rolled_back() -> None:
+    async with new_connection():
+        for _ in range(3):
+            await run_sync(write_all)
+        async with transaction.atomic():
+            await Unique.objects.acreate(key="a")
+            with pytest.raises(DatabaseError):
+                async with transaction.atomic():
+                    await Unique.objects.acreate(key="a")
+            await Unique.objects.acreate(key="b")
+        assert await Unique.objects.acount() == 2
+
+
+def test_a_broken_transaction() -> None:
+    write_all()
+    made = Unique.objects.create(key="x")
+    with transaction.atomic():
+        transaction.set_rollback(True)
+        for write in (made.save, made.delete, Unique(key="y").save):
+            with pytest.raises(transaction.TransactionManagementError):
+                write()
+
+
+def test_the_features_decide_too() -> None:
+    write_all()
+    name = "can_return_columns_from_insert"
+    if not hasattr(connection.features, name):
+        pytest.skip("Django 5.2")
+    with mock.patch.object(connection.features, name, False):
+        with djangos_writes():
+            expected = outcome(lambda: Unique.objects.create(key="x"))
+        assert outcome(lambda: Unique.objects.create(key="x")) == expected
