@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial, wraps
 from typing import Any, TypeAlias
 
-from asgiref.sync import SyncToAsync, iscoroutinefunction
+from asgiref.sync import AsyncToSync, SyncToAsync, iscoroutinefunction
 from asgiref.sync import sync_to_async as threaded
 from django.core import signals
 from django.core.exceptions import RequestAborted
@@ -55,6 +55,14 @@ class Handler(_Served):
     def load_middleware(self, is_async: bool = False) -> None:
         """Load the synchronous chain, whichever is asked for."""
         super().load_middleware(is_async=False)
+        # After those of the middleware: the next is Django's call of `render()`.
+        self._template_response_middleware.append(self._awaited_render)
+
+    def _awaited_render(self, request: Any, response: Any) -> Any:
+        """Return `response`, whose `render()` may be an `async def`, to be called."""
+        if iscoroutinefunction(response.render):
+            response.render = AsyncToSync(response.render)
+        return response
 
     def adapt_method_mode(
         self,

@@ -269,6 +269,19 @@ def endless(request: HttpRequest) -> HttpResponseBase:
     return StreamingHttpResponse(parts())
 
 
+class RenderedLater(TemplateResponse):
+    """A response whose rendering has to be awaited."""
+
+    async def render(self) -> RenderedLater:  # type: ignore[override]
+        await asyncio.sleep(0)
+        self.content = f"rendered beside {await Tag.objects.acount()} tags"
+        return self
+
+
+async def rendered_later(request: HttpRequest) -> HttpResponse:
+    return RenderedLater(request, "not read")
+
+
 def template(request: HttpRequest) -> HttpResponseBase:
     html = "{% for b in books %}{{ b.title }} by {{ b.author.name }};{% endfor %}"
     return TemplateResponse(
@@ -368,6 +381,7 @@ urlpatterns = [
         stream_failing,
         endless,
         template,
+        rendered_later,
         lazy,
         task_of_its_own,
         waits,
@@ -448,6 +462,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "an async stream": {"url": "/stream_async"},
     "a sync stream": {"url": "/stream_sync"},
     "a template": {"url": "/template"},
+    "a template to be awaited": {"url": "/rendered_later"},
     "a bad host": {"url": "/plain", "headers": {"host": "a b"}},
 }
 

@@ -13,10 +13,13 @@ from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.wsgi import get_path_info
 from django.test import client
 from django.test.client import conditional_content_removal
+from django.urls import get_script_prefix, set_script_prefix
 
 from django_async_fast import bridge
 from django_async_fast.requests.handler import Handler
 from tools.conformance.recording import counts
+
+CONTENT = "CONTENT_TYPE", "CONTENT_LENGTH"
 
 
 def install() -> None:
@@ -118,7 +121,12 @@ async def _each(parts: list[bytes]) -> Any:
 async def _serve(application: Any, scope: dict[str, Any], exchange: Exchange) -> None:
     counts["requests through the application"] += 1
     scope = {**scope, "exchange": exchange}
-    await application(scope, exchange.receive, exchange.send)
+    # Each request has a context of its own, but for those of a test.
+    prefix = get_script_prefix()
+    try:
+        await application(scope, exchange.receive, exchange.send)
+    finally:
+        set_script_prefix(prefix)
 
 
 def _scope(environ: dict[str, Any]) -> dict[str, Any]:
@@ -128,8 +136,11 @@ def _scope(environ: dict[str, Any]) -> dict[str, Any]:
     headers = [
         (name.removeprefix("HTTP_").lower().replace("_", "-"), str(value))
         for name, value in environ.items()
-        if name.startswith("HTTP_") or name in ("CONTENT_TYPE", "CONTENT_LENGTH")
+        if (name.startswith("HTTP_") and value is not None) or name in CONTENT
     ]
+    if (user := environ.get("REMOTE_USER")) is not None:
+        # What stands before an ASGI server sends a header.
+        headers.append(("remote-user", user))
     return {
         "type": "http",
         "asgi": {"version": "3.0"},
