@@ -1,0 +1,146 @@
+"""Show the pages of the last run in the README: `python -m bench.plot`.
+
+Writes docs/pages.svg and the table between README's marks for it. Takes the newest file
+of bench/results/ that has the suite `pages`, or the one that is named.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+from xml.sax.saxutils import escape
+
+ROOT = Path(__file__).resolve().parent.parent
+README, PLOT = ROOT / "README.md", ROOT / "docs" / "pages.svg"
+BEGIN, END = "<!-- pages:start -->\n", "<!-- pages:end -->"
+
+# In the order of the table: what the README calls a page.
+PAGES = {
+    "plain": "no query",
+    "db": "one `get()`",
+    "queries": "20 `get()`s",
+    "fortunes": "12 rows in a template",
+    "updates": "20 x `get()`, `save()`",
+    "books": "20 rows: join, filter, order, slice",
+    "shop": "`count()`, `first()`, a prefetch",
+    "site": "startproject's middleware, session, user, template",
+    "site_sync": "the same, a synchronous view",
+    "api": "Django REST framework, 20 rows",
+}
+# The bars of a page: contender -> its name and colour.
+BARS = {
+    "pages-fast": ("django-async-fast", "#0c4b33"),
+    "pages-asgi": ("stock ASGI", "#d98e04"),
+    "pages-wsgi": ("stock WSGI", "#8a8f98"),
+    "pages-starlette": ("Starlette + SQLAlchemy", "#5b7fb5"),
+}
+
+Figures = dict[str, dict[str, float]]
+
+
+def main() -> None:
+    named = [Path(name) for name in sys.argv[1:]]
+    path, run = _newest(named or sorted((ROOT / "bench" / "results").glob("*.json")))
+    figures = _figures(run)
+    PLOT.write_text(svg(figures))
+    before, _, rest = README.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    README.write_text(f"{before}{BEGIN}{table(figures, run)}{END}{after}")
+    print(f"{path.name}: {PLOT.relative_to(ROOT)} and README.md are of this run")
+
+
+def _newest(paths: list[Path]) -> tuple[Path, Any]:
+    for path in reversed(paths):
+        run = json.loads(path.read_text())
+        if any("test_page_" in each["fullname"] for each in run["benchmarks"]):
+            return path, run
+    sys.exit("No run has pages: python -m bench --only page_")
+
+
+def _figures(run: Any) -> Figures:
+    """Return page -> contender -> us of processor time a request."""
+    found: Figures = {}
+    for each in run["benchmarks"]:
+        name = each["name"].partition("[")[0]
+        if name.startswith("test_page_"):
+            info = each["extra_info"]
+            page = found.setdefault(name.removeprefix("test_page_"), {})
+            page[info["contender"]] = median(info["cpu_seconds"]) * 1e6
+    return found
+
+
+def table(figures: Figures, run: Any) -> str:
+    facts = run["machine_info"]["bench"]
+    versions = facts["versions"]
+    lines = [
+        f"![Processor time a request]({PLOT.relative_to(ROOT)})\n",
+        (
+            "How many times less processor time a request takes than with the others\n"
+            f"(above 1 is less), medians of {facts['rounds']} interleaved rounds\n"
+            f"({facts['server']}, {facts['python']['version']}, "
+            f"Django {versions['Django']}; `python -m bench --only page_`):\n"
+        ),
+        "| page | us | x stock ASGI | x stock WSGI | x Starlette + SQLAlchemy |",
+        "|---|---|---|---|---|",
+    ]
+    for page, title in PAGES.items():
+        us = figures.get(page, {})
+        if (ours := us.get("pages-fast")) is None:
+            continue
+        ratios = [
+            f"{us[name] / ours:.2f}" if name in us else ""
+            for name in ("pages-asgi", "pages-wsgi", "pages-starlette")
+        ]
+        lines.append(f"| {title} | {ours:,.0f} | {' | '.join(ratios)} |")
+    return "\n".join(lines) + "\n"
+
+
+def svg(figures: Figures) -> str:
+    """Return bars of the processor time of each page, as a share of the longest."""
+    lines = list(_bars(figures))
+    height = 54 + sum(step for _, step in lines)
+    drawn, y = [], 44
+    for line, step in lines:
+        drawn.append(line.format(y=y))
+        y += step
+    legend, x = [], 150
+    for name, colour in BARS.values():
+        legend.append(f'<rect x="{x}" y="14" width="10" height="10" fill="{colour}"/>')
+        legend.append(f'<text x="{x + 15}" y="23">{escape(name)}</text>')
+        x += 150
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 {height}" '
+        'font-family="sans-serif" font-size="12" fill="#555">\n'
+        + "\n".join([*legend, *drawn])
+        + "\n</svg>\n"
+    )
+
+
+def _bars(figures: Figures) -> Iterator[tuple[str, int]]:
+    """Yield each line of the drawing, for its `y`, and its height."""
+    for page in PAGES:
+        us = figures.get(page)
+        if not us:
+            continue
+        longest = max(us.get(name, 0.0) for name in BARS)
+        label = f'<text x="140" y="{{y}}" dy="10" text-anchor="end">{page}</text>'
+        for contender, (_, colour) in BARS.items():
+            if contender not in us:
+                continue
+            width = 520 * us[contender] / longest
+            bar = f'<rect x="150" y="{{y}}" width="{width:.1f}" height="11" '
+            figure = f'<text x="{155 + width:.1f}" y="{{y}}" dy="10">'
+            drawn = (
+                f'{label}{bar}fill="{colour}"/>{figure}{us[contender]:,.0f} us</text>'
+            )
+            yield drawn, 13
+            label = ""
+        yield "", 10
+
+
+if __name__ == "__main__":
+    main()
