@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import InterfaceError
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.postgresql.base import DatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.db.transaction import Atomic, TransactionManagementError
 from django.utils.functional import cached_property
@@ -37,6 +38,15 @@ if TYPE_CHECKING:
 def _unpatched(kind: Any, *names: str) -> Unpatched:
     """Tell whether a backend's methods are what Django has written."""
     return Unpatched((kind, BaseDatabaseWrapper, names))
+
+
+_CLOSING = "close", "_close"
+
+
+@cache
+def _closes(kind: Any) -> Unpatched:
+    """Tell whether Django's own methods give a wrapper's connection to its pool."""
+    return Unpatched((kind, DatabaseWrapper, _CLOSING))
 
 
 # libpq's PQTRANS_IDLE: connected, and in no transaction.
@@ -304,20 +314,21 @@ class BlockWrapper(_Backend):
             self._begin_rollback()
 
     def _close(self) -> None:
-        if self.connection is None or self.pool is None:
+        connection = self.connection
+        if connection is None or self.pool is None:
             super()._close()
             return
         try:
-            if not self.connection.closed:
+            if not connection.closed:
                 with self.wrap_database_errors:
                     self._settle()
+            super()._close()
         except BaseException:
-            self._discard()
+            if connection.returned:
+                self.connection = None  # the pool's, even if the wait was broken off
+            else:
+                self._discard()
             raise
-        # Not ours any more from here on, even if the wait is broken off.
-        connection, self.connection = self.connection, None
-        with self.wrap_database_errors:
-            connection._pool.putconn(connection)
 
     # ----- life in a block
 
@@ -361,8 +372,8 @@ class BlockWrapper(_Backend):
             and self._rollback_atomic is None
             and self.gate.is_quiet()
             and self._thread_ident == get_ident()
-            and _unpatched(kind, "close").holds()
-            and "close" not in self.__dict__
+            and _closes(kind).holds()
+            and self.__dict__.keys().isdisjoint(_CLOSING)
         )
 
     def finish(self) -> None:

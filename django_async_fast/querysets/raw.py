@@ -16,7 +16,7 @@ from django.db.models.query import RawModelIterable
 from django.db.models.sql.query import RawQuery
 
 from .. import _native
-from ..drivers.psycopg.connection import inner_cursor
+from ..drivers.psycopg import fetched_rows
 from ..unpatched import Unpatched
 from . import whole_results
 from .plans import plan_cache
@@ -60,14 +60,16 @@ class RawRows:
             return self._leave_to_django()
         query._execute_query()
         compiler = wrapper.ops.compiler("SQLCompiler")(query, wrapper, db)
+        inner = fetched_rows.readable(query.cursor, fetched_rows.OF_RAW)
         try:
+            if not whole_results.is_to_be_read(inner):
+                raise Declined("its rows are fetched from the cursor")
             plan = raw(queryset, compiler, plan_cache.common)
         except Declined:
             query.__class__ = _Executed
             return self._leave_to_django()
-        inner = inner_cursor(query.cursor)
         self._advance = self.close
-        return whole_results.batch(plan, query.cursor, inner, len(queryset.columns))
+        return whole_results.batch(plan, inner, len(queryset.columns))
 
     def _leave_to_django(self) -> Any:
         rows = iterate.__wrapped__(self._iterable)

@@ -18,7 +18,8 @@ from django.db.models.sql.compiler import SQLCompiler
 from .. import _native, bridge
 from ..connections import block_threads
 from ..drivers.psycopg import plain_queries, server_cursor
-from ..drivers.psycopg.connection import belongs_to_block, inner_cursor
+from ..drivers.psycopg.connection import belongs_to_block
+from ..drivers.psycopg.fetched_rows import readable
 from ..drivers.psycopg.held_transaction import Hold
 from ..unpatched import Unpatched, UnpatchedFunction
 from . import whole_results
@@ -137,7 +138,7 @@ class Stream:
     ) -> Any:
         connection = compiler.connection
         cursor = connection.chunked_cursor()
-        inner = inner_cursor(cursor)
+        inner = readable(cursor)
         # A wrapper may send something else.
         reads = (
             None if connection.execute_wrappers else plain_queries.reads(sql, params)

@@ -8,11 +8,10 @@ from typing import Any
 
 from django.db import DatabaseError
 from django.db.utils import ProgrammingError
-from psycopg.rows import tuple_row
 
 from ..connections import block_threads
 from ..drivers.psycopg import results, statement
-from ..drivers.psycopg.connection import inner_cursor
+from ..drivers.psycopg.fetched_rows import OF_QUERYSETS, Fetch, readable
 from .plans.result_format import Types
 
 
@@ -24,14 +23,15 @@ def fetch(
     sql: str,
     params: Any,
     template: bytes | None = None,
+    how: Fetch = OF_QUERYSETS,
 ) -> Any:
     """Return all rows of a query, as a batch.
 
-    `template` is what `statement.template_of(sql)` returned, to save that. Raises what
-    the query does.
+    `template` is what `statement.template_of(sql)` returned, to save that; `how` is
+    what Django does for the rows. Raises what the query does.
     """
     if wrapper._thread_ident != get_ident() and block_threads.is_here():
-        query = plan, types, columns, sql, params, template
+        query = plan, types, columns, sql, params, template, how
         return block_threads.hand_over(fetch, wrapper, *query)
     oids = types.oids
     if oids is not None and (raw := statement.unobserved(wrapper)) is not None:
@@ -49,19 +49,26 @@ def fetch(
                 types.has_changed(unknown.column)
                 with wrapper.wrap_database_errors:
                     return decoders.converted(plan, raw, result, columns)
-    return _by_cursor(wrapper, plan, types, columns, sql, params)
+    return _by_cursor(wrapper, plan, types, columns, sql, params, how)
 
 
 def _by_cursor(
-    wrapper: Any, plan: Any, types: Types, columns: int, sql: str, params: Any
+    wrapper: Any,
+    plan: Any,
+    types: Types,
+    columns: int,
+    sql: str,
+    params: Any,
+    how: Fetch,
 ) -> Any:
     """Return all rows of a query that goes as Django sends it: its result is text."""
     with closing(wrapper.cursor()) as cursor:
         send(cursor, sql, params)
-        inner = inner_cursor(cursor)
-        if _is_to_be_read(inner):
-            learn(types, inner, columns)
-        return batch(plan, cursor, inner, columns)
+        inner = readable(cursor, how)
+        if not is_to_be_read(inner):
+            return results.loaded(plan, how.rows(cursor))
+        learn(types, inner, columns)
+        return batch(plan, inner, columns)
 
 
 def send(cursor: Any, sql: str, params: Any) -> None:
@@ -77,17 +84,14 @@ def send(cursor: Any, sql: str, params: Any) -> None:
         raise
 
 
-def _is_to_be_read(inner: Any) -> bool:
+def is_to_be_read(inner: Any) -> bool:
     """Tell whether the core reads an executed cursor's rows, as psycopg would.
 
-    Not a pipeline's, which have not come; nor where somebody else has begun, or asked
-    for rows of another kind.
+    `inner` is what `readable()` returned. Not a pipeline's rows, which have not come;
+    nor where somebody else has begun.
     """
     return (
-        inner is not None
-        and inner.rownumber == 0
-        and not inner.pgresult.binary_tuples
-        and inner.row_factory is tuple_row
+        inner is not None and inner.rownumber == 0 and not inner.pgresult.binary_tuples
     )
 
 
@@ -99,10 +103,8 @@ def learn(types: Types, inner: Any, columns: int) -> None:
     types.learn(oids, lambda oid: kinds.knows(oid, connection))
 
 
-def batch(plan: Any, cursor: Any, inner: Any, columns: int) -> Any:
-    """Return the rows of an executed `cursor`, whose psycopg cursor is `inner`."""
-    if not _is_to_be_read(inner):
-        return results.loaded(plan, cursor.fetchall())
+def batch(plan: Any, inner: Any, columns: int) -> Any:
+    """Return the rows of an executed psycopg cursor that the core reads."""
     connection = inner.connection
     decoders = results.decoders(connection)
     return decoders.batch(plan, connection, inner, inner.pgresult, columns)

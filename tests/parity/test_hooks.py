@@ -33,6 +33,9 @@ CLASSES: list[tuple[Any, str]] = [
     *((DatabaseWrapper, name) for name in ("create_cursor", "chunked_cursor")),
     *((Cursor, name) for name in ("execute", "close")),
     *((psycopg.Cursor, name) for name in ("execute", "__init__")),
+    *((psycopg.Cursor, name) for name in ("fetchone", "fetchmany", "close")),
+    *((psycopg.Cursor, name) for name in ("fetchall", "__iter__")),
+    *((psycopg.ServerCursor, name) for name in ("execute", "fetchmany", "close")),
     (psycopg.Connection, "cursor"),
     *((SQLCompiler, name) for name in ("execute_sql", "as_sql", "results_iter")),
     *((SQLCompiler, name) for name in ("pre_sql_setup", "get_select")),
@@ -54,6 +57,12 @@ def stream() -> Any:
     return Tag.objects.order_by("pk")
 
 
+def by_cursor() -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 UNION SELECT 2")
+        return cursor.fetchall()
+
+
 STEPS: dict[str, tuple[Callable[[], Any], Callable[[], Awaitable[Any]]]] = {
     "list": (lambda: list(Tag.objects.all()), lambda: all_of(Tag.objects.all())),
     "get": (lambda: Tag.objects.get(name="a"), lambda: Tag.objects.aget(name="a")),
@@ -65,6 +74,11 @@ STEPS: dict[str, tuple[Callable[[], Any], Callable[[], Awaitable[Any]]]] = {
         lambda: list(stream().iterator()),
         lambda: all_of(stream().aiterator()),
     ),
+    "raw": (
+        lambda: list(Tag.objects.raw("SELECT * FROM testapp_tag")),
+        lambda: run_sync(list, Tag.objects.raw("SELECT * FROM testapp_tag")),
+    ),
+    "cursor": (by_cursor, lambda: run_sync(by_cursor)),
     "count": (lambda: Tag.objects.count(), lambda: Tag.objects.acount()),
     "exists": (lambda: Tag.objects.exists(), lambda: Tag.objects.aexists()),
     "update": (
@@ -227,6 +241,63 @@ async def test_an_execute_wrapper() -> None:
         assert await run_sync(installed) == expected
 
 
+class Counting(CursorWrapper):
+    """As a tool has it that times what is fetched."""
+
+    seen: list[str] = []
+
+    def fetchmany(self, *args: Any) -> Any:
+        self.seen.append("fetchmany")
+        return self.cursor.fetchmany(*args)
+
+    def __iter__(self) -> Any:
+        self.seen.append("__iter__")
+        return super().__iter__()
+
+
+@pytest.mark.usefixtures("_tag")
+async def test_cursors_of_a_connections_own() -> None:
+    def installed() -> dict[str, int]:
+        def make(cursor: Any) -> Any:
+            return Counting(cursor, connection)
+
+        with mock.patch.object(connection, "make_cursor", make):
+            return counts(Counting.seen)
+
+    expected = await in_stock(installed)
+    assert expected["list"] == expected["iterator"] == 2
+    assert expected["raw"] == 1
+    assert await in_thread(installed) == expected
+    async with new_connection():
+        await Tag.objects.acount()
+        assert await run_sync(installed) == expected
+
+
+@pytest.mark.usefixtures("_tag")
+async def test_one_cursor() -> None:
+    """A tool that hooks itself into each cursor that a connection makes."""
+    seen: list[str] = []
+
+    def installed() -> dict[str, int]:
+        django_cursor = connection.create_cursor
+
+        def create(name: Any = None) -> Any:
+            cursor = django_cursor(name)
+            fetchmany = cursor.fetchmany
+            cursor.fetchmany = lambda *args: seen.append("") or fetchmany(*args)
+            return cursor
+
+        with mock.patch.object(connection, "create_cursor", create):
+            return counts(seen)
+
+    expected = await in_stock(installed)
+    assert expected["list"] == expected["iterator"] == 2
+    assert await in_thread(installed) == expected
+    async with new_connection():
+        await Tag.objects.acount()
+        assert await run_sync(installed) == expected
+
+
 async def in_stock(installed: Callable[[], dict[str, int]]) -> dict[str, int]:
     """Return what is counted without the package."""
 
@@ -336,6 +407,45 @@ async def test_a_tracer_with_a_pool() -> None:
         assert "AsyncConnection.connect" not in seen
         async with new_connection("pooled") as conn:
             await run_sync(conn.close_pool)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"), [(BaseDatabaseWrapper, "close"), (DatabaseWrapper, "_close")]
+)
+async def test_giving_a_connection_back_to_its_pool(owner: Any, name: str) -> None:
+    seen: list[str] = []
+
+    def use() -> None:
+        pooled = connections["pooled"]
+        for _ in range(3):
+            Tag.objects.using("pooled").count()
+            pooled.close()
+
+    def expect() -> None:
+        with stock(), hooked(owner, name, seen):
+            use()
+        connections["pooled"].close_pool()
+
+    await asyncio.to_thread(expect)
+    expected = seen.copy()
+    seen.clear()
+    assert len(expected) == 3
+    async with new_connection("pooled"):
+        pass  # the pool is open
+    with hooked(owner, name, seen):
+        for _ in range(3):
+            async with new_connection("pooled"):
+                await Tag.objects.using("pooled").acount()
+    assert seen == expected
+
+
+async def test_what_replaces_close_for_one_connection_is_called() -> None:
+    seen: list[str] = []
+    async with new_connection("pooled") as conn:
+        await Tag.objects.using("pooled").acount()
+        close = conn._close
+        conn._close = lambda: (seen.append("_close"), close())
+    assert seen == ["_close"]
 
 
 async def test_errors_of_a_connect_that_is_replaced_are_djangos() -> None:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import InterfaceError
 from psycopg import errors, generators, pq, sql
-from psycopg.rows import tuple_row
 
 from ... import bridge
 from . import prefetch, prefetch_allowed, results
@@ -34,7 +33,7 @@ class Opened(NamedTuple):
     """Django's open named cursor, declared as Django does, and how it is read."""
 
     cursor: Any
-    # Its psycopg cursor, None if that is not to be found.
+    # Its psycopg cursor, None if rows are fetched from that as Django does.
     inner: Any
     columns: int
     # Rows of a chunk.
@@ -48,7 +47,7 @@ class Opened(NamedTuple):
 def begin(plan: Any, opened: Opened) -> LoadedChunks | DecodedChunks:
     """Return the chunks of an open cursor, in binary where the core reads that."""
     inner = opened.inner
-    if inner is None or inner.row_factory is not tuple_row:
+    if inner is None:
         return LoadedChunks(plan, opened)
     # DECLARE has described the columns: unlike a plain query's, their types are
     # known before the first row is asked for.
@@ -59,7 +58,7 @@ def begin(plan: Any, opened: Opened) -> LoadedChunks | DecodedChunks:
 
 
 class LoadedChunks:
-    """Chunks of a cursor that is not psycopg's: it loads the values."""
+    """Chunks of a cursor that loads the values: not psycopg's, or not it alone."""
 
     def __init__(self, plan: Any, opened: Opened) -> None:
         self._plan = plan

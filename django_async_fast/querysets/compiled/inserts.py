@@ -9,6 +9,7 @@ from django.db import connections
 from django.db.models import QuerySet, sql
 
 from ... import _native
+from ...drivers.psycopg.fetched_rows import OF_INSERTS
 from .. import whole_results
 from ..plans import plan_cache
 from ..plans.result_format import Types
@@ -38,7 +39,7 @@ class Insert(writes.Write):
         if not self._width:
             self.execute(db, params)
             return []
-        statement = self._width, self.sql, tuple(params), self.template
+        statement = self._width, self.sql, tuple(params), self.template, OF_INSERTS
         batch = whole_results.fetch(
             writes.wrapper_of(db), self._plan, self._types, *statement
         )
