@@ -128,6 +128,10 @@ class ListBatch(Batch):
     def __init__(self, items: list[Any]) -> None: ...
 
 @final
+class Part(Batch):
+    def __init__(self, whole: Batch, first: int, rows: int) -> None: ...
+
+@final
 class TupleBatch(RowBatch):
     def __init__(self, plan: Plan, rows: list[Any]) -> None: ...
 

@@ -38,6 +38,21 @@ cdef class ListBatch(Batch):
         return <object> PyList_GET_ITEM(<PyObject *> self.items, index)
 
 
+@cython.final
+cdef class Part(Batch):
+    """Some of the items of a batch: from the one at `first` on, `rows` or those left."""
+
+    def __init__(self, Batch whole not None, Py_ssize_t first, Py_ssize_t rows):
+        if not 0 <= first <= whole.rows or rows < 0:
+            raise ValueError(f"no {rows} items at {first}: there are {whole.rows}")
+        self.whole = whole
+        self.first = first
+        self.rows = min(rows, whole.rows - first)
+
+    cdef object item(self, Py_ssize_t index):
+        return self.whole.item(self.first + index)
+
+
 cdef class RowBatch(Batch):
     """Rows for a plan. `load` is C: 0, or -1 with the error set and nothing handed over."""
 

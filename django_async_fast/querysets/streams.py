@@ -6,9 +6,11 @@ hands out results whole. `AsyncStream` is the same, awaited.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from functools import cache, partial
 from itertools import islice
+from time import monotonic
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
@@ -25,6 +27,11 @@ from ..unpatched import Unpatched, UnpatchedFunction
 from . import whole_results
 from .plans import plan_cache
 from .plans.row_plan import Declined, calls_project
+
+# Rows that are built before the clock is looked at, and the seconds after which the
+# loop has its turn.
+PART = 256
+TURN = 0.005
 
 # What `Stream` does in Django's place. A compiler with its own version, or a
 # tool that has replaced Django's, is left to do its work.
@@ -131,7 +138,17 @@ class Stream:
             return begin
         self._advance = _nothing
         wrapper, columns = compiler.connection, compiler.col_count
-        return partial(whole_results.fetch, wrapper, plan, types, columns, sql, params)
+        fetch = partial(whole_results.fetch, wrapper, plan, types, columns, sql, params)
+        # Who reads in a coroutine gives the loop its turn between rows.
+        return fetch if self.awaited else partial(self._by_turns, fetch)
+
+    def _by_turns(self, fetch: Callable[[], Any]) -> Any:
+        """Return all rows, where many are built on the loop the first part of them."""
+        batch = fetch()
+        if len(batch) <= PART or not bridge.can_wait():
+            return batch
+        self._advance = in_parts(batch)
+        return self._advance()
 
     def _begin_chunks(
         self, compiler: Any, plan: Any, types: Any, sql: str, params: Any
@@ -174,6 +191,23 @@ class Stream:
         rows = self._django_iter(self._iterable)
         self._advance = in_slices(rows, self._iterable.chunk_size)
         return self._advance()
+
+
+def in_parts(batch: Any) -> Callable[[], Any]:
+    """Return a source of the parts of `batch`; between them the loop has its turn."""
+    starts = iter(range(0, len(batch), PART))
+    since = monotonic()
+
+    def advance() -> Any:
+        nonlocal since
+        if (first := next(starts, None)) is None:
+            return None
+        if monotonic() - since >= TURN:
+            bridge.await_(asyncio.sleep(0))
+            since = monotonic()
+        return _native.rows.Part(batch, first, PART)
+
+    return advance
 
 
 def in_slices(rows: Iterator[Any], size: int) -> Callable[[], Any]:

@@ -152,6 +152,11 @@ cdef class ListBatch(Batch):
     cdef list items
 
 
+cdef class Part(Batch):
+    cdef Batch whole
+    cdef Py_ssize_t first
+
+
 cdef class TupleBatch(RowBatch):
     cdef list values
     cdef bint as_they_are

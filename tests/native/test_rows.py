@@ -1520,3 +1520,16 @@ def test_build_info() -> None:
     info = rows.build_info()
     assert info["profile"] in ("release", "debug")
     assert info["cython"][0] == "3"
+
+
+def test_a_part_of_a_batch() -> None:
+    things = [object() for _ in range(5)]
+    whole = rows.ListBatch(things)
+    for first, count, found in ((0, 2, things[:2]), (3, 9, things[3:]), (5, 1, [])):
+        part = rows.Part(whole, first, count)
+        assert len(part) == len(found)
+        assert rows.items(part) == found
+        assert list(rows.RowIterator(source_of(part))) == found
+    for first, count in ((-1, 1), (6, 1), (0, -1)):
+        with pytest.raises(ValueError, match="there are 5"):
+            rows.Part(whole, first, count)

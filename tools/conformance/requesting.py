@@ -132,7 +132,7 @@ async def _serve(application: Any, scope: dict[str, Any], exchange: Exchange) ->
 def _scope(environ: dict[str, Any]) -> dict[str, Any]:
     """Return what a server would make of the request that `environ` describes."""
     root = environ.get("SCRIPT_NAME", "").rstrip("/")
-    path = get_path_info(environ).removeprefix(root)
+    path = get_path_info(environ)
     headers = [
         (name.removeprefix("HTTP_").lower().replace("_", "-"), str(value))
         for name, value in environ.items()
