@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from operator import is_
 from types import (
@@ -46,22 +46,25 @@ class Unpatched:
     names), or without names: every name that the latter has.
     """
 
-    __slots__ = ("_answer", "_asked", "_found", "_watch")
+    __slots__ = ("_answer", "_asked", "_found", "_watch", "holds")
+
+    # Tells whether all of it is as its packages define it.
+    holds: Callable[[], bool]
 
     def __init__(self, *asked: tuple[Any, ...]) -> None:
         self._asked = asked
         self._answer = False
         # What the answer was given for.
         self._found: list[Any] = []
-        self._watch = _native.COMPILED and _native.rows.ClassWatch(
-            *[each[0] for each in asked]
-        )
+        self._watch: Any = None
+        self.holds = self._ask
+        if _native.COMPILED:
+            classes = [each[0] for each in asked]
+            self._watch = _native.rows.ClassWatch(*classes, asked=self._ask)
+            self.holds = self._watch.holds
 
-    def holds(self) -> bool:
-        """Tell whether all of it is as its packages define it."""
-        if self._watch:
-            if self._watch.unchanged():
-                return self._answer
+    def _ask(self) -> bool:
+        if self._watch is not None:
             for kind, *_ in self._asked:
                 # A class is given its version when something is looked up in it; none
                 # that changes too often, as Field does with each field.

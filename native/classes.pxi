@@ -13,13 +13,14 @@ cdef class ClassWatch:
     is none, and says nothing (types.h: `tp_version_tag`).
     """
 
-    def __init__(self, *classes):
+    def __init__(self, *classes, asked=None):
         if len(classes) > WATCHED_CLASSES:
             raise ValueError(f"at most {WATCHED_CLASSES} classes, got {len(classes)}")
         for each in classes:
             if not isinstance(each, type):
                 raise TypeError(f"expected a class, got {each!r}")
         self.classes = classes
+        self.asked = asked
 
     def look(self):
         """Take the classes as they are now for what they should be."""
@@ -29,11 +30,24 @@ cdef class ClassWatch:
 
     def unchanged(self):
         """Tell whether no class has been changed since; False if that is unknown."""
-        cdef Py_ssize_t i
-        for i in range(len(self.classes)):
-            if self.versions[i] == 0 or self.versions[i] != version_of(self.classes[i]):
-                return False
-        return True
+        return is_unchanged(self)
+
+    def holds(self):
+        """Return what `asked()` has answered; it is called when a class has changed.
+
+        It has to call `look()`, before it looks itself.
+        """
+        if not is_unchanged(self):
+            self.answer = self.asked()
+        return self.answer
+
+
+cdef bint is_unchanged(ClassWatch self):
+    cdef Py_ssize_t i
+    for i in range(len(self.classes)):
+        if self.versions[i] == 0 or self.versions[i] != version_of(self.classes[i]):
+            return False
+    return True
 
 
 cdef inline unsigned int version_of(object kind):

@@ -118,7 +118,7 @@ class Block:
 
     def connected(self) -> bool:
         """Tell whether a connection is open."""
-        return any(each.connection is not None for each in self.awake())
+        return any(map(lazy_wrapper.is_connected, self.wrappers.values()))
 
     def let_go(self) -> bool:
         """End without waiting; False where a connection is left to be closed."""
@@ -126,7 +126,7 @@ class Block:
         for alias in [*self.wrappers]:
             # They hold the block; and whoever looks again finds it ended.
             found = self.wrappers.pop(alias)
-            if lazy_wrapper.is_awake(found) and not found.let_go():
+            if not lazy_wrapper.let_go(found):
                 self.wrappers[alias] = found
         return not self.wrappers
 
@@ -148,11 +148,13 @@ class Block:
     def abandon(self) -> None:
         """Drop every connection, where nothing can be awaited."""
         self.open = False
+        for each in self.wrappers.values():
+            lazy_wrapper.show(each)
         for each in self.awake():
             each.abandon()
 
     def awake(self) -> list[Any]:
-        """Return the wrappers that have been used."""
+        """Return the wrappers that somebody has looked at."""
         return [each for each in self.wrappers.values() if lazy_wrapper.is_awake(each)]
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections
+from django.db.backends.signals import connection_created
 
 from ..pool import fast_checkout
 from ..tasks.scopes import Gate
@@ -22,16 +23,24 @@ if TYPE_CHECKING:
 
 
 def wrapper(block: Block | None, alias: str) -> Any:
-    """Return `connections[alias]`, on which a statement is about to be sent."""
+    """Return the wrapper for a statement that is about to be sent on `alias`.
+
+    In a block it may be one that nobody has seen. Nothing may be waited for between
+    this call and the statement, and `lazy_wrapper.seen()` is what tools are shown.
+    """
     if block is None:
         return connections[alias]
     found = block.wrappers.get(alias) or block.wrapper(alias)
-    if _is_free(block, found):
+    if not lazy_wrapper.is_asleep(found):
+        return found
+    if (unseen := lazy_wrapper.unseen(found)) is not None:
+        return unseen
+    if block.open and not block.force_rollback:
         kind = type(found)
         # Perhaps that of another alias: `connections["a"] = connections["b"]`.
         known = kind.connects.get(alias) if kind.named == alias else None
         if known is not None and known.agrees(kind, connections.settings[alias]):
-            _connect(block, alias, found, known)
+            return _connect(block, alias, found, known)
     return found
 
 
@@ -40,22 +49,19 @@ def _is_free(block: Block, wrapper: Any) -> bool:
     return block.open and lazy_wrapper.is_asleep(wrapper) and not block.force_rollback
 
 
-def _connect(block: Block, alias: str, wrapper: Any, known: Again) -> None:
+def _connect(block: Block, alias: str, wrapper: Any, known: Again) -> Any:
     if (entry := known.pool(block.loop, alias)) is None:
-        return
+        return wrapper
     if (origin := fast_checkout.take(entry.pool)) is not None:
-        _take(
-            block, wrapper, known, entry, origin, Gate(alias, block.place, block.units)
-        )
-        return
+        return _take(block, wrapper, known, entry, origin, None)
     # A second task that asks first must not wait for a second connection: the block
     # cannot end, and give back the one it has, before that task does.
     if (gate := lazy_wrapper.claim(wrapper)) is None:
-        return
+        return wrapper
     connecting = gate.enter(None, gate.root.place)
     try:
         origin = _wait(entry, alias)
-        _take(block, wrapper, known, entry, origin, gate)
+        return _take(block, wrapper, known, entry, origin, gate)
     finally:
         gate.end_exit(connecting)
 
@@ -69,15 +75,25 @@ def _wait(entry: Any, alias: str) -> Any:
 
 
 def _take(
-    block: Block, wrapper: Any, known: Again, entry: Any, origin: Any, gate: Gate
-) -> None:
+    block: Block,
+    wrapper: Any,
+    known: Again,
+    entry: Any,
+    origin: Any,
+    gate: Gate | None,
+) -> Any:
     """Begin to use `origin`, in Django's way where the short one is not known."""
+    unseen = None
     # While this one waited, others in the block may have looked at its wrapper.
-    values = known.values() if _is_free(block, wrapper) else None
-    if values is None:
+    if _is_free(block, wrapper):
+        unseen = lazy_wrapper.connect(wrapper, known, entry, origin, gate)
+    if unseen is None:
         _connect_own(wrapper, entry, origin)
-    else:
-        lazy_wrapper.connect(wrapper, values, entry, origin, gate)
+        return wrapper
+    if connection_created.receivers:
+        wrapper.announce()
+        return wrapper
+    return unseen
 
 
 def _connect_own(wrapper: Any, entry: Any, origin: Any) -> None:

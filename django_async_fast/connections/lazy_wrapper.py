@@ -10,12 +10,14 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.signals import connection_created
 from django.db.utils import load_backend
+from django.dispatch import receiver
 
 from ..attribute_copies import Stamp
 from ..tasks import scopes
+from . import replayed_connect
 from .threaded_wrapper import ThreadedWrapper
 from .wrapper import BlockWrapper
 
@@ -36,9 +38,15 @@ def _touch(wrapper: Any, name: str, value: Any) -> None:
 
 
 def _wake(wrapper: Any) -> None:
-    settings_dict, alias, block, gate = object.__getattribute__(wrapper, "_made_of")
+    made_of = object.__getattribute__(wrapper, "_made_of")
+    settings_dict, alias, block, gate, unseen = made_of
     object.__setattr__(wrapper, "__class__", type(wrapper).awake)
     del wrapper._made_of
+    if unseen is not None:
+        # A statement may be under way on the other one: both have one state.
+        wrapper.__dict__ = vars(unseen)
+        unseen.show()
+        return
     wrapper.__init__(settings_dict, alias)
     # Whoever looks first may do so in another thread.
     wrapper._thread_ident = block.thread
@@ -55,31 +63,93 @@ def claim(wrapper: Any) -> scopes.Gate | None:
 
     Who is inside opens the connection: others wait for that, not for one more.
     """
-    settings_dict, alias, block, gate = object.__getattribute__(wrapper, "_made_of")
+    made_of = object.__getattribute__(wrapper, "_made_of")
+    settings_dict, alias, block, gate, _ = made_of
     if gate is not None:
         return None
     gate = scopes.Gate(alias, block.place, block.units)
-    object.__setattr__(wrapper, "_made_of", (settings_dict, alias, block, gate))
+    object.__setattr__(wrapper, "_made_of", (settings_dict, alias, block, gate, None))
     return gate
 
 
 def connect(
-    wrapper: Any, values: dict[str, Any], entry: Any, origin: Any, gate: scopes.Gate
-) -> None:
-    """Wake `wrapper` as one that is connected to `origin`, of the pool `entry`.
+    wrapper: Any,
+    known: replayed_connect.Again,
+    entry: Any,
+    origin: Any,
+    gate: scopes.Gate | None,
+) -> Any:
+    """Have statements run on a wrapper that nobody sees, connected to `origin`.
 
-    `values` are the attributes that Django has given such a one before.
+    Returns it, or None where Django has to connect. It is the one that the block
+    before has left, or is made with the attributes that Django has given such a one.
+    `wrapper`, which is asleep, has its state from when somebody looks.
     """
-    settings_dict, _, block, _ = object.__getattribute__(wrapper, "_made_of")
-    handle = entry.handle(gate)
-    values["settings_dict"] = settings_dict
-    values["block"], values["_thread_ident"] = block, block.thread
-    values["gate"], values["pool"] = gate, handle
-    values["connection"] = handle.view(origin)
-    object.__setattr__(wrapper, "__class__", type(wrapper).awake)
-    wrapper.__dict__ = values
-    if connection_created.receivers:
-        wrapper.announce()
+    made_of = object.__getattribute__(wrapper, "_made_of")
+    settings_dict, alias, block, *_ = made_of
+    made, origin.left = origin.left, None
+    if (
+        made is None
+        or made.reusable is not known
+        or made.settings_dict is not settings_dict
+    ):
+        if (values := known.values()) is None:
+            return None
+        gate = gate or scopes.Gate(alias, block.place, block.units)
+        handle = entry.handle(gate)
+        values["settings_dict"], values["pool"] = settings_dict, handle
+        values["connection"] = handle.view(origin)
+        values["reusable"] = known
+        made = object.__new__(type(wrapper).awake)
+        made.__dict__ = values
+    made.join(block, gate)
+    object.__setattr__(
+        wrapper, "_made_of", (settings_dict, alias, block, made.gate, made)
+    )
+    return made
+
+
+def unseen(wrapper: Any) -> Any:
+    """Return what statements of `wrapper`, which is asleep, run on, or None."""
+    return object.__getattribute__(wrapper, "_made_of")[-1]
+
+
+def let_go(wrapper: Any) -> bool:
+    """End with the block, without waiting; False where a connection is left."""
+    if not getattr(type(wrapper), "looked_at", True):
+        made_of = object.__getattribute__(wrapper, "_made_of")
+        if made_of[-1] is None:
+            return True
+        if made_of[-1].leave():
+            # Whoever looks from here on finds that the block has ended.
+            object.__setattr__(wrapper, "_made_of", (*made_of[:3], None, None))
+            return True
+        _wake(wrapper)
+    return not is_awake(wrapper) or bool(wrapper.let_go())
+
+
+def show(wrapper: Any) -> None:
+    """Wake `wrapper` if statements run on one that nobody has seen."""
+    if is_asleep(wrapper) and unseen(wrapper) is not None:
+        _wake(wrapper)
+
+
+def seen(wrapper: Any) -> Any:
+    """Return the block's wrapper, to be shown, of which `wrapper` has the state."""
+    if getattr(wrapper, "reusable", None) is None:
+        return wrapper
+    for each in wrapper.block.wrappers.values():
+        if is_asleep(each) and unseen(each) is wrapper:
+            _wake(each)
+            return each
+    return wrapper
+
+
+def is_connected(wrapper: Any) -> bool:
+    """Tell whether `wrapper` has a connection, seen or not."""
+    if is_asleep(wrapper):
+        return unseen(wrapper) is not None
+    return is_awake(wrapper) and wrapper.connection is not None
 
 
 def is_awake(wrapper: Any) -> bool:
@@ -92,10 +162,22 @@ def is_asleep(wrapper: Any) -> bool:
     return not getattr(type(wrapper), "looked_at", True)
 
 
+# How the wrappers of each class are connected, by alias.
+_connects: list[Any] = []
+
+
+@receiver(setting_changed)  # type: ignore[untyped-decorator]
+def _forget_connects(**kwargs: Any) -> None:
+    """Have no wrapper used again that has its time zone, say, by other settings."""
+    for each in _connects:
+        each.clear()
+
+
 @cache
 def _block_class(base: type[BaseDatabaseWrapper]) -> type[Any]:
     stamp = Stamp("settings_dict", "alias", "_thread_ident")
     own = {"stamp": stamp, "backend": base, "connects": {}}
+    _connects.append(own["connects"])
     own["__module__"] = base.__module__
     if _is_psycopgs(base):
         return type(base.__name__, (BlockWrapper, base), own)
@@ -133,7 +215,7 @@ def make(block: Block, settings_dict: dict[str, Any], alias: str) -> Any:
         dummy = load_backend(settings_dict["ENGINE"]).DatabaseWrapper
         return dummy(settings_dict, alias)
     wrapper = object.__new__(asleep)
-    object.__setattr__(wrapper, "_made_of", (settings_dict, alias, block, None))
+    object.__setattr__(wrapper, "_made_of", (settings_dict, alias, block, None, None))
     return wrapper
 
 

@@ -81,10 +81,13 @@ def _helper(name: str) -> Any:
 
 # What a wrapper is made to have when it is asked for it, and another block's may differ
 # in, or that knows the wrapper.
-_ASKED_FOR = (
-    *("client", "creation", "features", "introspection", "ops", "validation"),
-    *("Database", "timezone", "timezone_name", "wrap_database_errors"),
+_HELPERS = frozenset(
+    {
+        *("client", "creation", "features", "introspection", "ops", "validation"),
+        *("Database", "wrap_database_errors"),
+    }
 )
+_ASKED_FOR = _HELPERS | {"timezone", "timezone_name"}
 
 
 def _is_helper(wrapper: Any, name: str) -> bool:
@@ -105,6 +108,9 @@ class BlockWrapper(_Backend):
     # The backend's class, and how its wrappers are connected to each alias.
     backend: Any
     connects: dict[str, replayed_connect.Again]
+    # How it was connected, while nobody but this package has seen it, nor its psycopg
+    # connection: then another block may go on with both.
+    reusable: replayed_connect.Again | None = None
     # Given by `Block.wrapper()`; a wrapper without a block configures a pool.
     block: Block | None = None
     # Django's.
@@ -347,11 +353,50 @@ class BlockWrapper(_Backend):
         self.connection = None
         self.run_on_commit = []
         self.gate.end()
-        # What holds the wrapper in turn: to collect it costs as much as a block.
-        values = self.__dict__
-        for name in _ASKED_FOR:
-            values.pop(name, None)
+        # They hold the wrapper in turn: to collect it costs as much as a block.
+        self._forget_helpers()
         return True
+
+    def join(self, block: Block, gate: scopes.Gate | None) -> None:
+        """Serve `block`, to which its connection has been given."""
+        values = self.__dict__
+        values["block"], values["_thread_ident"] = block, block.thread
+        if gate is None:
+            gate = values["gate"]
+            gate.reopen(block.place, block.units)
+        values["gate"] = values["pool"].gate = gate
+        values["connection"].take_up(gate)
+
+    def leave(self) -> bool:
+        """End of a block that has not seen it: stay with the connection, in the pool.
+
+        False, with nothing done, where it cannot be used again.
+        """
+        raw = self.connection
+        if (
+            self.reusable is None
+            or not self.__dict__.keys().isdisjoint(_HELPERS)
+            or raw.unsettled
+            or raw.cursors
+            or not self._is_at_rest()
+        ):
+            return False
+        raw.origin.left = self
+        if not self.pool.put_at_once(raw):
+            raw.origin.left = None
+            return False
+        self.gate.end()
+        self.block = None
+        return True
+
+    def show(self) -> None:
+        """Be the block's from here on: it is about to be given to somebody."""
+        self.__dict__.pop("reusable", None)
+        self._forget_helpers()
+
+    def _forget_helpers(self) -> None:
+        for name in self.__dict__.keys() & _ASKED_FOR:
+            del self.__dict__[name]
 
     def announce(self) -> None:
         """Tell the receivers of Django's signal of a connection that it was given."""

@@ -31,7 +31,7 @@ _logger = logging.getLogger("psycopg.pool")
 
 def take(pool: Pool) -> Origin | None:
     """Return a connection as `pool.getconn()` does, or None where that may wait."""
-    if not is_quiet(pool) or pool._check or not pool._pool:
+    if not pool._pool or pool._check or not is_quiet(pool):
         return None
     origin = pool._pool.popleft()
     pool._nconns_min = min(pool._nconns_min, len(pool._pool))

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import DatabaseError
 from django.db.utils import ProgrammingError
 
-from ..connections import block_threads
+from ..connections import block_threads, lazy_wrapper
 from ..drivers.psycopg import results, statement
 from ..drivers.psycopg.fetched_rows import OF_QUERYSETS, Fetch, readable
 from .plans.result_format import Types
@@ -33,22 +33,28 @@ def fetch(
     if wrapper._thread_ident != get_ident() and block_threads.is_here():
         query = plan, types, columns, sql, params, template, how
         return block_threads.hand_over(fetch, wrapper, *query)
-    oids = types.oids
-    if oids is not None and (raw := statement.unobserved(wrapper)) is not None:
-        decoders = results.decoders(raw)
-        # Django gives a cursor the wrapper's time zone where it is another.
-        if decoders.zone == wrapper.timezone and decoders.read_binary(raw, oids):
-            try:
-                result = statement.fetch(wrapper, raw, sql, params, template)
-            except ProgrammingError:
-                types.forget()  # perhaps a type that has no binary form at all
-                raise
-            try:
-                return decoders.batch_again(plan, raw, result, columns)
-            except results.UnknownType as unknown:
-                types.has_changed(unknown.column)
-                with wrapper.wrap_database_errors:
-                    return decoders.converted(plan, raw, result, columns)
+    try:
+        oids = types.oids
+        if oids is not None and (raw := statement.unobserved(wrapper)) is not None:
+            decoders = results.decoders(raw)
+            # Django gives a cursor the wrapper's time zone where it is another.
+            if decoders.zone == wrapper.timezone and decoders.read_binary(raw, oids):
+                try:
+                    result = statement.fetch(wrapper, raw, sql, params, template)
+                except ProgrammingError:
+                    types.forget()  # perhaps a type that has no binary form at all
+                    raise
+                try:
+                    return decoders.batch_again(plan, raw, result, columns)
+                except results.UnknownType as unknown:
+                    types.has_changed(unknown.column)
+                    with wrapper.wrap_database_errors:
+                        return decoders.converted(plan, raw, result, columns)
+    except BaseException:
+        # Whoever has the error has the wrapper, in its frames.
+        vars(wrapper).pop("reusable", None)
+        raise
+    wrapper = lazy_wrapper.seen(wrapper)
     return _by_cursor(wrapper, plan, types, columns, sql, params, how)
 
 

@@ -119,12 +119,9 @@ class GateTurn(Turn):
 class Gate(Line):
     """Lets one statement at a time through, and only from the innermost scope."""
 
-    __slots__ = ("alias", "busy", "innermost", "root", "units")
-
     def __init__(self, alias: str, where: Place, units: Units | None = None) -> None:
         # A future is resolved with `busy` already taken on behalf of its waiter, so
         # nobody can slip in between.
-        super().__init__()
         self.alias = alias
         # Nobody enters it, so it need not know its gate; a cycle would keep a
         # closed connection's remains until the next collection.
@@ -160,24 +157,24 @@ class Gate(Line):
 
     def acquire(self) -> None:
         """Wait until a statement may be sent, and take the connection for it."""
-        scope = _entered.get()
-        root = self.root
+        scope = self.innermost
         # In a context of its own, it may have entered more than is seen there.
-        scope = root if scope is None and root is self.innermost else self.mine()
-        if scope is self.innermost and not self.busy and scope.open:
-            worker, calls = getcurrent(), self.units.calls
-            if (
-                not calls
-                and type(worker) is Worker
-                and worker.call is None
-                and outer_call.get() is None
-            ):
-                # The first statement of most calls.
-                calls.append(worker)
-                worker.holds = self
-                self.busy = True
-                return
-            if (calls and calls[-1] is worker and worker.holds is self) or self._take():
+        if scope is not self.root or _entered.get() is not None:
+            scope = self.mine()
+        if not self.busy and scope is self.innermost and scope.open:
+            worker, units = getcurrent(), self.units
+            if units.calls:
+                free = worker is units.calls[-1] and worker.holds is self
+            else:
+                free = (
+                    type(worker) is Worker
+                    and worker.call is None
+                    and outer_call.get() is None
+                )
+                if free:  # the first statement of most calls
+                    units.calls = [worker]
+                    worker.holds = self
+            if free or self._take():
                 self.busy = True
                 return
         self._check(scope)
@@ -230,6 +227,12 @@ class Gate(Line):
             and not self.units.calls
             and not self.waiting
         )
+
+    def reopen(self, where: Place, units: Units) -> None:
+        """Serve another block; the one before has ended, and left nothing in it."""
+        self.root.open = True
+        self.root.place = where
+        self.units = units
 
     def end(self) -> None:
         """End the root scope of a gate that is quiet."""

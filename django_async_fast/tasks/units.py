@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import AbstractEventLoop, Future, Task, TimerHandle
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextvars import Context
 from time import monotonic
 from typing import Any, Protocol, TypeVar
@@ -83,13 +83,11 @@ class Line:
     While there are any, one timer looks after all of them.
     """
 
-    __slots__ = ("_timer", "progress", "waiting")
-
-    def __init__(self) -> None:
-        self.waiting: deque[Any] = deque()
-        # When somebody's turn came, or was over, while others waited.
-        self.progress = 0.0
-        self._timer: TimerHandle | None = None
+    # Made when somebody joins: nobody waits in most blocks.
+    waiting: Collection[Any] = ()
+    # When somebody's turn came, or was over, while others waited.
+    progress = 0.0
+    _timer: TimerHandle | None = None
 
     def holders(self) -> Iterable[bridge.Call]:
         """Return the units that those in the line may be waiting for."""
@@ -105,12 +103,15 @@ class Line:
 
     def join(self, turn: Turn, loop: AbstractEventLoop) -> None:
         """Wait at the end of the line."""
+        if not isinstance(self.waiting, deque):
+            self.waiting = deque()
         self.waiting.append(turn)
         if self._timer is None:
             self._watch(loop)
 
     def leave(self, turn: Turn) -> None:
         """Take `turn` out of the line."""
+        assert isinstance(self.waiting, deque)
         self.waiting.remove(turn)
         if not self.waiting and self._timer is not None:
             self._timer.cancel()
@@ -138,13 +139,9 @@ class Line:
 class Units(Line):
     """The units of one block, and the calls that wait to begin."""
 
-    __slots__ = ("calls",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        # Each after those that it is part of. A worker stands for the call that it
-        # serves, if that is the only one.
-        self.calls: list[Any] = []
+    # Each after those that it is part of. A worker stands for the call that it serves,
+    # if that is the only one. A list, from the first on.
+    calls: Any = ()
 
     def known(self) -> list[bridge.Call]:
         """Return the units, each after those that it is part of."""
@@ -165,7 +162,7 @@ class Units(Line):
         if around is not None and not around.over:
             self.take(around, gate)
         if call not in self.calls:
-            self.calls.append(call)
+            self.calls = [*self.calls, call]
         if gate not in call.held:
             call.held.append(gate)
 
@@ -211,7 +208,7 @@ class Units(Line):
         self.leave(turn)
         self.progress = monotonic()
         # A unit from the start, else the next would begin before its first statement.
-        self.calls.append(turn.call)
+        self.calls = [*self.calls, turn.call]
         turn.call.held.append(self)
         turn.future.set_result(None)
 

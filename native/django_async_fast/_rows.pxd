@@ -214,4 +214,6 @@ cdef enum:
 
 cdef class ClassWatch:
     cdef tuple classes
+    cdef object asked
+    cdef bint answer
     cdef unsigned int versions[WATCHED_CLASSES]

@@ -291,6 +291,11 @@ class Connection(psycopg.Connection[Any]):
         self.returned = True
         return self.origin
 
+    def take_up(self, gate: Gate) -> None:
+        """Have the session again, for another block."""
+        self.gate = gate
+        self.returned = False
+
     def _open_channel(self) -> Channel:
         loop = bridge.current_loop()
         assert loop is not None
@@ -381,6 +386,9 @@ class Origin(psycopg.AsyncConnection[Any]):
     """
 
     channel: Channel | None = None
+    # The wrapper that has last been used over it, with its view, if nobody has seen
+    # either and no other view has been made since.
+    left: Any = None
     # What views of it are made of: the class that has been asked to connect, and the
     # cursors that it was told, where that was not ours.
     kind: type[psycopg.Connection[Any]] = psycopg.Connection
@@ -421,12 +429,14 @@ class Origin(psycopg.AsyncConnection[Any]):
 
     async def close(self) -> None:
         """Close the connection, as psycopg does."""
+        self.left = None
         self._leave_loop()
         if not self.inherited:
             await super().close()
 
     def drop(self) -> None:
         """Close the socket at once, without a word to the server."""
+        self.left = None
         self._leave_loop()
         if not self.inherited:
             self.pgconn.finish()
@@ -465,6 +475,7 @@ def connect(gate: Gate, *, cursor_factory: Any = None, **params: Any) -> Connect
 
 def view(origin: Origin, gate: Gate, cursor_factory: Any = None) -> Connection:
     """Return the connection that synchronous code uses over `origin`."""
+    origin.left = None
     kind: Any = origin.kind
     connection = _class_of_views(kind)(origin, gate)
     if origin.cursor_class is not None:

@@ -1,0 +1,218 @@
+"""A wrapper that nobody has seen stays with its connection, for the next block."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from typing import Any
+from unittest import mock
+
+import pytest
+from django.db import DataError, connections
+from django.db.backends.utils import CursorWrapper
+from django.test.utils import override_settings
+
+from django_async_fast import new_connection, run_sync
+from django_async_fast.connections import lazy_wrapper
+from django_async_fast.connections.blocks import current_block
+from tests.testapp.models import Tag
+
+pytestmark = pytest.mark.usefixtures("known_gets", "tag")
+
+
+@pytest.fixture
+def tag() -> Any:
+    found = Tag.objects.create(pk=1, name="one")
+    yield found
+    found.delete()
+
+
+async def get(pk: int = 1) -> Tag:
+    return await Tag.objects.using("pooled").aget(pk=pk)
+
+
+def unseen() -> Any:
+    """Return what statements of this block run on without being shown, or None."""
+    block = current_block()
+    assert block is not None
+    found = block.wrappers["pooled"]
+    return lazy_wrapper.unseen(found) if lazy_wrapper.is_asleep(found) else None
+
+
+async def used() -> Any:
+    """Return what a block's get() has run on, that nobody has looked into."""
+    async with new_connection("pooled"):
+        await get()
+        return unseen()
+
+
+async def warm() -> Any:
+    async with new_connection("pooled") as conn:
+        await conn.aensure_connection()  # Django's way, once
+    await used()
+    found = await used()
+    assert found is not None
+    return found
+
+
+async def test_the_next_block_goes_on_with_it() -> None:
+    wrapper = await warm()
+    raw = wrapper.connection
+    assert raw.returned
+    assert not wrapper.gate.root.open
+    assert wrapper.block is None
+    async with new_connection("pooled"):
+        await get()
+        assert unseen() is wrapper
+        assert wrapper.connection is raw
+        assert wrapper.block is current_block()
+        assert not raw.returned
+        await get()
+        assert unseen() is wrapper
+
+
+async def test_who_looks_sees_its_state_and_keeps_it() -> None:
+    hidden = await warm()
+    async with new_connection("pooled") as conn:
+        await get()
+        assert unseen() is hidden
+        assert conn.connection is hidden.connection  # a look
+        assert unseen() is None
+        assert "reusable" not in vars(conn)
+        assert vars(conn) is vars(hidden)
+        assert conn.ops.connection is conn
+        await get()
+        origin = conn.connection.origin
+        assert origin.left is None
+    assert origin.left is None
+    assert await used() is not hidden
+
+
+async def test_two_blocks_at_once_have_two() -> None:
+    hidden = await warm()
+    inside = asyncio.Event()
+
+    async def other() -> Any:
+        async with new_connection("pooled"):
+            await get()
+            inside.set()
+            return unseen()
+
+    async with new_connection("pooled"):
+        await get()
+        assert unseen() is hidden
+        task = asyncio.create_task(other(), context=None)
+        await inside.wait()
+        assert await task is not hidden
+        assert hidden.block is current_block()
+
+
+async def test_an_error_shows_it() -> None:
+    hidden = await warm()
+    async with new_connection("pooled"):
+        await get()
+        assert unseen() is hidden
+        with (
+            pytest.raises(DataError),
+            mock.patch(
+                "django_async_fast.drivers.psycopg.statement.fetch",
+                side_effect=DataError,
+            ),
+        ):
+            await get()
+    assert await used() is not hidden
+
+
+async def test_a_cancelled_statement_shows_it() -> None:
+    hidden = await warm()
+    async with new_connection("pooled"):
+        await get()
+        task = asyncio.create_task(get())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    for _ in range(10):
+        assert await used() is not hidden
+
+
+@pytest.mark.parametrize("setting", [{"TIME_ZONE": "Asia/Tokyo"}, {"USE_TZ": False}])
+async def test_other_settings_make_another(setting: dict[str, Any]) -> None:
+    hidden = await warm()
+    with override_settings(**setting):
+        assert await used() is not hidden
+        async with new_connection("pooled") as conn:
+            await get()
+            assert conn.timezone_name == connections["default"].timezone_name
+
+
+async def test_who_watches_cursors_is_shown_the_blocks_own() -> None:
+    await warm()
+    seen: list[Any] = []
+
+    class Watching(CursorWrapper):
+        def __init__(self, cursor: Any, db: Any) -> None:
+            seen.append(db)
+            super().__init__(cursor, db)
+
+    async with new_connection("pooled") as conn:
+        await get()
+        with mock.patch("django.db.backends.utils.CursorWrapper", Watching):
+            await get()
+        assert seen
+        assert all(each is conn for each in seen)
+
+
+async def test_a_transaction_is_the_blocks() -> None:
+    hidden = await warm()
+    async with new_connection("pooled"):
+        await get()
+        await run_sync(connections["pooled"].set_autocommit, False)
+        await run_sync(connections["pooled"].rollback)
+        await run_sync(connections["pooled"].set_autocommit, True)
+    assert await used() is not hidden
+
+
+async def test_a_straggler_reaches_nobody_elses_connection() -> None:
+    hidden = await warm()
+    go = asyncio.Event()
+
+    async def late() -> Any:
+        await go.wait()
+        return await get()
+
+    async with new_connection("pooled"):
+        await get()
+        assert unseen() is hidden
+        task = asyncio.create_task(late())
+    async with new_connection("pooled"):
+        await get()
+        assert unseen() is hidden
+        go.set()
+        with pytest.raises(Exception, match="has ended"):
+            await task
+        assert (await get()).name == "one"
+
+
+async def test_another_view_ends_it() -> None:
+    hidden = await warm()
+    async with new_connection("pooled") as conn:
+        await conn.aensure_connection()
+        assert conn.connection.origin is hidden.connection.origin
+        assert conn.connection is not hidden.connection
+    assert await used() is not hidden
+
+
+async def test_nothing_is_left_when_the_connection_ends() -> None:
+    hidden = await warm()
+    origin = hidden.connection.origin
+    gone = weakref.ref(hidden)
+    origin.drop()
+    gc.disable()
+    try:
+        del hidden, origin
+        await used()
+        assert gone() is None
+    finally:
+        gc.enable()
