@@ -139,7 +139,13 @@ def _queryset_seams() -> Iterator[Seam]:
 
     from .. import _native
     from ..querysets import iterables
-    from ..querysets.compiled import deletes, inserts, known_gets, updates
+    from ..querysets.compiled import (
+        deletes,
+        filtered_updates,
+        inserts,
+        known_gets,
+        updates,
+    )
     from ..unpatched import is_like
 
     yield from (Seam(*each) for each in iterables.seams())
@@ -151,6 +157,7 @@ def _queryset_seams() -> Iterator[Seam]:
         again = "the text of a write like one before is not compiled again"
         for owner, name, replacement in (
             (QuerySet, "_insert", inserts.insert),
+            (QuerySet, "update", filtered_updates.update),
             (Model, "_do_update", updates.do_update),
             (DeleteQuery, "delete_batch", deletes.delete_batch),
         ):

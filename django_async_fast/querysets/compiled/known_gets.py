@@ -78,7 +78,7 @@ class Shape:
         """Return the statement's parameters for `values`, None if they do not fit."""
         found: list[Any] = []
         for name, column, lookup, wanted, prepared in self.lookups:
-            if _exact(column.output_field) is not lookup:
+            if lookup_of(column.output_field, "exact") is not lookup:
                 return None
             if prepared is not None:
                 param = prepared.param(values[name])
@@ -99,11 +99,11 @@ class Shape:
         return tuple(found)
 
 
-def _exact(field: Any) -> Any:
-    """Return `field.get_lookup("exact")`, which imports something each time."""
+def lookup_of(field: Any, name: str) -> Any:
+    """Return `field.get_lookup(name)`, which imports something each time."""
     if "instance_lookups" in vars(field):
-        return field.get_lookup("exact")
-    return field.get_class_lookups().get("exact")
+        return field.get_lookup(name)
+    return field.get_class_lookups().get(name)
 
 
 class _Known:

@@ -29,6 +29,7 @@ from ...connections import first_statement
 from ...connections.blocks import bridged_block
 from ...unpatched import Unpatched
 from .. import whole_results
+from .known_gets import lookup_of
 from .prepared_values import Prepared
 
 BOUND = 64
@@ -193,11 +194,14 @@ class Key:
 
     def param(self, value: Any, wrapper: Any) -> Any:
         """Return the parameter for another key. Raises NotPlain."""
+        kind = self._kind
+        if lookup_of(self._column.output_field, kind.lookup_name) is not kind:
+            raise NotPlain  # another has been registered
         if self._prepared is not None:
             found = self._prepared.param(value)
             if found is not None:
                 return found
-        made = self._kind(self._column, value)
+        made = kind(self._column, value)
         if made.rhs is None or hasattr(made.rhs, "as_sql"):
             raise NotPlain
         try:

@@ -17,18 +17,26 @@ import pytest
 from django.contrib.contenttypes.models import ContentType
 from django.core.files.base import ContentFile
 from django.db import DatabaseError, connection, models, transaction
-from django.db.models import F, Model, QuerySet, Value
+from django.db.models import Case, F, Model, Q, QuerySet, Value, When
 from django.db.models.functions import Upper
+from django.db.models.lookups import Exact, In
 from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
 from django.db.models.sql import DeleteQuery
 from django.db.models.sql.compiler import SQLInsertCompiler
-from django.test.utils import CaptureQueriesContext, isolate_apps
+from django.test.utils import CaptureQueriesContext, isolate_apps, register_lookup
 
 from django_async_fast import new_connection, run_sync
-from django_async_fast.querysets.compiled import deletes, inserts, updates, verify
+from django_async_fast.querysets.compiled import (
+    deletes,
+    filtered_updates,
+    inserts,
+    updates,
+    verify,
+)
 from tests.support.describe import Queries, told
 from tests.testapp.models import (
     Author,
+    Bestseller,
     Book,
     CharKey,
     CountsSaves,
@@ -43,6 +51,7 @@ from tests.testapp.models import (
 
 SEAMS = (
     (QuerySet, "_insert", inserts.insert),
+    (QuerySet, "update", filtered_updates.update),
     (Model, "_do_update", updates.do_update),
     (DeleteQuery, "delete_batch", deletes.delete_batch),
 )
@@ -213,6 +222,74 @@ WRITES: dict[str, Callable[[], Any]] = {
         changed(Profile.objects.get(pk=3), author_id=Author.objects.get(pk=7))
     ),
     "save raw": lambda: Author(pk=7, name="raw").save_base(raw=True),
+    "update": lambda: Book.objects.filter(pk=1).update(title="%s", pages=3),
+    "update with F": lambda: Book.objects.filter(pk=1).update(pages=F("pages") + 1),
+    "update with more F": lambda: Book.objects.filter(pk=1, pages__lt=5).update(
+        pages=F("pages") * 2.5, title=F("id"), price=F("price") - decimal.Decimal("1.1")
+    ),
+    "update with F of text": lambda: Book.objects.filter(pk=1).update(
+        pages=F("pages") + "x"
+    ),
+    "update the right side": lambda: Book.objects.filter(pk=1).update(
+        pages=5 - F("pages")
+    ),
+    "update a date": lambda: Book.objects.filter(pk=1).update(
+        published=F("published") + dt.timedelta(days=1)
+    ),
+    "update all": lambda: Book.objects.update(in_print=False),
+    "update none": lambda: Book.objects.none().update(in_print=False),
+    "update an empty list": lambda: Book.objects.filter(pk__in=[]).update(pages=1),
+    "update lists": lambda: [
+        Book.objects.filter(pk__in=keys).update(pages=1) for keys in ([1], [1, 2], [1])
+    ],
+    "update by several": lambda: Book.objects.filter(
+        pk__gte=0, title__contains="%", title__icontains="T", author=7
+    ).update(pages=1),
+    "update by text": lambda: Book.objects.filter(title__iexact="T").update(pages=1),
+    "update by null": lambda: Book.objects.filter(published=None).update(pages=1),
+    "update by isnull": lambda: Book.objects.filter(published__isnull=True).update(
+        pages=1
+    ),
+    "update by F": lambda: Book.objects.filter(pages=F("pages")).update(pages=1),
+    "update by a key too big": lambda: Book.objects.filter(pk=2**70).update(pages=1),
+    "update excluded": lambda: Book.objects.exclude(pk=2).update(pages=1),
+    "update either": lambda: Book.objects.filter(Q(pk=1) | Q(pk=2)).update(pages=1),
+    "update ordered": lambda: Book.objects.order_by("title").update(pages=1),
+    "update sliced": lambda: Book.objects.all()[:1].update(pages=1),
+    "update distinct": lambda: Book.objects.distinct("pages").update(pages=1),
+    "update annotated": lambda: Book.objects.annotate(n=F("pages") + 7).update(
+        pages=F("n")
+    ),
+    "update by a relation": lambda: Book.objects.filter(author__name__contains="%")
+    .update(pages=1),
+    "update a relation": lambda: Book.objects.filter(pk=1).update(publisher=None),
+    "update a relation by an object": lambda: Book.objects.filter(pk=1).update(
+        author=Author.objects.get(pk=7)
+    ),
+    "update a parent's field": lambda: Novel.objects.filter(pk=1).update(pages=1),
+    "update a child": lambda: Novel.objects.filter(pk=1).update(genre="x", pages=1),
+    "update a proxy": lambda: Bestseller.objects.filter(pk=1).update(pages=1),
+    "update through a manager": lambda: Book.in_shops.update(pages=1),
+    "update through a relation": lambda: Author.objects.get(pk=7).books.update(pages=1),
+    "update the key": lambda: Tag.objects.filter(pk=5).update(pk=6),
+    "update no such field": lambda: Book.objects.filter(pk=1).update(page=1),
+    "update by no such field": lambda: Book.objects.filter(page=1).update(pages=1),
+    "update too much": lambda: Book.objects.filter(pk=1).update(pages=2**40),
+    "update nothing": lambda: Book.objects.filter(pk=1).update(),
+    "update with a relation's F": lambda: Book.objects.update(pages=F("author__id")),
+    "update every type": lambda: Everything.objects.filter(pk=1).update(
+        small=-1, char="c", boolean=False, json={"a": 1}, uuid=uuid.UUID(int=3),
+        decimal=decimal.Decimal("1.5"), datetime=NOON, binary=b"b", inet="::1",
+    ),
+    "update with a case": lambda: Book.objects.filter(pk=1).update(
+        pages=Case(When(pages__gt=1, then=Value(1)), default=Value(2))
+    ),
+    "update or create, by F": lambda: [
+        Unique.objects.update_or_create(
+            key="k", defaults={"value": F("value") + 1}, create_defaults={"value": 1}
+        )[0].pk
+        for _ in range(2)
+    ],
     "delete": lambda: Tag.objects.get(pk=5).delete(),
     "delete fast": lambda: Unique.objects.create(key="k").delete(),
     "delete what is gone": lambda: Unique(pk=99).delete(),
@@ -259,6 +336,7 @@ def write_all() -> None:
     unique.value += 1
     unique.save()
     unique.save(update_fields=["value"])
+    Unique.objects.filter(key="k").update(value=F("value") + 1)
     unique.delete()
 
 
@@ -266,16 +344,32 @@ def test_compiled_once() -> None:
     forget(Unique)
     write_all()
     learnt = dict(vars(Unique._meta)["_daf_writes"])
-    assert len(learnt) == 4
+    assert len(learnt) == 5
     assert None not in learnt.values()
     with (
         mock.patch.object(inserts, "_compiler", side_effect=AssertionError),
         mock.patch.object(updates, "_compiler", side_effect=AssertionError),
+        mock.patch.object(filtered_updates, "_compiler", side_effect=AssertionError),
         mock.patch.object(deletes, "_compiler", side_effect=AssertionError),
         mock.patch.object(inserts, "_First", side_effect=AssertionError),
     ):
         write_all()
     assert vars(Unique._meta)["_daf_writes"] == learnt
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("update", "update with F", "update with more F", "update a date"),
+        *("update all", "update lists", "update by several", "update a relation"),
+        *("update a proxy", "update every type"),
+    ],
+)
+@pytest.mark.usefixtures("library")
+def test_updates_that_are_compiled_once(name: str) -> None:
+    expected = outcome(WRITES[name])
+    with mock.patch.object(filtered_updates, "_compiler", side_effect=AssertionError):
+        assert outcome(WRITES[name]) == expected
 
 
 def test_logged_as_djangos() -> None:
@@ -286,7 +380,7 @@ def test_logged_as_djangos() -> None:
             write_all()
         logged.append([each["sql"] for each in queries])
     assert logged[0] == logged[1] == logged[2]
-    assert len(logged[0]) == 4
+    assert len(logged[0]) == 5
 
 
 def test_verify_mode_tells_a_difference() -> None:
@@ -440,13 +534,42 @@ def test_a_tool_that_replaces_the_compiler() -> None:
 
 
 def test_a_tool_that_replaces_update() -> None:
-    write_all()
-    made = Unique.objects.create(key="k")
+    made = Unique.objects.create(key="x")
+    for name in ("_insert", "update"):
+        ours = getattr(QuerySet, name)
+
+        def tool(self: Any, *args: Any, _ours: Any = ours, **kwargs: Any) -> Any:
+            return _ours(self, *args, **kwargs)
+
+        with mock.patch.object(QuerySet, name, tool):
+            write_all()
     with mock.patch.object(QuerySet, "_update", autospec=True) as replaced:
         replaced.side_effect = ZeroDivisionError
         with pytest.raises(ZeroDivisionError):
             made.save()
     made.save()
+
+
+def test_a_lookup_of_ones_own() -> None:
+    class Never(Exact):
+        def as_sql(self, compiler: Any, connection: Any) -> Any:
+            return "1 = 0", ()
+
+    class NeverIn(In):
+        def as_sql(self, compiler: Any, connection: Any) -> Any:
+            return "1 = 0", ()
+
+    write_all()
+    made = Unique.objects.create(key="x")
+    with (
+        register_lookup(type(Unique._meta.pk), Never, lookup_name="exact"),
+        register_lookup(type(Unique._meta.pk), NeverIn, lookup_name="in"),
+    ):
+        with pytest.raises(DatabaseError, match="did not affect any rows"):
+            made.save(force_update=True)
+        assert Unique.objects.filter(pk=made.pk).update(value=1) == 0
+        assert Unique(pk=made.pk).delete()[0] == 0
+    made.save(force_update=True)
 
 
 def test_files_are_written_once(settings_override: Any, tmp_path: Any) -> None:
