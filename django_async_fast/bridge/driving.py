@@ -30,6 +30,14 @@ async def driven(coroutine: Coroutine[Any, Any, T]) -> T:
     return await greenlets.run(greenlets.drive_alone, coroutine)
 
 
+def new_thread_locals() -> Any:
+    """Return a set of `threading.local` values. Needs the compiled part."""
+    own = _native.rows.ThreadLocals()
+    # The loop that synchronous code may ask for is in a thread-local, too.
+    own.call(asyncio.set_event_loop, asyncio.get_running_loop())
+    return own
+
+
 class own_thread_locals:
     """Have bridged calls of the context see `threading.local` values of their own.
 
@@ -40,9 +48,7 @@ class own_thread_locals:
     __slots__ = ("_around", "_own")
 
     def __enter__(self) -> None:
-        self._own = _native.rows.ThreadLocals()
-        # The loop that synchronous code may ask for is in a thread-local, too.
-        self._own.call(asyncio.set_event_loop, asyncio.get_running_loop())
+        self._own = new_thread_locals()
         self._around = greenlets.thread_locals.get()
         greenlets.thread_locals.set(self._own)
 

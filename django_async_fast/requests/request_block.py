@@ -19,8 +19,8 @@ from django.core.handlers.base import BaseHandler
 from django.db import connections
 from django.db.transaction import Atomic
 
-from .. import bridge
-from ..bridge import stall_watch, users_code
+from .. import _native, bridge
+from ..bridge import driving, stall_watch, users_code
 from ..connections.blocks import Block, _block, shared_block
 from ..tasks import scopes
 from ..transactions.atomic import roll_back_inside
@@ -39,6 +39,7 @@ _closing: set[asyncio.Task[None]] = set()
 async def respond(get_response: Callable[[Any], Any], request: Any) -> Any:
     """Await the response to `request` in a block of its own."""
     life = Life(f"{request.method} {request.path}", users_code.place())
+    life.take_thread_locals()
     try:
         with life.inside():
             response = await get_response(request)
@@ -65,7 +66,10 @@ def in_request() -> bool:
 class Life:
     """The block of one request, which is entered step by step."""
 
-    __slots__ = ("around", "before", "block", "joined", "name", "scope")
+    __slots__ = (
+        *("around", "before", "block", "joined", "name", "own_thread_locals"),
+        *("scope", "thread_locals"),
+    )
 
     def __init__(self, name: str, where: users_code.Place = None) -> None:
         self.name = name
@@ -75,14 +79,28 @@ class Life:
         stall_watch.watch(self.block.loop)
         # The scope that the caller is in, and the one that the request is in.
         self.around = self.scope = scopes._entered.get()
+        self.thread_locals = bridge.thread_locals.get()
+        self.own_thread_locals = False
+
+    def take_thread_locals(self) -> None:
+        """Give the request's bridged calls `threading.local` values of their own.
+
+        In stock Django they are in the thread that serves the synchronous code of one
+        request; coroutines are in the loop's thread, and see its values.
+        """
+        if _native.COMPILED and self.thread_locals is None and not self.joined:
+            self.thread_locals = driving.new_thread_locals()
+            self.own_thread_locals = True
 
     @contextmanager
     def inside(self) -> Iterator[None]:
         """Enter the block in the current context, for a step of the request."""
         before = _life.get(), _block.get(), scopes._entered.get()
+        thread_locals = bridge.thread_locals.get()
         _life.set(self)
         _block.set(self.block)
         scopes._entered.set(self.scope)
+        bridge.thread_locals.set(self.thread_locals)
         try:
             yield
         finally:
@@ -90,12 +108,16 @@ class Life:
             _life.set(before[0])
             _block.set(before[1])
             scopes._entered.set(before[2])
+            bridge.thread_locals.set(thread_locals)
 
     async def end(self) -> None:
         """Roll back what the request has left open, give its connections back."""
-        with self.inside():
-            if self.joined or not self.block.let_go():
-                await bridge.run(self._end)
+        try:
+            with self.inside():
+                if self.joined or not self.block.let_go():
+                    await bridge.run(self._end)
+        finally:
+            self._clear_thread_locals()
 
     def __enter__(self) -> None:
         """Enter the block for as long as it lasts, in a bridged call."""
@@ -118,6 +140,12 @@ class Life:
         """End the request where nothing can be awaited."""
         if not self.joined:
             self.block.abandon()
+        self._clear_thread_locals()
+
+    def _clear_thread_locals(self) -> None:
+        # The contexts of the request's tasks may live on, and refer to them.
+        if self.own_thread_locals:
+            self.thread_locals.clear()
 
     def _end(self) -> None:
         if not self.joined:

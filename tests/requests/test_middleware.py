@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -27,7 +28,7 @@ from django.urls import path
 from django.utils.decorators import sync_only_middleware
 from django.views import View
 
-from django_async_fast import async_connections, new_connection
+from django_async_fast import _native, async_connections, new_connection, run_sync
 from django_async_fast.asgi import lifespan
 from django_async_fast.connections.blocks import current_block
 from django_async_fast.pool import loop_pool
@@ -52,6 +53,38 @@ def served(settings_override: Callable[..., None]) -> Iterator[None]:
 
 
 # ----- views
+
+
+kept = threading.local()
+
+
+async def keeping(request: Any) -> HttpResponse:
+    """Keep what the request says, in the synchronous code that the view awaits."""
+    value = request.GET["value"]
+    assert not hasattr(kept, "value")  # the loop's thread
+    assert await run_sync(getattr, kept, "value", None) is None
+    await run_sync(setattr, kept, "value", value)
+    for _ in range(5):
+        await Tag.objects.acount()
+        assert await run_sync(getattr, kept, "value") == value
+        assert not hasattr(kept, "value")
+        assert await run_sync(asyncio.get_event_loop) is asyncio.get_running_loop()
+    return HttpResponse(value)
+
+
+class Value:
+    pass
+
+
+async def keeping_in_a_stream(request: Any) -> HttpResponseBase:
+    seen["value"] = weakref.ref(value := Value())
+    await run_sync(setattr, kept, "value", value)
+
+    async def parts() -> AsyncIterator[str]:
+        found = await run_sync(getattr, kept, "value", None)
+        yield str(found is seen["value"]())
+
+    return StreamingHttpResponse(parts())
 
 
 async def lazy(request: Any) -> HttpResponse:
@@ -187,6 +220,8 @@ async def child_in_atomic(request: Any) -> HttpResponse:
 
 
 urlpatterns = [
+    path("keeping/", keeping),
+    path("keeping_in_a_stream/", keeping_in_a_stream),
     path("lazy", lazy),
     path("counting", counting),
     path("synchronous", synchronous),
@@ -615,3 +650,25 @@ async def test_lifespan_leaves_requests_alone() -> None:
     assert (await served.receive_output(5))["status"] == 200
     await served.receive_output(5)
     await served.wait(5)
+
+
+# ----- thread-locals
+
+
+needs_the_core = pytest.mark.skipif(not _native.COMPILED, reason="the core's")
+
+
+@needs_the_core
+async def test_thread_locals_of_awaited_code_are_the_requests() -> None:
+    client = AsyncClient()
+    asked = [client.get("/keeping/", {"value": str(n)}) for n in range(8)]
+    answers = await asyncio.gather(*asked)
+    assert [each.content for each in answers] == [b"%d" % n for n in range(8)]
+    assert not hasattr(kept, "value")
+
+
+@needs_the_core
+async def test_thread_locals_of_a_stream_are_there_until_its_end() -> None:
+    response = await AsyncClient().get("/keeping_in_a_stream/")
+    assert [part async for part in response] == [b"True"]
+    assert seen["value"]() is None

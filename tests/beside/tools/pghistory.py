@@ -84,7 +84,6 @@ class HistoryInRequests(History):
     """Events of requests at once, each with the context of its own request."""
 
     in_a_request = True
-    blind = "pghistory keeps its context in threading.local"
 
     def run(self, way: Way) -> Any:
         from tests.beside.served import HOST, requests
