@@ -46,6 +46,7 @@ SETTINGS = {
     "max_wal_size": "4GB",
     "shared_buffers": "256MB",
     "max_connections": "200",
+    "max_prepared_transactions": "10",
 }
 
 

@@ -13,7 +13,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import SynchronousOnlyOperation
-from django.db import InterfaceError
+from django.db import InterfaceError, ProgrammingError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.postgresql.base import DatabaseWrapper
 from django.db.backends.signals import connection_created
@@ -605,5 +605,10 @@ class BlockWrapper(_Backend):
             open_transactions.warn_left_open(self.alias, self.autocommit_place, who)
         # An atomic block that failed to begin leaves it on.
         self.in_atomic_block = False
-        self.rollback()
+        try:
+            self.rollback()
+        except ProgrammingError:
+            # psycopg refuses in a two-phase transaction. What is prepared stays so.
+            self._discard()
+            return
         self.set_autocommit(usual)
