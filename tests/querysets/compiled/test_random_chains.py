@@ -1,0 +1,118 @@
+"""Chains of conditions that hypothesis makes: what is sent is what Django compiles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.db.models import F, Q, QuerySet
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from django_async_fast.querysets.compiled import filtered_updates
+from tests.support.describe import Queries, told
+from tests.testapp.models import Author, Book
+
+pytestmark = pytest.mark.keep_rows
+
+numbers = st.integers(-3, 3) | st.sampled_from([2**31, 2**70])
+texts = st.text("ab%_'\\", max_size=3)
+conditions = st.one_of(
+    st.builds(lambda n: {"pages": n}, numbers),
+    st.builds(lambda n, m: {"pages__gte": n, "pk__lt": m}, numbers, numbers),
+    st.builds(lambda n: {"pk__in": n}, st.lists(numbers, max_size=3)),
+    st.builds(lambda t: {"title": t}, texts),
+    st.builds(lambda t: {"title__icontains": t}, texts),
+    st.builds(lambda t: {"author__name__startswith": t}, texts),
+    st.builds(lambda b: {"in_print": b}, st.booleans()),
+    st.builds(lambda b: {"publisher__isnull": b}, st.booleans()),
+    st.just({"published": None}),
+)
+steps = st.one_of(
+    st.builds(lambda c: lambda qs: qs.filter(**c), conditions),
+    st.builds(lambda c: lambda qs: qs.exclude(**c), conditions),
+    st.builds(lambda c, d: lambda qs: qs.filter(Q(**c) | ~Q(**d)), conditions, conditions),
+    st.sampled_from([
+        lambda qs: qs.order_by("-pages", "pk"),
+        lambda qs: qs.select_related("author"),
+        lambda qs: qs.only("title"),
+        lambda qs: qs.all(),
+    ]),
+)  # fmt: skip
+changes = st.fixed_dictionaries(
+    {},
+    optional={
+        "pages": numbers | numbers.map(lambda n: F("pages") + n) | st.just(F("id")),
+        "title": texts,
+        "in_print": st.booleans(),
+        "publisher": st.none(),
+    },
+)
+# A chain comes again with other values: the same text must not bring the same values.
+chains = st.lists(steps, max_size=3)
+many = settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _books(_databases: Any) -> None:
+    author = Author.objects.create(name="a")
+    Book.objects.bulk_create(
+        Book(title=title, pages=pages, author=author)
+        for pages, title in enumerate(("a", "b", "a%", "_b'", "\\"), start=-2)
+    )
+
+
+def made(chain: list[Any]) -> Any:
+    queryset: QuerySet[Any] = Book.objects.order_by("pk")
+    for step in chain:
+        queryset = step(queryset)
+    return queryset
+
+
+@many
+@given(chains)
+def test_what_is_read(chain: list[Any]) -> None:
+    with connection.execute_wrapper(expected := Queries()):
+        # By a query that somebody has looked at: nobody fills in that one.
+        queryset = made(chain)
+        assert queryset.query is not None
+        rows = told([*queryset])
+    for _ in range(3):
+        with connection.execute_wrapper(queries := Queries()):
+            assert told([*made(chain)]) == rows
+        assert queries == expected
+
+
+def outcome(chain: list[Any], values: dict[str, Any]) -> Any:
+    queries = Queries()
+    with transaction.atomic(), connection.execute_wrapper(queries):
+        try:
+            with transaction.atomic():
+                queryset = Book.objects.all()
+                for step in chain:
+                    queryset = step(queryset)
+                found: Any = queryset.update(**values)
+        except Exception as exc:
+            found = type(exc), str(exc)
+        rows = [*Book.objects.order_by("pk").values_list()]
+        transaction.set_rollback(True)
+    return found, queries, rows
+
+
+@many
+@given(chains, changes)
+def test_what_is_updated(chain: list[Any], values: dict[str, Any]) -> None:
+    if QuerySet.update is not filtered_updates.update:
+        pytest.skip("without the compiled core Django's own update() runs")
+    QuerySet.update = filtered_updates.update.__wrapped__
+    try:
+        expected = outcome(chain, values)
+    finally:
+        QuerySet.update = filtered_updates.update
+    for _ in range(3):
+        assert outcome(chain, values) == expected
