@@ -271,12 +271,7 @@ async def cancelled_in_line_for_a_slot(watch: Watch) -> None:
         await pool_is_whole()
 
 
-@row(6)
-async def cancelled_between_checkout_and_assignment(watch: Watch) -> None:
-    async def use() -> None:
-        async with new_connection() as conn:
-            await conn.aensure_connection()
-
+async def cancelled_at_every_await(use: Callable[[], Any]) -> None:
     with configured(OPTIONS=pool_options()):
         await use()
         for at in range(1, MOST):
@@ -284,6 +279,15 @@ async def cancelled_between_checkout_and_assignment(watch: Watch) -> None:
             await pool_is_whole()
             if not happened:
                 return
+
+
+@row(6)
+async def cancelled_between_checkout_and_assignment(watch: Watch) -> None:
+    async def use() -> None:
+        async with new_connection() as conn:
+            await conn.aensure_connection()
+
+    await cancelled_at_every_await(use)
 
 
 @row(7)
@@ -718,13 +722,7 @@ async def cancelled_entering_a_cursor(watch: Watch) -> None:
         async with new_connection() as conn, conn.acursor():
             pass
 
-    with configured(OPTIONS=pool_options()):
-        await use()
-        for at in range(1, MOST):
-            happened, _ = await broken_off(use, at, "cancel")
-            await pool_is_whole()
-            if not happened:
-                return
+    await cancelled_at_every_await(use)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -215,11 +215,7 @@ async def test_a_connection_of_psycopgs() -> None:
         with hooked(connection.connection, "cursor", seen):
             return counts(seen)
 
-    expected = await in_stock(installed)
-    assert expected["get"] == 1
-    assert await in_thread(installed) == expected
-    async with new_connection():
-        assert await run_sync(installed) == expected
+    await sees_each_get(installed)
 
 
 @pytest.mark.usefixtures("_tag")
@@ -234,11 +230,7 @@ async def test_an_execute_wrapper() -> None:
         with connection.execute_wrapper(wrapper):
             return counts(seen)
 
-    expected = await in_stock(installed)
-    assert expected["get"] == 1
-    assert await in_thread(installed) == expected
-    async with new_connection():
-        assert await run_sync(installed) == expected
+    await sees_each_get(installed)
 
 
 class Counting(CursorWrapper):
@@ -295,6 +287,15 @@ async def test_one_cursor() -> None:
     assert await in_thread(installed) == expected
     async with new_connection():
         await Tag.objects.acount()
+        assert await run_sync(installed) == expected
+
+
+async def sees_each_get(installed: Callable[[], dict[str, int]]) -> None:
+    """Assert that as much is counted in a thread and in a block as in stock."""
+    expected = await in_stock(installed)
+    assert expected["get"] == 1
+    assert await in_thread(installed) == expected
+    async with new_connection():
         assert await run_sync(installed) == expected
 
 

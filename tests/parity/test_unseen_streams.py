@@ -132,6 +132,16 @@ def numbers() -> Any:
     return Author.objects.annotate(i=Cast("name", IntegerField())).order_by("id")
 
 
+def updating(seen: list[int]) -> Callable[[Any], None]:
+    """Return a loop's body that notes each row, and updates it."""
+
+    def body(row: Any) -> None:
+        seen.append(row.i)
+        Author.objects.filter(id=row.id).update(name=F("name"))
+
+    return body
+
+
 def test_an_error_that_the_loop_never_gets_to(in_each_way: Any) -> None:
     def program(until: Until) -> Any:
         with transaction.atomic():
@@ -144,13 +154,8 @@ def test_an_error_that_the_loop_never_gets_to(in_each_way: Any) -> None:
 def test_an_error_comes_with_its_chunk(in_each_way: Any) -> None:
     def program(until: Until) -> Any:
         seen: list[int] = []
-
-        def body(row: Any) -> None:
-            seen.append(row.i)
-            Author.objects.filter(id=row.id).update(name=F("name"))
-
         with pytest.raises(Error) as raised, transaction.atomic():
-            until(numbers(), 10, never, body)
+            until(numbers(), 10, never, updating(seen))
         return len(seen), type(raised.value), Tag.objects.count()
 
     assert in_each_way(program)[0] == 20
@@ -279,13 +284,8 @@ def test_a_stream_ends_with_its_transaction(
 def test_an_error_comes_before_the_first_row(in_each_way: Any) -> None:
     def program(until: Until) -> Any:
         seen: list[int] = []
-
-        def body(row: Any) -> None:
-            seen.append(row.i)
-            Author.objects.filter(id=row.id).update(name=F("name"))
-
         with pytest.raises(Error) as raised:
-            until(numbers(), 10, never, body)
+            until(numbers(), 10, never, updating(seen))
         return seen, type(raised.value)
 
     assert in_each_way(program)[0] == []
