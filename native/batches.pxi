@@ -1,4 +1,8 @@
 # Rows at hand, turned into items one at a time.
+#
+# In: a result with its decoder, or rows, and the row plan.
+# Out: instances or values, one at a time.
+# Next: the caller's loop.
 
 cdef extern from "Python.h":
     # Errors stay set and are passed on by `load`, which is C to its caller.

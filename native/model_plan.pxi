@@ -1,4 +1,8 @@
 # Model instances, as django.db.models.query.ModelIterable makes them.
+#
+# In: the decoded values of a row, and the row plan.
+# Out: a model instance with its related ones.
+# Next: the caller's loop.
 
 cdef extern from *:
     ctypedef object (*allocfunc)(PyTypeObject *cls, Py_ssize_t items)

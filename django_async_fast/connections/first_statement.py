@@ -4,6 +4,10 @@ To make a wrapper and to connect it, as Django does, costs half of what a `get()
 (`querysets/compiled/known_gets.py`). Once Django has connected to an alias, the block's
 wrapper is given what Django would give it, and a connection of the pool. All of it is
 the block's own: nobody can have kept anything that another block uses.
+
+In: the block, or None, and an alias.
+Out: the wrapper to send on, connected where that is known.
+Next: `pool/fast_checkout.py`.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from ..drivers import threaded
 from .wrapper import BlockWrapper
 
 
@@ -20,8 +21,6 @@ class ThreadedWrapper(BlockWrapper):
     _finishing = False
 
     def get_new_connection(self, conn_params: Any) -> Any:
-        from ..drivers import threaded
-
         open_one = super().get_new_connection
         return threaded.connect(self.gate, partial(open_one, conn_params))
 

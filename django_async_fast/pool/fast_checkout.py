@@ -5,6 +5,10 @@ connection idle, nothing to check and nobody in line they do not, and a task and
 a dozen coroutines were half of what a block costs. This is what they do then,
 in the releases that it was read in; everything else is left to them. Who finds
 nothing idle waits in `pool/waiting_line.py`.
+
+In: psycopg's pool.
+Out: an idle connection of it, or None where one has to wait.
+Next: `drivers/psycopg/statement.py`.
 """
 
 from __future__ import annotations

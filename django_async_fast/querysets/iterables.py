@@ -1,4 +1,9 @@
-"""Django's iterables and asynchronous iteration, fed by the core."""
+"""Django's iterables and asynchronous iteration, fed by the core.
+
+In: Django's iterable, when somebody iterates over it.
+Out: an iterator of the core, over a stream of batches (`streams.py`).
+Next: `querysets/plans/row_plan.py`.
+"""
 
 from __future__ import annotations
 

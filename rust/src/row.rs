@@ -1,5 +1,9 @@
 //! A result's row as Python values: decoders chosen once per query, one C function that
 //! `native/` calls per row (`native/row_decoder.h` is the contract).
+//!
+//! In: libpq's result, the types of its columns and the session's settings.
+//! Out: a C function that decodes one row into an array of references.
+//! Next: `native/model_plan.pxi`.
 
 use crate::fault::panicked;
 use crate::layout::RawResult;

@@ -4,6 +4,10 @@ While one chunk is consumed the server already works on the next, where nobody c
 tell: the query is plain and the server quiet. That chunk counts as a statement in
 flight: whoever wants the connection first takes it in (`settle`), so any other query
 may run in the loop's body. Elsewhere a chunk is fetched when the reader asks for it.
+
+In: an open named cursor of Django's, and the row plan.
+Out: batches, a chunk each.
+Next: `rust/src/row.rs`.
 """
 
 from __future__ import annotations

@@ -3,6 +3,10 @@
 Django's cursor around psycopg's costs as much as sending a query by key and reading
 its answer. Where nobody looks at either, those of their steps that have an effect are
 done here; where somebody might, there is a cursor.
+
+In: a wrapper, SQL and its parameters.
+Out: the result, in binary.
+Next: `native/batches.pxi`.
 """
 
 from __future__ import annotations

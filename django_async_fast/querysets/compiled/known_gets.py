@@ -3,6 +3,10 @@
 Django spends twice as long on building and compiling `get(pk=1)` as on sending it. The
 first such query is Django's; a later one differs from it by the values, which are
 prepared by Django's own lookups and fields, and put in the place of the first ones.
+
+In: a queryset and the values given to `get()`.
+Out: the row that is found, or Django's own `get()`.
+Next: `connections/first_statement.py`.
 """
 
 from __future__ import annotations

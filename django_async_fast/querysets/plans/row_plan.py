@@ -2,6 +2,10 @@
 
 Plans say what Django's iterables in `django.db.models.query` do per row. What
 cannot be said is declined with a reason, and Django's own code runs.
+
+In: a queryset and its compiled query.
+Out: a row plan of the core, or Declined.
+Next: `drivers/psycopg/server_cursor.py`.
 """
 
 from __future__ import annotations
