@@ -1,4 +1,4 @@
-"""What an object has when its class has just made it.
+"""Attributes that `__init__` sets on every instance, copied instead of computed again.
 
 Every block has a wrapper and a psycopg connection of its own, and their `__init__`
 cost more than the statement between them. The attributes that the first one has are

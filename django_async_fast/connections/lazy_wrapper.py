@@ -1,4 +1,4 @@
-"""A wrapper that nobody has looked at yet is asleep: the first look makes it one.
+"""A database wrapper that is built at its first use.
 
 Django's wrapper costs several times what the rest of a block does, and there are blocks
 in which nothing is asked of the database.

@@ -22,7 +22,7 @@ import psycopg_pool
 from psycopg import pq
 
 from ..drivers.psycopg.connection import Origin
-from .waiting_client import Place
+from .waiting_client import WaitingClient
 
 Pool = psycopg_pool.AsyncConnectionPool[Origin]
 
@@ -57,7 +57,7 @@ def give(pool: Pool, origin: Origin) -> bool:
         return False
     waiting: deque[Any] = pool._waiting
     while waiting:
-        if type(waiting[0]) is not Place:
+        if type(waiting[0]) is not WaitingClient:
             return False
         if waiting.popleft().serve(origin):
             break

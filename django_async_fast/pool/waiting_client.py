@@ -1,4 +1,4 @@
-"""A place in the line of psycopg's pool: a future, where psycopg has a condition."""
+"""A waiting client of psycopg_pool's queue, woken through a future."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from psycopg_pool import PoolTimeout
 from ..drivers.psycopg.connection import Origin
 
 
-class Place:
-    """What psycopg's pool sees as one of its `WaitingClient`s."""
+class WaitingClient:
+    """In the place of psycopg_pool's, which is woken through a condition."""
 
     __slots__ = ("deadline", "future", "left", "timeout")
 

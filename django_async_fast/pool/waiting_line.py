@@ -19,7 +19,7 @@ from typing import Any
 from .. import bridge
 from ..drivers.psycopg.connection import Origin
 from . import fast_checkout
-from .waiting_client import Place
+from .waiting_client import WaitingClient
 
 
 class Line:
@@ -38,8 +38,8 @@ class Line:
         self.timer: TimerHandle | None = None
         self.next = 0.0
 
-    def join(self) -> Place | None:
-        """Return a place at the end, or None where psycopg has to decide."""
+    def join(self) -> WaitingClient | None:
+        """Return a client that waits last, or None where psycopg has to decide."""
         pool = self.pool
         if (
             not fast_checkout.is_quiet(pool)
@@ -50,33 +50,33 @@ class Line:
             return None
         if pool.max_waiting and len(pool._waiting) >= pool.max_waiting:
             return None
-        place = Place(self.loop.create_future(), pool.timeout)
+        client = WaitingClient(self.loop.create_future(), pool.timeout)
         pool._stats[pool._REQUESTS_NUM] += 1
         pool._stats[pool._REQUESTS_QUEUED] += 1
-        pool._waiting.append(place)  # type: ignore[arg-type]
+        pool._waiting.append(client)  # type: ignore[arg-type]
         pool._maybe_grow_pool()
-        self._watch(place.deadline)
-        return place
+        self._watch(client.deadline)
+        return client
 
-    def wait(self, place: Place) -> Origin:
-        """Return the connection that `place` is given."""
+    def wait(self, client: WaitingClient) -> Origin:
+        """Return the connection that `client` is given."""
         pool = self.pool
         try:
-            origin = bridge.await_(place.future)
+            origin = bridge.await_(client.future)
         except BaseException:
             pool._stats[pool._REQUESTS_ERRORS] += 1
-            self._leave(place)
+            self._leave(client)
             raise
         finally:
-            waited = monotonic() - place.deadline + place.timeout
+            waited = monotonic() - client.deadline + client.timeout
             pool._stats[pool._REQUESTS_WAIT_MS] += int(1000.0 * waited)
         origin._pool = pool
         return origin
 
-    def _leave(self, place: Place) -> None:
+    def _leave(self, client: WaitingClient) -> None:
         with suppress(ValueError):  # served, or the pool is closing
-            self.pool._waiting.remove(place)  # type: ignore[arg-type]
-        if (origin := place.take_back()) is not None:
+            self.pool._waiting.remove(client)  # type: ignore[arg-type]
+        if (origin := client.take_back()) is not None:
             origin._pool = self.pool
             self.lost(origin)
 
@@ -98,9 +98,9 @@ class Line:
         self.timer = None
         now = monotonic()
         line: Iterable[Any] = self.pool._waiting
-        ours = [each for each in line if type(each) is Place]
-        for place in ours:
-            if place.deadline <= now:
-                place.give_up()
+        ours = [each for each in line if type(each) is WaitingClient]
+        for client in ours:
+            if client.deadline <= now:
+                client.give_up()
         if later := [each.deadline for each in ours if each.deadline > now]:
             self._watch(min(later))

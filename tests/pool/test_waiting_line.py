@@ -14,7 +14,7 @@ from django.db import OperationalError
 
 from django_async_fast import new_connection
 from django_async_fast.pool import fast_checkout, loop_pool
-from django_async_fast.pool.waiting_client import Place
+from django_async_fast.pool.waiting_client import WaitingClient
 from tests.faults.conftest import configured, pool_is_whole, pool_options, the_pool
 
 ALIAS = "pooled"
@@ -92,7 +92,7 @@ async def test_first_come_first_served_among_psycopgs_own() -> None:
         await in_line(theirs, 2)
         c, d = Holder(arrived, "c"), Holder(arrived, "d")
         await in_line(theirs, 4)
-        kinds = [type(each) is Place for each in theirs._waiting]
+        kinds = [type(each) is WaitingClient for each in theirs._waiting]
         assert kinds == [True, False, True, True]
         for each in (holder, a, c, d):
             await each.leave()

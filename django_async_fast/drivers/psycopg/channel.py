@@ -88,8 +88,8 @@ class Channel:
 
     def _readable(self) -> None:
         if self._gen is None or self._future is None or self._future.done():
-            # Unasked for: a notice, or the server hanging up. The next
-            # operation reads it; until then it must not wake the loop.
+            # Readable although idle: a notice, or the server closed the connection.
+            # The next operation reads it; until then it must not wake the loop.
             self._stop_reading()
         else:
             self._advance(Ready.R)

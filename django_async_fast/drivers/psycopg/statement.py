@@ -59,7 +59,7 @@ def _unpatched(kind: Any) -> Unpatched:
 
 
 def unobserved(wrapper: Any) -> Any:
-    """Return the wrapper's open psycopg connection, or None where a cursor is due."""
+    """Return the open psycopg connection if the statement may skip the cursor."""
     kind: Any = type(wrapper)
     if (
         not _unpatched(kind).holds()
