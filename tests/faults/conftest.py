@@ -94,6 +94,13 @@ def pool_options(**options: Any) -> dict[str, Any]:
     return {"pool": size | options}
 
 
+def connected(watch: Watch, where: str) -> tuple[str, dict[str, Any], Any]:
+    """Return the loop, OPTIONS, and what is awaited in the end: "direct" has no pool."""
+    if where == "direct":
+        return "asyncio", {}, watch.gone
+    return where, pool_options(), pool_is_whole
+
+
 def the_pool(alias: str = "default") -> Any:
     """The psycopg pool of the running loop."""
     from django_async_fast.pool import loop_pool

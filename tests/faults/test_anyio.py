@@ -15,7 +15,7 @@ from django.db.transaction import TransactionManagementError
 from django_async_fast import new_connection
 from tests.testapp.models import Tag
 
-from .conftest import Watch, configured, pool_is_whole, pool_options
+from .conftest import Watch, configured, connected, pool_is_whole, pool_options
 from .scenarios import SCENARIOS, TAGS, Scenario
 from .switches import Steps, run
 from .test_switches import at_every_switch
@@ -36,10 +36,7 @@ async def scope_cancelled(scenario: Scenario, at: int) -> tuple[bool, Steps]:
 @pytest.mark.parametrize("where", ["asyncio", "uvloop", "direct"])
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.__name__)
 def test_f33_at_every_switch(watch: Watch, scenario: Scenario, where: str) -> None:
-    if where == "direct":
-        loop, options, settled = "asyncio", {}, watch.gone
-    else:
-        loop, options, settled = where, pool_options(), pool_is_whole
+    loop, options, settled = connected(watch, where)
     with configured(OPTIONS=options):
         run(loop, at_every_switch(watch, scenario, scope_cancelled, settled))
 

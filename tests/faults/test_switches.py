@@ -13,7 +13,7 @@ import pytest
 from django_async_fast import new_connection
 from tests.testapp.models import Tag
 
-from .conftest import Watch, configured, pool_is_whole, pool_options
+from .conftest import Watch, configured, connected, pool_is_whole, pool_options
 from .scenarios import (
     SCENARIOS,
     Scenario,
@@ -70,10 +70,7 @@ def test_at_every_switch(
     watch: Watch, scenario: Scenario, how: str, where: str
 ) -> None:
     break_off = partial(broken_off, how=how)
-    if where == "direct":
-        loop, options, settled = "asyncio", {}, watch.gone
-    else:
-        loop, options, settled = where, pool_options(), pool_is_whole
+    loop, options, settled = connected(watch, where)
     with configured(OPTIONS=options):
         run(loop, at_every_switch(watch, scenario, break_off, settled))
 

@@ -19,6 +19,16 @@ running: ContextVar[Any] = ContextVar("conformance_running", default=None)
 worker: ContextVar[int] = ContextVar("conformance_worker", default=0)
 
 
+def _noting(name: str, outcome: str) -> Any:
+    """Return unittest's method of that name, which notes the outcome of a test."""
+
+    def add(self: Any, test: Any, *args: Any) -> None:
+        self._note(test, outcome)
+        getattr(super(_Recording, self), name)(test, *args)
+
+    return add
+
+
 class _Recording:
     """Mixed into unittest's result class."""
 
@@ -31,29 +41,12 @@ class _Recording:
         if outcomes.get(test.id()) != "failed":
             outcomes[test.id()] = outcome
 
-    def addSuccess(self, test: Any) -> None:
-        self._note(test, "passed")
-        super().addSuccess(test)  # type: ignore[misc]
-
-    def addError(self, test: Any, err: Any) -> None:
-        self._note(test, "failed")
-        super().addError(test, err)  # type: ignore[misc]
-
-    def addFailure(self, test: Any, err: Any) -> None:
-        self._note(test, "failed")
-        super().addFailure(test, err)  # type: ignore[misc]
-
-    def addSkip(self, test: Any, reason: str) -> None:
-        self._note(test, "skipped")
-        super().addSkip(test, reason)  # type: ignore[misc]
-
-    def addExpectedFailure(self, test: Any, err: Any) -> None:
-        self._note(test, "expected failure")
-        super().addExpectedFailure(test, err)  # type: ignore[misc]
-
-    def addUnexpectedSuccess(self, test: Any) -> None:
-        self._note(test, "failed")
-        super().addUnexpectedSuccess(test)  # type: ignore[misc]
+    addSuccess = _noting("addSuccess", "passed")
+    addError = _noting("addError", "failed")
+    addFailure = _noting("addFailure", "failed")
+    addSkip = _noting("addSkip", "skipped")
+    addExpectedFailure = _noting("addExpectedFailure", "expected failure")
+    addUnexpectedSuccess = _noting("addUnexpectedSuccess", "failed")
 
     def addSubTest(self, test: Any, subtest: Any, err: Any) -> None:
         if err is not None:
