@@ -26,8 +26,12 @@ _FILTERED = (
     *("alias_map", "alias_refcount", "base_table", "table_map", "used_aliases"),
     *("where", "_lookup_joins"),
 )
-# Besides those of Write: what is not called here of expressions.
-_NOT_CALLED = tuple((each, each) for each in (Col, CombinedExpression, F, WhereNode))
+# Besides those of Write: what is not called here of expressions and lookups.
+_COMPILING = (
+    *("as_sql", "as_postgresql", "resolve_expression", "process_lhs", "get_rhs_op"),
+    *("get_prep_lhs", "output_field", "_resolve_output_field"),
+)
+_EXPRESSIONS = Col, CombinedExpression, F, WhereNode
 
 # How a new value becomes a parameter.
 Prepare = Callable[[Any, Any], Any]
@@ -41,9 +45,9 @@ class FilteredUpdate(writes.Write):
     def __init__(
         self, compiler: Any, text: str, kept: Any, prepare: list[Prepare | None]
     ) -> None:
-        kinds = {type(each) for each in compiler.query.where.children}
-        lookups = [(kind, kind) for kind in kinds]
-        super().__init__(compiler, text, kept, *_NOT_CALLED, *lookups)
+        kinds = {*_EXPRESSIONS, *map(type, compiler.query.where.children)}
+        not_called = [(kind, kind, _COMPILING) for kind in kinds]
+        super().__init__(compiler, text, kept, *not_called)
         self.prepare = prepare
 
     def params(self, values: Any, where: list[Any], wrapper: Any) -> list[Any]:

@@ -360,16 +360,17 @@ def test_compiled_once() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("update", "update with F", "update with more F", "update a date"),
-        *("update all", "update lists", "update by several", "update a relation"),
-        *("update a proxy", "update every type"),
+        *("update", "update with F", "update all", "update lists"),
+        *("update a relation", "update a proxy"),
     ],
 )
 @pytest.mark.usefixtures("library")
 def test_updates_that_are_compiled_once(name: str) -> None:
     expected = outcome(WRITES[name])
-    with mock.patch.object(filtered_updates, "_compiler", side_effect=AssertionError):
+    again = filtered_updates._Again
+    with mock.patch.object(filtered_updates, "_Again", side_effect=again) as hit:
         assert outcome(WRITES[name]) == expected
+    assert hit.called
 
 
 def test_logged_as_djangos() -> None:
