@@ -525,7 +525,7 @@ class BlockWrapper(_Backend):
         if raw is None:
             if not self._aborted or self._was_to_roll_back:
                 return None
-        elif self.needs_rollback or not raw.spoilt:
+        elif not raw.spoilt:
             return None
         return TransactionManagementError(
             f"The transaction on '{self.alias}' has been rolled back: a statement in "
