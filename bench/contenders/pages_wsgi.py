@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
-from bench.contenders import Contender
+from bench.contenders import pages_asgi
 from bench.harness.timed_run import TimedRun
-from bench.pages import client, site
+from bench.pages import client
 from bench.pages.pages import PAGES
 
 
-class This(Contender):
+class This(pages_asgi.This):
     title = "stock WSGI"
-    packages = ("Django", "psycopg", "psycopg-pool", "djangorestframework")
-    process = "pages_stock"
-    must_not_import: tuple[str, ...] = ("django_async_fast",)
-    apps: tuple[str, ...] = ()
 
-    async def open(self) -> None:
+    def make_application(self) -> Any:
         from django.core.wsgi import get_wsgi_application
 
-        site.configure(self.dsn, self.pool_size, *self.apps)
-        await asyncio.to_thread(site.prepare)
-        self.applications = site.both(get_wsgi_application)
+        return get_wsgi_application()
 
 
 def page(name: str) -> Any:

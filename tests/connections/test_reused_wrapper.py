@@ -21,13 +21,6 @@ from tests.testapp.models import Tag
 pytestmark = pytest.mark.usefixtures("known_gets", "tag")
 
 
-@pytest.fixture
-def tag() -> Any:
-    found = Tag.objects.create(pk=1, name="one")
-    yield found
-    found.delete()
-
-
 async def get(pk: int = 1) -> Tag:
     return await Tag.objects.using("pooled").aget(pk=pk)
 
