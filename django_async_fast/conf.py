@@ -27,6 +27,9 @@ DEFAULTS: dict[str, Any] = {
     "STALL_WATCH": None,
     # Where get_asgi_application() runs synchronous views: "loop" or "thread".
     "SYNC": "loop",
+    # Aliases whose driver is called in a thread, where the loop could wait for it
+    # itself: a SQLite file on slow storage.
+    "THREADED": [],
 }
 
 _read: dict[str, Any] = {}

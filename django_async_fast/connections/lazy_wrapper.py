@@ -7,6 +7,7 @@ in which nothing is asked of the database.
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -15,9 +16,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import load_backend
 from django.dispatch import receiver
 
+from .. import conf
 from ..attribute_copies import Stamp
 from ..tasks import scopes
 from . import replayed_connect
+from .other_wrapper import OtherWrapper
+from .sqlite_wrapper import SqliteWrapper
 from .threaded_wrapper import ThreadedWrapper
 from .wrapper import BlockWrapper
 
@@ -174,24 +178,33 @@ def _forget_connects(**kwargs: Any) -> None:
 
 
 @cache
-def _block_class(base: type[BaseDatabaseWrapper]) -> type[Any]:
+def _block_class(base: type[BaseDatabaseWrapper], in_thread: bool) -> type[Any]:
     stamp = Stamp("settings_dict", "alias", "_thread_ident")
     own = {"stamp": stamp, "backend": base, "connects": {}}
     _connects.append(own["connects"])
     own["__module__"] = base.__module__
-    if _is_psycopgs(base):
+    if _is_djangos(base, "postgresql"):
         return type(base.__name__, (BlockWrapper, base), own)
-    theirs = {name: getattr(base, name, None) for name in ThreadedWrapper.NOT_OURS}
-    return type(base.__name__, (ThreadedWrapper, base), own | theirs)
+    own |= {name: getattr(base, name, None) for name in OtherWrapper.NOT_OURS}
+    if not in_thread and (djangos := _is_djangos(base, "sqlite")):
+        own["djangos"] = djangos
+        return type(base.__name__, (SqliteWrapper, base), own)
+    return type(base.__name__, (ThreadedWrapper, base), own)
 
 
-def _is_psycopgs(base: type[BaseDatabaseWrapper]) -> bool:
-    """Tell whether the loop can wait for the driver itself, without a thread."""
-    if base.vendor != "postgresql":
-        return False
-    from django.db.backends.postgresql.base import DatabaseWrapper
+# The backends of Django's whose driver the loop can wait for without a thread.
+_DJANGOS = {
+    "postgresql": "django.db.backends.postgresql.base",
+    "sqlite": "django.db.backends.sqlite3.base",
+}
 
-    return issubclass(base, DatabaseWrapper)
+
+def _is_djangos(base: type[BaseDatabaseWrapper], vendor: str) -> Any:
+    """Return Django's class for `vendor` if `base` is one of its kind, else None."""
+    if base.vendor != vendor:
+        return None
+    djangos = import_module(_DJANGOS[vendor]).DatabaseWrapper
+    return djangos if issubclass(base, djangos) else None
 
 
 @cache
@@ -200,12 +213,20 @@ def _asleep_class(engine: str, alias: str) -> Any:
     base = load_backend(engine).DatabaseWrapper
     if base.vendor == "unknown":
         return None
-    if _is_psycopgs(base):
+    if _is_djangos(base, "postgresql"):
         check_psycopg()
-    awake = _block_class(base)
+    awake = _block_class(base, in_thread=alias in conf.get("THREADED"))
     own = {"awake": awake, "looked_at": False, "named": alias}
     asleep = {"__getattribute__": _look, "__setattr__": _touch}
     return type(base.__name__, (awake,), own | asleep)
+
+
+def _forget(*, setting: str, **kwargs: Any) -> None:
+    if setting == "DJANGO_ASYNC_FAST":
+        _asleep_class.cache_clear()
+
+
+setting_changed.connect(_forget)
 
 
 def make(block: Block, settings_dict: dict[str, Any], alias: str) -> Any:

@@ -1,7 +1,4 @@
-"""The database wrapper of a block for databases other than PostgreSQL.
-
-Django's backend works as it does outside of the block; its driver waits in a thread.
-"""
+"""The database wrapper of a block whose driver waits in a thread."""
 
 from __future__ import annotations
 
@@ -9,16 +6,11 @@ from functools import partial
 from typing import Any
 
 from ..drivers import threaded
-from .wrapper import BlockWrapper
+from .other_wrapper import OtherWrapper
 
 
-class ThreadedWrapper(BlockWrapper):
+class ThreadedWrapper(OtherWrapper):
     """Mixed into the backend's DatabaseWrapper."""
-
-    # The members of BlockWrapper's that are made for psycopg: the backend has its own.
-    NOT_OURS = ("Database", "close_pool", "get_connection_params", "pool")
-
-    _finishing = False
 
     def get_new_connection(self, conn_params: Any) -> Any:
         open_one = super().get_new_connection
@@ -43,32 +35,5 @@ class ThreadedWrapper(BlockWrapper):
         finally:
             raw.may_be_in_transaction = not self.autocommit
 
-    def _set_autocommit(self, autocommit: bool) -> None:
-        super(BlockWrapper, self)._set_autocommit(autocommit)
-
     def in_transaction(self) -> bool:
         return self.connection is None or self.connection.may_be_in_transaction
-
-    def close(self) -> None:
-        super().close()
-        if self._finishing:
-            # Django does not close a SQLite database that is in memory.
-            self._close()
-
-    def _close(self) -> None:
-        if self.connection is not None:
-            with self.wrap_database_errors:
-                self.connection.close()
-
-    def let_go(self) -> bool:
-        return False
-
-    def finish(self) -> None:
-        self._finishing = True
-        super().finish()
-
-    def _discard(self) -> None:
-        connection, self.connection = self.connection, None
-        if connection is not None:
-            self._dropped = True
-            connection.drop()

@@ -46,7 +46,7 @@ _CLOSING = "close", "_close"
 @cache
 def _closes(kind: Any) -> Unpatched:
     """Tell whether Django's own methods give a wrapper's connection to its pool."""
-    return Unpatched((kind, DatabaseWrapper, _CLOSING))
+    return Unpatched((kind, kind.djangos, _CLOSING))
 
 
 # libpq's PQTRANS_IDLE: connected, and in no transaction.
@@ -105,8 +105,10 @@ class BlockWrapper(_Backend):
     looked_at = True
     # What Django's `__init__` gives it; the class of each backend has one.
     stamp: Stamp
-    # The backend's class, and how its wrappers are connected to each alias.
+    # The backend's class, Django's own among its bases, and how wrappers of it are
+    # connected to each alias.
     backend: Any
+    djangos: Any = DatabaseWrapper
     connects: dict[str, replayed_connect.Again]
     # How it was connected, while nobody but this package has seen it, nor its psycopg
     # connection: then another block may go on with both.
@@ -350,12 +352,15 @@ class BlockWrapper(_Backend):
             return False
         if not pool.put_at_once(raw):
             return False
+        self._has_let_go()
+        return True
+
+    def _has_let_go(self) -> None:
         self.connection = None
         self.run_on_commit = []
         self.gate.end()
         # They hold the wrapper in turn: to collect it costs as much as a block.
         self._forget_helpers()
-        return True
 
     def join(self, block: Block, gate: scopes.Gate | None) -> None:
         """Serve `block`, to which its connection has been given."""

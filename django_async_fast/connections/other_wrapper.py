@@ -1,0 +1,45 @@
+"""The database wrapper of a block for databases other than PostgreSQL.
+
+Django's backend works as it does outside of the block; how its driver waits is for the
+subclasses to say.
+"""
+
+from __future__ import annotations
+
+from .wrapper import BlockWrapper
+
+
+class OtherWrapper(BlockWrapper):
+    """Mixed into the backend's DatabaseWrapper."""
+
+    # The members of BlockWrapper's that are made for psycopg: the backend has its own.
+    NOT_OURS = ("Database", "close_pool", "get_connection_params", "pool")
+
+    _finishing = False
+
+    def _set_autocommit(self, autocommit: bool) -> None:
+        super(BlockWrapper, self)._set_autocommit(autocommit)
+
+    def close(self) -> None:
+        super().close()
+        if self._finishing:
+            # Django does not close a SQLite database that is in memory.
+            self._close()
+
+    def _close(self) -> None:
+        if self.connection is not None:
+            with self.wrap_database_errors:
+                self.connection.close()
+
+    def let_go(self) -> bool:
+        return False
+
+    def finish(self) -> None:
+        self._finishing = True
+        super().finish()
+
+    def _discard(self) -> None:
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            self._dropped = True
+            connection.drop()

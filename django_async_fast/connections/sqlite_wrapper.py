@@ -1,0 +1,67 @@
+"""The database wrapper of a block for SQLite, whose calls are made on the loop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .other_wrapper import OtherWrapper
+
+
+class SqliteWrapper(OtherWrapper):
+    """Mixed into the backend's DatabaseWrapper."""
+
+    init_commands: list[str]
+
+    def get_new_connection(self, conn_params: Any) -> Any:
+        from ..drivers.sqlite import connection, kept
+
+        if not self.is_in_memory_db() and self._leaves_no_lock():
+            known = type(self), conn_params, self.init_commands
+            if (found := kept.take(self.gate, known)) is not None:
+                return found
+        else:
+            known = None
+        open_one = super().get_new_connection
+        opened = connection.connect(self.gate, conn_params, open_one)
+        opened.touched = False  # what opens it does the same to each
+        kept.note(opened, known)
+        return opened
+
+    def _leaves_no_lock(self) -> bool:
+        return not any("locking_mode" in each.lower() for each in self.init_commands)
+
+    def connect(self) -> None:
+        super().connect()
+        if self.connection is not None:
+            # Receivers of the signal do so again for whoever has it next.
+            self.connection.touched = False
+
+    def set_autocommit(
+        self,
+        autocommit: bool,
+        force_begin_transaction_with_broken_autocommit: bool = False,
+    ) -> None:
+        try:
+            super().set_autocommit(
+                autocommit, force_begin_transaction_with_broken_autocommit
+            )
+        except BaseException as exc:
+            if not isinstance(exc, Exception):
+                self._discard()  # nobody knows which mode it is in
+            raise
+
+    def in_transaction(self) -> bool:
+        return self.connection is None or self.connection.in_transaction
+
+    def _close(self) -> None:
+        from ..drivers.sqlite import kept
+
+        if self.connection is not None:
+            kept.give(self.connection)
+
+    def let_go(self) -> bool:
+        if self.connection is not None and not self._is_at_rest():
+            return False
+        self._close()
+        self._has_let_go()
+        return True

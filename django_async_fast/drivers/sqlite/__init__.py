@@ -1,0 +1,1 @@
+"""SQLite on the event loop, without a thread: a call takes microseconds."""

@@ -1,0 +1,389 @@
+"""A connection of Python's sqlite3 whose calls are made in the loop's thread.
+
+A short call is simply made. A long one is stopped, from inside SQLite, whenever the
+loop is to have its turn (`turns.py`), and ended there when its task is cancelled. Who
+finds the database locked waits for it in line (`lock_line.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache, partial
+from time import perf_counter
+from typing import Any, TypeVar
+from weakref import ref
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import InterfaceError, OperationalError
+
+from ... import bridge
+from ...tasks.scopes import Gate
+from .cursor import Cursor, awaited
+from .lock_line import LockLine, line_of
+from .statements import Kind, takes_lock
+from .turns import Turns, turns_of
+
+T = TypeVar("T")
+
+# SQLite asks after so many of its steps, each of which takes about 50 ns.
+STEPS = 1000
+
+# Seconds that a cancelled statement still has, where to end it would roll back the
+# transaction that it is in.
+PATIENCE = 5.0
+
+# Extended codes of SQLite's: in the file a lock is held, by a connection of the same
+# cache; and one that has read before another has written, which no waiting mends.
+_LOCKED_SHAREDCACHE = 262
+_BUSY_SNAPSHOT = 517
+
+# So many cursors are remembered before those that are gone are forgotten.
+_CURSORS = 100
+
+_level: Any = sqlite3.Connection.isolation_level
+
+# Stands for this process: another one in a child that was forked.
+_process = object()
+
+# Not even to be closed: SQLite would end locks that the parent has.
+_of_parent: list[sqlite3.Connection] = []
+
+
+def _forked() -> None:
+    global _process
+    _process = object()
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
+def connect(gate: Gate, params: dict[str, Any], open_one: Callable[[Any], Any]) -> Any:
+    """Return what `open_one(params)` opens, as a connection for the loop.
+
+    Raises ImproperlyConfigured where its class cannot be chosen.
+    """
+    kind = params.get("factory", sqlite3.Connection)
+    if not isinstance(kind, type):
+        raise ImproperlyConfigured(
+            f"OPTIONS['factory'] of '{gate.alias}' is no class, so its connections "
+            "cannot be used on the event loop. Use a subclass of sqlite3.Connection, "
+            "or have them used in threads: "
+            f"DJANGO_ASYNC_FAST = {{'THREADED': ['{gate.alias}']}}."
+        )
+    return open_one({**params, "factory": partial(_open, kind, gate)})
+
+
+def _open(kind: Any, gate: Gate, database: Any, *args: Any, **params: Any) -> Any:
+    connection = _on_the_loop(kind)(database, *args, **params)
+    connection.attach(gate, os.fspath(database))
+    return connection
+
+
+@cache
+def _on_the_loop(kind: Any) -> Any:
+    if kind is sqlite3.Connection:
+        return Connection
+    return type(kind.__name__, (Connection, kind), {"__module__": kind.__module__})
+
+
+class Progress:
+    """The progress handler of a connection, and why it has ended a statement."""
+
+    __slots__ = ("closing", "end", "failure", "may_end", "turns")
+
+    def __init__(self, turns: Turns) -> None:
+        self.turns = turns
+        # Whether the statement may be ended for a cancellation.
+        self.may_end = True
+        # What its task was told while it was stopped.
+        self.failure: BaseException | None = None
+        # When the statement is ended for that.
+        self.end = 0.0
+        # Whether the connection is given up.
+        self.closing = False
+
+    def __call__(self) -> int:
+        """Let the loop have its turn; return 1 where SQLite is to end the statement."""
+        due = self.turns.due
+        if due is not None and perf_counter() >= due and bridge.can_wait():
+            try:
+                self.turns.wait()
+            except BaseException as exc:
+                self._told(exc)
+        if self.failure is not None:
+            return int(perf_counter() >= self.end)
+        return int(self.closing)
+
+    def _told(self, exc: BaseException) -> None:
+        patient = not self.may_end and self.failure is None and bridge.can_wait()
+        self.end = perf_counter() + PATIENCE if patient else 0.0
+        self.failure = self.failure or exc
+
+
+class Connection(sqlite3.Connection):
+    """A connection of a block."""
+
+    gate: Gate
+    path: str
+    turns: Turns
+    line: LockLine
+    progress: Progress
+    # Where `kept.py` keeps it between blocks, and the file that it has open.
+    shelf: Any = None
+    file: tuple[int, int] | None = None
+    # Whether it has been closed, perhaps under Django's feet.
+    closed = False
+    # Whether a transaction was lost with it.
+    spoilt = False
+    # Whether the session is no longer as it was when the connection was opened.
+    touched = False
+    # The greenlet that a call is made in. Not itself, whose stack has the connection.
+    _runner: int | None = None
+    # Whether the transaction has locked the file.
+    _has_lock = False
+
+    def __init__(self, database: Any, timeout: float = 5.0, **params: Any) -> None:
+        super().__init__(database, timeout=0.0, **params)
+        # Seconds to wait for a lock.
+        self.timeout = timeout
+        self._process = _process
+        self._cursors: list[ref[Cursor]] = []
+
+    def attach(self, gate: Gate, path: str) -> None:
+        """Be the connection whose statements `gate` puts in order."""
+        loop = bridge.current_loop()
+        assert loop is not None
+        self.gate = gate
+        self.path = path
+        self.turns = turns_of(loop)
+        self.line = line_of(loop, path)
+        self.progress = Progress(self.turns)
+        super().set_progress_handler(self.progress, STEPS)
+
+    @property
+    def inherited(self) -> bool:
+        """Whether this process was forked: the connection is its parent's."""
+        return self._process is not _process
+
+    # ----- calls
+
+    def run(self, kind: Kind, sql: str, call: Callable[..., T], *args: Any) -> T:
+        """Return `call(*args)`, made when its turn has come; `sql` is what it runs."""
+        me = id(bridge.getcurrent())
+        if self._runner == me:
+            return call(*args)  # a function of SQL that asks its own connection
+        if not bridge.in_bridge():
+            raise bridge.BridgeError(
+                f"A statement on '{self.gate.alias}' was attempted in code that does "
+                "not run on the bridge. Call it as `await run_sync(function, ...)`, or "
+                "use the async method (`aget`, `asave`, `async for`, ...)."
+            )
+        self.gate.acquire()
+        try:
+            self._check()
+            self.turns.begin()
+            self._check()  # meanwhile it may have been given up
+            return self._run(me, kind, sql, call, *args)
+        finally:
+            self.gate.release()
+            if self.line.waiting:
+                self.line.wake()
+
+    def _run(
+        self, me: int, kind: Kind, sql: str, call: Callable[..., T], *args: Any
+    ) -> T:
+        inside = self.in_transaction
+        self._has_lock = inside and self._has_lock
+        self.touched = self.touched or kind is Kind.OTHER
+        self.progress.may_end = not inside or kind is not Kind.WRITE
+        self._runner = me
+        try:
+            if not self.line.waiting or not self._queues(kind):
+                try:
+                    return call(*args)
+                except sqlite3.OperationalError as exc:
+                    if not self._may_wait(kind, exc):
+                        raise
+            return self.line.retry(
+                partial(self._again, call, *args),
+                partial(self._may_wait, kind),
+                self.timeout,
+                first=kind is Kind.COMMIT,
+            )
+        finally:
+            self._runner = None
+            if self.progress.failure is not None or self.progress.closing:
+                self._break_off(inside and kind is not Kind.COMMIT)
+            elif not self._has_lock and self.in_transaction:
+                self._has_lock = takes_lock(kind, sql)
+
+    def _again(self, call: Callable[..., T], *args: Any) -> T:
+        self._check()  # meanwhile it may have been given up
+        return call(*args)
+
+    def _queues(self, kind: Kind) -> bool:
+        """Tell whether a statement lets those go first who wait for the lock."""
+        wants = kind is Kind.WRITE or kind is Kind.BEGIN
+        return wants and not self._has_lock and self.timeout > 0 and bridge.can_wait()
+
+    def _may_wait(self, kind: Kind, exc: Exception) -> bool:
+        """Tell whether the statement is to be tried again when a lock is gone.
+
+        As with SQLite's timeout: whoever has a lock must not wait for others, who
+        would wait for that one.
+        """
+        code = getattr(exc, "sqlite_errorcode", 0)
+        if kind is Kind.GOES_ON or self.timeout <= 0 or not bridge.can_wait():
+            return False
+        if self.progress.failure is not None or code == _BUSY_SNAPSHOT:
+            return False
+        if code & 0xFF == sqlite3.SQLITE_BUSY:
+            return kind is Kind.COMMIT or not (self._has_lock or self._is_reading())
+        return code == _LOCKED_SHAREDCACHE
+
+    def _is_reading(self) -> bool:
+        return any(cursor.reading for cursor in self._live())
+
+    def _break_off(self, inside: bool) -> None:
+        """End a call whose task was cancelled, or whose connection is given up."""
+        failure, self.progress.failure = self.progress.failure, None
+        # To end a statement that writes, SQLite rolls back the transaction.
+        if self.progress.closing or (inside and not self.in_transaction):
+            self.spoilt = inside
+            self._close()
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                del failure  # else the traceback and this frame hold each other
+
+    def _check(self) -> None:
+        if self.inherited:
+            raise OperationalError(
+                "This connection belongs to the process that this one was forked "
+                "from. Open a block of its own here: `async with new_connection():`."
+            )
+        if self.closed:
+            raise InterfaceError(f"The connection to '{self.gate.alias}' is closed.")
+
+    # ----- what sqlite3 has
+
+    def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
+        """Return a cursor; its calls are awaited."""
+        self._check()
+        cursor = super().cursor(awaited(factory))
+        if len(self._cursors) >= _CURSORS:
+            self._cursors = [ref(each) for each in self._live()]
+        self._cursors.append(ref(cursor))
+        return cursor
+
+    def _live(self) -> list[Cursor]:
+        return [cursor for each in self._cursors if (cursor := each()) is not None]
+
+    # sqlite3's own makes a cursor that is not ours.
+
+    def execute(self, *args: Any) -> Any:
+        return self.cursor().execute(*args)
+
+    def executemany(self, *args: Any) -> Any:
+        return self.cursor().executemany(*args)
+
+    def executescript(self, script: str) -> Any:
+        return self.cursor().executescript(script)
+
+    def commit(self) -> None:
+        self.run(Kind.COMMIT, "", super().commit)
+
+    def rollback(self) -> None:
+        self.run(Kind.INSIDE, "", super().rollback)
+
+    @property
+    def isolation_level(self) -> Any:
+        """Whether sqlite3 begins transactions; to set it to None commits."""
+        return _level.__get__(self)
+
+    @isolation_level.setter
+    def isolation_level(self, level: Any) -> None:
+        self.run(Kind.COMMIT, "", _level.__set__, self, level)
+
+    def set_progress_handler(self, handler: Any, n: int) -> None:
+        """Have `handler` called as well as ours, at most so often as that."""
+        self.touched = True
+        both = self.progress if handler is None else _both(self.progress, handler)
+        super().set_progress_handler(both, STEPS)
+
+    def __exit__(self, kind: Any, exc: Any, traceback: Any) -> Any:
+        # sqlite3's own does not call these.
+        if kind is None:
+            self.commit()
+        else:
+            self.rollback()
+        return False
+
+    # ----- endings
+
+    def close(self) -> None:
+        """Close the connection; when the call ends, if one is being made."""
+        self.closed = True
+        if self._runner is not None:
+            self.progress.closing = True
+        else:
+            self._close()
+
+    drop = close
+
+    def _close(self) -> None:
+        self.closed = True
+        if self.inherited:
+            _of_parent.append(self)
+            return
+        super().close()
+        if self.line.waiting:
+            self.line.wake()
+
+    def renew(self) -> bool:
+        """Make the session as new for another block; False where that cannot be."""
+        if (
+            self.closed
+            or self.inherited
+            or self.touched
+            or self._runner is not None
+            or self.in_transaction
+            or self.isolation_level is not None
+            or self.row_factory is not None
+            or self.text_factory is not str
+        ):
+            return False
+        for cursor in self._live():
+            cursor.close()
+        self._cursors.clear()
+        return True
+
+    def __del__(self) -> None:
+        with suppress(Exception):
+            self.close()
+
+
+def _both(ours: Progress, theirs: Callable[[], Any]) -> Callable[[], Any]:
+    return lambda: ours() or theirs()
+
+
+def _touching(name: str) -> Any:
+    def method(self: Connection, *args: Any, **kwargs: Any) -> Any:
+        self.touched = True
+        return getattr(super(Connection, self), name)(*args, **kwargs)
+
+    method.__name__ = name
+    return method
+
+
+for _name in (
+    *("create_aggregate", "create_collation", "create_function"),
+    *("create_window_function", "enable_load_extension", "load_extension"),
+    *("set_authorizer", "set_trace_callback", "setconfig", "setlimit"),
+):
+    if hasattr(sqlite3.Connection, _name):
+        setattr(Connection, _name, _touching(_name))
