@@ -8,20 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from django.apps import apps
 from django.db import connections
 from django.test.utils import override_settings
 
-from tests.testapp.models import (
-    Author,
-    Book,
-    Novel,
-    Profile,
-    Publisher,
-    Reading,
-    Tag,
-)
-
-TABLES = (Author, Publisher, Tag, Book, Profile, Novel, Reading)
+# Its models are there when Django has been set up.
+MODELS = "Author", "Publisher", "Tag", "Book", "Profile", "Novel", "Reading"
 
 IN_THREADS = "file, threads", "strict file, threads", "test database, threads"
 ON_THE_LOOP = "file", "WAL", "immediate", "test database"
@@ -41,25 +33,27 @@ def other_database(kind: str, folder: Path, alias: str = "log") -> Iterator[str]
         **connections.settings["default"],
         "ENGINE": engine or "django.db.backends.sqlite3",
         "NAME": ":memory:" if "test database" in kind else folder / alias,
-        "OPTIONS": OPTIONS.get(kind, {}),
+        "OPTIONS": {**OPTIONS.get(kind, {})},
         "TEST": {**connections.settings["default"]["TEST"], "NAME": None},
     }
     threaded = [alias] if "threads" in kind else []
     with override_settings(DJANGO_ASYNC_FAST={"THREADED": threaded}):
         connections.settings[alias] = settings
         wrapper = connections[alias]
-        if "test database" in kind:  # in memory, shared by its connections
-            settings["NAME"] = wrapper.creation._get_test_db_name()
-        with wrapper.schema_editor() as editor:
-            for model in TABLES:
-                editor.create_model(model)
-        if "test database" not in kind:
-            wrapper.close()
-        yield alias
-        del connections.settings[alias]
-        if wrapper.connection is not None:
-            wrapper.connection.close()
-        del connections[alias]
+        try:
+            if "test database" in kind:  # in memory, shared by its connections
+                settings["NAME"] = wrapper.creation._get_test_db_name()
+            with wrapper.schema_editor() as editor:
+                for name in MODELS:
+                    editor.create_model(apps.get_model("testapp", name))
+            if "test database" not in kind:
+                wrapper.close()
+            yield alias
+        finally:
+            del connections.settings[alias]
+            if wrapper.connection is not None:
+                wrapper.connection.close()
+            del connections[alias]
 
 
 def threads() -> list[threading.Thread]:
@@ -69,4 +63,5 @@ def threads() -> list[threading.Thread]:
 
 async def names(alias: str) -> list[str]:
     """Return the names of all tags."""
-    return [tag.name async for tag in Tag.objects.using(alias).order_by("name")]
+    tags = apps.get_model("testapp", "Tag").objects.using(alias)
+    return [tag.name async for tag in tags.order_by("name")]

@@ -73,13 +73,21 @@ def connect(gate: Gate, params: dict[str, Any], open_one: Callable[[Any], Any]) 
             "or have them used in threads: "
             f"DJANGO_ASYNC_FAST = {{'THREADED': ['{gate.alias}']}}."
         )
-    return open_one({**params, "factory": partial(_open, kind, gate)})
+    opened: list[Connection] = []
 
+    def factory(database: Any, *args: Any, **params: Any) -> Any:
+        opened.append(_on_the_loop(kind)(database, *args, **params))
+        opened[0].attach(gate, os.fspath(database))
+        return opened[0]
 
-def _open(kind: Any, gate: Gate, database: Any, *args: Any, **params: Any) -> Any:
-    connection = _on_the_loop(kind)(database, *args, **params)
-    connection.attach(gate, os.fspath(database))
-    return connection
+    try:
+        return open_one({**params, "factory": factory})
+    except BaseException:
+        for each in opened:
+            each.close()
+        raise
+    finally:
+        opened.clear()
 
 
 @cache

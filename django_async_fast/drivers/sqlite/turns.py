@@ -28,7 +28,7 @@ _NOBODYS = Context()
 class Turns:
     """The slices of one event loop."""
 
-    __slots__ = ("_asked", "_loop", "_waiting", "due")
+    __slots__ = ("_again", "_asked", "_loop", "_waiting", "due")
 
     def __init__(self, loop: AbstractEventLoop) -> None:
         self._loop = ref(loop)  # which is the key that this is kept under
@@ -37,6 +37,8 @@ class Turns:
         # Whether the loop will say that it has had its turn.
         self._asked = False
         self._waiting: deque[Future[None]] = deque()
+        # So many of the first have had a turn, of which others had all.
+        self._again = 0
 
     def begin(self) -> None:
         """Begin a slice, or go on with the one that has begun; waits if it is over."""
@@ -49,10 +51,10 @@ class Turns:
         """Let the loop have its turn, and then those who have waited longer."""
         loop = bridge.current_loop()
         assert loop is not None
-        put = self._waiting.append
+        place = len(self._waiting)
         while True:
             turn: Future[None] = loop.create_future()
-            put(turn)
+            self._waiting.insert(place, turn)
             self._ask()
             bridge.await_(turn)
             now = perf_counter()
@@ -60,7 +62,8 @@ class Turns:
                 return self._begin(now)
             if now < self.due:
                 return None
-            put = self._waiting.appendleft  # another has had all of this slice
+            place = self._again  # another has had all of this slice
+            self._again += 1
 
     def _begin(self, now: float) -> None:
         self.due = now + SLICE
@@ -74,7 +77,7 @@ class Turns:
             loop.call_soon(self._had, context=_NOBODYS)
 
     def _had(self) -> None:
-        self._asked, self.due = False, None
+        self._asked, self._again, self.due = False, 0, None
         left = AT_ONCE
         while self._waiting and left:
             turn = self._waiting.popleft()

@@ -1,0 +1,274 @@
+"""A long statement of SQLite's gives the loop its turns, and ends when it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connections, transaction
+
+from django_async_fast import async_connections, new_connection, run_sync
+from django_async_fast.drivers.sqlite import connection as driver
+from tests.faults.switches import MOST, broken_off
+from tests.support.other_databases import names
+from tests.testapp.models import Tag
+
+COUNT = (
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %s) "
+    "SELECT count(*) FROM n"
+)
+# Tags whose writing takes as many steps.
+FILL = (
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %s) "
+    "INSERT INTO testapp_tag (name) SELECT 'n' || i FROM n"
+)
+ENDLESS = 10**12
+
+
+def count(alias: str, number: int) -> int:
+    with connections[alias].cursor() as cursor:
+        cursor.execute(COUNT, [number])
+        return int(cursor.fetchone()[0])
+
+
+class Ticks:
+    """The turns of the loop, and the longest time without one."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.longest = 0.0
+
+    async def __aenter__(self) -> Ticks:
+        self._task = asyncio.create_task(self._tick())
+        await asyncio.sleep(0)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._task.cancel()
+
+    async def _tick(self) -> None:
+        while True:
+            before = time.perf_counter()
+            await asyncio.sleep(0)
+            self.longest = max(self.longest, time.perf_counter() - before)
+            self.number += 1
+
+
+async def test_the_loop_goes_on(log: str) -> None:
+    """Also while several are long: each has what the others leave, and is right."""
+
+    async def one(number: int) -> int:
+        async with new_connection(log):
+            return await run_sync(count, log, number)
+
+    numbers = range(200_000, 200_008)
+    began = time.perf_counter()
+    async with Ticks() as ticks:
+        assert await asyncio.gather(*map(one, numbers)) == [*numbers]
+    took = time.perf_counter() - began
+    # A slice is a millisecond; the machine may be busy.
+    assert ticks.number > took / 0.02
+    assert ticks.longest < took / 5
+
+
+async def test_short_statements_let_the_loop_go_on(log: str) -> None:
+    async with new_connection(log):
+        async with Ticks() as ticks:
+            end = time.perf_counter() + 0.2
+            while time.perf_counter() < end:
+                assert await names(log) == []
+        assert ticks.number > 5
+
+
+async def test_a_statement_is_ended_by_a_cancellation(log: str) -> None:
+    async with new_connection(log) as conn:
+        await names(log)
+        before = conn.connection
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.02):
+                    await run_sync(count, log, ENDLESS)
+        assert conn.connection is before
+        assert await run_sync(count, log, 1000) == 1000
+
+
+async def test_a_query_in_a_transaction_is_ended_alone(log: str) -> None:
+    async with new_connection(log):
+        async with transaction.atomic(using=log):
+            await Tag.objects.using(log).acreate(name="a")
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.02):
+                    await run_sync(count, log, ENDLESS)
+            await Tag.objects.using(log).acreate(name="b")
+        assert await names(log) == ["a", "b"]
+
+
+async def test_a_change_in_a_transaction_is_waited_for(log: str) -> None:
+    """SQLite would roll back the transaction with it."""
+    async with new_connection(log):
+        async with transaction.atomic(using=log):
+            await Tag.objects.using(log).acreate(name="a")
+            filling = asyncio.create_task(fill(log, 300_000))
+            await asyncio.sleep(0.01)
+            filling.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await filling
+        assert await Tag.objects.using(log).acount() == 300_001
+
+
+async def fill(log: str, number: int) -> None:
+    async with async_connections[log].acursor() as cursor:
+        await cursor.execute(FILL, [number])
+
+
+@pytest.mark.parametrize("caught", [True, False])
+async def test_a_transaction_is_lost_with_a_change_that_does_not_end(
+    log: str, caught: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "PATIENCE", 0.05)
+    expected = transaction.TransactionManagementError if caught else ZeroDivisionError
+    async with new_connection(log) as conn:
+        with pytest.raises(expected):
+            async with transaction.atomic(using=log):
+                await Tag.objects.using(log).acreate(name="a")
+                before = conn.connection
+                filling = asyncio.create_task(fill(log, ENDLESS))
+                await asyncio.sleep(0.01)
+                filling.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await filling
+                assert before.closed
+                if not caught:
+                    raise ZeroDivisionError
+        assert await names(log) == []
+
+
+async def test_a_change_without_a_transaction_is_undone(log: str) -> None:
+    async with new_connection(log):
+        filling = asyncio.create_task(fill(log, ENDLESS))
+        await asyncio.sleep(0.01)
+        filling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await filling
+        assert await names(log) == []
+
+
+async def test_a_coroutine_closed_at_work(log: str) -> None:
+    async with new_connection(log) as conn:
+        await names(log)
+        filling = fill(log, ENDLESS)
+        filling.send(None)
+        filling.close()
+        assert not conn.in_transaction()
+        assert await names(log) == []
+
+
+async def test_other_tasks_wait_for_the_connection(log: str) -> None:
+    async with new_connection(log):
+        counting = asyncio.create_task(run_sync(count, log, 300_000))
+        await asyncio.sleep(0.005)
+        assert not counting.done()
+        assert await names(log) == []
+        assert counting.done()
+
+
+async def test_functions_of_the_projects(log: str) -> None:
+    """They may ask their own connection, as without a block."""
+
+    def ask(alias: str) -> list[Any]:
+        raw = connections[alias].connection
+        raw.create_function("own", 0, lambda: raw.execute("SELECT 7").fetchone()[0])
+        raw.create_collation("backwards", lambda a, b: (a < b) - (a > b))
+        Tag.objects.using(alias).create(name="a")
+        Tag.objects.using(alias).create(name="b")
+        with connections[alias].cursor() as cursor:
+            cursor.execute(
+                "SELECT name, own() FROM testapp_tag ORDER BY name COLLATE backwards"
+            )
+            return list(cursor)
+
+    async with new_connection(log):
+        await names(log)
+        assert await run_sync(ask, log) == [("b", 7), ("a", 7)]
+        found = Tag.objects.using(log).filter(name__iregex="^[AX]$")
+        assert [tag.name async for tag in found] == ["a"]
+
+
+async def test_a_progress_handler_of_the_projects(log: str) -> None:
+    calls: list[int] = []
+
+    def set_handler(alias: str, ends: bool) -> None:
+        def handler() -> bool:
+            calls.append(1)
+            return ends
+
+        connections[alias].connection.set_progress_handler(handler, 1)
+
+    async with new_connection(log):
+        await names(log)
+        await run_sync(set_handler, log, False)
+        async with Ticks() as ticks:
+            assert await run_sync(count, log, 200_000) == 200_000
+        assert calls
+        assert ticks.number > 3
+        await run_sync(set_handler, log, True)
+        with pytest.raises(OperationalError, match="interrupted"):
+            await run_sync(count, log, 200_000)
+
+
+# ----- at every switch
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Statements are stopped all the time."""
+    monkeypatch.setattr("django_async_fast.drivers.sqlite.turns.SLICE", 0.0)
+    monkeypatch.setattr(driver, "STEPS", 10)
+    yield
+
+
+async def transactions(log: str) -> None:
+    tags = Tag.objects.using(log)
+    async with new_connection(log):
+        async with transaction.atomic(using=log):
+            await tags.acreate(name="a")
+            async with transaction.atomic(using=log):
+                await tags.abulk_create([Tag(name="b"), Tag(name="c")])
+            assert len(await names(log)) == 3
+            await tags.filter(name="c").adelete()
+        assert [tag.name async for tag in tags.order_by("name").aiterator(1)]
+
+
+async def single_statements(log: str) -> None:
+    async with new_connection(log):
+        await Tag.objects.using(log).acreate(name="a")
+        await Tag.objects.using(log).filter(name="a").aupdate(name="b")
+
+
+@pytest.mark.parametrize("how", ["cancel", "late", "twice", "always", "close"])
+@pytest.mark.parametrize(
+    ("scenario", "allowed"),
+    [
+        (transactions, [[], ["a", "b"]]),
+        (single_statements, [[], ["a"], ["b"]]),
+    ],
+)
+@pytest.mark.usefixtures("often")
+async def test_broken_off_at_every_switch(
+    log: str, scenario: Any, allowed: list[list[str]], how: str
+) -> None:
+    for at in range(1, MOST):
+        happened, _ = await broken_off(partial(scenario, log), at, how)
+        # Whatever was left open would have the file locked.
+        async with asyncio.timeout(20), new_connection(log):
+            left = await names(log)
+            assert left in allowed, f"at switch {at}: {left}"
+            await Tag.objects.using(log).all().adelete()
+        if not happened:
+            assert left == allowed[-1]
+            return
+    raise AssertionError("the scenario has no end")
