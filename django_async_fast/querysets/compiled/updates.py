@@ -14,6 +14,9 @@ from ...unpatched import Unpatched
 from . import verify, writes
 from .known_gets import plain
 
+# Whether Django writes NULL into the text of an UPDATE, not `%s`.
+_NULL_IN_TEXT = django.VERSION < (6, 1)
+
 
 @cache
 def _unpatched(kind: Any) -> Unpatched:
@@ -24,11 +27,12 @@ def _unpatched(kind: Any) -> Unpatched:
 class Update(writes.Write):
     """A compiled UPDATE, and how its row is asked for."""
 
-    __slots__ = ("key",)
+    __slots__ = ("key", "width")
 
     def __init__(self, compiler: Any, text: str, kept: Any, key: writes.Key) -> None:
         super().__init__(compiler, text, kept)
         self.key = key
+        self.width = text.count("%s")
 
 
 @wraps(Model._do_update)
@@ -66,7 +70,8 @@ def _run(
         return None
     model = base_qs.model
     fields = tuple([id(field) for field, _, _ in values])
-    key = "update", using, type(pk_val), model._meta.db_table, fields
+    nulls = _NULL_IN_TEXT and tuple([value is None for _, _, value in values])
+    key = "update", using, type(pk_val), model._meta.db_table, fields, nulls
     known = writes.of(model)
     try:
         entry = known[key]
@@ -86,8 +91,12 @@ def _run(
             if not writes.is_plain(value):
                 return None
             params.append(writes.prepared(field, value, wrapper))
+        if _NULL_IN_TEXT:
+            params = [each for each in params if each is not None]
         params.append(entry.key.param(pk_val, wrapper))
     except writes.NotPlain:
+        return None
+    if len(params) != entry.width:
         return None
     if verify.ON:
         compiler = _compiler(base_qs, pk_val, values, using)
@@ -147,7 +156,8 @@ class _First:
         if not writes.can_compile(compiler, fields):
             return None
         text, params = compiler.as_sql()
-        if not text.count("%s") == len(params) == len(fields) + 1:
+        nulls = _NULL_IN_TEXT and sum(value is None for _, _, value in values)
+        if not text.count("%s") == len(params) == len(fields) - nulls + 1:
             return None
         key = writes.Key(compiler.query.where, pk_val, compiler)
         return Update(compiler, text, fields, key)

@@ -45,7 +45,7 @@ _VALUES = frozenset(
 # What decides the text of a write, besides its model and fields.
 _features = attrgetter(
     *("has_bulk_insert", "can_return_columns_from_insert"),
-    *("can_return_rows_from_bulk_insert", "can_return_rows_from_update"),
+    "can_return_rows_from_bulk_insert",
 )
 # What is not called here of the backend's operations.
 _OPS = (
@@ -70,7 +70,7 @@ class Write:
         self.sql = sql
         self.template = drivers.psycopg.statement.template_of(sql)
         wrapper = compiler.connection
-        self._features = _of_features(wrapper)
+        self._features = _features(wrapper.features)
         self._unpatched = Unpatched(
             (type(compiler), type(compiler)),
             (type(compiler.query), type(compiler.query)),
@@ -82,18 +82,11 @@ class Write:
 
     def holds(self, wrapper: Any) -> bool:
         """Tell whether Django's own code would compile the same on this connection."""
-        return self._unpatched.holds() and self._features == _of_features(wrapper)
+        return self._unpatched.holds() and self._features == _features(wrapper.features)
 
     def execute(self, db: str, params: list[Any]) -> int:
         """Send the statement; return how many rows it has changed."""
         return execute(wrapper_of(db), self.sql, params, self.template)
-
-
-def _of_features(wrapper: Any) -> Any:
-    try:
-        return _features(wrapper.features)
-    except AttributeError:  # before Django 6.0
-        return wrapper.features.has_bulk_insert
 
 
 def wrapper_of(db: str) -> Any:
