@@ -116,7 +116,9 @@ class Progress:
     def __call__(self) -> int:
         """Let the loop have its turn; return 1 where SQLite is to end the statement."""
         due = self.turns.due
-        if due is not None and perf_counter() >= due and bridge.can_wait():
+        if due is None:  # the loop has had its turn while this one waited for a lock
+            self.turns.begin()
+        elif perf_counter() >= due and bridge.can_wait():
             try:
                 self.turns.wait()
             except BaseException as exc:

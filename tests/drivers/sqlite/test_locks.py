@@ -215,6 +215,27 @@ async def test_the_loop_goes_on_while_others_wait(file: str) -> None:
     assert turns > 10
 
 
+async def test_a_long_statement_that_has_waited_lets_the_loop_go_on(file: str) -> None:
+    turns = 0
+
+    async def fill() -> None:
+        async with async_connections[file].acursor() as cursor:
+            await cursor.execute(
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
+                "INSERT INTO testapp_tag (name) SELECT 'n' || i FROM n LIMIT 300000"
+            )
+
+    async with new_connection(file):
+        async with Holder(file):
+            filling = asyncio.create_task(fill())
+            await asyncio.sleep(0.05)
+        while not filling.done():
+            await asyncio.sleep(0)
+            turns += 1
+        await filling
+    assert turns > 20
+
+
 WRITER = """
 import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], timeout=30, isolation_level=None)
