@@ -25,6 +25,8 @@ DEFAULTS: dict[str, Any] = {
     # Seconds after which code that holds up the loop of requests is named in the log,
     # in production too. None does not look.
     "STALL_WATCH": None,
+    # So many steps of querysets and statements are kept; 0 keeps none.
+    "COMPILED_QUERIES": 2048,
     # Where get_asgi_application() runs synchronous views: "loop" or "thread".
     "SYNC": "loop",
     # Aliases whose driver is called in a thread, where the loop could wait for it

@@ -1,7 +1,7 @@
 """The connection of a block whose first statement is known before it needs a wrapper.
 
 To make a wrapper and to connect it, as Django does, costs half of what a `get()` does
-(`querysets/compiled/known_gets.py`). Once Django has connected to an alias, the block's
+(`querysets/compiled/execution.py`). Once Django has connected to an alias, the block's
 wrapper is given what Django would give it, and a connection of the pool. All of it is
 the block's own: nobody can have kept anything that another block uses.
 

@@ -51,7 +51,11 @@ def why_not(compiler: Any) -> str:
     connection = compiler.connection
     if connection.vendor != "postgresql":
         return f"the backend of '{connection.alias}' is not PostgreSQL"
-    kind: Any = type(compiler)
+    return why_not_kind(type(compiler))
+
+
+def why_not_kind(kind: Any) -> str:
+    """Return why a class of compilers must be left to its own work, or ''."""
     if not _unpatched(kind).holds():
         return f"{kind.__name__} is not Django's own compiler"
     if not _cursor_iter.holds():

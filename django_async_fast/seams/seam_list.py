@@ -139,6 +139,7 @@ def _queryset_seams() -> Iterator[Seam]:
 
     from .. import _native
     from ..querysets import iterables
+<<<<<<< HEAD
     from ..querysets.compiled import (
         deletes,
         filtered_updates,
@@ -146,14 +147,14 @@ def _queryset_seams() -> Iterator[Seam]:
         known_gets,
         updates,
     )
+=======
+    from ..querysets.compiled import deletes, execution, inserts, steps, updates
+>>>>>>> f2255f2 (Querysets are paths: a statement like one before is filled in, not built and compiled)
     from ..unpatched import is_like
 
     yield from (Seam(*each) for each in iterables.seams())
-    # One that a tool has put there runs, and Django's inside of it.
-    if _native.COMPILED and is_like(QuerySet, QuerySet, ("get",)):
-        again = "the statement of a get() like one before is not built again"
-        yield Seam(QuerySet, "get", known_gets.get, again)
     if _native.COMPILED:
+        yield from (Seam(*each) for each in (*steps.seams(), *execution.seams()))
         again = "the text of a write like one before is not compiled again"
         for owner, name, replacement in (
             (QuerySet, "_insert", inserts.insert),
@@ -161,6 +162,7 @@ def _queryset_seams() -> Iterator[Seam]:
             (Model, "_do_update", updates.do_update),
             (DeleteQuery, "delete_batch", deletes.delete_batch),
         ):
+            # One that a tool has put there runs, and Django's inside of it.
             if is_like(owner, owner, (name,)):
                 yield Seam(owner, name, replacement, again)
 

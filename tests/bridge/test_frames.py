@@ -143,7 +143,5 @@ class bridged:
 
 def test_the_way_of_a_get_is_taken() -> None:
     """In these frames there is a queryset, elsewhere."""
-    assert any("known_gets" in each for each in shown_by(STEPS["get"]))
-    assert QuerySet.get.__code__.co_filename.endswith(
-        "querysets/compiled/known_gets.py"
-    )
+    assert any("execution" in each for each in shown_by(STEPS["get"]))
+    assert QuerySet.get.__code__.co_filename.endswith("querysets/compiled/execution.py")

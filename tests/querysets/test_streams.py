@@ -19,6 +19,7 @@ from django.db.models.signals import post_init
 
 from django_async_fast import _native, new_connection, run_sync
 from django_async_fast.drivers.psycopg import results
+from django_async_fast.querysets import whole_results
 from django_async_fast.querysets.streams import Stream
 from tests.support.describe import told
 from tests.support.forgetting import forget_types
@@ -199,6 +200,14 @@ def reasons(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return batch
 
     monkeypatch.setattr(Stream, "__call__", recording)
+    fetch = whole_results.fetch
+
+    def fetching(*args: Any) -> Any:
+        batch = fetch(*args)
+        seen.append(type(batch).__name__)
+        return batch
+
+    monkeypatch.setattr(whole_results, "fetch", fetching)
     return seen
 
 

@@ -49,7 +49,7 @@ class Insert(writes.Write):
 
 @wraps(QuerySet._insert)
 def insert(self: Any, /, objs: Any, fields: Any, **options: Any) -> Any:
-    # Tools show what is in the frames around a query: see known_gets.get().
+    # Tools show what is in the frames around a query: see execution.get().
     run = _run(self, objs, fields, **options)
     if run is None:
         call = [options, fields, objs, self]

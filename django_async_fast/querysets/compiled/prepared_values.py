@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db import models
 from django.db.backends.postgresql.operations import DatabaseOperations
 
@@ -39,6 +40,28 @@ _OF_LOOKUP = (
     "get_prep_lhs",
 )
 _OF_OPS = "adapt_integerfield_value", "integer_field_range", "validate_autopk_value"
+
+
+# Their right side is the value alone.
+_LOOKUPS = frozenset({"exact", "gt", "gte", "lt", "lte"})
+
+
+def like(lookup: Any, value: Any, wrapper: Any) -> Prepared | None:
+    """Return how `value` becomes the parameter of `lookup`, None for Django's way."""
+    field = lookup.lhs.target
+    if (
+        type(value) not in _FIELDS
+        or lookup.lhs.output_field is not field
+        or lookup.lookup_name not in _LOOKUPS
+    ):
+        return None
+    try:
+        sql, params = lookup.process_rhs(None, wrapper)
+    except (EmptyResultSet, FullResultSet):
+        return None
+    if sql != "%s":
+        return None
+    return Prepared.like(field, type(lookup), value, params, wrapper)
 
 
 class Prepared:

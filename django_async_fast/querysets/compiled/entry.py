@@ -1,0 +1,269 @@
+"""One statement without its values: constant text with holes, and its rows' plan.
+
+In: a queryset's path. Out: text and parameters. Each hole is filled by Django's own
+lookup; where nothing but its parameter can differ, by that alone.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from django.core.exceptions import EmptyResultSet, FullResultSet
+from django.db import connections
+
+from ... import drivers
+from .. import streams
+from ..plans import plan_cache, row_plan
+from . import paths
+from .holes import Missed, punch
+from .keys import Refused
+
+# So many plans wait to be lent again.
+LENT = 8
+_TOKEN = re.compile("\0(\\d+)\0")
+
+# (queryset, its query, alias) -> (compiler, SQL, parameters)
+Ask = Callable[[Any, Any, str], tuple[Any, str, Any]]
+
+
+class Entry:
+    """A statement that can be filled in."""
+
+    __slots__ = (
+        *("columns", "compiler", "holes", "lent", "made", "make_plan", "models"),
+        "parts",
+        "simple",
+    )
+
+    def __init__(self, holes: tuple[Any, ...], parts: list[Any]) -> None:
+        self.holes = holes
+        # Each is (text, parameters), or the number of a hole.
+        self.parts = parts
+        # For each hole its text, None where Django's lookup is asked for it.
+        self.simple: list[str | None] = []
+        # Django's compiler of the query without values, without a connection.
+        self.compiler: Any = None
+        self.columns = 0
+        # The plan and the types; the plan is None if each run needs one of its own.
+        self.made: Any = None
+        self.make_plan: Any = None
+        # Model -> why its instances are made by from_db().
+        self.models: list[tuple[Any, str]] = []
+        # Plans that take objects known before, each with the dicts for these.
+        self.lent: list[tuple[Any, dict[Any, Any]]] = []
+
+    def fill(self, path: paths.Path, wrapper: Any) -> tuple[str, Any, bytes]:
+        """Return SQL, parameters and the template for these values. Raises Missed."""
+        try:
+            sql, params, template = self._fill(path.values, wrapper)
+        except (EmptyResultSet, FullResultSet):
+            raise Missed from None
+        if path.limits is not None:
+            limit = " " + wrapper.ops.limit_offset_sql(*path.limits)
+            return sql + limit, params, template + limit.encode()
+        return sql, params, template
+
+    def _fill(self, values: Any, wrapper: Any) -> tuple[str, Any, bytes]:
+        texts: list[str] = []
+        params: list[Any] = []
+        compiler = None
+        for part in self.parts:
+            if type(part) is tuple:
+                text, found = part
+            else:
+                hole, text, value = self.holes[part], self.simple[part], values[part]
+                if hole.prepared is not None:
+                    param = hole.prepared.param(value)
+                    if param is not None:
+                        params.append(param)
+                        texts.append(text)
+                        continue
+                    value = hole.lookup(value)
+                # Without a compiler, which only expressions ask for.
+                if text is not None:
+                    sql, found = value.process_rhs(None, wrapper)
+                if text is None or sql != "%s":
+                    compiler = compiler or self.compiler_for(wrapper)
+                    text, found = compiler.compile(value)
+            texts.append(text)
+            params += found
+        sql = "".join(texts)
+        return sql, tuple(params), drivers.psycopg.statement.template_of(sql)
+
+    def compiler_for(self, wrapper: Any) -> Any:
+        """Return the compiler of the query without values, for a connection."""
+        compiler = copy.copy(self.compiler)
+        compiler.connection = wrapper
+        return compiler
+
+    def holds(self, wrapper: Any) -> bool:
+        """Tell whether Django would compile and build such rows as it did."""
+        if wrapper.ops.compiler(self.compiler.query.compiler) is not type(
+            self.compiler
+        ) or streams.why_not_kind(type(self.compiler)):
+            return False
+        return all(row_plan.why_from_db(model) == why for model, why in self.models)
+
+    def plan_for(self, queryset: Any, wrapper: Any) -> Any:
+        """Return a plan for the rows of one run, the types, and what it is lent."""
+        plan, types = self.made
+        known = queryset._known_related_objects
+        if plan is not None and not known:
+            return plan, types, None
+        compiler = self.compiler_for(wrapper)
+        if plan is None:
+            asked = _Asked(queryset, compiler.query, known)
+            plan, _ = plan_cache.make(self.make_plan, asked, compiler)
+            return plan, types, None
+        try:
+            lent = self.lent.pop()
+        except IndexError:
+            lent = None
+        if lent is None or lent[1].keys() != known.keys():
+            places: dict[Any, Any] = {field: {} for field in known}
+            asked = _Asked(queryset, compiler.query, places)
+            keeps = plan_cache.make(self.make_plan, asked, compiler, keeps=True)
+            lent = keeps[0], places
+        for field, place in lent[1].items():
+            place.update(known[field])
+        return lent[0], types, lent
+
+    def give_back(self, lent: Any) -> None:
+        """Take back what `plan_for()` lent, once the rows are built."""
+        for place in lent[1].values():
+            place.clear()
+        if len(self.lent) < LENT:
+            self.lent.append(lent)
+
+
+class _Asked:
+    """What a plan asks of a queryset."""
+
+    def __init__(self, queryset: Any, query: Any, known: dict[Any, Any]) -> None:
+        self.model = queryset.model
+        self.query = query
+        self._fields = queryset._fields
+        self._known_related_objects = known
+        if hasattr(queryset, "_fetch_mode"):
+            self._fetch_mode = queryset._fetch_mode
+
+
+def learn(
+    queryset: Any, path: paths.Path, ask: Ask, make_plan: Any, alias: str
+) -> Entry:
+    """Return the statement of a queryset. Raises Refused, and Missed."""
+    wrapper = connections[alias]
+    if wrapper.vendor != "postgresql":
+        raise Refused(f"the backend of '{alias}' is not PostgreSQL")
+    query = path.query or paths.replay(queryset, path)
+    try:
+        _, sql, params = ask(queryset, query, alias)
+        compiler, text, constants = ask(
+            queryset, _without_limits(punch(query, path.node.slots), path), alias
+        )
+    except (EmptyResultSet, FullResultSet):
+        raise Missed from None
+    if reason := streams.why_not(compiler):
+        raise Refused(reason)
+    if getattr(compiler, "qualify", None) or not compiler.select:
+        raise Refused("its rows are computed by window functions or in a subquery")
+    entry = Entry(path.node.holes, list(_parts(text, list(constants))))
+    numbers = [part for part in entry.parts if type(part) is int]
+    if sorted(numbers) != list(range(len(entry.holes))):
+        raise Refused("a condition is not once in its SQL")
+    entry.compiler = compiler
+    entry.columns = compiler.col_count
+    entry.make_plan = make_plan
+    try:
+        _plan(entry, queryset, make_plan)
+    except row_plan.Declined as declined:
+        raise Refused(str(declined)) from None
+    compiler.connection = None
+    _simplify(entry, path, wrapper)
+    filled, given, _ = entry.fill(path, wrapper)
+    if filled != sql or not same(given, params):
+        raise Refused("its SQL is not made of its conditions' alone")
+    return entry
+
+
+def _without_limits(query: Any, path: paths.Path) -> Any:
+    if path.limits is not None:
+        query.clear_limits()
+    return query
+
+
+def _parts(text: str, params: list[Any]) -> Iterator[Any]:
+    for i, part in enumerate(_TOKEN.split(text)):
+        if i % 2:
+            yield int(part)
+            continue
+        count = part.replace("%%", "").count("%s")
+        found = tuple(params[:count])
+        del params[:count]
+        if not all(isinstance(each, int) for each in found):
+            raise Refused("a value is in its SQL, besides its conditions'")
+        if part:
+            yield part, found
+
+
+def _plan(entry: Entry, queryset: Any, make_plan: Any) -> None:
+    compiler = entry.compiler
+    asked = _Asked(queryset, compiler.query, {})
+    keeps = not plan_cache.needs_connection(compiler)
+    plan, types = plan_cache.make(make_plan, asked, compiler, keeps)
+    fetch_mode = getattr(queryset, "_fetch_mode", None)
+    if fetch_mode is not None and fetch_mode.track_peers:
+        keeps = False
+    entry.made = plan if keeps else None, types
+    entry.models = list(_models(compiler.klass_info))
+
+
+def _models(klass_info: Any) -> Iterator[tuple[Any, str]]:
+    if klass_info is not None:
+        yield klass_info["model"], row_plan.why_from_db(klass_info["model"])
+        for related in klass_info.get("related_klass_infos", ()):
+            yield from _models(related)
+
+
+def _simplify(entry: Entry, path: paths.Path, wrapper: Any) -> None:
+    """Note the texts of conditions in which only a parameter can differ."""
+    compiler = entry.compiler_for(wrapper)
+    entry.simple = [
+        _text(hole, value, compiler)
+        for hole, value in zip(entry.holes, path.values, strict=True)
+    ]
+
+
+def _text(hole: Any, value: Any, compiler: Any) -> str | None:
+    if not hole.simple:
+        return None
+    lookup = value if hole.prepared is None else hole.lookup(value)
+    try:
+        if lookup.process_rhs(None, compiler.connection)[0] != "%s":
+            return None
+        text, params = compiler.compile(lookup)
+    except (EmptyResultSet, FullResultSet):
+        return None
+    return text if len(params) == 1 else None
+
+
+def same(params: Any, others: Any) -> bool:
+    """Tell whether parameters are of the same types and values."""
+    return len(params) == len(others) and all(map(_same, params, others))
+
+
+def _same(param: Any, other: Any) -> bool:
+    if type(param) is not type(other):
+        return False
+    if isinstance(param, (list, tuple)):
+        return same(param, other)
+    return (
+        bool(param == other) or repr(param) == repr(other) or _wrap_same(param, other)
+    )
+
+
+def _wrap_same(param: Any, other: Any) -> bool:
+    return hasattr(param, "obj") and hasattr(other, "obj") and param.obj == other.obj

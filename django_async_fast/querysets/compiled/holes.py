@@ -1,0 +1,155 @@
+"""A condition whose value is another each time: what is left of it without one."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+from django.db.models.expressions import Col
+from django.db.models.lookups import BuiltinLookup, Exact, IsNull, Lookup
+from django.db.models.sql.where import WhereNode
+
+from .keys import Items, Refused
+from .prepared_values import Prepared, like
+
+
+class Missed(Exception):
+    """This value's SQL has another shape: Django's way, this time."""
+
+
+class Hole:
+    """A lookup without its value."""
+
+    __slots__ = ("kind", "lhs", "prepared", "simple")
+
+    def __init__(self, lookup: Any, prepared: Prepared | None) -> None:
+        self.kind = type(lookup)
+        self.lhs = lookup.lhs
+        # How a value becomes a parameter without a lookup; None where Django is asked.
+        self.prepared = prepared
+        # Whether only the parameter differs while the right side is one `%s`.
+        self.simple = type(lookup.lhs) is Col and _is_simple(type(lookup))
+
+    def made(self, value: Any) -> Any:
+        """Return what is kept of `value`: itself, or the lookup that Django makes.
+
+        Raises what Django raises for such a value, and Missed.
+        """
+        return value if self.prepared is not None else self.lookup(value)
+
+    def lookup(self, value: Any) -> Any:
+        """Return the lookup of `value`."""
+        lookup = self.kind(self.lhs, value)
+        if lookup.rhs is None or hasattr(lookup.rhs, "as_sql"):
+            raise Missed  # IS NULL; an expression
+        return lookup
+
+
+def _is_simple(kind: Any) -> bool:
+    return (
+        kind.__module__.startswith("django.db.models.")
+        and not hasattr(kind, "as_postgresql")
+        and kind.as_sql in (BuiltinLookup.as_sql, Exact.as_sql)
+    )
+
+
+def leaves(where: Any) -> list[Any]:
+    """Return the lookups of a WHERE in its order, but for IS NULL. Raises Refused."""
+    return [leaf for leaf in _leaves(where) if not isinstance(leaf, IsNull)]
+
+
+def _leaves(where: Any) -> Iterator[Any]:
+    for child in where.children:
+        if type(child) is WhereNode:
+            yield from _leaves(child)
+        elif isinstance(child, Lookup):
+            yield child
+        else:
+            raise Refused(f"a condition is a {type(child).__name__}")
+
+
+def found(before: Any, after: Any, items: Items, wrapper: Any) -> Iterator[Hole | None]:
+    """Yield for each lookup that a step has added its hole, or None for a constant.
+
+    `before` and `after` are the WHERE without and with it. Raises Refused.
+    """
+    old, new = leaves(before), leaves(after)
+    added = new[len(old) :]
+    if len(new) < len(old) or any(a is not b for a, b in zip(old, new, strict=False)):
+        raise Refused("what was there before has changed")
+    values = [value for name, value in items if not _is_null(name, value)]
+    if len(values) != len(added):
+        raise Refused("a value has not become one condition")
+    for value, lookup in zip(values, added, strict=True):
+        yield _hole(value, lookup, wrapper)
+
+
+def _is_null(name: str, value: Any) -> bool:
+    return value is None or (type(value) is bool and name.endswith("isnull"))
+
+
+def _hole(value: Any, lookup: Any, wrapper: Any) -> Hole | None:
+    if type(value) is bool:
+        if type(lookup.rhs) is not bool:
+            raise Refused("a bool has become something else")
+        return None
+    kind = type(lookup)
+    if lookup.bilateral_transforms:
+        raise Refused("a transform is of both sides")
+    again = kind(lookup.lhs, value)
+    if type(again.rhs) is not type(lookup.rhs) or repr(again.rhs) != repr(lookup.rhs):
+        raise Refused("a condition is not made of its value alone")
+    hole = Hole(lookup, None)
+    if hole.simple:
+        hole.prepared = like(lookup, value, wrapper)
+    return hole
+
+
+# ----- in a query
+
+
+_punched: dict[type[Any], type[Any]] = {}
+
+
+def punch(query: Any, slots: tuple[Any, ...]) -> Any:
+    """Return a copy of `query` whose SQL has a token for each hole.
+
+    `slots` has for each lookup its hole, or None. Raises Refused.
+    """
+    if len(leaves(query.where)) != len(slots):
+        raise Refused("its conditions are not those of its steps")
+    new = query.clone()
+    new.where = _punch(query.where, iter(slots), iter(range(len(slots))))
+    return new
+
+
+def _punch(where: Any, slots: Iterator[Any], numbers: Iterator[int]) -> Any:
+    new = copy.copy(where)
+    new.children = []
+    for child in where.children:
+        if type(child) is WhereNode:
+            new.children.append(_punch(child, slots, numbers))
+        elif isinstance(child, IsNull) or next(slots) is None:
+            new.children.append(child)
+        else:
+            new.children.append(_token(child, next(numbers)))
+    return new
+
+
+def _token(lookup: Any, number: int) -> Any:
+    kind = type(lookup)
+    punched = _punched.get(kind)
+    if punched is None:
+
+        def as_sql(self: Any, compiler: Any, connection: Any) -> Any:
+            return f"\0{self._daf_hole}\0", []
+
+        names = {"as_sql": as_sql, "as_postgresql": as_sql}
+        punched = _punched[kind] = type(kind.__name__, (kind,), names)
+    new = copy.copy(lookup)
+    new.__class__ = punched
+    new.__dict__.pop("_constructor_args", None)
+    new.rhs = None
+    new._daf_hole = number
+    return new

@@ -1,0 +1,337 @@
+"""Querysets that are paths: the same rows, errors and queries as Django's own."""
+
+from __future__ import annotations
+
+import gc
+import pickle
+import threading
+import weakref
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from django.db import connection, models
+from django.db.models import Count, Q, QuerySet
+from django.test.utils import CaptureQueriesContext, override_settings
+
+from django_async_fast import new_connection
+from django_async_fast.querysets.compiled import tree, verify
+from tests.testapp.models import Author, Book, Publisher
+
+
+@pytest.fixture
+def books() -> Any:
+    tree.clear()
+    authors = [Author.objects.create(name=f"a{i}") for i in range(3)]
+    publisher = Publisher.objects.create(name="p")
+    for i in range(30):
+        Book.objects.create(
+            title=f"t{i % 7}", pages=i, author=authors[i % 3], publisher=publisher
+        )
+    return authors
+
+
+CHAINS = {
+    "all": lambda i, a: list(Book.objects.all()),
+    "filter": lambda i, a: list(Book.objects.filter(pages=i)),
+    "two": lambda i, a: list(Book.objects.filter(pages__gt=i, title="t1")),
+    "twice": lambda i, a: list(Book.objects.filter(pages__gt=i).filter(title="t1")),
+    "exclude": lambda i, a: list(Book.objects.exclude(pages__gt=i, published=None)),
+    "or": lambda i, a: list(Book.objects.filter(Q(pages=i) | Q(title="t2"))),
+    "in": lambda i, a: list(Book.objects.filter(pk__in=range(i + 1))),
+    "in_list": lambda i, a: list(Book.objects.filter(pages__in=list(range(i + 1)))),
+    "contains": lambda i, a: list(Book.objects.filter(title__icontains=f"{i}")),
+    "join": lambda i, a: list(Book.objects.filter(author__name=f"a{i % 3}")),
+    "instance": lambda i, a: list(Book.objects.filter(author=a[i % 3])),
+    "page": lambda i, a: list(
+        Book.objects.filter(pages__gte=i)
+        .select_related("author")
+        .order_by("-pages")[i : i + 5]
+    ),
+    "values": lambda i, a: list(Book.objects.filter(pages=i).values("pk", "title")),
+    "tuples": lambda i, a: list(Book.objects.filter(pages=i).values_list("pages")),
+    "flat": lambda i, a: list(
+        Book.objects.filter(pages__lt=i).values_list("pages", flat=True)
+    ),
+    "count": lambda i, a: Book.objects.filter(pages__lt=i).count(),
+    "exists": lambda i, a: Book.objects.filter(pages=i).exists(),
+    "first": lambda i, a: Book.objects.filter(pages__gt=i).first(),
+    "last": lambda i, a: Book.objects.filter(pages__gt=i).order_by("title").last(),
+    "get": lambda i, a: Book.objects.get(pages=i),
+    "get_none": lambda i, a: outcome(lambda: Book.objects.get(pages=-i - 1)),
+    "get_many": lambda i, a: outcome(lambda: Book.objects.get(pages__gt=i)),
+    "annotate": lambda i, a: [
+        (x.pk, x.n) for x in Author.objects.annotate(n=Count("books")).filter(n__gt=i)
+    ],
+    "related": lambda i, a: list(a[i % 3].books.all()),
+    "related_filter": lambda i, a: list(a[i % 3].books.filter(pages__gt=i)),
+    "related_author": lambda i, a: [b.author for b in a[i % 3].books.all()],
+    "prefetch": lambda i, a: [
+        list(x.books.all()) for x in Author.objects.prefetch_related("books")
+    ],
+    "bad": lambda i, a: outcome(lambda: Book.objects.filter(pages=f"x{i}")),
+    "overflow": lambda i, a: list(Book.objects.filter(pages=10 ** (i * 5))),
+    "in_bulk": lambda i, a: Book.objects.in_bulk([a[0].pk, i]),
+}
+
+
+def outcome(call: Any) -> Any:
+    try:
+        return call()
+    except Exception as exc:
+        return type(exc), str(exc)
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_a_chain_like_one_before_is_django_s(name: str, books: Any) -> None:
+    chain = CHAINS[name]
+    seen = []
+    for i in range(6):
+        with CaptureQueriesContext(connection) as captured:
+            found = chain(i, books)
+        seen.append((found, [each["sql"] for each in captured.captured_queries]))
+    hits = tree.counters.hits
+    for i in range(6):
+        tree.clear()
+        with CaptureQueriesContext(connection) as captured:
+            found = chain(i, books)
+        sql = [each["sql"] for each in captured.captured_queries]
+        assert (found, sql) == seen[i]
+        assert tree.counters.hits == hits
+
+
+def ids(queryset: Any) -> list[int]:
+    return sorted(book.pages for book in queryset)
+
+
+def path(pages: int) -> Any:
+    """Return a queryset that is a path; has been one before."""
+    for _ in range(3):
+        queryset = Book.objects.filter(pages__lt=pages)
+        list(queryset)
+    queryset = Book.objects.filter(pages__lt=pages)
+    assert "_query" not in vars(queryset)
+    return queryset
+
+
+def test_a_path_ends_where_its_query_is_given_away(books: Any) -> None:
+    queryset = path(5)
+    queryset.query.add_q(Q(pages__gt=2))
+    assert ids(queryset) == [3, 4]
+    assert ids(queryset.filter(pages__gt=3)) == [4]
+    assert ids(path(5)) == [0, 1, 2, 3, 4]
+
+
+def test_two_querysets_of_one_path(books: Any) -> None:
+    first = path(5)
+    second = first.all()
+    first.query.add_q(Q(pages__gt=2))
+    assert (ids(first), ids(second)) == ([3, 4], [0, 1, 2, 3, 4])
+
+
+def test_what_has_been_given_is_what_counts(books: Any) -> None:
+    given = [1, 2]
+
+    def made() -> Any:
+        return Book.objects.filter(pages__in=given)
+
+    for _ in range(3):
+        list(made())
+    late, query = made(), made()
+    given.append(3)
+    assert ids(late) == [1, 2]
+    _ = query.query
+    assert ids(query) == [1, 2]
+
+
+def test_a_related_object_whose_key_changes(books: Any) -> None:
+    author = books[0]
+    for _ in range(3):
+        list(author.books.filter(pages__lt=9))
+    late, query = (author.books.filter(pages__lt=9) for _ in range(2))
+    author.pk = None
+    assert ids(late) == [0, 3, 6]
+    assert ids(query.order_by("-pages", "title", "pk").exclude(pk=-1)) == [0, 3, 6]
+
+
+def test_errors_come_with_the_call(books: Any) -> None:
+    for _ in range(4):
+        with pytest.raises(ValueError, match="expected a number"):
+            Book.objects.filter(pages="x")
+        list(Book.objects.filter(pages="3"))
+    queryset = Book.objects.all()
+    with pytest.raises(TypeError, match="slice has been taken"):
+        queryset[:3].filter(pages=1)
+
+
+def test_pickles_and_copies_have_a_query(books: Any) -> None:
+    for make in (pickle.dumps, deepcopy):
+        queryset = path(5)
+        made = make(queryset)
+        again = pickle.loads(made) if make is pickle.dumps else made
+        assert ids(again) == [0, 1, 2, 3, 4]
+        assert "_daf_path" not in vars(again)
+        assert str(again.query) == str(Book.objects.filter(pages__lt=5).query)
+
+
+class Title(str):
+    __slots__ = ("__weakref__",)
+
+
+def test_no_value_stays(books: Any) -> None:
+    """What a request has given to its queries is gone when they are."""
+    values = []
+
+    class Name(models.CharField):
+        def get_prep_value(self, value: Any) -> Any:
+            made = Title(value)
+            values.append(weakref.ref(made))
+            return made
+
+    field: Any = Author._meta.get_field("name")
+    field.__class__ = Name
+    try:
+        for i in range(6):
+            author = Author.objects.get(pk=books[0].pk)
+            values.append(weakref.ref(author))
+            list(Book.objects.filter(author=author, pages__in=[i]))
+            list(author.books.filter(author__name=f"secret {i}"))
+            Author.objects.filter(Q(name=f"secret {i}") | Q(pk=i)).count()
+            Author.objects.filter(name__in=[f"secret {i}"]).exists()
+            list(Author.objects.exclude(name__contains=f"secret {i}")[:3])
+    finally:
+        field.__class__ = models.CharField
+    del author
+    gc.collect()
+    assert len(values) > 20
+    assert [value() for value in values if value() is not None] == []
+
+
+def test_threads_learn_and_hit_at_once(books: Any) -> None:
+    wrong: list[Any] = []
+
+    def work(thread: int) -> None:
+        try:
+            for turn in range(40):
+                pages = (thread * 7 + turn) % 25
+                if turn % 10 == 0 and thread == 0:
+                    tree.clear()
+                made = Book.objects.filter(pages__gte=pages).order_by("pages")[:3]
+                found = [book.pages for book in made]
+                if found != [pages, pages + 1, pages + 2]:
+                    wrong.append((pages, found))
+                if Book.objects.filter(pages__lt=pages).count() != pages:
+                    wrong.append(pages)
+        except Exception as exc:
+            wrong.append(exc)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_a_shared_queryset_in_threads(books: Any) -> None:
+    shared = path(20)
+    wrong: list[Any] = []
+
+    def work() -> None:
+        for pages in range(20):
+            if ids(shared.filter(pages=pages)) != [pages]:
+                wrong.append(pages)
+            if shared.all().count() != 20 or len(shared.all()[:4]) != 4:
+                wrong.append(pages)
+        connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_bound_and_figures(books: Any) -> None:
+    before = tree.cache_info()
+    with override_settings(DJANGO_ASYNC_FAST={"COMPILED_QUERIES": 6}):
+        for name in ("pages", "title", "pk", "author", "price", "in_print"):
+            for _ in range(4):
+                list(Book.objects.order_by(name))
+            assert tree.cache_info().size <= 6
+    after = tree.cache_info()
+    assert after.bound == 2048
+    assert after.hits > before.hits
+    assert after.learnt > before.learnt
+
+
+def test_a_class_of_querysets_of_ones_own_is_asked(books: Any) -> None:
+    class Hiding(QuerySet[Any]):
+        def _filter_or_exclude(self, *args: Any, **kwargs: Any) -> Any:
+            return super()._filter_or_exclude(*args, **kwargs).exclude_first()
+
+        def exclude_first(self) -> Any:
+            return super()._filter_or_exclude(True, (), {"pages": 0})
+
+    manager: Any = models.Manager.from_queryset(Hiding)()
+    manager.model = Book
+    for _ in range(4):
+        assert ids(manager.filter(pages__lt=3)) == [1, 2]
+
+
+def test_a_replaced_compiler_is_called(
+    books: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.db.models.sql.compiler import SQLCompiler
+
+    path(3)
+    execute_sql, seen = SQLCompiler.execute_sql, []
+
+    def watching(self: Any, *args: Any, **kwargs: Any) -> Any:
+        seen.append(self.query)
+        return execute_sql(self, *args, **kwargs)
+
+    monkeypatch.setattr(SQLCompiler, "execute_sql", watching)
+    assert ids(Book.objects.filter(pages__lt=3)) == [0, 1, 2]
+    assert len(seen) == 1
+
+
+async def test_in_a_block(books: Any) -> None:
+    async with new_connection():
+        for i in range(5):
+            found = Book.objects.filter(pages__gte=i).order_by("pages")
+            assert (await found.afirst()).pages == i
+            assert await found.acount() == 30 - i
+            assert [book.pages async for book in found[:2]] == [i, i + 1]
+            assert await Book.objects.filter(pages=i).aexists()
+            assert (await Book.objects.aget(Q(pages=i))).pages == i
+
+
+def test_a_query_that_is_given(books: Any) -> None:
+    """`queryset.query = other`, as who unpickles a query does."""
+    for _ in range(3):
+        queryset: Any = Book.objects.all()
+        queryset.query = pickle.loads(
+            pickle.dumps(Book.objects.filter(pages__lt=2).values("pages").query)
+        )
+        assert [each["pages"] for each in queryset.order_by("pages")] == [0, 1]
+        assert queryset.count() == 2
+        assert queryset.get(pages=1) == {"pages": 1}
+
+
+def test_verify_mode_tells_a_difference(
+    books: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify, "ON", True)
+    assert ids(Book.objects.filter(pages__lt=2)) == [0, 1]
+    compared = verify.compared
+    node: Any = tree.root(Book.objects._queryset_class, Book)
+    (child,) = node.children.values()
+    (entry,) = child.entries.values()
+    entry.parts[0] = entry.parts[0][0] + " ", ()
+    with pytest.raises(verify.Difference, match="WHERE  "):
+        list(Book.objects.filter(pages__lt=2))
+    assert verify.compared == compared + 1
