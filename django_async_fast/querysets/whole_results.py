@@ -33,7 +33,6 @@ def fetch(
     if wrapper._thread_ident != get_ident() and block_threads.is_here():
         query = plan, types, columns, sql, params, template, how
         return block_threads.hand_over(fetch, wrapper, *query)
-<<<<<<< HEAD
     try:
         oids = types.oids
         if oids is not None and (raw := statement.unobserved(wrapper)) is not None:
@@ -46,6 +45,9 @@ def fetch(
                     types.forget()  # perhaps a type that has no binary form at all
                     raise
                 try:
+                    if template is None:
+                        # A plan of one run, which may know objects: it is not kept.
+                        return decoders.batch(plan, raw, None, result, columns)
                     return decoders.batch_again(plan, raw, result, columns)
                 except results.UnknownType as unknown:
                     types.has_changed(unknown.column)
@@ -56,27 +58,6 @@ def fetch(
         vars(wrapper).pop("reusable", None)
         raise
     wrapper = lazy_wrapper.seen(wrapper)
-=======
-    oids = types.oids
-    if oids is not None and (raw := statement.unobserved(wrapper)) is not None:
-        decoders = results.decoders(raw)
-        # Django gives a cursor the wrapper's time zone where it is another.
-        if decoders.zone == wrapper.timezone and decoders.read_binary(raw, oids):
-            try:
-                result = statement.fetch(wrapper, raw, sql, params, template)
-            except ProgrammingError:
-                types.forget()  # perhaps a type that has no binary form at all
-                raise
-            try:
-                if template is None:
-                    # A plan of one run, which may know objects: it is not kept.
-                    return decoders.batch(plan, raw, None, result, columns)
-                return decoders.batch_again(plan, raw, result, columns)
-            except results.UnknownType as unknown:
-                types.has_changed(unknown.column)
-                with wrapper.wrap_database_errors:
-                    return decoders.converted(plan, raw, result, columns)
->>>>>>> f2255f2 (Querysets are paths: a statement like one before is filled in, not built and compiled)
     return _by_cursor(wrapper, plan, types, columns, sql, params, how)
 
 

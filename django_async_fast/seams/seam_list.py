@@ -139,17 +139,14 @@ def _queryset_seams() -> Iterator[Seam]:
 
     from .. import _native
     from ..querysets import iterables
-<<<<<<< HEAD
     from ..querysets.compiled import (
         deletes,
+        execution,
         filtered_updates,
         inserts,
-        known_gets,
+        steps,
         updates,
     )
-=======
-    from ..querysets.compiled import deletes, execution, inserts, steps, updates
->>>>>>> f2255f2 (Querysets are paths: a statement like one before is filled in, not built and compiled)
     from ..unpatched import is_like
 
     yield from (Seam(*each) for each in iterables.seams())

@@ -55,18 +55,20 @@ class Entry:
         # Plans that take objects known before, each with the dicts for these.
         self.lent: list[tuple[Any, dict[Any, Any]]] = []
 
-    def fill(self, path: paths.Path, wrapper: Any) -> tuple[str, Any, bytes]:
+    def fill(self, path: paths.Path, alias: str) -> tuple[str, Any, bytes]:
         """Return SQL, parameters and the template for these values. Raises Missed."""
         try:
-            sql, params, template = self._fill(path.values, wrapper)
+            sql, params, template = self._fill(path.values, alias)
         except (EmptyResultSet, FullResultSet):
             raise Missed from None
         if path.limits is not None:
-            limit = " " + wrapper.ops.limit_offset_sql(*path.limits)
+            low, high = path.limits
+            limit = "" if high is None else f" LIMIT {high - low}"
+            limit += f" OFFSET {low}" if low else ""
             return sql + limit, params, template + limit.encode()
         return sql, params, template
 
-    def _fill(self, values: Any, wrapper: Any) -> tuple[str, Any, bytes]:
+    def _fill(self, values: Any, alias: str) -> tuple[str, Any, bytes]:
         texts: list[str] = []
         params: list[Any] = []
         compiler = None
@@ -84,9 +86,9 @@ class Entry:
                     value = hole.lookup(value)
                 # Without a compiler, which only expressions ask for.
                 if text is not None:
-                    sql, found = value.process_rhs(None, wrapper)
+                    sql, found = value.process_rhs(None, connections[alias])
                 if text is None or sql != "%s":
-                    compiler = compiler or self.compiler_for(wrapper)
+                    compiler = compiler or self.compiler_for(connections[alias])
                     text, found = compiler.compile(value)
             texts.append(text)
             params += found
@@ -99,22 +101,20 @@ class Entry:
         compiler.connection = wrapper
         return compiler
 
-    def holds(self, wrapper: Any) -> bool:
+    def holds(self) -> bool:
         """Tell whether Django would compile and build such rows as it did."""
-        if wrapper.ops.compiler(self.compiler.query.compiler) is not type(
-            self.compiler
-        ) or streams.why_not_kind(type(self.compiler)):
+        if streams.why_not_kind(type(self.compiler)):
             return False
         return all(row_plan.why_from_db(model) == why for model, why in self.models)
 
-    def plan_for(self, queryset: Any, wrapper: Any) -> Any:
+    def plan_for(self, queryset: Any, alias: str) -> Any:
         """Return a plan for the rows of one run, the types, and what it is lent."""
         plan, types = self.made
         known = queryset._known_related_objects
         if plan is not None and not known:
             return plan, types, None
-        compiler = self.compiler_for(wrapper)
         if plan is None:
+            compiler = self.compiler_for(connections[alias])
             asked = _Asked(queryset, compiler.query, known)
             plan, _ = plan_cache.make(self.make_plan, asked, compiler)
             return plan, types, None
@@ -123,6 +123,7 @@ class Entry:
         except IndexError:
             lent = None
         if lent is None or lent[1].keys() != known.keys():
+            compiler = self.compiler_for(connections[alias])
             places: dict[Any, Any] = {field: {} for field in known}
             asked = _Asked(queryset, compiler.query, places)
             keeps = plan_cache.make(self.make_plan, asked, compiler, keeps=True)
@@ -183,7 +184,7 @@ def learn(
         raise Refused(str(declined)) from None
     compiler.connection = None
     _simplify(entry, path, wrapper)
-    filled, given, _ = entry.fill(path, wrapper)
+    filled, given, _ = entry.fill(path, alias)
     if filled != sql or not same(given, params):
         raise Refused("its SQL is not made of its conditions' alone")
     return entry

@@ -14,16 +14,16 @@ from typing import Any
 from django.db import connections
 from django.db.models import QuerySet
 
-from ... import _native
+from ... import _native, bridge
 from ...connections import first_statement
 from ...connections.blocks import bridged_block
-from .. import iterables, whole_results
+from .. import iterables, streams, whole_results
 from ..plans import row_plan
 from . import tree, verify
 from .entry import Ask, Entry, learn
 from .holes import Missed
 from .keys import Refused, of_conditions
-from .paths import PATH, Path, copy, djangos, replay
+from .paths import PATH, Path, copy, djangos, on, replay
 from .steps import follow, path_of
 
 
@@ -47,7 +47,8 @@ class Statement:
         if ready is None:
             return None
         statement, lent = ready
-        found: list[Any] = _native.rows.items(whole_results.fetch(*statement))
+        batch = whole_results.fetch(*statement)
+        found = _items(batch)
         if lent is not None:
             self._entry.give_back(lent)
         return found
@@ -62,12 +63,11 @@ class Statement:
 
     def _ready(self) -> Any:
         entry = self._entry
-        wrapper = first_statement.wrapper(bridged_block(), self._alias)
-        if not entry.holds(wrapper):
+        if not entry.holds():
             return None
         try:
-            sql, params, template = entry.fill(self._path, wrapper)
-            plan, types, lent = entry.plan_for(self._queryset, wrapper)
+            sql, params, template = entry.fill(self._path, self._alias)
+            plan, types, lent = entry.plan_for(self._queryset, self._alias)
         except (Missed, row_plan.Declined):
             return None
         if plan is not entry.made[0] and lent is None:
@@ -77,6 +77,8 @@ class Statement:
             query = replay(self._queryset, self._path)
             _, *compiled = self._ask(self._queryset, query, self._alias)
             verify.same(sql, params, (compiled[0], compiled[1]))
+        # Last: nothing may be waited for between this and the statement.
+        wrapper = first_statement.wrapper(bridged_block(), self._alias)
         return (wrapper, plan, types, entry.columns, sql, params, template), lent
 
 
@@ -107,6 +109,32 @@ def statement(
     if type(entry) is str:
         return None
     return Statement(queryset, path, entry, ask, alias)
+
+
+def _items(batch: Any) -> list[Any]:
+    """Return the rows; where many are built on the loop it has its turn meanwhile."""
+    if len(batch) <= streams.PART or not bridge.can_wait():
+        found: list[Any] = _native.rows.items(batch)
+        return found
+    found, advance = [], streams.in_parts(batch)
+    while (part := advance()) is not None:
+        found += _native.rows.items(part)
+    return found
+
+
+def why_built(queryset: Any) -> str:
+    """Return why Django builds and compiles the query of `queryset`, or ''."""
+    path = on(queryset)
+    if path is None:
+        return (
+            "its query has been given to somebody, or one of the methods that made it "
+            "is Django's to do each time, or was called so for the first time"
+        )
+    key = _kind_of_rows(queryset), queryset.db
+    entry = path.node.entries.get(key)
+    if entry is None:
+        return "it was not seen twice yet"
+    return entry if type(entry) is str else ""
 
 
 # ----- what is asked of a query
@@ -167,8 +195,11 @@ def _statement_of_rows(queryset: Any) -> Statement | None:
     make_plan = iterables.PLANS.get(iterable)
     if make_plan is None or iterable.__iter__ is not iterables.WITH_THE_CORE[iterable]:
         return None
-    kind = iterable, getattr(queryset, "_fetch_mode", None)
-    return statement(queryset, path, kind, _ask_rows, make_plan)
+    return statement(queryset, path, _kind_of_rows(queryset), _ask_rows, make_plan)
+
+
+def _kind_of_rows(queryset: Any) -> Any:
+    return queryset._iterable_class, getattr(queryset, "_fetch_mode", None)
 
 
 @wraps(QuerySet._fetch_all)

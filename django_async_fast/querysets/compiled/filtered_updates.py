@@ -69,7 +69,7 @@ def _unpatched(kind: Any) -> Unpatched:
 
 @wraps(QuerySet.update)
 def update(self: Any, /, **values: Any) -> Any:
-    # Tools show what is in the frames around a query: see known_gets.get().
+    # Tools show what is in the frames around a query: see execution.get().
     run = _run(self, values)
     if run is None:
         call = [values, self]

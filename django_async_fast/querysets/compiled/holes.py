@@ -46,6 +46,13 @@ class Hole:
         return lookup
 
 
+def lookup_of(field: Any, name: str) -> Any:
+    """Return `field.get_lookup(name)`, which imports something each time."""
+    if "instance_lookups" in vars(field):
+        return field.get_lookup(name)
+    return field.get_class_lookups().get(name)
+
+
 def _is_simple(kind: Any) -> bool:
     return (
         kind.__module__.startswith("django.db.models.")

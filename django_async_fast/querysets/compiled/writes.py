@@ -29,7 +29,7 @@ from ...connections import first_statement
 from ...connections.blocks import bridged_block
 from ...unpatched import Unpatched
 from .. import whole_results
-from .known_gets import lookup_of
+from .holes import lookup_of
 from .prepared_values import Prepared
 
 BOUND = 64

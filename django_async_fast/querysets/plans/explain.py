@@ -7,6 +7,7 @@ from typing import Any
 
 from ... import _native
 from .. import iterables, streams
+from ..compiled import execution, paths
 from . import plan_cache, row_plan
 from .result_format import types_of
 
@@ -34,6 +35,8 @@ class PlanExplanation:
     why_django: str
     # Model -> why its instances are made by from_db(); '' if they are not.
     instances: dict[str, str]
+    # Why Django builds and compiles its query; '' where it is known from before.
+    why_built: str = ""
 
     @property
     def binary(self) -> bool:
@@ -43,6 +46,7 @@ class PlanExplanation:
     def __str__(self) -> str:
         if self.why_django:
             return f"{self.output}: built by Django, because {self.why_django}"
+        known = self.why_built or "known from before, only filled in"
         lines = [f"{self.output}: built by the core"]
         lines.append(f"result: {'binary' if self.binary else 'text'}")
         for column in self.columns:
@@ -52,12 +56,16 @@ class PlanExplanation:
         for model, reason in self.instances.items():
             made = f"made by from_db(): {reason}" if reason else "filled directly"
             lines.append(f"instances of {model}: {made}")
+        lines.append(f"statement: {known}")
         return "\n".join(lines)
 
 
 def explain_plan(queryset: Any) -> PlanExplanation:
     """Return how the rows of `queryset` will be built. Compiles, but runs no query."""
     kind = queryset._iterable_class
+    why_built = execution.why_built(queryset)
+    if (path := paths.on(queryset)) is not None:
+        queryset = paths.djangos(queryset, path)  # it stays as it is
     compiler = queryset.query.get_compiler(queryset.db)
     compiler.as_sql()
     return PlanExplanation(
@@ -68,6 +76,7 @@ def explain_plan(queryset: Any) -> PlanExplanation:
             model.__name__: row_plan.why_from_db(model)
             for model in row_plan.models_of(compiler.klass_info)
         },
+        why_built=why_built,
     )
 
 

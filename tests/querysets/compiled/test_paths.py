@@ -14,7 +14,7 @@ from django.db import connection, models
 from django.db.models import Count, Q, QuerySet
 from django.test.utils import CaptureQueriesContext, override_settings
 
-from django_async_fast import new_connection
+from django_async_fast import explain_plan, new_connection
 from django_async_fast.querysets.compiled import tree, verify
 from tests.testapp.models import Author, Book, Publisher
 
@@ -335,3 +335,22 @@ def test_verify_mode_tells_a_difference(
     with pytest.raises(verify.Difference, match="WHERE  "):
         list(Book.objects.filter(pages__lt=2))
     assert verify.compared == compared + 1
+
+
+def test_explained(books: Any) -> None:
+    def why(queryset: Any) -> str:
+        found = explain_plan(queryset)
+        assert "statement: " in str(found)
+        return found.why_built
+
+    def made() -> Any:
+        return Book.objects.filter(pages__lt=3)
+
+    assert "first time" in why(made())
+    list(made())
+    list(made())
+    queryset = made()
+    assert why(queryset) == ""
+    assert "_query" not in vars(queryset)
+    assert "given to somebody" in why(made().extra(where=["1 = 1"]))
+    assert "first time" in why(made().order_by("?"))
