@@ -1,7 +1,8 @@
 """The rows of a queryset that is a path, without building and compiling its query.
 
-In: a queryset on a path. Out: its rows, or None where Django is to fetch them. Next:
-`whole_results`.
+In: a queryset on a path, and the values given to `get()`.
+Out: its rows, or Django's own method where the statement is not known.
+Next: `connections/first_statement.py`.
 """
 
 from __future__ import annotations
