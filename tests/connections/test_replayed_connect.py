@@ -30,7 +30,9 @@ def _nothing_known() -> Iterator[None]:
 
 
 def forget() -> None:
-    lazy_wrapper._block_class(DatabaseWrapper).connects.pop("pooled", None)
+    lazy_wrapper._block_class(DatabaseWrapper, in_thread=False).connects.pop(
+        "pooled", None
+    )
 
 
 def nothing(conn: Any) -> None:
@@ -97,7 +99,9 @@ async def test_a_receiver_is_told_of_each() -> None:
         for _ in range(3):
             await connected()
     assert len(seen) == 3
-    assert set(seen) == {(lazy_wrapper._block_class(DatabaseWrapper), True, True)}
+    assert set(seen) == {
+        (lazy_wrapper._block_class(DatabaseWrapper, in_thread=False), True, True)
+    }
 
 
 async def test_a_receiver_does_not_find_its_mark() -> None:

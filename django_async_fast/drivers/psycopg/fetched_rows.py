@@ -33,6 +33,15 @@ def _in_chunks(cursor: Any) -> list[Any]:
 
 
 OF_QUERYSETS = Fetch(("fetchmany", "close"), _in_chunks)
+
+
+def _one(cursor: Any) -> list[Any]:
+    row = cursor.fetchone()
+    return [] if row is None else [row]
+
+
+# `count()`, `exists()` and other queries for one row.
+OF_ONE = Fetch(("fetchone", "close"), _one)
 OF_RAW = Fetch(("__iter__",), list)
 if hasattr(BaseDatabaseOperations, "fetch_returned_rows"):
     OF_INSERTS = Fetch(("fetchall", "close"), lambda cursor: list(cursor.fetchall()))

@@ -18,6 +18,7 @@ from django.db.models import QuerySet
 from ... import _native, bridge
 from ...connections import first_statement
 from ...connections.blocks import bridged_block
+from ...drivers.psycopg.fetched_rows import OF_ONE, OF_QUERYSETS
 from .. import iterables, streams, whole_results
 from ..plans import row_plan
 from . import tree, verify
@@ -80,7 +81,8 @@ class Statement:
             verify.same(sql, params, (compiled[0], compiled[1]))
         # Last: nothing may be waited for between this and the statement.
         wrapper = first_statement.wrapper(bridged_block(), self._alias)
-        return (wrapper, plan, types, entry.columns, sql, params, template), lent
+        how = OF_QUERYSETS if self._ask is _ask_rows else OF_ONE
+        return (wrapper, plan, types, entry.columns, sql, params, template, how), lent
 
 
 def statement(
