@@ -181,9 +181,10 @@ def _is_own(value: Any, owner: Any) -> bool:
         return all(each is None or _is_own(each, owner) for each in parts)
     if kind in _CACHED:
         return _is_own(getattr(value, "real_func", None) or value.func, owner)
-    # What else can be called is not Django's; what cannot is data.
+    # What else can be called is not Django's, but our descriptors; what cannot is data.
     return (
         kind in _SLOTS
+        or kind.__module__.partition(".")[0] == _OURS
         or isinstance(value, type)
         or not (callable(value) or hasattr(kind, "__get__"))
     )
