@@ -172,6 +172,7 @@ def test_fields_of_the_projects_own(owns: Any, fetched: list[Any]) -> None:
 def test_a_column_that_only_text_can_give(fetched: list[Any]) -> None:
     with table("default", Priced) as priced:
         priced.create(price="7.5")
+        fetched.clear()  # of the key that the INSERT returns
         every_way(priced.all)
         assert set(fetched) == {pq.Format.TEXT}
         list(priced.only("size"))
