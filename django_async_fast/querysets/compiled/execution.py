@@ -334,9 +334,11 @@ def _limited(queryset: Any, args: Any, kwargs: Any) -> Any:
         child = path.node.children["get"] = tree.Node(path.node.slots)
         tree.grown()
     step: Any = path.steps, _ordered_and_sliced, (), {}
-    return copy(
-        queryset, Path(child, step, path.values, (0, 21), None, fresh=path.fresh)
-    )
+    limited = Path(child, step, path.values, (0, 21), None, fresh=path.fresh)
+    if args or kwargs:  # what has been filtered is nobody's yet
+        queryset.__dict__[PATH] = limited
+        return queryset
+    return copy(queryset, limited)
 
 
 def _ordered_and_sliced(queryset: Any) -> Any:

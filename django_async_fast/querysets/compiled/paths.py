@@ -34,6 +34,10 @@ _KEPT = tuple(
     )
     if name in FRESH
 )
+# And what a clone has as a new queryset has it.
+_NEW = {
+    name: value for name, value in FRESH.items() if name not in (*_KEPT, "_hints")
+}
 
 # (the step before, Django's function, its args and kwargs)
 Step = tuple[Any, Callable[..., Any], tuple[Any, ...], dict[str, Any]]
@@ -123,9 +127,13 @@ def copy(queryset: Any, path: Path) -> Any:
     """Return what Django's `_clone()` would, on `path`."""
     values = queryset.__dict__
     new = object.__new__(type(queryset))
-    found = FRESH.copy()
-    for name in _KEPT:
-        found[name] = values[name]
+    if len(values) == len(FRESH) + 1:
+        found = values.copy()
+        found.update(_NEW)
+    else:  # somebody has given it attributes of their own
+        found = FRESH.copy()
+        for name in _KEPT:
+            found[name] = values[name]
     found["_hints"] = values["_hints"] or {}
     found[PATH] = path
     new.__dict__ = found
