@@ -7,7 +7,7 @@ Whoever asks for the query (`queryset.query`) is given one that Django's own met
 make of the same steps, and may change it in place: there the path ends.
 
 Key: per model and class of querysets, then one `steps` key after the other. Bound:
-`tree.BOUND`, then all is forgotten. A miss costs Django's way.
+the setting `COMPILED_QUERIES`, then all is forgotten. A miss costs Django's way.
 """
 
 from __future__ import annotations
