@@ -298,9 +298,22 @@ def get(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         if found.fetch():
             return _one(hidden, given)
         call = given.queryset
-        return get.__wrapped__(call.pop(), *call.pop(), **call.pop())
-    del self, args, kwargs, limited
+    else:
+        del self, args, kwargs, limited
+    call.append(_stays(call.pop()))
     return get.__wrapped__(call.pop(), *call.pop(), **call.pop())
+
+
+def _stays(queryset: Any) -> Any:
+    """Return what Django may ask for its query, while `queryset` stays on its path."""
+    path, values = on(queryset), queryset.__dict__
+    if (
+        path is None
+        or values["_deferred_filter"] is not None
+        or not values.get("_cloning_enabled", True)
+    ):
+        return queryset
+    return djangos(queryset, path)
 
 
 def _one(hidden: _Hidden, given: _Hidden) -> Any:

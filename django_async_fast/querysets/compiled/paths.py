@@ -35,9 +35,7 @@ _KEPT = tuple(
     if name in FRESH
 )
 # And what a clone has as a new queryset has it.
-_NEW = {
-    name: value for name, value in FRESH.items() if name not in (*_KEPT, "_hints")
-}
+_NEW = {name: value for name, value in FRESH.items() if name not in (*_KEPT, "_hints")}
 
 # (the step before, Django's function, its args and kwargs)
 Step = tuple[Any, Callable[..., Any], tuple[Any, ...], dict[str, Any]]

@@ -16,7 +16,8 @@ from django.test.utils import CaptureQueriesContext, override_settings
 
 from django_async_fast import explain_plan, new_connection
 from django_async_fast.querysets.compiled import tree, verify
-from tests.testapp.models import Author, Book, Publisher
+from django_async_fast.querysets.compiled.paths import PATH
+from tests.testapp.models import Author, Book, Publisher, Tag
 
 
 @pytest.fixture
@@ -354,3 +355,14 @@ def test_explained(books: Any) -> None:
     assert "_query" not in vars(queryset)
     assert "given to somebody" in why(made().extra(where=["1 = 1"]))
     assert "first time" in why(made().order_by("?"))
+
+
+def test_a_queryset_that_is_kept_stays_on_its_path_when_it_gets() -> None:
+    kept = Tag.objects.using("default")
+    Tag.objects.create(pk=1, name="one")
+    for _ in range(3):
+        assert kept.get(pk=1).name == "one"
+        assert PATH in vars(kept)
+    before = tree.cache_info().hits
+    assert kept.get(pk=1).name == "one"
+    assert tree.cache_info().hits == before + 1
