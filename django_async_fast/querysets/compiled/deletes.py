@@ -57,21 +57,7 @@ def _run(query: Any, pk_list: Any, using: str) -> writes.Run | None:
         return None
     if verify.ON:
         verify.same(entry.sql, params, _compiler(model, pk_list, using).as_sql())
-    return _Again(entry, using, params)
-
-
-class _Again:
-    """A DELETE like one before."""
-
-    __slots__ = ("_db", "_entry", "_params")
-
-    def __init__(self, entry: Delete, db: str, params: list[Any]) -> None:
-        self._entry = entry
-        self._db = db
-        self._params = params
-
-    def __call__(self) -> int:
-        return self._entry.execute(self._db, self._params)
+    return writes.Again(entry.execute, using, params)
 
 
 class _First:

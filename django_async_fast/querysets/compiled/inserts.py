@@ -41,7 +41,7 @@ class Insert(writes.Write):
             return []
         statement = self._width, self.sql, tuple(params), self.template, OF_INSERTS
         batch = whole_results.fetch(
-            writes.wrapper_of(db), self._plan, self._types, *statement
+            connections[db], self._plan, self._types, *statement
         )
         found: list[Any] = _native.rows.items(batch)
         return found
@@ -106,7 +106,7 @@ def _run(
     if verify.ON:
         djangos = found.djangos(model, fields, raw, using, on_conflict, returning)
         verify.same(entry.sql, params, djangos.compiled())
-    return _Again(entry, using, params)
+    return writes.Again(entry.rows, using, params)
 
 
 class _Values:
@@ -165,20 +165,6 @@ class _Django:
         self._compiler.returning_fields = self._returning
         ((text, params),) = self._compiler.as_sql()
         return text, params
-
-
-class _Again:
-    """An INSERT like one before."""
-
-    __slots__ = ("_db", "_entry", "_params")
-
-    def __init__(self, entry: Insert, db: str, params: list[Any]) -> None:
-        self._entry = entry
-        self._db = db
-        self._params = params
-
-    def __call__(self) -> list[Any]:
-        return self._entry.rows(self._db, self._params)
 
 
 class _First:

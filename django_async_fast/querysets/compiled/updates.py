@@ -34,6 +34,11 @@ class Update(writes.Write):
         self.key = key
         self.width = text.count("%s")
 
+    def change(self, db: str, params: list[Any]) -> Any:
+        """Send the statement; return what Django's `_do_update()` does."""
+        changed = self.execute(db, params)
+        return changed > 0 if django.VERSION < (6,) else [()] * changed
+
 
 @wraps(Model._do_update)
 def do_update(self: Any, /, *args: Any) -> Any:
@@ -101,22 +106,7 @@ def _run(
     if verify.ON:
         compiler = _compiler(base_qs, pk_val, values, using)
         verify.same(entry.sql, params, compiler.as_sql())
-    return _Again(entry, using, params)
-
-
-class _Again:
-    """An UPDATE like one before."""
-
-    __slots__ = ("_db", "_entry", "_params")
-
-    def __init__(self, entry: Update, db: str, params: list[Any]) -> None:
-        self._entry = entry
-        self._db = db
-        self._params = params
-
-    def __call__(self) -> Any:
-        changed = self._entry.execute(self._db, self._params)
-        return changed > 0 if django.VERSION < (6,) else [()] * changed
+    return writes.Again(entry.change, using, params)
 
 
 class _First:

@@ -20,13 +20,12 @@ from operator import attrgetter
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
+from django.db import connections
 from django.db.backends.postgresql.operations import DatabaseOperations
 from django.db.models.expressions import Col
 from django.db.models.lookups import Exact, In
 
 from ... import drivers
-from ...connections import first_statement
-from ...connections.blocks import bridged_block
 from ...unpatched import Unpatched
 from .. import whole_results
 from .holes import lookup_of
@@ -86,12 +85,23 @@ class Write:
 
     def execute(self, db: str, params: list[Any]) -> int:
         """Send the statement; return how many rows it has changed."""
-        return execute(wrapper_of(db), self.sql, params, self.template)
+        return execute(connections[db], self.sql, params, self.template)
 
 
-def wrapper_of(db: str) -> Any:
-    """Return `connections[db]`, on which a statement is about to be sent."""
-    return first_statement.wrapper(bridged_block(), db)
+class Again:
+    """A write like one before, with its values, which tools see in no frame."""
+
+    __slots__ = ("_db", "_params", "_send")
+
+    def __init__(
+        self, send: Callable[[str, list[Any]], Any], db: str, params: list[Any]
+    ) -> None:
+        self._send = send
+        self._db = db
+        self._params = params
+
+    def __call__(self) -> Any:
+        return self._send(self._db, self._params)
 
 
 def execute(wrapper: Any, sql: str, params: Any, template: bytes) -> int:
