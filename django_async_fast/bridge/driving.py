@@ -45,22 +45,22 @@ class own_thread_locals:
     server, does not count.
     """
 
-    __slots__ = ("_around", "_own")
+    __slots__ = ("_outer", "_own")
 
     def __enter__(self) -> None:
         self._own = new_thread_locals()
-        self._around = greenlets.thread_locals.get()
+        self._outer = greenlets.thread_locals.get()
         greenlets.thread_locals.set(self._own)
 
     def __exit__(self, *exc: object) -> None:
-        greenlets.thread_locals.set(self._around)
+        greenlets.thread_locals.set(self._outer)
         self._own.clear()
 
 
-def finish(awaitable: Any) -> Any:
-    """Return the result of `awaitable` to synchronous code on the greenlets."""
+def await_driven(awaitable: Any) -> Any:
+    """Wait for `awaitable` from synchronous code on the bridge, a coroutine driven."""
     # A task is in the context that it was given, what it drives in the caller's.
-    driven = drives(awaitable) or not greenlets.in_given_context()
+    driven = drives(awaitable) or not greenlets.in_call_context()
     return (greenlets.drive if driven else greenlets.await_)(awaitable)
 
 

@@ -1,7 +1,7 @@
 """Run synchronous code on the event loop: where it would block, the loop awaits.
 
 `run(fn)` calls `fn` in a greenlet on the loop's own thread. Code below it hands
-every awaitable to `await_()`, which parks the greenlet until the loop has the
+every awaitable to `await_()`, which leaves the greenlet until the loop has the
 result. `drive(coroutine)` runs a coroutine in there, so that synchronous code that
 it calls may wait too. This module is the only importer of greenlet.
 """
@@ -27,17 +27,17 @@ from greenlet import greenlet
 
 T = TypeVar("T")
 
-# A parked greenlet keeps about 12 KB of stack; a fresh one costs 8 us more at
-# its first wait. More than this many at rest are let go.
-PARKED_PER_THREAD = 64
+# An idle greenlet keeps about 12 KB of stack; a new one costs 8 us more at its first
+# wait. No more than this many are kept.
+IDLE_PER_THREAD = 64
 
 _FINISHED: Any = object()
 
 # In debug mode `bridge/stalls.py` takes the steps, and times them; else one comparison.
 timed_step: Callable[..., Any] | None = None
 
-# What a driven coroutine waits for without awaiting: `seams/lazy_access.py` looks.
-noticed: Callable[[FrameType], None] | None = None
+# Is called where a driven coroutine waits without awaiting: `seams/lazy_access.py`.
+on_lazy_wait: Callable[[FrameType], None] | None = None
 
 # The `threading.local` values that bridged calls in this context have in place of the
 # thread's: what turns calls take would be seen by the others.
@@ -64,37 +64,37 @@ class Call:
     start, are inside of it.
     """
 
-    __slots__ = ("around", "held", "over", "task", "waits_with", "worker")
+    __slots__ = ("held_gates", "outer", "over", "task", "waiter", "worker")
 
-    def __init__(self, around: Call | None, worker: Worker | None = None) -> None:
-        self.around = around
+    def __init__(self, outer: Call | None, worker: Worker | None = None) -> None:
+        self.outer = outer
         self.worker = worker
         # The task it runs in, once it has awaited a coroutine or waits its turn.
         self.task: asyncio.Task[Any] | None = None
-        # What it has until its end: then each one's `let_go(call)` is called.
-        self.held: list[Any] = []
-        # Its place in a line, while it waits there.
-        self.waits_with: Any = None
+        # What it holds until its end: then each one's `call_ended(call)` is called.
+        self.held_gates: list[Any] = []
+        # Its place in a queue, while it waits there.
+        self.waiter: Any = None
         self.over = False
 
     def is_inside(self, other: Call) -> bool:
         """Tell whether this call is part of `other`, or that call itself."""
         call: Call | None = self
         while call is not None and call is not other:
-            call = call.around
+            call = call.outer
         return call is not None
 
     def end(self) -> None:
-        """Give up what it holds."""
+        """End the call: what it holds goes to the next."""
         self.over = True
         self.worker = self.task = None
-        held, self.held = self.held, []
+        held, self.held_gates = self.held_gates, []
         for each in held:
-            each.let_go(self)
+            each.call_ended(self)
 
-    def note_task(self, loop: AbstractEventLoop) -> None:
+    def set_task(self, loop: AbstractEventLoop) -> None:
         """Remember the task it runs in."""
-        self.task = getattr(getcurrent(), "hidden", None) or current_task(loop)
+        self.task = getattr(getcurrent(), "hidden_task", None) or current_task(loop)
 
     def frames(self) -> Iterator[FrameType]:
         """Yield the innermost frame of the call, then those of who awaits it."""
@@ -109,7 +109,7 @@ class Call:
                 yield from reversed(frames)
 
 
-def frames_that_wait(loop: AbstractEventLoop) -> Iterator[FrameType]:
+def waiting_frames(loop: AbstractEventLoop) -> Iterator[FrameType]:
     """Yield the innermost frame of each bridged call that waits on `loop`.
 
     Of driven coroutines, too. For who looks at a loop that stands still, in another
@@ -150,20 +150,20 @@ outer_call: ContextVar[Call | None] = ContextVar("daf_call", default=None)
 
 
 class Worker(greenlet):
-    """One greenlet that serves call after call, parked in between."""
+    """One greenlet that serves call after call, idle in between."""
 
     loop: AbstractEventLoop
     outcome: Any = None
     failure: BaseException | None = None
     # The task that drove this call is gone: nothing may be awaited any more.
     abandoned: bool = False
-    # While it runs, the task that does, where that is hidden.
-    hidden: Any = None
-    # The context that the call was given; `Context.run()` may have entered another.
-    given: Context | None = None
-    # The thread-locals of the call, and where those that are parked are found in it.
+    # The task that runs it, where that is hidden from asyncio meanwhile.
+    hidden_task: Any = None
+    # The context that the call was made in; `Context.run()` may have entered another.
+    call_context: Context | None = None
+    # The thread-locals of the call, and the idle workers of the thread that has them.
     locals: Any = None
-    parked: list[Worker] | None = None
+    idle_workers: list[Worker] | None = None
     # While a driven coroutine runs, with the loop in sight, the id of the task that
     # does (the task itself would be kept alive by its own greenlet). None in
     # synchronous code that is called through `run()`.
@@ -171,8 +171,8 @@ class Worker(greenlet):
     # The call in progress, made when somebody asks for it: most are one statement
     # that nobody minds.
     call: Call | None = None
-    # What the call has until its end, before somebody asks for the call.
-    holds: Any = None
+    # What the call holds until its end, before somebody asks for the call.
+    held_gate: Any = None
 
     def run(self) -> None:
         while True:
@@ -187,32 +187,32 @@ class Worker(greenlet):
                 del tb
             self.end_call()
 
-    def known_call(self) -> Call:
+    def get_call(self) -> Call:
         """Return the call in progress."""
         if self.call is None:
-            held, self.holds = self.holds, None
-            # Whoever has something so was inside of no call.
-            self.call = Call(None if held else call_around(), self)
+            held, self.held_gate = self.held_gate, None
+            # Whoever holds something so was inside of no call.
+            self.call = Call(None if held else enclosing_call(), self)
             if held is not None:
-                held.make_known(self, self.call)
+                held.replace_worker(self, self.call)
         return self.call
 
     def end_call(self) -> None:
-        """Give up what the call in progress has had until its end."""
-        if self.holds is not None:
-            held, self.holds = self.holds, None
-            held.let_go(self)
+        """End the call in progress: what it holds goes to the next."""
+        if self.held_gate is not None:
+            held, self.held_gate = self.held_gate, None
+            held.call_ended(self)
         elif self.call is not None:
             call, self.call = self.call, None
             call.end()
 
 
-class _Parked(threading.local):
+class _IdleWorkers(threading.local):
     def __init__(self) -> None:
         self.workers: list[Worker] = []
 
 
-_parked = _Parked()
+_idle = _IdleWorkers()
 
 
 def in_bridge() -> bool:
@@ -221,7 +221,7 @@ def in_bridge() -> bool:
     if type(worker) is not Worker:
         return False
     # Below `asyncio.run()` in synchronous code there is a loop that is not ours.
-    return _get_running_loop() is None if worker.task is None else _stops(worker)
+    return _get_running_loop() is None if worker.task is None else _may_switch(worker)
 
 
 def can_wait() -> bool:
@@ -240,25 +240,25 @@ def current_call() -> Call | None:
     What a driven coroutine calls without awaiting is one, until the coroutine awaits.
     """
     worker = getcurrent()
-    return worker.known_call() if type(worker) is Worker else None
+    return worker.get_call() if type(worker) is Worker else None
 
 
-def begin(call: Call) -> None:
+def begin_call(call: Call) -> None:
     """Let `call`, which has no worker yet, be the one in progress."""
     worker = getcurrent()
     assert type(worker) is Worker
     worker.call, call.worker = call, worker
 
 
-def call_around() -> Call | None:
+def enclosing_call() -> Call | None:
     """Return the call in progress that a call made here would be inside of, or None."""
-    call = outer_call.get() or of_call(outer_call)
+    call = outer_call.get() or get_in_call_context(outer_call)
     while call is not None and call.over:
-        call = call.around
+        call = call.outer
     return call
 
 
-def _stops(worker: Worker) -> bool:
+def _may_switch(worker: Worker) -> bool:
     """Tell whether code below a driven coroutine may stop its greenlet.
 
     Not the first step of another task, which an eager task factory takes in there.
@@ -269,21 +269,21 @@ def _stops(worker: Worker) -> bool:
     )
 
 
-def of_call(variable: ContextVar[T]) -> T | None:
+def get_in_call_context(variable: ContextVar[T]) -> T | None:
     """Return what `variable` is where the bridged call in progress was made, or None.
 
     For code that the call runs in a context of its own, with `Context().run()`.
     """
     worker = getcurrent()
-    if type(worker) is not Worker or worker.given is None:
+    if type(worker) is not Worker or worker.call_context is None:
         return None
-    return worker.given.get(variable)
+    return worker.call_context.get(variable)
 
 
-def in_given_context() -> bool:
+def in_call_context() -> bool:
     """Tell whether the bridged call in progress has not entered another context."""
     worker = getcurrent()
-    return type(worker) is not Worker or worker.gr_context is worker.given
+    return type(worker) is not Worker or worker.gr_context is worker.call_context
 
 
 def awaiting_frame() -> FrameType | None:
@@ -330,8 +330,8 @@ def _switch(worker: Worker, awaitable: Any) -> Any:
 
 def _begin_awaiting(worker: Worker) -> Token[Call | None]:
     """Let the calls that a coroutine makes from here on be part of the worker's."""
-    call = worker.known_call()
-    call.note_task(worker.loop)
+    call = worker.get_call()
+    call.set_task(worker.loop)
     return outer_call.set(call)
 
 
@@ -343,9 +343,9 @@ def _end_awaiting(before: Token[Call | None]) -> None:
 
 def _await_in_driven(awaitable: Awaitable[T]) -> T:
     """Do what `await_()` does where a driven coroutine has called synchronous code."""
-    worker = _stoppable(awaitable)
-    if noticed is not None:
-        noticed(sys._getframe(2))
+    worker = _waiting_worker(awaitable)
+    if on_lazy_wait is not None:
+        on_lazy_wait(sys._getframe(2))
     try:
         return _switch(worker, awaitable)
     finally:
@@ -355,7 +355,7 @@ def _await_in_driven(awaitable: Awaitable[T]) -> T:
 def _show_loop(worker: Worker) -> None:
     _set_running_loop(worker.loop)
     if _ONE_TASK:
-        _swap_current_task(worker.loop, worker.hidden)
+        _swap_current_task(worker.loop, worker.hidden_task)
 
 
 def _hide_loop(worker: Worker) -> None:
@@ -370,7 +370,7 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
     To the coroutine it is as if the task ran it, and what it awaits is the task's
     to wait for. Raises BridgeError as `await_()` does.
     """
-    worker = _stoppable(coroutine)
+    worker = _waiting_worker(coroutine)
     before = _begin_awaiting(worker)
     call, worker.call = worker.call, None
     try:
@@ -383,7 +383,7 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
 
 def drive_alone(coroutine: Coroutine[Any, Any, T]) -> T:
     """Do as `drive()` where that is all that a `run()` does: no call is around it."""
-    return _drive(_stoppable(coroutine), coroutine)
+    return _drive(_waiting_worker(coroutine), coroutine)
 
 
 def _drive(worker: Worker, coroutine: Coroutine[Any, Any, T]) -> T:
@@ -438,7 +438,7 @@ def _inner(traceback: TracebackType | None, frames: int) -> TracebackType | None
     return traceback
 
 
-def _stoppable(awaitable: Any) -> Worker:
+def _waiting_worker(awaitable: Any) -> Worker:
     """Return the worker that may be stopped for `awaitable`; raise BridgeError."""
     if can_wait():
         return getcurrent()
@@ -464,15 +464,15 @@ async def run(fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
     if type(here) is Worker and here.task is not None and can_wait():
         return _call(here, call)
     loop = asyncio.get_running_loop()
-    # `_parked` is one of the thread-locals that may be exchanged.
-    parked = here.parked if type(here) is Worker else None
-    if parked is None:
-        parked = _parked.workers
-    worker = parked.pop() if parked else _start()
+    # `_idle` is one of the thread-locals that may be exchanged.
+    idle = here.idle_workers if type(here) is Worker else None
+    if idle is None:
+        idle = _idle.workers
+    worker = idle.pop() if idle else _start()
     worker.loop = loop
     own = thread_locals.get()
     if own is not None:
-        worker.locals, worker.parked = own, parked
+        worker.locals, worker.idle_workers = own, idle
     waiting_for = _resume(worker, loop, worker.switch, call)
     while waiting_for is not _FINISHED:
         try:
@@ -487,7 +487,7 @@ async def run(fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
             waiting_for = _resume(worker, loop, worker.switch, value)
             # The next wait may be long: do not keep this result alive meanwhile.
             value = None
-    return _finish(worker, parked)
+    return _finish(worker, idle)
 
 
 def _call(worker: Worker, function: list[Any]) -> Any:
@@ -519,14 +519,16 @@ def _resume(
     # another task, or inside somebody else's greenlet.
     if worker.parent is not here:
         worker.parent = here
-    if worker.gr_context is worker.given:  # else `Context.run()` must find its own
-        worker.gr_context = worker.given = here.gr_context
+    if (
+        worker.gr_context is worker.call_context
+    ):  # else `Context.run()` must find its own
+        worker.gr_context = worker.call_context = here.gr_context
     # Synchronous code must find itself in the synchronous world: Django's
     # async_unsafe and the guards of others ask for the running loop. There is
     # none where the remains of a task are collected.
     running = _get_running_loop()
     if _ONE_TASK and running is not None:
-        worker.hidden = _swap_current_task(running, None)
+        worker.hidden_task = _swap_current_task(running, None)
     _set_running_loop(None)
     try:
         if worker.locals is not None:
@@ -537,8 +539,8 @@ def _resume(
     finally:
         _set_running_loop(running)
         if _ONE_TASK and running is not None:
-            _swap_current_task(running, worker.hidden)
-            worker.hidden = None  # else the task, which has it, would have itself
+            _swap_current_task(running, worker.hidden_task)
+            worker.hidden_task = None  # else the task, which has it, would have itself
 
 
 def _step(loop: AbstractEventLoop, how: Callable[..., Any], *args: Any) -> Any:
@@ -548,13 +550,13 @@ def _step(loop: AbstractEventLoop, how: Callable[..., Any], *args: Any) -> Any:
     return how(*args) if timed_step is None else timed_step(loop, how, *args)
 
 
-def _finish(worker: Worker, parked: list[Worker]) -> Any:
+def _finish(worker: Worker, idle: list[Worker]) -> Any:
     outcome, failure = worker.outcome, worker.failure
-    worker.outcome = worker.failure = worker.gr_context = worker.given = None
+    worker.outcome = worker.failure = worker.gr_context = worker.call_context = None
     if worker.locals is not None:
-        worker.locals = worker.parked = None
-    if not worker.abandoned and len(parked) < PARKED_PER_THREAD:
-        parked.append(worker)
+        worker.locals = worker.idle_workers = None
+    if not worker.abandoned and len(idle) < IDLE_PER_THREAD:
+        idle.append(worker)
     if failure is None:
         return outcome
     try:

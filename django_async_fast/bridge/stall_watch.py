@@ -20,37 +20,37 @@ from typing import Any
 
 from .. import conf
 from . import greenlets
-from .stalls import innermost_own, told
+from .stalls import describe_frame, innermost_own
 
 logger = logging.getLogger("django_async_fast")
 
-# Seconds in which the same line is named once.
-PAUSE = 60.0
-# How often a loop is asked in the time that it may take.
-ASKED = 3
+# Seconds from one report of a line to the next.
+REPORT_INTERVAL = 60.0
+# How often a loop is asked for a sign of life in the time that it may take.
+ASKS_PER_LIMIT = 3
 # A thread that uses less of a processor than this waits for something.
-IDLE = 0.2
+IDLE_CPU_SHARE = 0.2
 
 _LOCK = type(threading.Lock())
 
 
-class _Loop:
+class _WatchedLoop:
     """A loop, and the question that it has not answered yet."""
 
-    __slots__ = ("asked", "cpu", "loop", "seen", "stood", "thread")
+    __slots__ = ("asked", "cpu", "loop", "seen", "stalled", "thread")
 
     def __init__(self, loop: AbstractEventLoop, thread: int) -> None:
         self.loop = loop
         self.thread = thread
         self.asked: float | None = None
-        # Where it was seen since, and whether that has been told.
+        # Where it was seen since, and whether that has been reported.
         self.seen: Counter[str] = Counter()
-        self.stood = False
+        self.stalled = False
         self.cpu = 0.0
 
     def ask(self, now: float) -> None:
         self.seen.clear()
-        self.stood = False
+        self.stalled = False
         self.cpu = self.cpu_time()
         self.asked = now
         self.loop.call_soon_threadsafe(self._answer)
@@ -68,11 +68,11 @@ class _Loop:
 
 
 # By thread.
-_loops: dict[int, _Loop] = {}
+_loops: dict[int, _WatchedLoop] = {}
 _watcher: threading.Thread | None = None
 _starting = threading.Lock()
-# When each line was told last.
-_told: dict[str, float] = {}
+# When each line was reported last.
+_reported: dict[str, float] = {}
 
 
 def watch(loop: AbstractEventLoop) -> None:
@@ -82,20 +82,20 @@ def watch(loop: AbstractEventLoop) -> None:
     thread = threading.get_ident()
     known = _loops.get(thread)
     if known is None or known.loop is not loop:
-        _begin(loop, thread)
+        _watch_loop(loop, thread)
 
 
-def _begin(loop: AbstractEventLoop, thread: int) -> None:
+def _watch_loop(loop: AbstractEventLoop, thread: int) -> None:
     global _watcher
     with _starting:
-        _loops[thread] = _Loop(loop, thread)
+        _loops[thread] = _WatchedLoop(loop, thread)
         if _watcher is None or not _watcher.is_alive():
             name = "django_async_fast.bridge.stall_watch"
-            _watcher = threading.Thread(target=_look_on, name=name, daemon=True)
+            _watcher = threading.Thread(target=_watch, name=name, daemon=True)
             _watcher.start()
 
 
-def _look_on() -> None:
+def _watch() -> None:
     global _watcher
     while True:
         limit = conf.get("STALL_WATCH")
@@ -104,42 +104,42 @@ def _look_on() -> None:
                 _loops.clear()
                 _watcher = None
                 return
-        time.sleep(limit / ASKED)
+        time.sleep(limit / ASKS_PER_LIMIT)
         for each in list(_loops.values()):
             with suppress(RuntimeError):  # it closes at this moment
-                _look(each, limit)
+                _sample(each, limit)
 
 
-def _look(watched: _Loop, limit: float) -> None:
+def _sample(watched: _WatchedLoop, limit: float) -> None:
     now = time.monotonic()
     asked = watched.asked
     if watched.loop.is_closed():
         _loops.pop(watched.thread, None)
     elif asked is None:
         watched.ask(now)
-    elif not watched.stood and (frame := sys._current_frames().get(watched.thread)):
+    elif not watched.stalled and (frame := sys._current_frames().get(watched.thread)):
         own = innermost_own(frame)
-        where = told(own or frame)
+        where = describe_frame(own or frame)
         watched.seen[where] += 1
         if now - asked >= limit:
-            watched.stood = True
+            watched.stalled = True
             _report(watched, frame, now - asked)
 
 
-def _report(watched: _Loop, frame: FrameType, stood: float) -> None:
+def _report(watched: _WatchedLoop, frame: FrameType, stalled: float) -> None:
     where = watched.seen.most_common(1)[0][0]
     now = time.monotonic()
-    if now - _told.get(where, -PAUSE) < PAUSE:
+    if now - _reported.get(where, -REPORT_INTERVAL) < REPORT_INTERVAL:
         return
-    _told[where] = now
+    _reported[where] = now
     lock = ""
-    if watched.cpu_time() - watched.cpu < IDLE * stood:
+    if watched.cpu_time() - watched.cpu < IDLE_CPU_SHARE * stalled:
         lock = _held_lock(frame, watched.loop)
     logger.warning(
         "The event loop has stood still for %.3f s: %s.%s Only the database is "
         "awaited: put other slow work into a thread, with @blocking or "
         "sync_to_async().",
-        stood,
+        stalled,
         where,
         lock,
     )
@@ -151,22 +151,22 @@ def _report(watched: _Loop, frame: FrameType, stood: float) -> None:
 def _held_lock(frame: FrameType, loop: AbstractEventLoop) -> str:
     """Say who holds the lock that `frame` waits for, if a greenlet is seen to."""
     wanted: dict[int, str] = {}
-    for inner in _outwards(innermost_own(frame)):
+    for inner in _users_frames(innermost_own(frame)):
         wanted = dict(_locks(inner))
         if wanted:
             break
-    for waiting in greenlets.frames_that_wait(loop):
-        for holder in _outwards(waiting):
+    for waiting in greenlets.waiting_frames(loop):
+        for holder in _users_frames(waiting):
             for lock, name in _locks(holder):
                 if lock in wanted:
                     return (
                         f" It waits for the threading.Lock {name!r}, held over a "
-                        f"query by {told(holder)}: neither can go on."
+                        f"query by {describe_frame(holder)}: neither can go on."
                     )
     return ""
 
 
-def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
+def _users_frames(frame: FrameType | None) -> Iterator[FrameType]:
     """Yield the user's frames from `frame` outwards."""
     while (frame := innermost_own(frame)) is not None:
         yield frame

@@ -24,7 +24,7 @@ from . import greenlets, users_code
 logger = logging.getLogger("django_async_fast")
 
 # Seconds from one look at the steps in progress to the next.
-BLINK = 0.02
+INTERVAL = 0.02
 
 # Code that is not the user's.
 _PATHS = {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")}
@@ -44,7 +44,7 @@ class _Step:
 
 # By thread.
 _steps: dict[int, _Step] = {}
-_begun = threading.Event()
+_step_began = threading.Event()
 _watcher: threading.Thread | None = None
 _starting = threading.Lock()
 
@@ -56,7 +56,7 @@ def watch() -> None:
     with _starting:
         if _watcher is None or not _watcher.is_alive():  # not in a forked child
             name = "django_async_fast.bridge.stalls"
-            _watcher = threading.Thread(target=_look_on, name=name, daemon=True)
+            _watcher = threading.Thread(target=_watch, name=name, daemon=True)
             _watcher.start()
 
 
@@ -66,7 +66,7 @@ def _timed(loop: AbstractEventLoop, step: Callable[..., Any], *args: Any) -> Any
     thread = threading.get_ident()
     before = _steps.get(thread)
     now = _steps[thread] = _Step(loop.slow_callback_duration)
-    _begun.set()
+    _step_began.set()
     try:
         return step(*args)
     finally:
@@ -79,23 +79,23 @@ def _timed(loop: AbstractEventLoop, step: Callable[..., Any], *args: Any) -> Any
             _report(now, took)
 
 
-def _look_on() -> None:
-    while _begun.wait():
-        _begun.clear()
+def _watch() -> None:
+    while _step_began.wait():
+        _step_began.clear()
         while going_on := list(_steps.items()):
-            time.sleep(BLINK)
+            time.sleep(INTERVAL)
             for thread, step in going_on:
-                _look(thread, step)
+                _sample(thread, step)
 
 
-def _look(thread: int, step: _Step) -> None:
+def _sample(thread: int, step: _Step) -> None:
     frame = sys._current_frames().get(thread)
     if frame is None:
         return
-    where = told(frame)
+    where = describe_frame(frame)
     own = innermost_own(frame)
     if own is not None and own is not frame:
-        where = f"{told(own)}, in {where}"
+        where = f"{describe_frame(own)}, in {where}"
     if _steps.get(thread) is step:  # still: so it was this step's frame
         step.seen[where] += 1
 
@@ -112,7 +112,7 @@ def innermost_own(frame: FrameType | None) -> FrameType | None:
     return None
 
 
-def told(frame: FrameType) -> str:
+def describe_frame(frame: FrameType) -> str:
     """Return what a message calls `frame`: its function, file and line."""
     code = frame.f_code
     return f"{code.co_qualname} ({code.co_filename}:{frame.f_lineno})"
@@ -127,5 +127,5 @@ def _report(step: _Step, took: float) -> None:
         "results in pieces: aiterator(), achunks().",
         took,
         where[0][0],
-        users_code.told(users_code.place()),
+        users_code.describe(users_code.place()),
     )

@@ -39,6 +39,6 @@ def place_of(frame: FrameType | None) -> Place:
     return None
 
 
-def told(where: Place) -> str:
+def describe(where: Place) -> str:
     """Return `where` for a message."""
     return f"{where[0]}:{where[1]}" if where else "an unknown place"

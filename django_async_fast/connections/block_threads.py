@@ -106,9 +106,9 @@ def is_bridged(call: SyncToAsync[Any, Any]) -> bool:
 
 async def run(block: Block, call: SyncToAsync[Any, Any], args: Any, kwargs: Any) -> Any:
     """Await `call(*args, **kwargs)` of asgiref's, in a thread that is the block's."""
-    unit = bridge.Call(bridge.call_around())
+    unit = bridge.Call(bridge.enclosing_call())
     await block.units.wait_to_begin(unit)
-    unit.note_task(block.loop)
+    unit.set_task(block.loop)
     theirs = copy.copy(call)
     theirs.func = partial(_call, block, call.func)
     around = bridge.outer_call.set(unit)

@@ -58,7 +58,7 @@ def _in_thread(func: Any) -> Any:
     def inner(*args: Any, **kwargs: Any) -> Any:
         if not bridge.can_wait():
             return func(*args, **kwargs)
-        return driving.finish(threaded(*args, **kwargs))
+        return driving.await_driven(threaded(*args, **kwargs))
 
     return inner
 

@@ -101,7 +101,7 @@ class Block:
     @property
     def who(self) -> str:
         """What a warning calls it."""
-        return self.name or f"The block entered at {users_code.told(self.place)}"
+        return self.name or f"The block entered at {users_code.describe(self.place)}"
 
     def exchange(self, alias: str, wrapper: Any = None) -> None:
         """Let `alias` mean another wrapper, or with None a new one at its next use.
@@ -164,7 +164,7 @@ def current_block() -> Block | None:
     A block belongs to its loop and thread: from others it is invisible.
     Raises InterfaceError in a task that outlived its block.
     """
-    block = _block.get() or bridge.of_call(_block)
+    block = _block.get() or bridge.get_in_call_context(_block)
     if block is None or block.thread != threading.get_ident():
         return None
     if block.loop is not bridge.current_loop():
@@ -345,7 +345,7 @@ def bridged_block() -> Block | None:
     block = _block.get()
     if block is None or not block.open:
         # In a context of its own: `Context().run()`, or one of another block.
-        block = bridge.of_call(_block) or block
+        block = bridge.get_in_call_context(_block) or block
     if block is not None and block.loop is bridge.current_loop():
         return block
     return None
@@ -356,7 +356,7 @@ def routed_block() -> Block | None:
 
     Raises InterfaceError in a task that outlived its block.
     """
-    if _block.get() is None and bridge.of_call(_block) is None:
+    if _block.get() is None and bridge.get_in_call_context(_block) is None:
         return None
     return bridged_block() if bridge.in_bridge() else current_block()
 

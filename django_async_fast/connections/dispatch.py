@@ -63,7 +63,7 @@ def cache_sync_to_async(func: Any = None, **options: Any) -> Any:
 def async_to_sync_call(self: AsyncToSync[Any, Any], *args: Any, **kwargs: Any) -> Any:
     """`AsyncToSync.__call__`: on the bridge, await on the loop that is there."""
     if bridge.can_wait():
-        return driving.finish(self.awaitable(*args, **kwargs))
+        return driving.await_driven(self.awaitable(*args, **kwargs))
     return asgiref_call(self, *args, **kwargs)
 
 

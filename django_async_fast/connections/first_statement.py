@@ -67,7 +67,7 @@ def _connect(block: Block, alias: str, wrapper: Any, known: Again) -> Any:
         origin = _wait(entry, alias)
         return _take(block, wrapper, known, entry, origin, gate)
     finally:
-        gate.end_exit(connecting)
+        gate.end_brief(connecting)
 
 
 def _wait(entry: Any, alias: str) -> Any:

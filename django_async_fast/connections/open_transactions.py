@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from django.db.transaction import Atomic
 
-from ..bridge.users_code import Place, told
+from ..bridge.users_code import Place, describe
 from ..tasks.scopes import Scope
 
 logger = logging.getLogger("django_async_fast")
@@ -39,5 +39,5 @@ def warn_left_open(alias: str, where: Place, who: str) -> None:
         "%s left a transaction on '%s' open; it is rolled back. It was begun at %s.",
         who,
         alias,
-        told(where),
+        describe(where),
     )

@@ -317,7 +317,7 @@ class BlockWrapper(_Backend):
             self._discard()
             raise
         finally:
-            self.gate.end_exit(connecting)
+            self.gate.end_brief(connecting)
         if self.block is not None and self.block.force_rollback:
             self._begin_rollback()
 

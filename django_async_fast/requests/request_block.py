@@ -78,7 +78,7 @@ class Life:
         self.block = shared or Block(False, where, name=name)
         stall_watch.watch(self.block.loop)
         # The scope that the caller is in, and the one that the request is in.
-        self.around = self.scope = scopes._entered.get()
+        self.around = self.scope = scopes.entered_scope.get()
         self.thread_locals = bridge.thread_locals.get()
         self.own_thread_locals = False
 
@@ -95,19 +95,19 @@ class Life:
     @contextmanager
     def inside(self) -> Iterator[None]:
         """Enter the block in the current context, for a step of the request."""
-        before = _life.get(), _block.get(), scopes._entered.get()
+        before = _life.get(), _block.get(), scopes.entered_scope.get()
         thread_locals = bridge.thread_locals.get()
         _life.set(self)
         _block.set(self.block)
-        scopes._entered.set(self.scope)
+        scopes.entered_scope.set(self.scope)
         bridge.thread_locals.set(self.thread_locals)
         try:
             yield
         finally:
-            self.scope = scopes._entered.get()
+            self.scope = scopes.entered_scope.get()
             _life.set(before[0])
             _block.set(before[1])
-            scopes._entered.set(before[2])
+            scopes.entered_scope.set(before[2])
             bridge.thread_locals.set(thread_locals)
 
     async def end(self) -> None:
@@ -134,7 +134,7 @@ class Life:
         finally:
             _life.set(self.before[0])
             _block.set(self.before[1])
-            scopes._entered.set(self.before[2])
+            scopes.entered_scope.set(self.before[2])
 
     def abandon(self) -> None:
         """End the request where nothing can be awaited."""
@@ -157,19 +157,19 @@ class Life:
                 if not (wrapper.autocommit or wrapper.in_atomic_block):
                     wrapper.restore_autocommit(self.name)
         finally:
-            scopes._entered.set(self.around)
+            scopes.entered_scope.set(self.around)
 
     def _leave_atomics(self, wrapper: Any) -> None:
         """Roll back what the request has begun in a block that it shares."""
-        scope, outermost = scopes._entered.get(), None
+        scope, outermost = scopes.entered_scope.get(), None
         while scope not in (None, self.around):
             if scope.open and scope.gate is wrapper.gate:
                 outermost = scope
-            scope = scope.beneath
+            scope = scope.entered_before
         if outermost is None:
             return
         try:
-            roll_back_inside(wrapper, outermost.around, self.name)
+            roll_back_inside(wrapper, outermost.outer, self.name)
         except Exception:
             logger.exception("Rolling back what %s left open failed.", self.name)
 

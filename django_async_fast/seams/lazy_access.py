@@ -21,10 +21,10 @@ from . import refusals
 logger = logging.getLogger("django_async_fast")
 
 # From how many instances on it is told that a line loads a relation for each.
-SEVERAL = 5
+REPORT_FROM = 5
 
 # Lines and relations that have been told.
-_told: set[tuple[users_code.Place, str]] = set()
+_reported: set[tuple[users_code.Place, str]] = set()
 
 
 def get_running_loop() -> AbstractEventLoop:
@@ -34,7 +34,7 @@ def get_running_loop() -> AbstractEventLoop:
     return asyncio.get_running_loop()
 
 
-def notice(frame: FrameType) -> None:
+def report_lazy_wait(frame: FrameType) -> None:
     """Tell, in debug mode, of a line that loads a relation instance by instance.
 
     `frame` is where a driven coroutine waits without awaiting. Each line is told once.
@@ -51,14 +51,14 @@ def notice(frame: FrameType) -> None:
     if last == id(instance):  # its second wait
         return
     block.relations[key] = id(instance), count + 1
-    if count + 1 < SEVERAL or key in _told:
+    if count + 1 < REPORT_FROM or key in _reported:
         return
-    _told.add(key)
+    _reported.add(key)
     peers = " or `.fetch_mode(models.FETCH_PEERS)`" * hasattr(models, "FETCH_PEERS")
     logger.warning(
         "%s loads %s with a query for each instance, %d so far. Load all with the "
         "query before: `.%s(%r)`%s.",
-        users_code.told(key[0]),
+        users_code.describe(key[0]),
         name,
         count + 1,
         how,
@@ -67,4 +67,4 @@ def notice(frame: FrameType) -> None:
     )
 
 
-bridge.greenlets.noticed = notice
+bridge.greenlets.on_lazy_wait = report_lazy_wait

@@ -1,6 +1,6 @@
 """A bridged call is a unit, as the code of one thread is in stock Django.
 
-From its first statement to its end it has the turn of each connection that it uses: the
+From its first statement to its end it holds the gate of each connection that it uses:
 statements of other calls wait, but for those of calls that are part of it. Calls that
 come meanwhile wait before they begin, so that what they find in Python, a queryset's
 rows or a lazy object, is what it has left.
@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextvars import Context
 from time import monotonic
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from .. import bridge, conf
 
@@ -24,38 +24,34 @@ T = TypeVar("T")
 LOOK = 0.1
 
 
-class Holds(Protocol):
-    """What a call has until its end."""
+class Waiter:
+    """A call in a queue, woken through a future."""
 
-    def let_go(self, call: bridge.Call) -> None: ...
+    __slots__ = ("call", "future", "queue", "since")
 
-
-class Turn:
-    """A place in a line."""
-
-    __slots__ = ("call", "future", "line", "since")
-
-    def __init__(self, call: bridge.Call, line: Line, loop: AbstractEventLoop) -> None:
+    def __init__(
+        self, call: bridge.Call, queue: WaiterQueue, loop: AbstractEventLoop
+    ) -> None:
         self.call = call
-        self.line = line
+        self.queue = queue
         self.future: Future[None] = loop.create_future()
         self.since = monotonic()
-        call.note_task(loop)
+        call.set_task(loop)
 
     def waits_for(self) -> list[bridge.Call]:
         """Return the units whose end it waits for."""
-        return [call for call in self.line.holders() if not self.call.is_inside(call)]
+        return [call for call in self.queue.holders() if not self.call.is_inside(call)]
 
     def is_deadlocked(self) -> bool:
-        """Tell whether one of those is seen to wait for the call in this place."""
+        """Tell whether one of those is seen to wait for this call."""
         todo, seen = self.waits_for(), set()
         while todo:
             call = todo.pop()
             if call in seen:
                 continue
             seen.add(call)
-            if call.waits_with is not None:
-                others = call.waits_with.waits_for()
+            if call.waiter is not None:
+                others = call.waiter.waits_for()
                 if any(self.call.is_inside(other) for other in others):
                     return True
                 todo += others
@@ -77,42 +73,39 @@ def _awaited_by(call: bridge.Call) -> Iterator[Task[Any]]:
                 todo.append(each)
 
 
-class Line:
-    """Those who wait for their turn: first come, first served.
-
-    While there are any, one timer looks after all of them.
-    """
+class WaiterQueue:
+    """Waiters, first come, first served; while there are any, one timer checks them."""
 
     # Made when somebody joins: nobody waits in most blocks.
     waiting: Collection[Any] = ()
-    # When somebody's turn came, or was over, while others waited.
+    # When a waiter was last served, or what it waited for was over.
     progress = 0.0
     _timer: TimerHandle | None = None
 
     def holders(self) -> Iterable[bridge.Call]:
-        """Return the units that those in the line may be waiting for."""
+        """Return the units that the waiters may be waiting for."""
         raise NotImplementedError
 
-    def deadlocked(self, turn: Any) -> None:
-        """See to a `turn` that would never come."""
+    def deadlocked(self, waiter: Any) -> None:
+        """End the wait of `waiter`, which would last for ever."""
         raise NotImplementedError
 
-    def overdue(self, turn: Any, timeout: float) -> None:
-        """See to a `turn` when nobody has made progress for `timeout` seconds."""
+    def overdue(self, waiter: Any, timeout: float) -> None:
+        """End the wait of `waiter`: for `timeout` seconds there was no progress."""
         raise NotImplementedError
 
-    def join(self, turn: Turn, loop: AbstractEventLoop) -> None:
-        """Wait at the end of the line."""
+    def append(self, waiter: Waiter, loop: AbstractEventLoop) -> None:
+        """Append `waiter`."""
         if not isinstance(self.waiting, deque):
             self.waiting = deque()
-        self.waiting.append(turn)
+        self.waiting.append(waiter)
         if self._timer is None:
             self._watch(loop)
 
-    def leave(self, turn: Turn) -> None:
-        """Take `turn` out of the line."""
+    def remove(self, waiter: Waiter) -> None:
+        """Remove `waiter`."""
         assert isinstance(self.waiting, deque)
-        self.waiting.remove(turn)
+        self.waiting.remove(waiter)
         if not self.waiting and self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -127,16 +120,18 @@ class Line:
         timeout = conf.get("SCOPE_TIMEOUT")
         now = monotonic()
         if now - self.progress >= LOOK:
-            for turn in [turn for turn in self.waiting if not turn.future.done()]:
-                if turn.is_deadlocked():
-                    self.deadlocked(turn)
-                elif timeout and now - max(self.progress, turn.since) >= timeout:
-                    self.overdue(turn, timeout)
+            for waiter in [*self.waiting]:
+                if waiter.future.done():
+                    continue
+                if waiter.is_deadlocked():
+                    self.deadlocked(waiter)
+                elif timeout and now - max(self.progress, waiter.since) >= timeout:
+                    self.overdue(waiter, timeout)
         if self.waiting and self._timer is None:
             self._watch(loop)
 
 
-class Units(Line):
+class Units(WaiterQueue):
     """The units of one block, and the calls that wait to begin."""
 
     # Each after those that it is part of. A worker stands for the call that it serves,
@@ -146,36 +141,36 @@ class Units(Line):
     def known(self) -> list[bridge.Call]:
         """Return the units, each after those that it is part of."""
         if self.calls and type(self.calls[0]) is bridge.Worker:
-            self.calls[0].known_call()
+            self.calls[0].get_call()
         return self.calls
 
-    def holder(self, gate: Holds) -> bridge.Call | None:
-        """Return the innermost unit that has the turn of `gate`."""
+    def holder(self, gate: WaiterQueue) -> bridge.Call | None:
+        """Return the innermost unit that holds `gate`, or None."""
         for call in reversed(self.known()):
-            if gate in call.held:
+            if gate in call.held_gates:
                 return call
         return None
 
-    def take(self, call: bridge.Call, gate: Holds) -> None:
-        """Give `call`, and those that it is part of, the turn of `gate`."""
-        around = call.around
-        if around is not None and not around.over:
-            self.take(around, gate)
+    def take(self, call: bridge.Call, gate: WaiterQueue) -> None:
+        """Let `call`, and those that it is part of, hold `gate`."""
+        outer = call.outer
+        if outer is not None and not outer.over:
+            self.take(outer, gate)
         if call not in self.calls:
             self.calls = [*self.calls, call]
-        if gate not in call.held:
-            call.held.append(gate)
+        if gate not in call.held_gates:
+            call.held_gates.append(gate)
 
-    def revoke(self, gate: Holds, but: bridge.Call | None) -> None:
-        """Take the turn of `gate` from all but `but` and those that it is part of."""
+    def revoke(self, gate: WaiterQueue, but: bridge.Call | None) -> None:
+        """Take `gate` from all but `but` and those that it is part of."""
         for call in [*self.known()]:
-            if gate in call.held and not (but is not None and but.is_inside(call)):
-                call.held.remove(gate)
-                if not call.held:
+            if gate in call.held_gates and not (but and but.is_inside(call)):
+                call.held_gates.remove(gate)
+                if not call.held_gates:
                     self.calls.remove(call)
 
-    def let_go(self, call: bridge.Call) -> None:
-        """`call`, which was a unit from its start, is over."""
+    def call_ended(self, call: bridge.Call) -> None:
+        """Remove `call`, which was a unit from its start."""
         if call in self.calls:
             self.calls.remove(call)
         if self.waiting:
@@ -183,47 +178,47 @@ class Units(Line):
 
     # ----- calls that wait to begin
 
-    def hold_up(self, call: bridge.Call | None) -> bool:
+    def must_wait(self, call: bridge.Call | None) -> bool:
         """Tell whether `call`, before it begins, has to wait for a unit."""
         for each in self.known():
             # One that waits for somebody's transaction may be waiting for this call.
-            if each.waits_with is None and not (call and call.is_inside(each)):
+            if each.waiter is None and not (call and call.is_inside(each)):
                 return True
         return False
 
     def start_next(self) -> None:
         """Let the first that need not wait for a unit begin."""
-        for turn in self.waiting:
-            if not turn.future.done() and not self.hold_up(turn.call):
-                self._start(turn)
+        for waiter in self.waiting:
+            if not waiter.future.done() and not self.must_wait(waiter.call):
+                self._start(waiter)
                 return
 
     def start_all(self) -> None:
         """Let them begin: the block has ended, and will tell them."""
-        for turn in [*self.waiting]:
-            if not turn.future.done():
-                self._start(turn)
+        for waiter in [*self.waiting]:
+            if not waiter.future.done():
+                self._start(waiter)
 
-    def _start(self, turn: Turn) -> None:
-        self.leave(turn)
+    def _start(self, waiter: Waiter) -> None:
+        self.remove(waiter)
         self.progress = monotonic()
         # A unit from the start, else the next would begin before its first statement.
-        self.calls = [*self.calls, turn.call]
-        turn.call.held.append(self)
-        turn.future.set_result(None)
+        self.calls = [*self.calls, waiter.call]
+        waiter.call.held_gates.append(self)
+        waiter.future.set_result(None)
 
     def holders(self) -> Iterable[bridge.Call]:
         return self.known()
 
-    def deadlocked(self, turn: Turn) -> None:
-        self._start(turn)  # if it needs the connection, it is told
+    def deadlocked(self, waiter: Waiter) -> None:
+        self._start(waiter)  # if it needs the connection, it is told
 
-    def overdue(self, turn: Turn, timeout: float) -> None:
-        self._start(turn)
+    def overdue(self, waiter: Waiter, timeout: float) -> None:
+        self._start(waiter)
 
     async def run(self, func: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
         """Do as `bridge.run()` does, when the units of other calls are over."""
-        call, function = bridge.Call(bridge.call_around()), [kwargs, args, func]
+        call, function = bridge.Call(bridge.enclosing_call()), [kwargs, args, func]
         # Tools show the frames around a query: to show a queryset is another one.
         del func, args, kwargs
         await self.wait_to_begin(call)
@@ -231,22 +226,22 @@ class Units(Line):
 
     async def wait_to_begin(self, call: bridge.Call) -> None:
         """Wait until the units that `call` is not part of are over."""
-        if not self.calls or not self.hold_up(call):
+        if not self.calls or not self.must_wait(call):
             return
         loop = asyncio.get_running_loop()
-        turn = Turn(call, self, loop)
-        if turn.is_deadlocked():
+        waiter = Waiter(call, self, loop)
+        if waiter.is_deadlocked():
             return
-        self.join(turn, loop)
+        self.append(waiter, loop)
         try:
-            await turn.future
+            await waiter.future
         except BaseException:
-            if turn in self.waiting:
-                self.leave(turn)
+            if waiter in self.waiting:
+                self.remove(waiter)
             call.end()
             raise
 
 
 def _run(call: bridge.Call, function: list[Any]) -> Any:
-    bridge.begin(call)
+    bridge.begin_call(call)
     return function.pop()(*function.pop(), **function.pop())

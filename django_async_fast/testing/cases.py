@@ -126,7 +126,7 @@ def _awaited(method: Callable[..., Any]) -> Callable[..., Any]:
     """Return `method`, an `async def`, as a function for the bridge."""
 
     def inner() -> Any:
-        return driving.finish(method())
+        return driving.await_driven(method())
 
     # unittest's marks: an expected failure.
     inner.__dict__.update(getattr(method, "__dict__", {}))
@@ -259,7 +259,7 @@ def _leave_inner(atomics: dict[str, Any]) -> None:
         wrapper = connections[alias]
         around = wrapper.gate.innermost
         while around.owner not in (atomic, None):
-            around = around.around
+            around = around.outer
         if around is not wrapper.gate.innermost:
             roll_back_inside(wrapper, around, "The test")
 

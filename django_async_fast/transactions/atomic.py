@@ -63,9 +63,9 @@ def enter(self: Atomic, where: users_code.Place = None) -> None:
             wrapper.ensure_connection()
         _begin(self)
     except BaseException:
-        wrapper.gate.end_exit(scope)
+        wrapper.gate.end_brief(scope)
         raise
-    wrapper.gate.entered(scope)
+    wrapper.gate.transaction_begun(scope)
     self.__dict__.setdefault("_daf_opened", []).append((wrapper, scope))
 
 
@@ -117,7 +117,7 @@ def leave(self: Atomic, exc_type: Any, exc_value: Any, traceback: Any) -> None:
             raise broken
         return None
     finally:
-        wrapper.gate.end_exit(ending)
+        wrapper.gate.end_brief(ending)
 
 
 def roll_back_inside(wrapper: Any, around: scopes.Scope | None, who: str) -> None:
@@ -126,7 +126,7 @@ def roll_back_inside(wrapper: Any, around: scopes.Scope | None, who: str) -> Non
     try:
         roll_back(wrapper, left, who)
     finally:
-        wrapper.gate.end_exit(ending)
+        wrapper.gate.end_brief(ending)
 
 
 def roll_back(wrapper: Any, left: list[scopes.Scope], who: str) -> None:
@@ -186,14 +186,14 @@ def _opened(self: Atomic) -> tuple[Any, scopes.Scope] | None:
     if not opened:
         return None
     entry: tuple[Any, scopes.Scope]
-    entry = ([each for each in opened if each[1].entered()] or opened)[-1]
+    entry = ([each for each in opened if each[1].is_entered()] or opened)[-1]
     opened.remove(entry)
     return entry
 
 
 def abandon(wrapper: Any, scope: scopes.Scope) -> None:
     """End `scope` and all inside without a statement: drop the connection."""
-    wrapper.abort(keep=wrapper.gate.cut(scope))
+    wrapper.abort(keep=wrapper.gate.close_scope(scope))
 
 
 async def aenter(self: Atomic) -> None:

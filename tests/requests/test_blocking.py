@@ -197,7 +197,7 @@ def watched(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[[str], list[str]]]:
     served(DJANGO_ASYNC_FAST={"STALL_WATCH": 0.15})
-    monkeypatch.setattr(stall_watch, "_told", {})
+    monkeypatch.setattr(stall_watch, "_reported", {})
     caplog.set_level(logging.WARNING, "django_async_fast")
     yield lambda what: [
         record.getMessage()

@@ -124,7 +124,7 @@ async def test_many_at_once_and_cancelled() -> None:
 @pytest.fixture
 def debug(settings_override: Callable[..., None]) -> None:
     settings_override(DEBUG=True)
-    lazy_access._told.clear()
+    lazy_access._reported.clear()
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -160,7 +160,7 @@ async def test_f34_what_holds_the_gil_is_timed_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     debug()
-    monkeypatch.setattr(stalls, "_look", lambda *args: None)
+    monkeypatch.setattr(stalls, "_sample", lambda *args: None)
     async with new_connection():
         await run_sync(slow)
     assert len(told("holds the GIL")) == 1

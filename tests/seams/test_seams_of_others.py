@@ -122,7 +122,7 @@ async def test_a_tool_that_queries_before_it_lets_in(watcher: Watcher) -> None:
 
 async def test_the_place_is_the_users(watcher: Watcher) -> None:
     async with new_connection() as conn, transaction.atomic():
-        assert users_code.told(conn.gate.innermost.place).startswith(__file__)
+        assert users_code.describe(conn.gate.innermost.place).startswith(__file__)
 
 
 @contextmanager

@@ -542,7 +542,7 @@ async def twice() -> list[int]:
     return counts
 
 
-@pytest.mark.parametrize("wait", [bridge.drive, bridge.await_, driving.finish])
+@pytest.mark.parametrize("wait", [bridge.drive, bridge.await_, driving.await_driven])
 async def test_coroutines_that_a_unit_waits_for(wait: Callable[[Any], Any]) -> None:
     def unit() -> Any:
         Tag.objects.count()
