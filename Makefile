@@ -78,6 +78,15 @@ test-beside-run: $(VENV)/.beside
 	BESIDE_REQUIRED=1 DJANGO_ASYNC_FAST_IMPL=native \
 		$(RUN) -m pytest -p no:ddtrace $(or $(ARGS),tests/beside)
 
+# In an environment of their own: the package itself is checked without types of Django's.
+.PHONY: test-typing
+test-typing: ## check a project that uses the package with mypy and pyright
+	$(MAKE) test-typing-run VENV=.venvs/typing
+
+.PHONY: test-typing-run
+test-typing-run: $(VENV)/.typing
+	TYPING_REQUIRED=1 $(RUN) -m pytest $(or $(ARGS),tests/typing)
+
 .PHONY: sanitize
 sanitize: $(VENV)/.compile ## run tests/native on compiled parts that watch their memory
 	tools/sanitize $(RUN) $(ARGS)
@@ -218,6 +227,10 @@ $(VENV)/.psycopg-c: $(VENV)/.package
 $(VENV)/.beside: $(VENV)/.package
 	@$(RUN) -m pip install --quiet --group beside
 	@$(RUN) -m pip install --quiet --no-deps --group beside-prometheus
+	@touch $@
+
+$(VENV)/.typing: $(VENV)/.package
+	@$(RUN) -m pip install --quiet --group typing
 	@touch $@
 
 $(VENV)/.compile: $(VENV)/.package

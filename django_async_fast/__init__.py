@@ -4,8 +4,12 @@ from typing import Any
 
 from ._version import __version__
 
-# Name -> module. Imported at first use: most need Django's settings.
+# Name -> module. Imported at first use: most need Django's settings. Type checkers
+# read `__init__.pyi`.
 _PUBLIC = {
+    "AsyncCopy": "connections.cursor",
+    "AsyncCursor": "connections.cursor",
+    "BlockWrapper": "connections.wrapper",
     "achunks": "querysets.helpers",
     "afetch_related": "querysets.helpers",
     "alist": "querysets.helpers",

@@ -1,5 +1,75 @@
-"""`atomic` with characteristics of the transaction; see `transactions/atomic.py`."""
+"""`django.db.transaction` as coroutines use it, for type checkers as well.
 
-from .transactions.atomic import ADDED, atomic
+`atomic()` also takes the characteristics of the transaction: `transactions/atomic.py`.
+"""
 
-__all__ = ["ADDED", "atomic"]
+from django.db.transaction import (
+    Atomic,
+    TransactionManagementError,
+    clean_savepoints,
+    commit,
+    get_autocommit,
+    get_connection,
+    get_rollback,
+    mark_for_rollback_on_error,
+    non_atomic_requests,
+    on_commit,
+    rollback,
+    savepoint,
+    savepoint_commit,
+    savepoint_rollback,
+    set_autocommit,
+    set_rollback,
+)
+
+from .transactions.atomic import (
+    ADDED,
+    AsyncAtomic,
+    aclean_savepoints,
+    acommit,
+    aget_autocommit,
+    aget_rollback,
+    amark_for_rollback_on_error,
+    arollback,
+    asavepoint,
+    asavepoint_commit,
+    asavepoint_rollback,
+    aset_autocommit,
+    aset_rollback,
+    atomic,
+    savepoint_create,
+)
+
+__all__ = [
+    "ADDED",
+    "AsyncAtomic",
+    "Atomic",
+    "TransactionManagementError",
+    "aclean_savepoints",
+    "acommit",
+    "aget_autocommit",
+    "aget_rollback",
+    "amark_for_rollback_on_error",
+    "arollback",
+    "asavepoint",
+    "asavepoint_commit",
+    "asavepoint_rollback",
+    "aset_autocommit",
+    "aset_rollback",
+    "atomic",
+    "clean_savepoints",
+    "commit",
+    "get_autocommit",
+    "get_connection",
+    "get_rollback",
+    "mark_for_rollback_on_error",
+    "non_atomic_requests",
+    "on_commit",
+    "rollback",
+    "savepoint",
+    "savepoint_commit",
+    "savepoint_create",
+    "savepoint_rollback",
+    "set_autocommit",
+    "set_rollback",
+]

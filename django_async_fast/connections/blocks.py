@@ -6,9 +6,9 @@ import asyncio
 import functools
 import logging
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextvars import ContextVar
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, connections
@@ -19,6 +19,9 @@ from ..bridge import driving, stalls, users_code
 from ..bridge.closed_coroutines import being_closed
 from ..tasks import units
 from . import block_threads, lazy_wrapper
+
+if TYPE_CHECKING:
+    from .wrapper import BlockWrapper
 
 logger = logging.getLogger("django_async_fast")
 
@@ -237,7 +240,7 @@ class new_connection:
 
         return cast(AsyncFunction, inner)
 
-    async def __aenter__(self) -> Any:
+    async def __aenter__(self) -> BlockWrapper:
         if self._block is not None:
             raise RuntimeError("This new_connection() has been entered already.")
         block = shared_block()
@@ -283,14 +286,16 @@ class new_connection:
             # The connections are gone; a cancellation on its way must arrive.
             logger.warning("a block did not end cleanly: %r", failure)
 
-    def __enter__(self) -> None:
-        raise RuntimeError(
-            "new_connection() is asynchronous: use `async with new_connection():` in a "
-            "coroutine."
-        )
+    if not TYPE_CHECKING:  # type checkers refuse `with` by themselves
 
-    def __exit__(self, *exc: object) -> None:
-        """Exist, so that `with` reaches the message of `__enter__`."""
+        def __enter__(self) -> None:
+            raise RuntimeError(
+                "new_connection() is asynchronous: use `async with new_connection():` "
+                "in a coroutine."
+            )
+
+        def __exit__(self, *exc: object) -> None:
+            """Exist, so that `with` reaches the message of `__enter__`."""
 
     def _make_block(self, where: users_code.Place) -> Block:
         try:
@@ -322,7 +327,7 @@ def _close(block: Block) -> None:
 class AsyncConnections:
     """`async_connections[alias]`: the current block's connection to `alias`."""
 
-    def __getitem__(self, alias: str) -> Any:
+    def __getitem__(self, alias: str) -> BlockWrapper:
         block = current_block()
         if block is None:
             raise InterfaceError(
@@ -331,7 +336,7 @@ class AsyncConnections:
             )
         return block.wrapper(alias)
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[str]:
         return iter(connections.settings)
 
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from .. import bridge
 from ..bridge.closed_coroutines import being_closed
+
+if TYPE_CHECKING:
+    from psycopg.sql import Composable
+
+Query: TypeAlias = "str | bytes | Composable"
+Params: TypeAlias = Sequence[Any] | Mapping[str, Any]
+Row: TypeAlias = tuple[Any, ...]
 
 # Properties of Django's and psycopg's cursors that need no I/O.
 _PLAIN = {
@@ -30,12 +37,22 @@ class AsyncCursor:
     database errors are `django.db`'s.
     """
 
+    if TYPE_CHECKING:  # of the cursor below
+        arraysize: int
+        description: Sequence[Sequence[Any]] | None
+        lastrowid: int
+        name: str
+        query: Any
+        rowcount: int
+        rownumber: int | None
+        statusmessage: str | None
+
     def __init__(self, wrapper: Any) -> None:
         self._wrapper = wrapper
         self._cursor: Any = None
         self._closed = False
 
-    async def __aenter__(self) -> AsyncCursor:
+    async def __aenter__(self) -> Self:
         await bridge.run(self._open)
         return self
 
@@ -50,39 +67,40 @@ class AsyncCursor:
         else:
             await self.close()
 
-    def __aiter__(self) -> AsyncCursor:
+    def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Any:
+    async def __anext__(self) -> Row:
         row = await self.fetchone()
         if row is None:
             raise StopAsyncIteration
         return row
 
-    async def execute(self, sql: Any, params: Any = None) -> AsyncCursor:
+    async def execute(self, sql: Query, params: Params | None = None) -> Self:
         """Run one statement; returns the cursor, so that calls can be chained."""
         await bridge.run(self._call, "execute", sql, params)
         return self
 
-    async def executemany(self, sql: Any, param_list: Any) -> AsyncCursor:
+    async def executemany(self, sql: Query, param_list: Iterable[Params]) -> Self:
         """Run one statement with each of many sets of parameters."""
         await bridge.run(self._call, "executemany", sql, param_list)
         return self
 
-    async def callproc(self, name: str, params: Any = None) -> Any:
+    async def callproc(self, name: str, params: Sequence[Any] | None = None) -> Any:
         """Call a database function."""
         return await bridge.run(self._call, "callproc", name, params)
 
-    async def fetchone(self) -> Any:
+    async def fetchone(self) -> Row | None:
         """Return the next row, or None at the end."""
-        return await bridge.run(self._call, "fetchone")
+        row: Row | None = await bridge.run(self._call, "fetchone")
+        return row
 
-    async def fetchmany(self, size: int | None = None) -> list[Any]:
+    async def fetchmany(self, size: int | None = None) -> list[Row]:
         """Return the next `size` rows (default: `arraysize`), fewer at the end."""
         args = () if size is None else (size,)
         return list(await bridge.run(self._call, "fetchmany", *args))
 
-    async def fetchall(self) -> list[Any]:
+    async def fetchall(self) -> list[Row]:
         """Return all rows that are left."""
         return list(await bridge.run(self._call, "fetchall"))
 
@@ -95,7 +113,7 @@ class AsyncCursor:
 
     @asynccontextmanager
     async def copy(
-        self, statement: Any, params: Any = None
+        self, statement: Query, params: Params | None = None
     ) -> AsyncIterator[AsyncCopy]:
         """Run a `COPY`: `async with cursor.copy("COPY t FROM STDIN") as copy:`."""
         manager = await bridge.run(self._call, "copy", statement, params)
@@ -135,31 +153,33 @@ class AsyncCopy:
     def __init__(self, copy: Any) -> None:
         self._copy = copy
 
-    async def read(self) -> Any:
+    async def read(self) -> bytes:
         """Return the next block of a `COPY ... TO`, empty at the end."""
-        return await bridge.run(self._copy.read)
+        data: bytes = await bridge.run(self._copy.read)
+        return data
 
-    async def read_row(self) -> tuple[Any, ...] | None:
+    async def read_row(self) -> Row | None:
         """Return the next row of a `COPY ... TO`, None at the end."""
-        return await bridge.run(self._copy.read_row)
+        row: Row | None = await bridge.run(self._copy.read_row)
+        return row
 
-    async def rows(self) -> AsyncIterator[tuple[Any, ...]]:
+    async def rows(self) -> AsyncIterator[Row]:
         """Iterate over the rows of a `COPY ... TO`."""
         while (row := await self.read_row()) is not None:
             yield row
 
-    async def __aiter__(self) -> AsyncIterator[Any]:
+    async def __aiter__(self) -> AsyncIterator[bytes]:
         while data := await self.read():
             yield data
 
-    async def write(self, buffer: Any) -> None:
+    async def write(self, buffer: bytes | str) -> None:
         """Send a block of a `COPY ... FROM`."""
         await bridge.run(self._copy.write, buffer)
 
-    async def write_row(self, row: Any) -> None:
+    async def write_row(self, row: Sequence[Any]) -> None:
         """Send a row of a `COPY ... FROM`."""
         await bridge.run(self._copy.write_row, row)
 
-    def set_types(self, types: Any) -> None:
+    def set_types(self, types: Sequence[int | str]) -> None:
         """Name the columns' types, for binary copies and parsed rows."""
         self._copy.set_types(types)

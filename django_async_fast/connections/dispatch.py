@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Coroutine
 from functools import update_wrapper
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import AsyncToSync, SyncToAsync, markcoroutinefunction
 from asgiref.sync import sync_to_async as threaded
@@ -19,6 +19,9 @@ from .. import bridge
 from ..bridge import driving
 from . import block_threads
 from .blocks import current_block, open_block
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 asgiref_call = AsyncToSync.__call__
 asgiref_threaded_call = SyncToAsync.__call__
@@ -92,7 +95,7 @@ def awaiting(func: Callable[..., Any]) -> Callable[[], Any]:
     return update_wrapper(callback, func)
 
 
-async def run_sync(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+async def run_sync(func: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """Call synchronous code whose database I/O is then awaited, not threaded.
 
     For serializers, forms, templates and everything else that uses the ORM.
@@ -100,4 +103,5 @@ async def run_sync(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> An
     `sync_to_async(func)(...)`. Work that blocks otherwise belongs in
     `asgiref.sync.sync_to_async`.
     """
-    return await sync_to_async(func)(*args, **kwargs)
+    result: T = await sync_to_async(func)(*args, **kwargs)
+    return result

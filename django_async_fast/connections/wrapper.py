@@ -94,8 +94,11 @@ def _is_helper(wrapper: Any, name: str) -> bool:
     return type(vars(wrapper)[name]) is getattr(wrapper, f"{name}_class", None)
 
 
-# What the mixin is mixed with: a DatabaseWrapper, which has no types.
-_Backend: Any = object
+# What the mixin is mixed with, to type checkers that know Django's.
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper as _Backend
+else:
+    _Backend = object
 
 
 class BlockWrapper(_Backend):

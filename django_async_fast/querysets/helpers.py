@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from typing import TypeVar
 
 from django.db.models import Model, QuerySet, prefetch_related_objects
 
@@ -11,9 +11,10 @@ from ..connections.dispatch import run_sync
 from .iterables import take
 
 T = TypeVar("T")
+Instances = TypeVar("Instances", bound="Model | Iterable[Model]")
 
 
-async def afetch_related(instances: Any, *lookups: str) -> Any:
+async def afetch_related(instances: Instances, *lookups: str) -> Instances:
     """Load relations, `"author__publisher"`, that are not loaded yet.
 
     `instances` is a model instance or a list of them, and is returned. One
@@ -31,7 +32,7 @@ async def alist(iterable: AsyncIterable[T]) -> list[T]:
     return [item async for item in iterable]
 
 
-async def achunks(iterable: AsyncIterable[T], size: int) -> AsyncIterator[list[T]]:
+async def achunks(iterable: AsyncIterable[T], size: int) -> AsyncGenerator[list[T]]:
     """Yield the items of an async iterable in lists of `size`, the last shorter.
 
     A queryset is streamed as `aiterator(size)` does, `prefetch_related()`

@@ -13,7 +13,7 @@ import functools
 import inspect
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from asgiref.sync import (
     SyncToAsync,
@@ -27,7 +27,11 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from .. import bridge
 from ..bridge import driving, users_code
 from ..connections.blocks import Block, new_connection, shared_block
+from ..connections.wrapper import BlockWrapper
 from ..transactions.atomic import roll_back_inside
+
+if TYPE_CHECKING:
+    from django.test.utils import CaptureQueriesContext
 
 __all__ = ["TestCase", "TransactionTestCase", "shared_connection"]
 
@@ -35,6 +39,8 @@ __all__ = ["TestCase", "TransactionTestCase", "shared_connection"]
 __unittest = True
 
 NEEDS_ASYNC_WITH = "This waits for the database: write `async with`, not `with`."
+
+T = TypeVar("T")
 
 asgiref_call = SyncToAsync.__call__
 _sharing = 0
@@ -51,7 +57,7 @@ class shared_connection(new_connection):
     def _make_block(self, where: users_code.Place) -> Block:
         return Block(self.force_rollback, where, shared=True)
 
-    async def __aenter__(self) -> Any:
+    async def __aenter__(self) -> BlockWrapper:
         conn = await super().__aenter__()
         _share(+1)
         return conn
@@ -148,7 +154,7 @@ def _at_home(method: Callable[..., Any]) -> Callable[..., Any]:
     return inner
 
 
-class _Bridged:
+class _Bridged(Generic[T]):
     """A context manager of Django's for coroutines: `async with`, and `with`."""
 
     def __init__(self, make: Callable[[], Any], waits: bool = False) -> None:
@@ -157,24 +163,26 @@ class _Bridged:
         self._waits = waits
         self._inner: Any = None
 
-    def __enter__(self) -> Any:
+    def __enter__(self) -> T:
         if self._waits and _in_coroutine():
             raise bridge.BridgeError(NEEDS_ASYNC_WITH)
-        return _at_once(self._enter)
+        entered: T = _at_once(self._enter)
+        return entered
 
-    def __exit__(self, *exc: Any) -> Any:
-        return _at_once(self._inner.__exit__, *exc)
+    def __exit__(self, *exc: object) -> None:
+        _at_once(self._inner.__exit__, *exc)
 
-    async def __aenter__(self) -> Any:
+    async def __aenter__(self) -> T:
         return await bridge.run(self._enter)
 
-    async def __aexit__(self, *exc: Any) -> Any:
-        return await bridge.run(self._inner.__exit__, *exc)
+    async def __aexit__(self, *exc: object) -> None:
+        await bridge.run(self._inner.__exit__, *exc)
 
-    def _enter(self) -> Any:
+    def _enter(self) -> T:
         # On the bridge, where Django finds the block's connection.
         self._inner = self._make()
-        return self._inner.__enter__()
+        entered: T = self._inner.__enter__()
+        return entered
 
 
 def _at_once(func: Callable[..., Any], *args: Any) -> Any:
@@ -236,6 +244,19 @@ class _OnLoop:
                 setattr(self, name, _awaited(method))
         return self._home.run_test(run)
 
+    @overload
+    def assertNumQueries(
+        self, num: int, func: None = None, *, using: str = DEFAULT_DB_ALIAS
+    ) -> _Bridged[CaptureQueriesContext]: ...
+    @overload
+    def assertNumQueries(
+        self,
+        num: int,
+        func: Callable[..., Any],
+        *args: Any,
+        using: str = DEFAULT_DB_ALIAS,
+        **kwargs: Any,
+    ) -> Any: ...
     def assertNumQueries(  # noqa: N802
         self,
         num: int,
@@ -246,7 +267,9 @@ class _OnLoop:
     ) -> Any:
         """Assert the number of queries; with `func`, in a coroutine, awaitable."""
         inherited = super().assertNumQueries  # type: ignore[misc]
-        context = _Bridged(functools.partial(inherited, num, using=using))
+        context: _Bridged[Any] = _Bridged(
+            functools.partial(inherited, num, using=using)
+        )
         if func is None:
             return context
         call = _await_in(context, functools.partial(func, *args, **kwargs))
@@ -264,7 +287,7 @@ def _leave_inner(atomics: dict[str, Any]) -> None:
             roll_back_inside(wrapper, around, "The test")
 
 
-async def _await_in(context: _Bridged, func: Callable[[], Any]) -> None:
+async def _await_in(context: _Bridged[Any], func: Callable[[], Any]) -> None:
     async with context:
         result = await bridge.run(func)
         if inspect.isawaitable(result):
@@ -332,7 +355,7 @@ class TestCase(_OnLoop, test.TestCase):
     @classmethod
     def captureOnCommitCallbacks(  # noqa: N802
         cls, *, using: str = DEFAULT_DB_ALIAS, execute: bool = False
-    ) -> Any:
+    ) -> _Bridged[list[Callable[[], Any]]]:
         """Capture `on_commit()` callbacks; `async with` to execute them."""
         inherited = super().captureOnCommitCallbacks
         make = functools.partial(inherited, using=using, execute=execute)

@@ -7,15 +7,17 @@ asynchronous face and a scope of the connection it works on.
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, overload
 
 from asgiref.sync import iscoroutinefunction
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import Atomic, TransactionManagementError
+from psycopg import IsolationLevel
 
 from .. import bridge
 from ..bridge import users_code
@@ -24,6 +26,10 @@ from ..connections import block_threads, dispatch, open_transactions
 from ..connections.blocks import bridged_block, current_block
 from ..tasks import scopes
 from . import isolation
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 # Each seam calls what it is in the place of, as `seams/seam_list.py` has found it.
 
@@ -237,6 +243,38 @@ def decorate(self: Atomic, func: Callable[..., Any]) -> Callable[..., Any]:
     return inner
 
 
+class AsyncAtomic(Protocol):
+    """What `atomic()` returns: Django's `Atomic`, for `async with` as well."""
+
+    def __enter__(self) -> None:
+        """Begin a transaction or a savepoint."""
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        """Commit it, or roll it back after an exception."""
+
+    async def __aenter__(self) -> None:
+        """Begin a transaction or a savepoint."""
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        """Commit it, or roll it back after an exception."""
+
+    def __call__(self, func: Function, /) -> Function:
+        """Return `func`, a function or an `async def`, in a transaction each time."""
+        ...
+
+
 class _Atomic(Atomic):
     """Django's `Atomic`, for a transaction with characteristics of its own."""
 
@@ -251,12 +289,24 @@ class _Atomic(Atomic):
         self.characteristics = wanted
 
 
+@overload
+def atomic(using: Function, /) -> Function: ...
+@overload
+def atomic(
+    using: str | None = None,
+    savepoint: bool = True,
+    durable: bool = False,
+    *,
+    isolation_level: IsolationLevel | str | None = None,
+    read_only: bool | None = None,
+    deferrable: bool | None = None,
+) -> AsyncAtomic: ...
 def atomic(
     using: Any = None,
     savepoint: bool = True,
     durable: bool = False,
     *,
-    isolation_level: Any = None,
+    isolation_level: IsolationLevel | str | None = None,
     read_only: bool | None = None,
     deferrable: bool | None = None,
 ) -> Any:
@@ -300,12 +350,13 @@ def _refuse_at_once(wrapper: Any, func: Any) -> None:
     )
 
 
-def _awaited(function: Callable[..., Any]) -> Callable[..., Any]:
+def _awaited(function: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
     native = dispatch.sync_to_async(function)
 
     @functools.wraps(function)
-    async def inner(*args: Any, **kwargs: Any) -> Any:
-        return await native(*args, **kwargs)
+    async def inner(*args: P.args, **kwargs: P.kwargs) -> T:
+        result: T = await native(*args, **kwargs)
+        return result
 
     inner.__name__ = inner.__qualname__ = f"a{function.__name__}"
     inner.__doc__ = f"Asynchronous `transaction.{function.__name__}()`."
@@ -313,11 +364,14 @@ def _awaited(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 # Django 6.1 renamed savepoint() and warns about the old name.
-_savepoint = getattr(transaction, "savepoint_create", transaction.savepoint)
+if TYPE_CHECKING:
+    from django.db.transaction import savepoint_create as savepoint_create
+else:
+    savepoint_create = getattr(transaction, "savepoint_create", transaction.savepoint)
 
 acommit = _awaited(transaction.commit)
 arollback = _awaited(transaction.rollback)
-asavepoint = _awaited(_savepoint)
+asavepoint = _awaited(savepoint_create)
 asavepoint_commit = _awaited(transaction.savepoint_commit)
 asavepoint_rollback = _awaited(transaction.savepoint_rollback)
 aclean_savepoints = _awaited(transaction.clean_savepoints)

@@ -1,0 +1,15 @@
+from ._version import __version__ as __version__
+from .bridge.driving import run as run
+from .connections.blocking_code import blocking as blocking
+from .connections.blocks import async_connections as async_connections
+from .connections.blocks import new_connection as new_connection
+from .connections.cursor import AsyncCopy as AsyncCopy
+from .connections.cursor import AsyncCursor as AsyncCursor
+from .connections.dispatch import run_sync as run_sync
+from .connections.wrapper import BlockWrapper as BlockWrapper
+from .querysets.helpers import achunks as achunks
+from .querysets.helpers import afetch_related as afetch_related
+from .querysets.helpers import alist as alist
+from .querysets.plans.explain import explain_plan as explain_plan
+from .seams.seam_list import install as install
+from .seams.seam_list import uninstall as uninstall
