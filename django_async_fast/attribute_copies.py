@@ -19,21 +19,21 @@ _CONSTANT = (type(None), bool, int, float, str, bytes, type, FunctionType)
 _CONTAINERS = frozenset({list, dict, set, deque, OrderedDict})
 
 
-class Stamp:
+class AttributeCopies:
     """The attributes of new objects of one class, but for those `given` to each."""
 
-    __slots__ = ("_constants", "_containers", "_given", "tried")
+    __slots__ = ("_constants", "_containers", "_given", "recorded")
 
     def __init__(self, *given: str) -> None:
         self._given = frozenset(given)
         self._constants: dict[str, Any] | None = None
         self._containers: list[tuple[str, Callable[[], Any]]] = []
-        # Whether `take()` has seen one. It may have had what cannot be copied.
-        self.tried = False
+        # Whether `record()` has seen one. It may have had what cannot be copied.
+        self.recorded = False
 
-    def take(self, values: dict[str, Any]) -> None:
+    def record(self, values: dict[str, Any]) -> None:
         """Keep the attributes of an object that has just been made."""
-        self.tried = True
+        self.recorded = True
         constants: dict[str, Any] = {}
         containers: list[tuple[str, Callable[[], Any]]] = []
         for name in values.keys() - self._given:
@@ -51,10 +51,10 @@ class Stamp:
         # every name: to make room costs more than to copy it.
         self._constants = dict.fromkeys(values) | constants
 
-    def share(self, owner: type[Any]) -> bool:
+    def set_on(self, owner: type[Any]) -> bool:
         """Give the constants to the class; False where each object has to be made.
 
-        `fill()` then gives an object what it lacks.
+        `copy_containers()` then gives an object what it lacks.
         """
         for name, value in (self._constants or {}).items():
             if name not in self._given:
@@ -63,12 +63,12 @@ class Stamp:
                 setattr(owner, name, own)
         return self._constants is not None
 
-    def fill(self, made: Any) -> None:
+    def copy_containers(self, made: Any) -> None:
         """Give an object of the class the containers of its own."""
         for name, copy in self._containers:
             setattr(made, name, copy())
 
-    def fresh(self) -> dict[str, Any] | None:
+    def copy(self) -> dict[str, Any] | None:
         """Return the attributes of another one, or None where it has to be made."""
         if self._constants is None:
             return None

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from django_async_fast.attribute_copies import Stamp
+from django_async_fast.attribute_copies import AttributeCopies
 
 
 class Thing:
@@ -30,29 +30,29 @@ def len_of(value: Any) -> int:
 CONTAINERS = "seen", "last", "by_name", "ordered", "names"
 
 
-def stamp_of(thing: Any) -> Stamp:
-    stamp = Stamp("name")
-    stamp.take(vars(thing))
-    return stamp
+def copies_of(thing: Any) -> AttributeCopies:
+    copies = AttributeCopies("name")
+    copies.record(vars(thing))
+    return copies
 
 
 def test_another_has_what_the_class_gives() -> None:
-    fresh: Any = stamp_of(Thing("a")).fresh()
+    attributes: Any = copies_of(Thing("a")).copy()
     made = vars(Thing("b"))
-    assert fresh.pop("name") is None
-    assert list(fresh) == [name for name in made if name != "name"]
-    for name, value in fresh.items():
+    assert attributes.pop("name") is None
+    assert list(attributes) == [name for name in made if name != "name"]
+    for name, value in attributes.items():
         assert type(value) is type(made[name])
         assert name == "lock" or value == made[name]
 
 
 def test_each_has_containers_and_a_lock_of_its_own() -> None:
     first = Thing("a")
-    stamp = stamp_of(first)
+    copies = copies_of(first)
     first.seen.append(1)
-    one: Any = stamp.fresh()
+    one: Any = copies.copy()
     one["by_name"]["x"] = one["lock"].acquire()
-    two: Any = stamp.fresh()
+    two: Any = copies.copy()
     assert two["seen"] == []
     assert two["by_name"] == {}
     assert not two["lock"].locked()
@@ -70,17 +70,17 @@ class Names(list[str]):
 )
 def test_what_may_be_its_owners_is_not_copied(value: Any) -> None:
     thing: Any = Thing("a")
-    stamp = stamp_of(thing)
-    assert stamp.fresh() is not None
+    copies = copies_of(thing)
+    assert copies.copy() is not None
     thing.more = value
-    stamp = stamp_of(thing)
-    assert stamp.fresh() is None
-    assert stamp.tried
+    copies = copies_of(thing)
+    assert copies.copy() is None
+    assert copies.recorded
 
 
 def test_nothing_has_been_tried_at_first() -> None:
-    assert not Stamp().tried
-    assert Stamp().fresh() is None
+    assert not AttributeCopies().recorded
+    assert AttributeCopies().copy() is None
 
 
 def bare_class() -> Any:
@@ -89,11 +89,11 @@ def bare_class() -> Any:
 
 def test_a_class_has_the_constants_and_each_object_the_rest() -> None:
     kind = bare_class()
-    stamp = stamp_of(Thing("a"))
-    assert stamp.share(kind)
+    copies = copies_of(Thing("a"))
+    assert copies.set_on(kind)
     one, two = kind(), kind()
     for each in (one, two):
-        stamp.fill(each)
+        copies.copy_containers(each)
         assert sorted(vars(each)) == sorted((*CONTAINERS, "lock"))
         assert (each.count, each.ratio, each.kind) == (0, 0.5, int)
         assert each.make([1]) == 1  # no method
@@ -107,5 +107,5 @@ def test_a_class_has_nothing_of_what_may_be_its_owners() -> None:
     kind: Any = bare_class()
     thing: Any = Thing("a")
     thing.more = object()
-    assert not stamp_of(thing).share(kind)
+    assert not copies_of(thing).set_on(kind)
     assert not hasattr(kind, "count")

@@ -37,21 +37,21 @@ in_thread: Callable[..., Coroutine[Any, Any, Any]] = SyncToAsync.__call__
 on_loop: Callable[..., Any] = AsyncToSync.__call__
 
 
-class _Here(threading.local):
-    """The block whose function runs in this thread."""
+class _ThreadBlock(threading.local):
+    """The block whose function runs in this thread, or None."""
 
     block: Block | None = None
 
 
-_here = _Here()
+_of_thread = _ThreadBlock()
 
 
-def block_here() -> Block | None:
+def block_of_thread() -> Block | None:
     """Return the block that this thread works for, or None.
 
     Raises InterfaceError where it has outlived that block.
     """
-    block = _here.block
+    block = _of_thread.block
     if block is not None and not block.open:
         raise InterfaceError(
             "The `async with new_connection()` block that this thread was started in "
@@ -60,12 +60,12 @@ def block_here() -> Block | None:
     return block
 
 
-def is_here() -> bool:
+def in_block_thread() -> bool:
     """Tell whether this thread works for a block, perhaps one that has ended."""
-    return _here.block is not None
+    return _of_thread.block is not None
 
 
-def hand_over(func: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+def run_on_loop(func: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
     """Return what `func` does on the loop of the thread's block, where it may wait.
 
     It is called in the context of the thread, which sees what `func` has set in there.
@@ -74,7 +74,7 @@ def hand_over(func: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
     return called
 
 
-def is_put_into_threads(frame: FrameType | None) -> bool:
+def is_called_by_handler(frame: FrameType | None) -> bool:
     """Tell whether Django's handler has called asgiref in `frame`, for a request."""
     while frame is not None and _module(frame).startswith("asgiref."):
         frame = frame.f_back
@@ -120,11 +120,11 @@ async def run(block: Block, call: SyncToAsync[Any, Any], args: Any, kwargs: Any)
 
 
 def _call(block: Block, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-    before, _here.block = _here.block, block
+    before, _of_thread.block = _of_thread.block, block
     try:
         return func(*args, **kwargs)
     finally:
-        _here.block = before
+        _of_thread.block = before
 
 
 # ----- the block's wrapper, in a thread
@@ -133,10 +133,10 @@ def _call(block: Block, func: Callable[..., Any], /, *args: Any, **kwargs: Any) 
 def wrapper(block: Block, alias: str) -> Any:
     """Return the block's wrapper for `alias`, whose methods threads may call."""
     found = block.wrapper(alias)
-    if lazy_wrapper.is_asleep(found):
-        hand_over(getattr, found, "alias")
+    if lazy_wrapper.is_lazy(found):
+        run_on_loop(getattr, found, "alias")
     kind = type(found)
-    if lazy_wrapper.is_awake(found) and not issubclass(kind, _Shared):
+    if lazy_wrapper.is_built(found) and not issubclass(kind, _Shared):
         found.__class__ = _shared_class(kind)  # type: ignore[arg-type]
     return found
 
@@ -147,15 +147,19 @@ class _Shared:
 
 @cache
 def _shared_class(kind: Any) -> Any:
-    methods = {name: _handed_over(kind, name) for name in _WAIT if hasattr(kind, name)}
-    methods |= {name: _with_cursor(kind, name) for name in _CURSORS}
+    methods = {
+        name: _run_on_loop_method(kind, name)
+        for name in _WAITING_METHODS
+        if hasattr(kind, name)
+    }
+    methods |= {name: _with_cursor(kind, name) for name in _CURSOR_METHODS}
     methods["validate_thread_sharing"] = _validate(kind)
     methods["__module__"] = kind.__module__
     return type(kind.__name__, (kind, _Shared), methods)
 
 
 # What may wait for the server, of Django's wrapper and of PostgreSQL's and ours.
-_WAIT = (
+_WAITING_METHODS = (
     *("connect", "ensure_connection", "close", "close_pool", "is_usable"),
     *("close_if_unusable_or_obsolete", "close_if_health_check_failed"),
     *("commit", "rollback", "get_autocommit", "set_autocommit", "check_constraints"),
@@ -163,17 +167,17 @@ _WAIT = (
     *("disable_constraint_checking", "enable_constraint_checking"),
     *("on_commit", "run_and_clear_commit_hooks", "register_type_handlers"),
 )
-_CURSORS = "cursor", "chunked_cursor"
+_CURSOR_METHODS = "cursor", "chunked_cursor"
 
 
-def _handed_over(kind: Any, name: str) -> Any:
+def _run_on_loop_method(kind: Any, name: str) -> Any:
     method = getattr(kind, name)
 
     @wraps(method)
     def inner(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if _here.block is None:
+        if _of_thread.block is None:
             return method(self, *args, **kwargs)
-        return hand_over(method, self, *args, **kwargs)
+        return run_on_loop(method, self, *args, **kwargs)
 
     return inner
 
@@ -183,9 +187,9 @@ def _with_cursor(kind: Any, name: str) -> Any:
 
     @wraps(method)
     def inner(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if _here.block is None:
+        if _of_thread.block is None:
             return method(self, *args, **kwargs)
-        return _Remote(hand_over(method, self, *args, **kwargs))
+        return _RemoteCursor(run_on_loop(method, self, *args, **kwargs))
 
     return inner
 
@@ -195,13 +199,13 @@ def _validate(kind: Any) -> Any:
 
     @wraps(method)
     def inner(self: Any) -> None:
-        if _here.block is None or _here.block is not self.block:
+        if _of_thread.block is None or _of_thread.block is not self.block:
             method(self)
 
     return inner
 
 
-class _Remote:
+class _RemoteCursor:
     """A cursor of the loop's, or what one has returned, for a thread."""
 
     def __init__(self, inner: Any) -> None:
@@ -209,24 +213,24 @@ class _Remote:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inner, name)
-        return partial(_ask, found) if callable(found) else found
+        return partial(_call_on_loop, found) if callable(found) else found
 
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(self._inner, name, value)
 
     def __enter__(self) -> Any:
-        entered = hand_over(type(self._inner).__enter__, self._inner)
-        return self if entered is self._inner else _known(entered)
+        entered = run_on_loop(type(self._inner).__enter__, self._inner)
+        return self if entered is self._inner else _remote(entered)
 
     def __exit__(self, *exc: Any) -> Any:
-        return hand_over(type(self._inner).__exit__, self._inner, *exc)
+        return run_on_loop(type(self._inner).__exit__, self._inner, *exc)
 
     def __iter__(self) -> Any:
-        return _Remote(hand_over(iter, self._inner))
+        return _RemoteCursor(run_on_loop(iter, self._inner))
 
     def __next__(self) -> Any:
         # StopIteration cannot be the outcome of a coroutine.
-        item = hand_over(next, self._inner, _END)
+        item = run_on_loop(next, self._inner, _END)
         if item is _END:
             raise StopIteration
         return item
@@ -235,14 +239,14 @@ class _Remote:
 _END: Any = object()
 
 
-def _ask(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    return _known(hand_over(function, *args, **kwargs))
+def _call_on_loop(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    return _remote(run_on_loop(function, *args, **kwargs))
 
 
-def _known(found: Any) -> Any:
+def _remote(found: Any) -> Any:
     """Return `found` so that what it waits for is handed over, too."""
     if isinstance(found, (CursorWrapper, AbstractContextManager)) or hasattr(
         found, "__next__"
     ):
-        return _Remote(found)
+        return _RemoteCursor(found)
     return found

@@ -91,8 +91,8 @@ def _on_loop(get_response: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(get_response)
     def inner(request: Any) -> Any:
-        if block_threads.is_here():
-            return block_threads.hand_over(get_response, request)
+        if block_threads.in_block_thread():
+            return block_threads.run_on_loop(get_response, request)
         return get_response(request)
 
     return inner

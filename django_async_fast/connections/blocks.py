@@ -30,7 +30,7 @@ django_create_connection = ConnectionHandler.create_connection
 T = TypeVar("T")
 AsyncFunction = TypeVar("AsyncFunction", bound=Callable[..., Coroutine[Any, Any, Any]])
 
-_block: ContextVar[Block | None] = ContextVar("daf_block", default=None)
+entered_block: ContextVar[Block | None] = ContextVar("daf_block", default=None)
 
 
 class Block:
@@ -106,7 +106,7 @@ class Block:
         """What a warning calls it."""
         return self.name or f"The block entered at {users_code.describe(self.place)}"
 
-    def exchange(self, alias: str, wrapper: Any = None) -> None:
+    def replace_wrapper(self, alias: str, wrapper: Any = None) -> None:
         """Let `alias` mean another wrapper, or with None a new one at its next use.
 
         The one that it has meant is the block's until the end, in use or not.
@@ -123,13 +123,13 @@ class Block:
         """Tell whether a connection is open."""
         return any(map(lazy_wrapper.is_connected, self.wrappers.values()))
 
-    def let_go(self) -> bool:
-        """End without waiting; False where a connection is left to be closed."""
+    def close_at_once(self) -> bool:
+        """End without waiting; False where `close()` has a connection to close."""
         self.open = False
         for alias in [*self.wrappers]:
-            # They hold the block; and whoever looks again finds it ended.
+            # They hold the block; and whoever asks again finds it ended.
             found = self.wrappers.pop(alias)
-            if not lazy_wrapper.let_go(found):
+            if not lazy_wrapper.finish_at_once(found):
                 self.wrappers[alias] = found
         return not self.wrappers
 
@@ -137,7 +137,7 @@ class Block:
         """Give every connection back. Runs on the bridge if one is open."""
         self.open = False
         failure: BaseException | None = None
-        for each in self.awake():
+        for each in self.built_wrappers():
             try:
                 each.finish()
             except BaseException as exc:
@@ -152,13 +152,13 @@ class Block:
         """Drop every connection, where nothing can be awaited."""
         self.open = False
         for each in self.wrappers.values():
-            lazy_wrapper.show(each)
-        for each in self.awake():
+            lazy_wrapper.reveal(each)
+        for each in self.built_wrappers():
             each.abandon()
 
-    def awake(self) -> list[Any]:
-        """Return the wrappers that somebody has looked at."""
-        return [each for each in self.wrappers.values() if lazy_wrapper.is_awake(each)]
+    def built_wrappers(self) -> list[Any]:
+        """Return the wrappers that have been used."""
+        return [each for each in self.wrappers.values() if lazy_wrapper.is_built(each)]
 
 
 def current_block() -> Block | None:
@@ -167,7 +167,7 @@ def current_block() -> Block | None:
     A block belongs to its loop and thread: from others it is invisible.
     Raises InterfaceError in a task that outlived its block.
     """
-    block = _block.get() or bridge.get_in_call_context(_block)
+    block = entered_block.get() or bridge.get_in_call_context(entered_block)
     if block is None or block.thread != threading.get_ident():
         return None
     if block.loop is not bridge.current_loop():
@@ -182,7 +182,7 @@ def current_block() -> Block | None:
 
 def open_block() -> Block | None:
     """Return the block that the caller runs in, or None, also where it has ended."""
-    block = _block.get()
+    block = entered_block.get()
     if block is None or not block.open or block.loop is not bridge.current_loop():
         return None
     return block
@@ -190,7 +190,7 @@ def open_block() -> Block | None:
 
 def open_block_of_task() -> Block | None:
     """Return the block of the task that the caller works for, perhaps in a thread."""
-    block = _block.get()
+    block = entered_block.get()
     return block if block is not None and block.open else None
 
 
@@ -251,8 +251,8 @@ class new_connection:
             conn = block.wrapper(self.using)
             if self.force_rollback:
                 self._undo = await bridge.run(conn.begin_undo)
-        self._block, self._before = block, _block.get()
-        _block.set(block)
+        self._block, self._before = block, entered_block.get()
+        entered_block.set(block)
         return conn
 
     async def __aexit__(
@@ -268,13 +268,13 @@ class new_connection:
                 await bridge.run(block.wrapper(self.using).undo, self._undo)
             return
         # A fixture may leave in another context than it entered in.
-        if _block.get() is block:
-            _block.set(self._before)
+        if entered_block.get() is block:
+            entered_block.set(self._before)
         if closed:
             block.abandon()
             return
         try:
-            if block.let_go():
+            if block.close_at_once():
                 return
             if block.connected():
                 await bridge.run(_close, block)
@@ -314,14 +314,14 @@ def _goes_on() -> bool:
 
 def _close(block: Block) -> None:
     # The block's own code runs inside of it, although the task has left it.
-    before = _block.get()
-    _block.set(block)
+    before = entered_block.get()
+    entered_block.set(block)
     try:
         block.close()
     finally:
         # A task that is destroyed ends in the context of whoever destroys it.
-        if _block.get() is block:
-            _block.set(before)
+        if entered_block.get() is block:
+            entered_block.set(before)
 
 
 class AsyncConnections:
@@ -347,10 +347,10 @@ def bridged_block() -> Block | None:
     """Return the block whose connections the caller's sync code uses, or None."""
     if not bridge.in_bridge():
         return None
-    block = _block.get()
+    block = entered_block.get()
     if block is None or not block.open:
         # In a context of its own: `Context().run()`, or one of another block.
-        block = bridge.get_in_call_context(_block) or block
+        block = bridge.get_in_call_context(entered_block) or block
     if block is not None and block.loop is bridge.current_loop():
         return block
     return None
@@ -361,7 +361,10 @@ def routed_block() -> Block | None:
 
     Raises InterfaceError in a task that outlived its block.
     """
-    if _block.get() is None and bridge.get_in_call_context(_block) is None:
+    if (
+        entered_block.get() is None
+        and bridge.get_in_call_context(entered_block) is None
+    ):
         return None
     return bridged_block() if bridge.in_bridge() else current_block()
 
@@ -369,14 +372,14 @@ def routed_block() -> Block | None:
 def create_connection(self: ConnectionHandler, alias: str) -> Any:
     """`ConnectionHandler.create_connection`: in a block, one of the block's."""
     block = routed_block()
-    if block is None and (block := block_threads.block_here()) is not None:
+    if block is None and (block := block_threads.block_of_thread()) is not None:
         return block_threads.wrapper(block, alias)
     if block is None:
         return django_create_connection(self, alias)
     return lazy_wrapper.make(block, self.settings[alias], alias)
 
 
-class Routed:
+class ConnectionStorage:
     """Stands in for the storage behind `django.db.connections`."""
 
     def __init__(self, storage: Any) -> None:
@@ -389,7 +392,7 @@ class Routed:
                 return block.wrappers[alias]
             except KeyError:
                 raise AttributeError(alias) from None
-        block = block_threads.block_here()
+        block = block_threads.block_of_thread()
         if block is None:
             return getattr(object.__getattribute__(self, "storage"), alias)
         if alias not in block.wrappers:
@@ -397,17 +400,17 @@ class Routed:
         return block_threads.wrapper(block, alias)
 
     def __setattr__(self, alias: str, value: Any) -> None:
-        block = routed_block() or block_threads.block_here()
+        block = routed_block() or block_threads.block_of_thread()
         if block is None:
             setattr(object.__getattribute__(self, "storage"), alias, value)
         elif block.wrappers.get(alias) is not value:
-            block.exchange(alias, value)
+            block.replace_wrapper(alias, value)
 
     def __delattr__(self, alias: str) -> None:
-        block = routed_block() or block_threads.block_here()
+        block = routed_block() or block_threads.block_of_thread()
         if block is None:
             delattr(object.__getattribute__(self, "storage"), alias)
             return
         if alias not in block.wrappers:
             raise AttributeError(alias)
-        block.exchange(alias)
+        block.replace_wrapper(alias)

@@ -81,7 +81,7 @@ def sync_to_async_call(
     if block_threads.is_bridged(self):
         return block.run(self.func, *args, **kwargs)
     # A test's block is to be seen by what is tested.
-    if not block.shared and block_threads.is_put_into_threads(sys._getframe(1)):
+    if not block.shared and block_threads.is_called_by_handler(sys._getframe(1)):
         return asgiref_threaded_call(self, *args, **kwargs)
     return block_threads.run(block, self, args, kwargs)
 

@@ -20,7 +20,7 @@ from django.db.backends.signals import connection_created
 from ..pool import fast_checkout
 from ..tasks.scopes import Gate
 from . import lazy_wrapper
-from .replayed_connect import Again
+from .replayed_connect import ReplayedConnect
 
 if TYPE_CHECKING:
     from .blocks import Block
@@ -30,42 +30,42 @@ def wrapper(block: Block | None, alias: str) -> Any:
     """Return the wrapper for a statement that is about to be sent on `alias`.
 
     In a block it may be one that nobody has seen. Nothing may be waited for between
-    this call and the statement, and `lazy_wrapper.seen()` is what tools are shown.
+    this call and the statement, and `lazy_wrapper.visible()` is what tools are shown.
     """
     if block is None:
         return connections[alias]
     found = block.wrappers.get(alias) or block.wrapper(alias)
-    if not lazy_wrapper.is_asleep(found):
+    if not lazy_wrapper.is_lazy(found):
         return found
-    if (unseen := lazy_wrapper.unseen(found)) is not None:
-        return unseen
+    if (hidden := lazy_wrapper.hidden(found)) is not None:
+        return hidden
     if block.open and not block.force_rollback:
         kind = type(found)
         # Perhaps that of another alias: `connections["a"] = connections["b"]`.
-        known = kind.connects.get(alias) if kind.named == alias else None
-        if known is not None and known.agrees(kind, connections.settings[alias]):
-            return _connect(block, alias, found, known)
+        replay = kind.replayed_connects.get(alias) if kind.for_alias == alias else None
+        if replay is not None and replay.is_for(kind, connections.settings[alias]):
+            return _connect(block, alias, found, replay)
     return found
 
 
 def _is_free(block: Block, wrapper: Any) -> bool:
     """Tell whether `wrapper` may be given what one has that is connected."""
-    return block.open and lazy_wrapper.is_asleep(wrapper) and not block.force_rollback
+    return block.open and lazy_wrapper.is_lazy(wrapper) and not block.force_rollback
 
 
-def _connect(block: Block, alias: str, wrapper: Any, known: Again) -> Any:
-    if (entry := known.pool(block.loop, alias)) is None:
+def _connect(block: Block, alias: str, wrapper: Any, replay: ReplayedConnect) -> Any:
+    if (entry := replay.pool(block.loop, alias)) is None:
         return wrapper
     if (origin := fast_checkout.take(entry.pool)) is not None:
-        return _take(block, wrapper, known, entry, origin, None)
+        return _take(block, wrapper, replay, entry, origin, None)
     # A second task that asks first must not wait for a second connection: the block
     # cannot end, and give back the one it has, before that task does.
-    if (gate := lazy_wrapper.claim(wrapper)) is None:
+    if (gate := lazy_wrapper.claim_gate(wrapper)) is None:
         return wrapper
     connecting = gate.enter(None, gate.root.place)
     try:
         origin = _wait(entry, alias)
-        return _take(block, wrapper, known, entry, origin, gate)
+        return _take(block, wrapper, replay, entry, origin, gate)
     finally:
         gate.end_brief(connecting)
 
@@ -81,23 +81,23 @@ def _wait(entry: Any, alias: str) -> Any:
 def _take(
     block: Block,
     wrapper: Any,
-    known: Again,
+    replay: ReplayedConnect,
     entry: Any,
     origin: Any,
     gate: Gate | None,
 ) -> Any:
     """Begin to use `origin`, in Django's way where the short one is not known."""
-    unseen = None
+    hidden = None
     # While this one waited, others in the block may have looked at its wrapper.
     if _is_free(block, wrapper):
-        unseen = lazy_wrapper.connect(wrapper, known, entry, origin, gate)
-    if unseen is None:
+        hidden = lazy_wrapper.connect(wrapper, replay, entry, origin, gate)
+    if hidden is None:
         _connect_own(wrapper, entry, origin)
         return wrapper
     if connection_created.receivers:
-        wrapper.announce()
+        wrapper.send_connection_created()
         return wrapper
-    return unseen
+    return hidden
 
 
 def _connect_own(wrapper: Any, entry: Any, origin: Any) -> None:

@@ -17,7 +17,7 @@ from django.db.utils import load_backend
 from django.dispatch import receiver
 
 from .. import conf
-from ..attribute_copies import Stamp
+from ..attribute_copies import AttributeCopies
 from ..tasks import scopes
 from . import replayed_connect
 from .other_wrapper import OtherWrapper
@@ -29,30 +29,30 @@ if TYPE_CHECKING:
     from .blocks import Block
 
 
-def _look(wrapper: Any, name: str) -> Any:
-    """`__getattribute__` of a wrapper asleep."""
-    _wake(wrapper)
+def _getattribute(wrapper: Any, name: str) -> Any:
+    """`__getattribute__` of a lazy wrapper."""
+    _build(wrapper)
     return getattr(wrapper, name)
 
 
-def _touch(wrapper: Any, name: str, value: Any) -> None:
-    """`__setattr__` of a wrapper asleep."""
-    _wake(wrapper)
+def _setattr(wrapper: Any, name: str, value: Any) -> None:
+    """`__setattr__` of a lazy wrapper."""
+    _build(wrapper)
     setattr(wrapper, name, value)
 
 
-def _wake(wrapper: Any) -> None:
-    made_of = object.__getattribute__(wrapper, "_made_of")
-    settings_dict, alias, block, gate, unseen = made_of
-    object.__setattr__(wrapper, "__class__", type(wrapper).awake)
-    del wrapper._made_of
-    if unseen is not None:
-        # A statement may be under way on the other one: both have one state.
-        wrapper.__dict__ = vars(unseen)
-        unseen.show()
+def _build(wrapper: Any) -> None:
+    arguments = object.__getattribute__(wrapper, "_arguments")
+    settings_dict, alias, block, gate, hidden = arguments
+    object.__setattr__(wrapper, "__class__", type(wrapper).built_class)
+    del wrapper._arguments
+    if hidden is not None:
+        # A statement may be in flight on the hidden one: both have one state.
+        wrapper.__dict__ = vars(hidden)
+        hidden.reveal()
         return
     wrapper.__init__(settings_dict, alias)
-    # Whoever looks first may do so in another thread.
+    # It may be used first in another thread.
     wrapper._thread_ident = block.thread
     wrapper.block = block
     if gate is None:
@@ -62,126 +62,126 @@ def _wake(wrapper: Any) -> None:
         wrapper.gate = gate
 
 
-def claim(wrapper: Any) -> scopes.Gate | None:
-    """Return the gate that a wrapper asleep will have; None if somebody has it.
+def claim_gate(wrapper: Any) -> scopes.Gate | None:
+    """Return the gate that a lazy wrapper will have, or None if it has been claimed.
 
-    Who is inside opens the connection: others wait for that, not for one more.
+    Whoever claims it opens the connection: others wait for that, not for one more.
     """
-    made_of = object.__getattribute__(wrapper, "_made_of")
-    settings_dict, alias, block, gate, _ = made_of
+    arguments = object.__getattribute__(wrapper, "_arguments")
+    settings_dict, alias, block, gate, _ = arguments
     if gate is not None:
         return None
     gate = scopes.Gate(alias, block.place, block.units)
-    object.__setattr__(wrapper, "_made_of", (settings_dict, alias, block, gate, None))
+    object.__setattr__(wrapper, "_arguments", (settings_dict, alias, block, gate, None))
     return gate
 
 
 def connect(
     wrapper: Any,
-    known: replayed_connect.Again,
+    replay: replayed_connect.ReplayedConnect,
     entry: Any,
     origin: Any,
     gate: scopes.Gate | None,
 ) -> Any:
-    """Have statements run on a wrapper that nobody sees, connected to `origin`.
+    """Return a hidden wrapper, connected to `origin`, for the statements of `wrapper`.
 
-    Returns it, or None where Django has to connect. It is the one that the block
-    before has left, or is made with the attributes that Django has given such a one.
-    `wrapper`, which is asleep, has its state from when somebody looks.
+    None where Django has to connect. It is the one that the block before has kept in
+    the pool, or gets the attributes that Django has given another. `wrapper`, which is
+    lazy, takes its state over when it is built.
     """
-    made_of = object.__getattribute__(wrapper, "_made_of")
-    settings_dict, alias, block, *_ = made_of
-    made, origin.left = origin.left, None
+    arguments = object.__getattribute__(wrapper, "_arguments")
+    settings_dict, alias, block, *_ = arguments
+    made, origin.spare_wrapper = origin.spare_wrapper, None
     if (
         made is None
-        or made.reusable is not known
+        or made.reusable is not replay
         or made.settings_dict is not settings_dict
     ):
-        if (values := known.values()) is None:
+        if (values := replay.attributes()) is None:
             return None
         gate = gate or scopes.Gate(alias, block.place, block.units)
         handle = entry.handle(gate)
         values["settings_dict"], values["pool"] = settings_dict, handle
         values["connection"] = handle.view(origin)
-        values["reusable"] = known
-        made = object.__new__(type(wrapper).awake)
+        values["reusable"] = replay
+        made = object.__new__(type(wrapper).built_class)
         made.__dict__ = values
-    made.join(block, gate)
+    made.serve(block, gate)
     object.__setattr__(
-        wrapper, "_made_of", (settings_dict, alias, block, made.gate, made)
+        wrapper, "_arguments", (settings_dict, alias, block, made.gate, made)
     )
     return made
 
 
-def unseen(wrapper: Any) -> Any:
-    """Return what statements of `wrapper`, which is asleep, run on, or None."""
-    return object.__getattribute__(wrapper, "_made_of")[-1]
+def hidden(wrapper: Any) -> Any:
+    """Return the hidden wrapper that a lazy one's statements run on, or None."""
+    return object.__getattribute__(wrapper, "_arguments")[-1]
 
 
-def let_go(wrapper: Any) -> bool:
+def finish_at_once(wrapper: Any) -> bool:
     """End with the block, without waiting; False where a connection is left."""
-    if not getattr(type(wrapper), "looked_at", True):
-        made_of = object.__getattribute__(wrapper, "_made_of")
-        if made_of[-1] is None:
+    if not getattr(type(wrapper), "built", True):
+        arguments = object.__getattribute__(wrapper, "_arguments")
+        if arguments[-1] is None:
             return True
-        if made_of[-1].leave():
-            # Whoever looks from here on finds that the block has ended.
-            object.__setattr__(wrapper, "_made_of", (*made_of[:3], None, None))
+        if arguments[-1].keep_in_pool():
+            # Whoever uses it from here on finds that the block has ended.
+            object.__setattr__(wrapper, "_arguments", (*arguments[:3], None, None))
             return True
-        _wake(wrapper)
-    return not is_awake(wrapper) or bool(wrapper.let_go())
+        _build(wrapper)
+    return not is_built(wrapper) or bool(wrapper.finish_at_once())
 
 
-def show(wrapper: Any) -> None:
-    """Wake `wrapper` if statements run on one that nobody has seen."""
-    if is_asleep(wrapper) and unseen(wrapper) is not None:
-        _wake(wrapper)
+def reveal(wrapper: Any) -> None:
+    """Build `wrapper` if its statements run on a hidden one."""
+    if is_lazy(wrapper) and hidden(wrapper) is not None:
+        _build(wrapper)
 
 
-def seen(wrapper: Any) -> Any:
-    """Return the block's wrapper, to be shown, of which `wrapper` has the state."""
+def visible(wrapper: Any) -> Any:
+    """Return the block's own wrapper in the place of `wrapper`, if that is hidden."""
     if getattr(wrapper, "reusable", None) is None:
         return wrapper
     for each in wrapper.block.wrappers.values():
-        if is_asleep(each) and unseen(each) is wrapper:
-            _wake(each)
+        if is_lazy(each) and hidden(each) is wrapper:
+            _build(each)
             return each
     return wrapper
 
 
 def is_connected(wrapper: Any) -> bool:
-    """Tell whether `wrapper` has a connection, seen or not."""
-    if is_asleep(wrapper):
-        return unseen(wrapper) is not None
-    return is_awake(wrapper) and wrapper.connection is not None
+    """Tell whether `wrapper`, or a hidden one in its place, has a connection."""
+    if is_lazy(wrapper):
+        return hidden(wrapper) is not None
+    return is_built(wrapper) and wrapper.connection is not None
 
 
-def is_awake(wrapper: Any) -> bool:
-    """Tell whether `wrapper` is a block's, and has been looked at."""
-    return getattr(type(wrapper), "looked_at", False)
+def is_built(wrapper: Any) -> bool:
+    """Tell whether `wrapper` is a block's, and has been used."""
+    return getattr(type(wrapper), "built", False)
 
 
-def is_asleep(wrapper: Any) -> bool:
-    """Tell whether `wrapper` is a block's, and nobody has looked at it yet."""
-    return not getattr(type(wrapper), "looked_at", True)
+def is_lazy(wrapper: Any) -> bool:
+    """Tell whether `wrapper` is a block's, and nobody has used it yet."""
+    return not getattr(type(wrapper), "built", True)
 
 
 # How the wrappers of each class are connected, by alias.
-_connects: list[Any] = []
+_replayed_connects: list[Any] = []
 
 
 @receiver(setting_changed)  # type: ignore[untyped-decorator]
 def _forget_connects(**kwargs: Any) -> None:
     """Have no wrapper used again that has its time zone, say, by other settings."""
-    for each in _connects:
+    for each in _replayed_connects:
         each.clear()
 
 
 @cache
 def _block_class(base: type[BaseDatabaseWrapper], in_thread: bool) -> type[Any]:
-    stamp = Stamp("settings_dict", "alias", "_thread_ident")
-    own = {"stamp": stamp, "backend": base, "connects": {}}
-    _connects.append(own["connects"])
+    init_attributes = AttributeCopies("settings_dict", "alias", "_thread_ident")
+    own = {"init_attributes": init_attributes, "backend": base, "replayed_connects": {}}
+    _replayed_connects.append(own["replayed_connects"])
     own["__module__"] = base.__module__
     if _is_djangos(base, "postgresql"):
         return type(base.__name__, (BlockWrapper, base), own)
@@ -208,22 +208,22 @@ def _is_djangos(base: type[BaseDatabaseWrapper], vendor: str) -> Any:
 
 
 @cache
-def _asleep_class(engine: str, alias: str) -> Any:
+def _lazy_class(engine: str, alias: str) -> Any:
     """Return the class of new wrappers; None for Django's dummy, which only raises."""
     base = load_backend(engine).DatabaseWrapper
     if base.vendor == "unknown":
         return None
     if _is_djangos(base, "postgresql"):
         check_psycopg()
-    awake = _block_class(base, in_thread=alias in conf.get("THREADED"))
-    own = {"awake": awake, "looked_at": False, "named": alias}
-    asleep = {"__getattribute__": _look, "__setattr__": _touch}
-    return type(base.__name__, (awake,), own | asleep)
+    built_class = _block_class(base, in_thread=alias in conf.get("THREADED"))
+    own = {"built_class": built_class, "built": False, "for_alias": alias}
+    own |= {"__getattribute__": _getattribute, "__setattr__": _setattr}
+    return type(base.__name__, (built_class,), own)
 
 
 def _forget(*, setting: str, **kwargs: Any) -> None:
     if setting == "DJANGO_ASYNC_FAST":
-        _asleep_class.cache_clear()
+        _lazy_class.cache_clear()
 
 
 setting_changed.connect(_forget)
@@ -231,12 +231,12 @@ setting_changed.connect(_forget)
 
 def make(block: Block, settings_dict: dict[str, Any], alias: str) -> Any:
     """Return a block's wrapper for `alias`; it connects at its first query."""
-    asleep = _asleep_class(settings_dict["ENGINE"], alias)
-    if asleep is None:
+    lazy = _lazy_class(settings_dict["ENGINE"], alias)
+    if lazy is None:
         dummy = load_backend(settings_dict["ENGINE"]).DatabaseWrapper
         return dummy(settings_dict, alias)
-    wrapper = object.__new__(asleep)
-    object.__setattr__(wrapper, "_made_of", (settings_dict, alias, block, None, None))
+    wrapper = object.__new__(lazy)
+    object.__setattr__(wrapper, "_arguments", (settings_dict, alias, block, None, None))
     return wrapper
 
 

@@ -31,7 +31,7 @@ class OtherWrapper(BlockWrapper):
             with self.wrap_database_errors:
                 self.connection.close()
 
-    def let_go(self) -> bool:
+    def finish_at_once(self) -> bool:
         return False
 
     def finish(self) -> None:

@@ -15,7 +15,7 @@ from django.db.backends.postgresql.base import DatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.utils.functional import cached_property
 
-from ..attribute_copies import Stamp
+from ..attribute_copies import AttributeCopies
 from ..unpatched import Unpatched
 
 # What is not called here. A backend or a tool that has its own is left to it.
@@ -32,51 +32,58 @@ def _unpatched(kind: Any) -> Unpatched:
     return Unpatched((kind, DatabaseWrapper, _STEPS))
 
 
-# What connected wrappers do not have in common.
-OF_EACH = "block", "connection", "gate", "pool", "settings_dict", "_thread_ident"
+# What each connected wrapper has of its own.
+NOT_COPIED = "block", "connection", "gate", "pool", "settings_dict", "_thread_ident"
 
 
-class Again:
-    """What Django's `connect()` has set in a wrapper, and for which settings."""
+class ReplayedConnect:
+    """What Django's `connect()` has set in a wrapper, to be set in others like it."""
 
-    __slots__ = ("_limit", "_set", "_settings", "_unpatched", "pool", "values")
+    __slots__ = (
+        "_changed",
+        "_queries_limit",
+        "_settings",
+        "_unpatched",
+        "attributes",
+        "pool",
+    )
 
     def __init__(self, wrapper: Any, before: dict[str, Any]) -> None:
         self._settings = _copied(wrapper.settings_dict)
         kind: Any = type(wrapper)
         self._unpatched = _unpatched(kind)
-        self._limit = wrapper.queries_limit
-        self._set = {
+        self._queries_limit = wrapper.queries_limit
+        self._changed = {
             name: value
             for name, value in vars(wrapper).items()
             if before.get(name, self) != value
             and name != "connection"
             and not isinstance(getattr(type(wrapper), name, None), cached_property)
         }
-        # Returns the attributes of another one, but for OF_EACH, or None.
-        self.values = _stamp(wrapper, self._set).fresh
+        # Returns the attributes of another wrapper, but for NOT_COPIED, or None.
+        self.attributes = _attribute_copies(wrapper, self._changed).copy
         # Returns the open pool of a loop and an alias.
         self.pool = wrapper.pool.existing
 
-    def agrees(self, kind: Any, settings: dict[str, Any]) -> bool:
-        """Tell whether one of this class and settings is connected as before."""
+    def is_for(self, kind: Any, settings: dict[str, Any]) -> bool:
+        """Tell whether this class with these settings connects like that wrapper."""
         return (
             settings == self._settings
             and (settings["TIME_ZONE"] is None or django_settings.USE_TZ)
             and self._unpatched.holds()
-            and kind.queries_limit == self._limit
+            and kind.queries_limit == self._queries_limit
         )
 
-    def fits(self, wrapper: Any) -> bool:
-        """Tell whether `wrapper` would be connected as the one before was."""
-        return _is_first(wrapper) and self.agrees(type(wrapper), wrapper.settings_dict)
+    def can_connect(self, wrapper: Any) -> bool:
+        """Tell whether `wrapper` would be connected like that one."""
+        return _is_first(wrapper) and self.is_for(type(wrapper), wrapper.settings_dict)
 
     def connect(self, wrapper: Any) -> None:
         """Do what Django's `connect()` would."""
         wrapper.pool.open()
         wrapper.connection = wrapper.pool.getconn()
         wrapper._set_autocommit(True)
-        vars(wrapper).update(self._set)
+        vars(wrapper).update(self._changed)
         connection_created.send(sender=type(wrapper), connection=wrapper)
 
 
@@ -103,14 +110,14 @@ def _is_first(wrapper: Any) -> bool:
     )
 
 
-def _stamp(wrapper: Any, changed: dict[str, Any]) -> Stamp:
-    stamp = Stamp(*OF_EACH)
+def _attribute_copies(wrapper: Any, changed: dict[str, Any]) -> AttributeCopies:
+    copies = AttributeCopies(*NOT_COPIED)
     # Not of the wrapper itself: it may have been given marks before it connects.
-    fresh = wrapper.stamp.fresh()
+    fresh = wrapper.init_attributes.copy()
     if fresh is not None:
-        own = dict.fromkeys(OF_EACH)
-        stamp.take({**fresh, **own, "alias": wrapper.alias, **changed})
-    return stamp
+        own = dict.fromkeys(NOT_COPIED)
+        copies.record({**fresh, **own, "alias": wrapper.alias, **changed})
+    return copies
 
 
 def _copied(settings: dict[str, Any]) -> dict[str, Any]:

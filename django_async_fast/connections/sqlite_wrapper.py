@@ -59,9 +59,9 @@ class SqliteWrapper(OtherWrapper):
         if self.connection is not None:
             kept.give(self.connection)
 
-    def let_go(self) -> bool:
+    def finish_at_once(self) -> bool:
         if self.connection is not None and not self._is_at_rest():
             return False
         self._close()
-        self._has_let_go()
+        self._finished()
         return True

@@ -21,7 +21,7 @@ from django.db.transaction import Atomic, TransactionManagementError
 from django.utils.functional import cached_property
 
 from .. import bridge
-from ..attribute_copies import Stamp
+from ..attribute_copies import AttributeCopies
 from ..bridge import users_code
 from ..drivers.psycopg import connect_hooks, open_cursors, server_names
 from ..pool import loop_pool
@@ -104,18 +104,18 @@ else:
 class BlockWrapper(_Backend):
     """Mixed into the backend's DatabaseWrapper."""
 
-    # Whether somebody has looked at it: see connections/lazy_wrapper.py.
-    looked_at = True
-    # What Django's `__init__` gives it; the class of each backend has one.
-    stamp: Stamp
+    # False in the lazy ones: see connections/lazy_wrapper.py.
+    built = True
+    # What Django's `__init__` sets; the class of each backend has one.
+    init_attributes: AttributeCopies
     # The backend's class, Django's own among its bases, and how wrappers of it are
     # connected to each alias.
     backend: Any
     djangos: Any = DatabaseWrapper
-    connects: dict[str, replayed_connect.Again]
+    replayed_connects: dict[str, replayed_connect.ReplayedConnect]
     # How it was connected, while nobody but this package has seen it, nor its psycopg
     # connection: then another block may go on with both.
-    reusable: replayed_connect.Again | None = None
+    reusable: replayed_connect.ReplayedConnect | None = None
     # Given by `Block.wrapper()`; a wrapper without a block configures a pool.
     block: Block | None = None
     # Django's.
@@ -136,14 +136,14 @@ class BlockWrapper(_Backend):
     autocommit_place: users_code.Place = None
 
     def __init__(self, settings_dict: dict[str, Any], alias: str) -> None:
-        fresh = self.stamp.fresh()
+        fresh = self.init_attributes.copy()
         if (
             fresh is None
             or not _unpatched(self.backend, "__init__").holds()
             or fresh["queries_log"].maxlen != self.queries_limit
         ):
             super().__init__(settings_dict, alias)
-            self._show_stamp()
+            self._record_init_attributes()
         else:
             fresh["settings_dict"] = settings_dict
             fresh["alias"] = alias
@@ -151,12 +151,12 @@ class BlockWrapper(_Backend):
             self.__dict__ = fresh
         self.gate = scopes.Gate(alias, None)
 
-    def _show_stamp(self) -> None:
-        """Let the next ones be like this one, which Django has just made."""
-        if self.stamp.tried:
+    def _record_init_attributes(self) -> None:
+        """Record what Django has just set, for the next ones."""
+        if self.init_attributes.recorded:
             return
         values = vars(self)
-        self.stamp.take(
+        self.init_attributes.record(
             {name: values[name] for name in values if not _is_helper(self, name)}
         )
 
@@ -244,11 +244,11 @@ class BlockWrapper(_Backend):
             self._discard()
         self._check_block()
         self._check_bridge()
-        known = self.known_connect()
-        if known is None or not known.fits(self):
+        replay = self.replayed_connects.get(self.alias)
+        if replay is None or not replay.can_connect(self):
             super().ensure_connection()
         else:
-            self._connect_in_djangos_words(partial(known.connect, self))
+            self._connect_with_djangos_errors(partial(replay.connect, self))
 
     def get_autocommit(self) -> bool:
         if self.connection is None and not bridge.in_bridge():
@@ -288,13 +288,11 @@ class BlockWrapper(_Backend):
         # Receivers of the signal that follows may leave in the wrapper what is
         # theirs, and look for it when it is sent for the next one.
         if (before := self.__dict__.pop("_before", None)) is not None:
-            self.connects[self.alias] = replayed_connect.Again(self, before)
+            self.replayed_connects[self.alias] = replayed_connect.ReplayedConnect(
+                self, before
+            )
 
-    def known_connect(self) -> replayed_connect.Again | None:
-        """Return how Django has connected to this alias before."""
-        return self.connects.get(self.alias)
-
-    def _connect_in_djangos_words(self, connect: Callable[[], None]) -> None:
+    def _connect_with_djangos_errors(self, connect: Callable[[], None]) -> None:
         """Do as Django's `ensure_connection()` with its `connect()`."""
         try:
             self._connect(connect)
@@ -343,8 +341,8 @@ class BlockWrapper(_Backend):
 
     # ----- life in a block
 
-    def let_go(self) -> bool:
-        """End of the block where nothing is open, and the pool takes it at once.
+    def finish_at_once(self) -> bool:
+        """End the block if nothing is open, and the pool takes the connection at once.
 
         Most blocks end so. False where it is left to `finish()`, which does the
         same on the bridge, by Django's `close()`, at ten times the cost.
@@ -355,17 +353,17 @@ class BlockWrapper(_Backend):
             return False
         if not pool.put_at_once(raw):
             return False
-        self._has_let_go()
+        self._finished()
         return True
 
-    def _has_let_go(self) -> None:
+    def _finished(self) -> None:
         self.connection = None
         self.run_on_commit = []
         self.gate.end()
         # They hold the wrapper in turn: to collect it costs as much as a block.
         self._forget_helpers()
 
-    def join(self, block: Block, gate: scopes.Gate | None) -> None:
+    def serve(self, block: Block, gate: scopes.Gate | None) -> None:
         """Serve `block`, to which its connection has been given."""
         values = self.__dict__
         values["block"], values["_thread_ident"] = block, block.thread
@@ -375,8 +373,8 @@ class BlockWrapper(_Backend):
         values["gate"] = values["pool"].gate = gate
         values["connection"].take_up(gate)
 
-    def leave(self) -> bool:
-        """End of a block that has not seen it: stay with the connection, in the pool.
+    def keep_in_pool(self) -> bool:
+        """End a block in which it was hidden: stay in the pool, with the connection.
 
         False, with nothing done, where it cannot be used again.
         """
@@ -389,16 +387,16 @@ class BlockWrapper(_Backend):
             or not self._is_at_rest()
         ):
             return False
-        raw.origin.left = self
+        raw.origin.spare_wrapper = self
         if not self.pool.put_at_once(raw):
-            raw.origin.left = None
+            raw.origin.spare_wrapper = None
             return False
         self.gate.end()
         self.block = None
         return True
 
-    def show(self) -> None:
-        """Be the block's from here on: it is about to be given to somebody."""
+    def reveal(self) -> None:
+        """Be the block's own from here on: somebody is about to use it."""
         self.__dict__.pop("reusable", None)
         self._forget_helpers()
 
@@ -406,13 +404,15 @@ class BlockWrapper(_Backend):
         for name in self.__dict__.keys() & _ASKED_FOR:
             del self.__dict__[name]
 
-    def announce(self) -> None:
-        """Tell the receivers of Django's signal of a connection that it was given."""
+    def send_connection_created(self) -> None:
+        """Send Django's signal for a connection that it was given."""
         # Until they are done, it is not open to other tasks.
         connection, self.connection = self.connection, None
-        self._connect_in_djangos_words(partial(self._announce, connection))
+        self._connect_with_djangos_errors(
+            partial(self._send_connection_created, connection)
+        )
 
-    def _announce(self, connection: Any) -> None:
+    def _send_connection_created(self, connection: Any) -> None:
         self.connection = connection
         connection_created.send(sender=type(self), connection=self)
 

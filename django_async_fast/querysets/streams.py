@@ -75,7 +75,7 @@ class Stream:
         self._django_iter = django_iter
         self._advance: Callable[[], Any] = self._start
         self._chunks: Any = None
-        self._in_block = bridge.in_bridge() or block_threads.is_here()
+        self._in_block = bridge.in_bridge() or block_threads.in_block_thread()
         # Whether its reader is a coroutine, which gives the loop its turn between rows.
         self.awaited = False
         # Whether code of the project's runs for each row: its queries need the bridge.
@@ -90,7 +90,7 @@ class Stream:
         """End the iteration; closes its cursor on the server if that is possible."""
         # An iterator of a block may be finalised anywhere: off the bridge there
         # is nobody to await the server.
-        waits = bridge.can_wait() or block_threads.is_here()
+        waits = bridge.can_wait() or block_threads.in_block_thread()
         self._end(abandon=self._in_block and not waits)
 
     def abandon(self) -> None:
@@ -104,8 +104,8 @@ class Stream:
             return
         if abandon:
             chunks.abandon()
-        elif block_threads.is_here():
-            block_threads.hand_over(chunks.close)
+        elif block_threads.in_block_thread():
+            block_threads.run_on_loop(chunks.close)
         else:
             chunks.close()
 
@@ -137,8 +137,8 @@ class Stream:
         self.calls_project = self.awaited and calls_project(compiler)
         if self._iterable.chunked_fetch:
             begin = partial(self._begin_chunks, compiler, plan, types, sql, params)
-            if block_threads.is_here():
-                return partial(block_threads.hand_over, begin)
+            if block_threads.in_block_thread():
+                return partial(block_threads.run_on_loop, begin)
             return begin
         self._advance = _nothing
         wrapper, columns = compiler.connection, compiler.col_count
@@ -183,7 +183,11 @@ class Stream:
 
     def _next_chunk(self) -> Any:
         take = self._chunks.next_batch
-        batch = block_threads.hand_over(take) if block_threads.is_here() else take()
+        batch = (
+            block_threads.run_on_loop(take)
+            if block_threads.in_block_thread()
+            else take()
+        )
         if batch is None:
             self.close()
         return batch

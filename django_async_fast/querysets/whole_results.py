@@ -30,9 +30,9 @@ def fetch(
     `template` is what `statement.template_of(sql)` returned, to save that; `how` is
     what Django does for the rows. Raises what the query does.
     """
-    if wrapper._thread_ident != get_ident() and block_threads.is_here():
+    if wrapper._thread_ident != get_ident() and block_threads.in_block_thread():
         query = plan, types, columns, sql, params, template, how
-        return block_threads.hand_over(fetch, wrapper, *query)
+        return block_threads.run_on_loop(fetch, wrapper, *query)
     try:
         oids = types.oids
         if oids is not None and (raw := statement.unobserved(wrapper)) is not None:
@@ -57,7 +57,7 @@ def fetch(
         # Whoever has the error has the wrapper, in its frames.
         vars(wrapper).pop("reusable", None)
         raise
-    wrapper = lazy_wrapper.seen(wrapper)
+    wrapper = lazy_wrapper.visible(wrapper)
     return _by_cursor(wrapper, plan, types, columns, sql, params, how)
 
 

@@ -21,7 +21,7 @@ from django.db.transaction import Atomic
 
 from .. import _native, bridge
 from ..bridge import driving, stall_watch, users_code
-from ..connections.blocks import Block, _block, shared_block
+from ..connections.blocks import Block, entered_block, shared_block
 from ..tasks import scopes
 from ..transactions.atomic import roll_back_inside
 
@@ -95,10 +95,10 @@ class Life:
     @contextmanager
     def inside(self) -> Iterator[None]:
         """Enter the block in the current context, for a step of the request."""
-        before = _life.get(), _block.get(), scopes.entered_scope.get()
+        before = _life.get(), entered_block.get(), scopes.entered_scope.get()
         thread_locals = bridge.thread_locals.get()
         _life.set(self)
-        _block.set(self.block)
+        entered_block.set(self.block)
         scopes.entered_scope.set(self.scope)
         bridge.thread_locals.set(self.thread_locals)
         try:
@@ -106,7 +106,7 @@ class Life:
         finally:
             self.scope = scopes.entered_scope.get()
             _life.set(before[0])
-            _block.set(before[1])
+            entered_block.set(before[1])
             scopes.entered_scope.set(before[2])
             bridge.thread_locals.set(thread_locals)
 
@@ -114,26 +114,26 @@ class Life:
         """Roll back what the request has left open, give its connections back."""
         try:
             with self.inside():
-                if self.joined or not self.block.let_go():
+                if self.joined or not self.block.close_at_once():
                     await bridge.run(self._end)
         finally:
             self._clear_thread_locals()
 
     def __enter__(self) -> None:
         """Enter the block for as long as it lasts, in a bridged call."""
-        self.before = _life.get(), _block.get(), self.around
+        self.before = _life.get(), entered_block.get(), self.around
         _life.set(self)
-        _block.set(self.block)
+        entered_block.set(self.block)
 
     def __exit__(self, *exc: object) -> None:
         try:
             if not bridge.can_wait():
                 self.abandon()
-            elif self.joined or not self.block.let_go():
+            elif self.joined or not self.block.close_at_once():
                 self._end()
         finally:
             _life.set(self.before[0])
-            _block.set(self.before[1])
+            entered_block.set(self.before[1])
             scopes.entered_scope.set(self.before[2])
 
     def abandon(self) -> None:
@@ -152,7 +152,7 @@ class Life:
             self._close()
             return
         try:
-            for wrapper in self.block.awake():
+            for wrapper in self.block.built_wrappers():
                 self._leave_atomics(wrapper)
                 if not (wrapper.autocommit or wrapper.in_atomic_block):
                     wrapper.restore_autocommit(self.name)

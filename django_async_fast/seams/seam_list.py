@@ -88,7 +88,7 @@ def _connection_seams() -> Iterator[Seam]:
     yield Seam(
         connections,
         "_connections",
-        ours.Routed(connections._connections),
+        ours.ConnectionStorage(connections._connections),
         "connections[alias] in a block is the block's connection",
     )
     yield Seam(

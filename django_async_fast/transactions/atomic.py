@@ -48,8 +48,8 @@ def django_exit(atomic: Atomic, *exc: Any) -> Any:
 def enter(self: Atomic, where: users_code.Place = None) -> None:
     """`Atomic.__enter__`: on a block's connection it opens a scope first."""
     if bridged_block() is None:
-        if block_threads.block_here() is not None:
-            block_threads.hand_over(enter, self, where or users_code.place())
+        if block_threads.block_of_thread() is not None:
+            block_threads.run_on_loop(enter, self, where or users_code.place())
             return
         if current_block() is not None:
             raise SynchronousOnlyOperation(
@@ -80,8 +80,8 @@ def leave(self: Atomic, exc_type: Any, exc_value: Any, traceback: Any) -> None:
     """`Atomic.__exit__`: children of the scope are done, or refused, before."""
     # Not by the context's block: a task that is destroyed ends in the context
     # of whoever destroys it.
-    if block_threads.is_here() and self.__dict__.get("_daf_opened"):
-        return block_threads.hand_over(leave, self, exc_type, exc_value, traceback)
+    if block_threads.in_block_thread() and self.__dict__.get("_daf_opened"):
+        return block_threads.run_on_loop(leave, self, exc_type, exc_value, traceback)
     opened = _opened(self) if bridge.in_bridge() else None
     if opened is None:
         return _end(self, exc_type, exc_value, traceback)

@@ -335,9 +335,9 @@ async def test_a_generators_atomic_block_is_left_by_aclose() -> None:
 
 async def test_a_wrapper_nobody_looks_at_is_not_made() -> None:
     async with new_connection() as conn:
-        assert not lazy_wrapper.is_awake(conn)
+        assert not lazy_wrapper.is_built(conn)
     assert conn.alias == "default"
-    assert lazy_wrapper.is_awake(conn)
+    assert lazy_wrapper.is_built(conn)
     with pytest.raises(Error, match="has ended"):
         await conn.aensure_connection()
 

@@ -489,7 +489,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str | None]
     monkeypatch.setattr(requirements, "version", version)
     forget = (
         requirements.psycopg_problem.cache_clear,
-        lazy_wrapper._asleep_class.cache_clear,
+        lazy_wrapper._lazy_class.cache_clear,
     )
     for each in forget:
         each()

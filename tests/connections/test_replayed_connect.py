@@ -30,7 +30,7 @@ def _nothing_known() -> Iterator[None]:
 
 
 def forget() -> None:
-    lazy_wrapper._block_class(DatabaseWrapper, in_thread=False).connects.pop(
+    lazy_wrapper._block_class(DatabaseWrapper, in_thread=False).replayed_connects.pop(
         "pooled", None
     )
 
@@ -47,15 +47,17 @@ async def connected(prepare: Callable[[Any], None] = nothing) -> dict[str, Any]:
         return {
             name: value
             for name, value in vars(conn).items()
-            if name not in (*replayed_connect.OF_EACH, "_thread_sharing_lock")
+            if name not in (*replayed_connect.NOT_COPIED, "_thread_sharing_lock")
             and not isinstance(getattr(type(conn), name, None), cached_property)
         }
 
 
 async def is_again(prepare: Callable[[Any], None] = nothing) -> bool:
     """Tell whether a block connects without Django's `connect()`."""
-    connect = replayed_connect.Again.connect
-    with mock.patch.object(replayed_connect.Again, "connect", autospec=True) as spy:
+    connect = replayed_connect.ReplayedConnect.connect
+    with mock.patch.object(
+        replayed_connect.ReplayedConnect, "connect", autospec=True
+    ) as spy:
         spy.side_effect = connect
         await connected(prepare)
     return bool(spy.called)

@@ -30,7 +30,7 @@ def unseen() -> Any:
     block = current_block()
     assert block is not None
     found = block.wrappers["pooled"]
-    return lazy_wrapper.unseen(found) if lazy_wrapper.is_asleep(found) else None
+    return lazy_wrapper.hidden(found) if lazy_wrapper.is_lazy(found) else None
 
 
 async def used() -> Any:
@@ -78,8 +78,8 @@ async def test_who_looks_sees_its_state_and_keeps_it() -> None:
         assert conn.ops.connection is conn
         await get()
         origin = conn.connection.origin
-        assert origin.left is None
-    assert origin.left is None
+        assert origin.spare_wrapper is None
+    assert origin.spare_wrapper is None
     assert await used() is not hidden
 
 

@@ -17,7 +17,7 @@ from django.db import connections
 from django.db.utils import ConnectionHandler
 
 from django_async_fast import bridge
-from django_async_fast.connections.blocks import Block, _block
+from django_async_fast.connections.blocks import Block, entered_block
 from tools.conformance import sections, turns
 from tools.conformance.recording import worker
 from tools.conformance.turns import turn
@@ -64,7 +64,7 @@ class ConcurrentSuite(unittest.TestSuite):
 
 async def _work(queue: deque[Any], worlds: turns.Worlds, result: Any) -> None:
     block = Block(force_rollback=False, where=None)
-    _block.set(block)
+    entered_block.set(block)
     while queue:
         suite = queue.popleft()
         own = type(result)(result.stream, result.descriptions, 1)

@@ -53,7 +53,7 @@ async def _in_a_block(shared: bool) -> None:
 
     _keep_sync_code_on(asyncio.get_running_loop())
     block = blocks.Block(force_rollback=False, where=None, shared=shared)
-    blocks._block.set(block)
+    blocks.entered_block.set(block)
     try:
         await bridge.run(_run_tests)
         await bridge.run(block.close)

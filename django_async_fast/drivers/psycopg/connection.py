@@ -22,7 +22,7 @@ from django.db.backends.utils import CursorWrapper
 from psycopg import pq
 
 from ... import bridge
-from ...attribute_copies import Stamp
+from ...attribute_copies import AttributeCopies
 from ...tasks.scopes import Gate
 from ...unpatched import Unpatched, inside
 from . import server_names
@@ -148,8 +148,8 @@ class Connection(psycopg.Connection[Any]):
 
     # Tools call a driver by the module of its connections: Datadog its spans.
     __module__ = psycopg.Connection.__module__
-    # What psycopg's `__init__` gives it.
-    stamp = Stamp("pgconn", "_prepared")
+    # What psycopg's `__init__` sets.
+    init_attributes = AttributeCopies("pgconn", "_prepared")
     # Whether this class has what never changes in place.
     shared = False
     lock: Any = _Locks()
@@ -158,13 +158,13 @@ class Connection(psycopg.Connection[Any]):
         # Not of a class of the project's, whose own `__init__` is called.
         plain = type(self) is Connection and _init.holds()
         if plain and self.shared:
-            self.stamp.fill(self)
+            self.init_attributes.copy_containers(self)
         else:
             super().__init__(origin.pgconn)
             del self.lock
         if plain and not self.shared:
-            self.stamp.take(vars(self))
-            Connection.shared = self.stamp.share(Connection)
+            self.init_attributes.record(vars(self))
+            Connection.shared = self.init_attributes.set_on(Connection)
         self.origin = origin
         self._listen(origin.pgconn)
         self.gate = gate
@@ -386,9 +386,9 @@ class Origin(psycopg.AsyncConnection[Any]):
     """
 
     channel: Channel | None = None
-    # The wrapper that has last been used over it, with its view, if nobody has seen
-    # either and no other view has been made since.
-    left: Any = None
+    # The hidden wrapper that was last used over it, with its view, if no other view has
+    # been made since.
+    spare_wrapper: Any = None
     # What views of it are made of: the class that has been asked to connect, and the
     # cursors that it was told, where that was not ours.
     kind: type[psycopg.Connection[Any]] = psycopg.Connection
@@ -429,14 +429,14 @@ class Origin(psycopg.AsyncConnection[Any]):
 
     async def close(self) -> None:
         """Close the connection, as psycopg does."""
-        self.left = None
+        self.spare_wrapper = None
         self._leave_loop()
         if not self.inherited:
             await super().close()
 
     def drop(self) -> None:
         """Close the socket at once, without a word to the server."""
-        self.left = None
+        self.spare_wrapper = None
         self._leave_loop()
         if not self.inherited:
             self.pgconn.finish()
@@ -475,7 +475,7 @@ def connect(gate: Gate, *, cursor_factory: Any = None, **params: Any) -> Connect
 
 def view(origin: Origin, gate: Gate, cursor_factory: Any = None) -> Connection:
     """Return the connection that synchronous code uses over `origin`."""
-    origin.left = None
+    origin.spare_wrapper = None
     kind: Any = origin.kind
     connection = _class_of_views(kind)(origin, gate)
     if origin.cursor_class is not None:
