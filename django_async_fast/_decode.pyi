@@ -4,8 +4,10 @@ from typing import Any, final
 
 __all__ = [
     "BINARY_OIDS",
+    "ENCODED_OIDS",
     "TEXT_OIDS",
     "RowDecoder",
+    "array_of",
     "build_info",
     "load_libpq",
     "rows",
@@ -13,8 +15,10 @@ __all__ = [
 ]
 
 BINARY_OIDS: frozenset[int]
+ENCODED_OIDS: frozenset[int]
 TEXT_OIDS: frozenset[int]
 
+def array_of(oid: int, values: list[Any]) -> bytes | None: ...
 def build_info() -> dict[str, str]: ...
 def load_libpq(path: str) -> None: ...
 def rows(pgresult_ptr: int) -> int: ...

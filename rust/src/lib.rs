@@ -4,6 +4,7 @@
 //! type family per file; `row` ties decoders to columns and hands `native/` one C function
 //! per query; `libpq` finds the functions that read a result.
 
+mod array_of;
 mod fault;
 mod interpreter;
 mod layout;
@@ -17,6 +18,9 @@ use pyo3::prelude::*;
 mod _decode {
     #[allow(clippy::wildcard_imports)]
     use super::*;
+
+    #[pymodule_export]
+    use super::array_of::array_of;
 
     #[pymodule_export]
     use super::row::RowDecoder;
@@ -42,6 +46,7 @@ mod _decode {
             module.add(name, pyo3::types::PyFrozenSet::new(module.py(), oids)?)
         };
         add("BINARY_OIDS", types::BINARY_OIDS)?;
-        add("TEXT_OIDS", &types::text_oids(module.py())?)
+        add("TEXT_OIDS", &types::text_oids(module.py())?)?;
+        add("ENCODED_OIDS", types::ENCODED_OIDS)
     }
 }

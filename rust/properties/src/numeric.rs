@@ -1,6 +1,6 @@
 //! `numeric`: what is printed, sent again, is printed the same; the fast paths agree.
 
-use wire::numeric::{numeric, Numeric};
+use wire::numeric::{append, numeric, Numeric};
 
 pub fn any_bytes(data: &[u8]) {
     let Ok(Numeric::Finite(value)) = numeric(data) else {
@@ -13,6 +13,10 @@ pub fn any_bytes(data: &[u8]) {
     let unscaled = || format!("0{integer}{fraction}").parse::<u128>();
     if let Some(number) = value.medium() {
         assert_eq!(Ok(number), unscaled());
+        let mut appended = Vec::new();
+        let exponent = -i32::from(value.scale);
+        assert!(append(value.negative, number, exponent, &mut appended));
+        assert_eq!(appended, encode(value.negative, integer, fraction));
     }
     if let Some(number) = value.small() {
         assert_eq!(Ok(number.into()), unscaled());
@@ -47,6 +51,7 @@ fn encode(negative: bool, integer: &str, fraction: &str) -> Vec<u8> {
     let zeros = groups.iter().take_while(|group| **group == 0).count();
     groups.drain(..zeros);
     let weight = i32::try_from(groups.len()).unwrap() - i32::try_from(behind).unwrap() - 1;
+    let weight = if groups.is_empty() { 0 } else { weight };
     let weight = i16::try_from(weight).unwrap();
     while groups.last() == Some(&0) {
         groups.pop();

@@ -1,9 +1,10 @@
 //! `bool`.
 
 use super::decode::{reads, Decode, Parse};
+use super::encode::Encode;
 use super::value::{borrowed, Value};
 use crate::fault::Fault;
-use pyo3::{ffi, Python};
+use pyo3::{ffi, prelude::*};
 use wire::scalar;
 use wire::text::number;
 
@@ -22,5 +23,16 @@ fn singleton(_: Python<'_>, value: bool) -> Value {
         } else {
             ffi::Py_False()
         })
+    }
+}
+
+impl Encode for Bool {
+    #[inline]
+    fn encode(&self, value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<bool> {
+        let value = value.as_ptr();
+        // SAFETY: True and False always exist.
+        let (yes, no) = unsafe { (ffi::Py_True(), ffi::Py_False()) };
+        out.push((value == yes).into());
+        Ok(value == yes || value == no)
     }
 }

@@ -1,6 +1,7 @@
 //! Which decoder reads a type: by its OID, or by the kind that the caller knows of it.
 
 use super::decode::{either, Decode};
+use super::encode::Encode;
 use super::kinds::{Kind, Kinds};
 use super::session::{Format, Session};
 use super::{
@@ -63,6 +64,30 @@ pub const BINARY_OIDS: &[u32] = &[
     oid::XID8,
 ];
 
+/// Every OID that [`encoder`] knows.
+pub const ENCODED_OIDS: &[u32] = &[
+    oid::BOOL,
+    oid::BYTEA,
+    oid::INT8,
+    oid::INT2,
+    oid::INT4,
+    oid::TEXT,
+    oid::JSON,
+    oid::FLOAT4,
+    oid::FLOAT8,
+    oid::INET,
+    oid::BPCHAR,
+    oid::VARCHAR,
+    oid::DATE,
+    oid::TIME,
+    oid::TIMESTAMP,
+    oid::TIMESTAMPTZ,
+    oid::INTERVAL,
+    oid::NUMERIC,
+    oid::UUID,
+    oid::JSONB,
+];
+
 /// Those of them that it knows in text too.
 pub fn text_oids(py: Python<'_>) -> PyResult<Vec<u32>> {
     let session = Session::new(py, Format::Text, None, None, Kinds::default())?;
@@ -105,6 +130,30 @@ pub fn decoder(py: Python<'_>, oid: u32, session: &Session) -> PyResult<Option<B
             Some(print) => either(session, printed::Printed(print)),
             None => return decoder_of_kind(py, oid, session),
         },
+    }))
+}
+
+/// The encoder of a type, or `None` for a type that is not encoded.
+pub fn encoder(py: Python<'_>, oid: u32) -> PyResult<Option<Box<dyn Encode>>> {
+    Ok(Some(match oid {
+        oid::BOOL => Box::new(bool::Bool),
+        oid::BYTEA => Box::new(bytea::Bytea),
+        oid::INT2 => Box::new(int::Int2),
+        oid::INT4 => Box::new(int::Int4),
+        oid::INT8 => Box::new(int::Int8),
+        oid::TEXT | oid::BPCHAR | oid::VARCHAR | oid::JSON => Box::new(text::Text),
+        oid::JSONB => Box::new(json::Jsonb),
+        oid::FLOAT4 => Box::new(float::Float4),
+        oid::FLOAT8 => Box::new(float::Float8),
+        oid::NUMERIC => Box::new(numeric::Numeric::new(py)?),
+        oid::INET => Box::new(inet::Addresses::new(py)?),
+        oid::UUID => Box::new(uuid::Uuid::new(py)?),
+        oid::DATE => Box::new(date::Date::new(py)?),
+        oid::TIME => Box::new(time::Time::new(py)?),
+        oid::TIMESTAMP => Box::new(timestamp::Timestamp::new(py)?),
+        oid::TIMESTAMPTZ => Box::new(timestamp::Instant::new(py)?),
+        oid::INTERVAL => Box::new(interval::Interval::new(py)?),
+        _ => return Ok(None),
     }))
 }
 

@@ -1,10 +1,12 @@
 //! `bytea`.
 
 use super::decode::{Decode, Parse};
+use super::encode::Encode;
 use super::value::{owned, Value};
 use crate::fault::Fault;
+use pyo3::ffi;
+use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use pyo3::{ffi, Python};
 use wire::text::bytea::bytea;
 
 pub struct Bytea;
@@ -40,5 +42,16 @@ pub fn bytes(py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
             py,
             ffi::PyBytes_FromStringAndSize(data.as_ptr().cast(), length),
         )
+    }
+}
+
+impl Encode for Bytea {
+    #[inline]
+    fn encode(&self, value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<bool> {
+        let Ok(value) = value.cast_exact::<PyBytes>() else {
+            return Ok(false);
+        };
+        out.extend(value.as_bytes());
+        Ok(true)
     }
 }

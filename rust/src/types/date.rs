@@ -2,6 +2,7 @@
 
 use super::datetime::{out_of_range, printed, Datetime};
 use super::decode::{Decode, Parse};
+use super::encode::Encode;
 use super::value::Value;
 use crate::fault::Fault;
 use pyo3::prelude::*;
@@ -34,5 +35,15 @@ impl Parse for Date {
             Ok(day) => self.0.date(py, day),
             Err(why) => Err(out_of_range("date", why, &printed(data))),
         }
+    }
+}
+
+impl Encode for Date {
+    #[inline]
+    fn encode(&self, value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<bool> {
+        let day = self.0.day_of(value, self.0.date_type());
+        let days = day.and_then(|day| i32::try_from(day.days()).ok());
+        out.extend(days.unwrap_or_default().to_be_bytes());
+        Ok(days.is_some())
     }
 }

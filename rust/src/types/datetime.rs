@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use std::borrow::Cow;
 use std::ffi::c_int;
 use std::ptr;
-use wire::calendar::{Clock, Day, OutOfRange};
+use wire::calendar::{Clock, Day, OutOfRange, DAY};
 
 /// The table of functions that `datetime` exports, found once per decoder.
 #[derive(Clone, Copy)]
@@ -134,6 +134,90 @@ impl Datetime {
             let new = self.0.Delta_FromDelta;
             owned(py, new(days, seconds, micros, 0, self.0.DeltaType))
         }
+    }
+
+    /// The day of a `date` or `datetime`, and of no subclass but these two.
+    #[inline]
+    pub fn day_of(self, value: &Bound<'_, PyAny>, class: *mut ffi::PyTypeObject) -> Option<Day> {
+        let object = value.as_ptr();
+        if value.get_type_ptr() != class {
+            return None;
+        }
+        // SAFETY: an instance of either class begins with the fields of a date.
+        let (year, month, day) = unsafe {
+            (
+                ffi::PyDateTime_GET_YEAR(object),
+                ffi::PyDateTime_GET_MONTH(object),
+                ffi::PyDateTime_GET_DAY(object),
+            )
+        };
+        Day::new(year, u8::try_from(month).ok()?, u8::try_from(day).ok()?)
+    }
+
+    /// Microseconds from 2000-01-01 00:00 to the fields of a `datetime`, whatever its
+    /// tzinfo is, which is borrowed; `None` for a subclass.
+    #[inline]
+    pub fn micros_of(self, value: &Bound<'_, PyAny>) -> Option<(i64, *mut ffi::PyObject)> {
+        let object = value.as_ptr();
+        let day = self.day_of(value, self.0.DateTimeType)?;
+        // SAFETY: `day_of` has looked at its class.
+        let (seconds, micros, tzinfo) = unsafe {
+            let minutes = i64::from(ffi::PyDateTime_DATE_GET_HOUR(object)) * 60
+                + i64::from(ffi::PyDateTime_DATE_GET_MINUTE(object));
+            (
+                minutes * 60 + i64::from(ffi::PyDateTime_DATE_GET_SECOND(object)),
+                i64::from(ffi::PyDateTime_DATE_GET_MICROSECOND(object)),
+                ffi::PyDateTime_DATE_GET_TZINFO(object),
+            )
+        };
+        Some((day.days() * DAY + seconds * 1_000_000 + micros, tzinfo))
+    }
+
+    /// Microseconds from midnight to a `time` without tzinfo; `None` for others.
+    #[inline]
+    pub fn micros_of_time(self, value: &Bound<'_, PyAny>) -> Option<i64> {
+        let object = value.as_ptr();
+        if value.get_type_ptr() != self.0.TimeType {
+            return None;
+        }
+        // SAFETY: its class has been looked at; None is alive.
+        unsafe {
+            if ffi::PyDateTime_TIME_GET_TZINFO(object) != ffi::Py_None() {
+                return None;
+            }
+            let minutes = i64::from(ffi::PyDateTime_TIME_GET_HOUR(object)) * 60
+                + i64::from(ffi::PyDateTime_TIME_GET_MINUTE(object));
+            let seconds = minutes * 60 + i64::from(ffi::PyDateTime_TIME_GET_SECOND(object));
+            Some(seconds * 1_000_000 + i64::from(ffi::PyDateTime_TIME_GET_MICROSECOND(object)))
+        }
+    }
+
+    /// Days, seconds and microseconds of a `timedelta`; `None` for a subclass.
+    #[inline]
+    pub fn parts_of(self, value: &Bound<'_, PyAny>) -> Option<(i32, i64, i64)> {
+        let object = value.as_ptr();
+        if value.get_type_ptr() != self.0.DeltaType {
+            return None;
+        }
+        // SAFETY: its class has been looked at.
+        unsafe {
+            Some((
+                ffi::PyDateTime_DELTA_GET_DAYS(object),
+                ffi::PyDateTime_DELTA_GET_SECONDS(object).into(),
+                ffi::PyDateTime_DELTA_GET_MICROSECONDS(object).into(),
+            ))
+        }
+    }
+
+    /// The class `date`.
+    pub fn date_type(self) -> *mut ffi::PyTypeObject {
+        self.0.DateType
+    }
+
+    /// `datetime.UTC`, which always exists.
+    #[inline]
+    pub fn utc(self) -> *mut ffi::PyObject {
+        self.0.TimeZone_UTC
     }
 
     /// `timezone(timedelta(seconds=east))`.

@@ -2,6 +2,7 @@
 
 use super::datetime::Datetime;
 use super::decode::{reads, Decode, Parse};
+use super::encode::Encode;
 use super::value::Value;
 use crate::fault::Fault;
 use pyo3::prelude::*;
@@ -41,5 +42,17 @@ impl Interval {
                 span.days,
             ))),
         }
+    }
+}
+
+impl Encode for Interval {
+    #[inline]
+    fn encode(&self, value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<bool> {
+        let parts = self.0.parts_of(value);
+        let (days, seconds, micros) = parts.unwrap_or_default();
+        out.extend((seconds * 1_000_000 + micros).to_be_bytes());
+        out.extend(days.to_be_bytes());
+        out.extend(0_i32.to_be_bytes());
+        Ok(parts.is_some())
     }
 }

@@ -2,7 +2,8 @@
 
 use super::bytea::bytes;
 use super::decode::{Decode, Parse};
-use super::text::unicode;
+use super::encode::Encode;
+use super::text::{unicode, Text};
 use super::value::{call, Value};
 use crate::fault::Fault;
 use pyo3::intern;
@@ -40,5 +41,16 @@ impl Parse for Jsonb {
     #[inline]
     fn parse(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
         unicode(py, data)
+    }
+}
+
+/// The only version of its binary form.
+const VERSION: u8 = 1;
+
+impl Encode for Jsonb {
+    /// Of a document's text.
+    fn encode(&self, value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<bool> {
+        out.push(VERSION);
+        Text.encode(value, out)
     }
 }

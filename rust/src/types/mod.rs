@@ -1,7 +1,7 @@
 //! One file per family of types, one decoder per type.
 //!
-//! `value` and `session` are what a decoder works with, `decode` is what it does, `by_oid`
-//! chooses one.
+//! `value` and `session` are what a decoder works with, `decode` is what it does, `encode`
+//! the other way round; `by_oid` chooses one.
 
 mod array;
 mod bool;
@@ -10,6 +10,7 @@ mod bytea;
 mod date;
 mod datetime;
 mod decode;
+mod encode;
 mod float;
 mod hstore;
 mod inet;
@@ -30,8 +31,9 @@ mod timestamp;
 mod uuid;
 mod value;
 
-pub use by_oid::{decoder, text_oids, BINARY_OIDS};
+pub use by_oid::{decoder, encoder, text_oids, BINARY_OIDS, ENCODED_OIDS};
 pub use decode::Decode;
+pub use encode::Encode;
 pub use kinds::Kinds;
 pub use loader::Loader;
 pub use session::{Format, Session};

@@ -5,6 +5,7 @@
 //! when Decimals made by Python turn out to be laid out as expected here.
 
 use super::decode::{Decode, Parse};
+use super::encode::Encode;
 use super::text::unicode;
 use super::value::{call, Value};
 use crate::fault::Fault;
@@ -13,7 +14,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 use std::ptr;
-use wire::numeric::{numeric, Finite, Numeric as Parsed};
+use wire::numeric::{append, numeric, Finite, Numeric as Parsed};
 use wire::text::number as text;
 
 static CLASS: PyOnceLock<Class> = PyOnceLock::new();
@@ -52,6 +53,8 @@ const INLINE: usize = 4;
 /// `MPD_STATIC | MPD_STATIC_DATA`: libmpdec frees neither the struct nor the words.
 const STATIC: u8 = 0x30;
 const NEGATIVE: u8 = 1;
+/// The flags of what is no number: infinity and both kinds of NaN.
+const SPECIAL: u8 = 0xE;
 /// libmpdec's words hold nineteen decimal digits each.
 const RADIX: u128 = 10_u128.pow(19);
 
@@ -87,7 +90,46 @@ impl Parse for Numeric {
     }
 }
 
+impl Encode for Numeric {
+    #[inline]
+    fn encode(&self, value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<bool> {
+        let Some((negative, coefficient, exponent)) = self.0.parts(value) else {
+            return Ok(false);
+        };
+        // PostgreSQL has no zero below zero.
+        let sound = coefficient > 0 || !negative;
+        Ok(sound && append(negative, coefficient, exponent, out))
+    }
+}
+
 impl Class {
+    /// Sign, digits and exponent of a finite Decimal of at most 38 digits.
+    #[inline]
+    fn parts(&self, value: &Bound<'_, PyAny>) -> Option<(bool, u128, i32)> {
+        self.allocate?;
+        if value.get_type_ptr().cast() != self.decimal.as_ptr() {
+            return None;
+        }
+        // SAFETY: the class is laid out like `Object`, as `allocator` has found: an
+        // instance's words are initialised up to its length.
+        unsafe {
+            let object = value.as_ptr().cast::<Object>();
+            let number = &raw const (*object).number;
+            let (flags, length) = ((*number).flags, (*number).length);
+            if flags & SPECIAL != 0 {
+                return None;
+            }
+            let low = u128::from(*(*number).words);
+            let coefficient = match length {
+                1 => low,
+                2 => low + RADIX * u128::from(*(*number).words.add(1)),
+                _ => return None,
+            };
+            let exponent = i32::try_from((*number).exponent).ok()?;
+            Some((flags & NEGATIVE != 0, coefficient, exponent))
+        }
+    }
+
     fn new(py: Python<'_>) -> PyResult<Self> {
         let decimal = py.import("decimal")?.getattr("Decimal")?;
         let allocate = allocator(&decimal)?;

@@ -1,9 +1,12 @@
 //! `text`, `varchar`, `bpchar`, `name`, `unknown`, and `"char"`.
 
 use super::decode::{Decode, Parse};
+use super::encode::Encode;
 use super::value::{owned, Value};
 use crate::fault::Fault;
-use pyo3::{ffi, Python};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
 use wire::scalar;
 
 /// Both formats are the text itself.
@@ -62,4 +65,32 @@ pub fn ascii(py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
             .copy_from_nonoverlapping(data.as_ptr(), data.len());
         Ok(text)
     }
+}
+
+impl Encode for Text {
+    #[inline]
+    fn encode(&self, value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<bool> {
+        let Ok(value) = value.cast_exact::<PyString>() else {
+            return Ok(false);
+        };
+        // SAFETY: the string is alive and ready, and its header read as what every string's
+        // begins with.
+        if unsafe { ffi::PyUnicode_IS_COMPACT_ASCII(value.as_ptr()) } != 0 {
+            return Ok(without_nul(value.to_str()?.as_bytes(), out));
+        }
+        // Its own UTF-8 stays with a str that was asked for it: half as much again.
+        // SAFETY: returns a new reference to bytes, or NULL.
+        let utf8 = unsafe {
+            let utf8 = ffi::PyUnicode_AsUTF8String(value.as_ptr());
+            Bound::from_owned_ptr_or_err(value.py(), utf8)?
+        };
+        Ok(without_nul(utf8.cast::<PyBytes>()?.as_bytes(), out))
+    }
+}
+
+/// Append the text, which PostgreSQL cannot store with a NUL in it.
+#[inline]
+fn without_nul(text: &[u8], out: &mut Vec<u8>) -> bool {
+    out.extend_from_slice(text);
+    !text.contains(&0)
 }

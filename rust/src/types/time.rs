@@ -2,6 +2,7 @@
 
 use super::datetime::Datetime;
 use super::decode::{reads, Decode, Parse};
+use super::encode::Encode;
 use super::value::Value;
 use crate::fault::Fault;
 use pyo3::exceptions::PyValueError;
@@ -57,4 +58,13 @@ fn unfit(fault: Fault, what: &str, clock: Clock, east: Option<i32>) -> Fault {
         let why = error.value(py);
         refused.then(|| Fault::data(format!("can't parse {what} '{text}': {why}")))
     })
+}
+
+impl Encode for Time {
+    #[inline]
+    fn encode(&self, value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<bool> {
+        let micros = self.0.micros_of_time(value);
+        out.extend(micros.unwrap_or_default().to_be_bytes());
+        Ok(micros.is_some())
+    }
 }

@@ -6,6 +6,7 @@
 
 use super::datetime::{out_of_range, printed, Datetime};
 use super::decode::{either, Decode, Parse};
+use super::encode::Encode;
 use super::session::Session;
 use super::value::{call, Value};
 use crate::fault::Fault;
@@ -230,5 +231,55 @@ fn side(micros: i64) -> OutOfRange {
         OutOfRange::TooSmall
     } else {
         OutOfRange::TooLarge
+    }
+}
+
+impl Encode for Timestamp {
+    #[inline]
+    fn encode(&self, value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<bool> {
+        let (micros, tzinfo) = self.0.micros_of(value).unwrap_or((0, std::ptr::null_mut()));
+        out.extend(micros.to_be_bytes());
+        // SAFETY: None always exists.
+        Ok(tzinfo == unsafe { ffi::Py_None() })
+    }
+}
+
+/// The most seconds from UTC that PostgreSQL reads.
+const FARTHEST: i64 = 16 * 3600 - 1;
+
+/// A timestamptz of an aware datetime.
+pub struct Instant(Datetime);
+
+impl Instant {
+    pub fn new(py: Python<'_>) -> PyResult<Self> {
+        Datetime::new(py).map(Self)
+    }
+
+    /// Microseconds east of UTC, if PostgreSQL reads such an offset.
+    fn east(&self, value: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
+        let offset = value.call_method0(intern!(value.py(), "utcoffset"))?;
+        Ok(self
+            .0
+            .parts_of(&offset)
+            .and_then(|(days, seconds, micros)| {
+                let east = i64::from(days) * 86_400 + seconds;
+                (micros == 0 && east.abs() <= FARTHEST).then_some(east * 1_000_000)
+            }))
+    }
+}
+
+impl Encode for Instant {
+    #[inline]
+    fn encode(&self, value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<bool> {
+        let Some((micros, tzinfo)) = self.0.micros_of(value) else {
+            return Ok(false);
+        };
+        let east = if tzinfo == self.0.utc() {
+            Some(0)
+        } else {
+            self.east(value)?
+        };
+        out.extend((micros - east.unwrap_or_default()).to_be_bytes());
+        Ok(east.is_some())
     }
 }

@@ -4,10 +4,12 @@
 //! have two slots; filling these through the class's own descriptors is all it does.
 
 use super::decode::{reads, Decode, Parse};
+use super::encode::Encode;
 use super::slots::Slots;
 use super::value::{give, made, Value};
 use crate::fault::Fault;
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyType};
@@ -35,6 +37,18 @@ impl Uuid {
 
 reads! {
     Uuid: scalar::uuid, text::uuid => |this, py, bytes| this.0.make(py, bytes);
+}
+
+impl Encode for Uuid {
+    #[inline]
+    fn encode(&self, value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<bool> {
+        if value.get_type().as_ptr() != self.0.uuid.as_ptr() {
+            return Ok(false);
+        }
+        let int = value.getattr(intern!(value.py(), "int"))?;
+        out.extend(int.extract::<u128>()?.to_be_bytes());
+        Ok(true)
+    }
 }
 
 impl Class {

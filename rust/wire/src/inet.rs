@@ -2,8 +2,10 @@
 
 use crate::reader::{Malformed, Reader};
 
-const IPV4: u8 = 2;
-const IPV6: u8 = 3;
+/// The family of IPv4 addresses.
+pub const IPV4: u8 = 2;
+/// The family of IPv6 addresses.
+pub const IPV6: u8 = 3;
 
 /// The longest text: eight groups of four, colons, a mask of three digits.
 pub const LONGEST: usize = 48;

@@ -35,6 +35,11 @@ const NEGATIVE_INFINITY: u16 = 0xF000;
 /// The scale has 14 bits.
 const MAX_SCALE: u16 = 0x3FFF;
 
+/// The most zeros that [`append`] puts between a number and its point.
+pub const MAX_ZEROS: i32 = 100;
+/// A `u128` has 39 decimal digits.
+const GROUPS: usize = 11;
+
 /// `numeric`.
 ///
 /// # Errors
@@ -90,6 +95,70 @@ fn special(sign: u16) -> Result<Numeric<'static>, Malformed> {
 #[inline]
 fn value(digit: [u8; 2]) -> u16 {
     u16::from_be_bytes(digit)
+}
+
+/// Append `coefficient * 10 ** exponent` as PostgreSQL keeps it: groups of four decimal
+/// digits from the point on, none of zero at the ends. `false`, and nothing appended, for
+/// more places than it keeps, or more zeros before the point than [`MAX_ZEROS`].
+#[must_use]
+#[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)]
+pub fn append(negative: bool, coefficient: u128, exponent: i32, out: &mut Vec<u8>) -> bool {
+    let Ok(scale) = u16::try_from((-exponent).max(0)) else {
+        return false;
+    };
+    if scale > MAX_SCALE || exponent > MAX_ZEROS {
+        return false;
+    }
+    let mut groups = [0_u16; GROUPS];
+    let (count, mut weight) = split(coefficient, exponent, &mut groups);
+    let zeros = groups.iter().take_while(|group| **group == 0).count();
+    weight += zeros as i32;
+    let digits = groups.get(zeros..count).unwrap_or_default();
+    if digits.is_empty() {
+        weight = 0;
+    } else {
+        weight += digits.len() as i32 - 1;
+    }
+    let sign = if negative { NEGATIVE } else { POSITIVE };
+    out.extend((digits.len() as u16).to_be_bytes());
+    out.extend((weight as i16).to_be_bytes());
+    out.extend(sign.to_be_bytes());
+    out.extend(scale.to_be_bytes());
+    for group in digits.iter().rev() {
+        out.extend(group.to_be_bytes());
+    }
+    true
+}
+
+/// Fill `groups`, the lowest first; return how many there are, and the lowest one's
+/// weight.
+#[inline]
+#[allow(clippy::cast_possible_truncation)]
+fn split(coefficient: u128, exponent: i32, groups: &mut [u16; GROUPS]) -> (usize, i32) {
+    // The lowest group has digits of the number and zeros behind them.
+    let zeros = exponent.rem_euclid(4).unsigned_abs();
+    let (shift, power) = (10_u128.pow(4 - zeros), 10_u16.pow(zeros));
+    let mut rest = coefficient;
+    let mut count = 0;
+    let mut places = groups.iter_mut();
+    if let Some(lowest) = places.next() {
+        *lowest = (rest % shift) as u16 * power;
+        rest /= shift;
+        count += usize::from(rest > 0 || *lowest > 0);
+    }
+    while rest > 0 {
+        let Some(place) = places.next() else { break };
+        // Division of 128 bits calls a function: most numbers do not need it.
+        if let Ok(small) = u64::try_from(rest) {
+            *place = (small % 10_000) as u16;
+            rest = (small / 10_000).into();
+        } else {
+            *place = (rest % 10_000) as u16;
+            rest /= 10_000;
+        }
+        count += 1;
+    }
+    (count, exponent.div_euclid(4))
 }
 
 impl Finite<'_> {
@@ -239,6 +308,34 @@ mod tests {
         let data = bytes(8, POSITIVE, 3, &[9999; 9]);
         assert_eq!(finite(&data).medium(), None);
         assert_eq!(finite(&data).print(), format!("{}.000", "9".repeat(36)));
+    }
+
+    #[test]
+    fn what_is_appended_is_what_postgresql_sends() {
+        for (coefficient, exponent, weight, scale, digits) in [
+            (0, 0, 0, 0, &[][..]),
+            (0, -2, 0, 2, &[][..]),
+            (0, 7, 0, 0, &[][..]),
+            (1234, -2, 0, 2, &[12, 3400][..]),
+            (123, -1, 0, 1, &[12, 3000][..]),
+            (1, -4, -1, 4, &[1][..]),
+            (500, -8, -2, 8, &[500][..]),
+            (1, 8, 2, 0, &[1][..]),
+            (12, 3, 1, 0, &[1, 2000][..]),
+            (1_000_000, 0, 1, 0, &[100][..]),
+            (10_002_003, -3, 1, 3, &[1, 2, 30][..]),
+        ] {
+            let mut out = Vec::new();
+            assert!(append(false, coefficient, exponent, &mut out));
+            assert_eq!(out, bytes(weight, POSITIVE, scale, digits));
+        }
+        let mut out = Vec::new();
+        assert!(append(true, u128::MAX, -39, &mut out));
+        let text = format!("-0.{}", u128::MAX);
+        assert_eq!(finite(&out).print(), text);
+        assert!(!append(false, 1, -0x4000, &mut out));
+        assert!(!append(false, 1, MAX_ZEROS + 1, &mut out));
+        assert!(!append(false, 1, i32::MIN + 1, &mut out));
     }
 
     #[test]
