@@ -174,6 +174,18 @@ build: $(VENV)/.dev ## build dist/: the sdist, and the wheel from it
 bench: $(VENV)/.dev ## run the benchmarks
 	$(RUN) -m bench $(ARGS)
 
+.PHONY: bench-calls
+bench-calls: $(VENV)/.package ## are the Python calls of each operation within budget?
+	$(RUN) -m bench.budgets $(ARGS)
+
+.PHONY: bench-budgets
+bench-budgets: $(VENV)/.package ## write what is counted now to bench/budgets/budgets.json
+	$(RUN) -m bench.budgets --instructions --write $(ARGS)
+
+.PHONY: bench-check
+bench-check: $(VENV)/.dev ## the budgets, of instructions too where valgrind is there
+	$(RUN) -m bench.budgets --instructions
+
 .PHONY: bench-memory
 bench-memory: $(VENV)/.dev ## stream 5,000,000 rows, and watch the memory
 	$(RUN) -m bench.suites.memory $(ARGS)

@@ -1,0 +1,1 @@
+"""Budgets of Python calls and instructions: the same on a busy machine."""

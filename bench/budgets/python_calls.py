@@ -1,0 +1,55 @@
+"""How many Python functions are entered, and coroutines gone on with."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import CodeType, FrameType
+
+
+class Calls:
+    """What was counted; a generator or coroutine that goes on counts as a call."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+if sys.version_info >= (3, 12):
+    _events = sys.monitoring.events
+
+    @contextmanager
+    def counted() -> Iterator[Calls]:
+        """Count the calls of all threads and greenlets while it is entered."""
+        calls = Calls()
+
+        def call(code: CodeType, offset: int) -> None:
+            calls.count += 1
+
+        tool = sys.monitoring.PROFILER_ID
+        sys.monitoring.use_tool_id(tool, "django-async-fast budgets")
+        for event in (_events.PY_START, _events.PY_RESUME):
+            sys.monitoring.register_callback(tool, event, call)
+        sys.monitoring.set_events(tool, _events.PY_START | _events.PY_RESUME)
+        try:
+            yield calls
+        finally:
+            sys.monitoring.set_events(tool, 0)
+            sys.monitoring.free_tool_id(tool)
+
+else:
+
+    @contextmanager
+    def counted() -> Iterator[Calls]:
+        """Count the calls of this thread and its greenlets while it is entered."""
+        calls = Calls()
+
+        def profile(frame: FrameType, event: str, argument: object) -> None:
+            if event == "call":
+                calls.count += 1
+
+        sys.setprofile(profile)
+        try:
+            yield calls
+        finally:
+            sys.setprofile(None)
