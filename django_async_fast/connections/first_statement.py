@@ -56,16 +56,16 @@ def _is_free(block: Block, wrapper: Any) -> bool:
 def _connect(block: Block, alias: str, wrapper: Any, replay: ReplayedConnect) -> Any:
     if (entry := replay.pool(block.loop, alias)) is None:
         return wrapper
-    if (origin := fast_checkout.take(entry.pool)) is not None:
-        return _take(block, wrapper, replay, entry, origin, None)
+    if (session := fast_checkout.take(entry.pool)) is not None:
+        return _take(block, wrapper, replay, entry, session, None)
     # A second task that asks first must not wait for a second connection: the block
     # cannot end, and give back the one it has, before that task does.
     if (gate := lazy_wrapper.claim_gate(wrapper)) is None:
         return wrapper
     connecting = gate.enter(None, gate.root.place)
     try:
-        origin = _wait(entry, alias)
-        return _take(block, wrapper, replay, entry, origin, gate)
+        session = _wait(entry, alias)
+        return _take(block, wrapper, replay, entry, session, gate)
     finally:
         gate.end_brief(connecting)
 
@@ -83,16 +83,16 @@ def _take(
     wrapper: Any,
     replay: ReplayedConnect,
     entry: Any,
-    origin: Any,
+    session: Any,
     gate: Gate | None,
 ) -> Any:
-    """Begin to use `origin`, in Django's way where the short one is not known."""
+    """Begin to use `session`, in Django's way where the short one is not known."""
     hidden = None
     # While this one waited, others in the block may have looked at its wrapper.
     if _is_free(block, wrapper):
-        hidden = lazy_wrapper.connect(wrapper, replay, entry, origin, gate)
+        hidden = lazy_wrapper.connect(wrapper, replay, entry, session, gate)
     if hidden is None:
-        _connect_own(wrapper, entry, origin)
+        _connect_own(wrapper, entry, session)
         return wrapper
     if connection_created.receivers:
         wrapper.send_connection_created()
@@ -100,13 +100,13 @@ def _take(
     return hidden
 
 
-def _connect_own(wrapper: Any, entry: Any, origin: Any) -> None:
-    """Give `origin` to the wrapper, if that has no connection meanwhile."""
+def _connect_own(wrapper: Any, entry: Any, session: Any) -> None:
+    """Give `session` to the wrapper, if that has no connection meanwhile."""
     pool = wrapper.pool
-    pool.reserved = origin
+    pool.reserved = session
     try:
         wrapper.ensure_connection()
     finally:
         if pool.reserved is not None:
             pool.reserved = None
-            entry.give_soon(origin)
+            entry.give_soon(session)

@@ -80,10 +80,10 @@ def connect(
     wrapper: Any,
     replay: replayed_connect.ReplayedConnect,
     entry: Any,
-    origin: Any,
+    session: Any,
     gate: scopes.Gate | None,
 ) -> Any:
-    """Return a hidden wrapper, connected to `origin`, for the statements of `wrapper`.
+    """Return a hidden wrapper, connected to `session`, for the statements of `wrapper`.
 
     None where Django has to connect. It is the one that the block before has kept in
     the pool, or gets the attributes that Django has given another. `wrapper`, which is
@@ -91,7 +91,7 @@ def connect(
     """
     arguments = object.__getattribute__(wrapper, "_arguments")
     settings_dict, alias, block, *_ = arguments
-    made, origin.spare_wrapper = origin.spare_wrapper, None
+    made, session.spare_wrapper = session.spare_wrapper, None
     if (
         made is None
         or made.reusable is not replay
@@ -102,7 +102,7 @@ def connect(
         gate = gate or scopes.Gate(alias, block.place, block.units)
         handle = entry.handle(gate)
         values["settings_dict"], values["pool"] = settings_dict, handle
-        values["connection"] = handle.view(origin)
+        values["connection"] = handle.view(session)
         values["reusable"] = replay
         made = object.__new__(type(wrapper).built_class)
         made.__dict__ = values

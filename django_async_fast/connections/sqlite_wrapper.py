@@ -13,18 +13,18 @@ class SqliteWrapper(OtherWrapper):
     init_commands: list[str]
 
     def get_new_connection(self, conn_params: Any) -> Any:
-        from ..drivers.sqlite import connection, kept
+        from ..drivers.sqlite import connection, idle_connections
 
         if not self.is_in_memory_db() and self._leaves_no_lock():
             known = type(self), conn_params, self.init_commands
-            if (found := kept.take(self.gate, known)) is not None:
+            if (found := idle_connections.take(self.gate, known)) is not None:
                 return found
         else:
             known = None
         open_one = super().get_new_connection
         opened = connection.connect(self.gate, conn_params, open_one)
-        opened.touched = False  # what opens it does the same to each
-        kept.note(opened, known)
+        opened.session_changed = False  # what opens it does the same to each
+        idle_connections.note(opened, known)
         return opened
 
     def _leaves_no_lock(self) -> bool:
@@ -34,7 +34,7 @@ class SqliteWrapper(OtherWrapper):
         super().connect()
         if self.connection is not None:
             # Receivers of the signal do so again for whoever has it next.
-            self.connection.touched = False
+            self.connection.session_changed = False
 
     def set_autocommit(
         self,
@@ -54,10 +54,10 @@ class SqliteWrapper(OtherWrapper):
         return self.connection is None or self.connection.in_transaction
 
     def _close(self) -> None:
-        from ..drivers.sqlite import kept
+        from ..drivers.sqlite import idle_connections
 
         if self.connection is not None:
-            kept.give(self.connection)
+            idle_connections.give(self.connection)
 
     def finish_at_once(self) -> bool:
         if self.connection is not None and not self._is_at_rest():

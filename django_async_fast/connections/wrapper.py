@@ -273,7 +273,7 @@ class BlockWrapper(_Backend):
         cursor = super().create_cursor(name)
         if name is None:
             return cursor
-        return open_cursors.careful(cursor)
+        return open_cursors.close_if_broken_off(cursor)
 
     def connect(self) -> None:
         if replayed_connect.is_plain(self):
@@ -371,7 +371,7 @@ class BlockWrapper(_Backend):
             gate = values["gate"]
             gate.reopen(block.place, block.units)
         values["gate"] = values["pool"].gate = gate
-        values["connection"].take_up(gate)
+        values["connection"].attach(gate)
 
     def keep_in_pool(self) -> bool:
         """End a block in which it was hidden: stay in the pool, with the connection.
@@ -387,9 +387,9 @@ class BlockWrapper(_Backend):
             or not self._is_at_rest()
         ):
             return False
-        raw.origin.spare_wrapper = self
+        raw.session.spare_wrapper = self
         if not self.pool.put_at_once(raw):
-            raw.origin.spare_wrapper = None
+            raw.session.spare_wrapper = None
             return False
         self.gate.end()
         self.block = None
@@ -533,7 +533,7 @@ class BlockWrapper(_Backend):
         if raw is None:
             if not self._aborted or self._was_to_roll_back:
                 return None
-        elif not raw.spoilt:
+        elif not raw.transaction_broken:
             return None
         return TransactionManagementError(
             f"The transaction on '{self.alias}' has been rolled back: a statement in "
@@ -567,7 +567,7 @@ class BlockWrapper(_Backend):
     def _settle(self) -> None:
         """End what streams have left, on the wire or open, before the pool gets it."""
         if self.connection.cursors:
-            open_cursors.close_open_ones(self.connection)
+            open_cursors.close_open_cursors(self.connection)
         with self.connection.lock:
             pass
 

@@ -29,7 +29,7 @@ _Job = Callable[[], object]
 _END: Any = object()
 
 
-class Worker:
+class DriverThread:
     """The thread of one connection."""
 
     def __init__(self, name: str) -> None:
@@ -106,27 +106,27 @@ def connect(gate: Gate, function: Callable[[], Any]) -> Connection:
     return Connection(gate, *bridge.await_(_connect(gate, function)))
 
 
-async def _connect(gate: Gate, function: Callable[[], Any]) -> tuple[Worker, Any]:
-    worker = Worker(f"connection to {gate.alias}")
-    connecting = worker.begin(function)
+async def _connect(gate: Gate, function: Callable[[], Any]) -> tuple[DriverThread, Any]:
+    thread = DriverThread(f"connection to {gate.alias}")
+    connecting = thread.begin(function)
     try:
-        return worker, await asyncio.shield(connecting)
+        return thread, await asyncio.shield(connecting)
     except BaseException:
         if connecting.done():
-            _close_late(worker, connecting)
+            _close_late(thread, connecting)
         else:  # perhaps there will be one after all, for nobody
-            connecting.add_done_callback(partial(_close_late, worker))
+            connecting.add_done_callback(partial(_close_late, thread))
         raise
 
 
-def _close_late(worker: Worker, connecting: asyncio.Future[Any]) -> None:
+def _close_late(thread: DriverThread, connecting: asyncio.Future[Any]) -> None:
     if not connecting.cancelled() and connecting.exception() is None:
-        worker.post(connecting.result().close)
-    worker.end()
+        thread.post(connecting.result().close)
+    thread.end()
 
 
-class _Stand:
-    """Stands for an object of the driver's, whose methods are called in the thread."""
+class _Proxy:
+    """A proxy of an object of the driver's, whose methods are called in the thread."""
 
     __slots__ = ()
 
@@ -157,20 +157,27 @@ class _Stand:
             self._call(setattr, self._raw, name, value)
 
 
-class Connection(_Stand):
-    """Stands for a driver's connection."""
+class Connection(_Proxy):
+    """A proxy of a driver's connection."""
 
-    __slots__ = ("_raw", "_worker", "closed", "gate", "may_be_in_transaction", "spoilt")
+    __slots__ = (
+        "_driver_thread",
+        "_raw",
+        "closed",
+        "gate",
+        "may_be_in_transaction",
+        "transaction_broken",
+    )
 
-    def __init__(self, gate: Gate, worker: Worker, raw: Any) -> None:
+    def __init__(self, gate: Gate, thread: DriverThread, raw: Any) -> None:
         self.gate = gate
-        self._worker = worker
+        self._driver_thread = thread
         self._raw = raw
         self.closed = False
         # Whether a transaction may be open: from before it begins until after its end.
         self.may_be_in_transaction = False
         # Whether a transaction was lost with it.
-        self.spoilt = False
+        self.transaction_broken = False
 
     @property
     def _connection(self) -> Connection:  # type: ignore[override]
@@ -195,12 +202,12 @@ class Connection(_Stand):
     async def _run(self, function: _Job) -> Any:
         if self.closed:
             raise InterfaceError(f"The connection to '{self.gate.alias}' is closed.")
-        if self._worker.inherited:
+        if self._driver_thread.inherited:
             raise OperationalError(
                 "This connection belongs to the process that this one was forked "
                 "from. Open a block of its own here: `async with new_connection():`."
             )
-        outcome = self._worker.begin(function)
+        outcome = self._driver_thread.begin(function)
         try:
             return await asyncio.shield(outcome)
         except GeneratorExit:
@@ -233,37 +240,37 @@ class Connection(_Stand):
                 self._raw.interrupt()
 
     def _give_up(self) -> None:
-        self.spoilt = self.may_be_in_transaction
+        self.transaction_broken = self.may_be_in_transaction
         self.drop()
 
     def post(self, function: _Job) -> None:
         """Call `function` in the thread, if that still does anything."""
-        if not self.closed and not self._worker.inherited:
-            self._worker.post(function)
+        if not self.closed and not self._driver_thread.inherited:
+            self._driver_thread.post(function)
 
     def close(self) -> None:
         """Close the connection and end its thread; waits for both if it can."""
-        if not bridge.can_wait() or self._worker.inherited:
+        if not bridge.can_wait() or self._driver_thread.inherited:
             self.drop()
         elif not self.closed:
             self.closed = True
             bridge.await_(self._close())
 
     async def _close(self) -> None:
-        closing = self._worker.begin(self._raw.close)
-        self._worker.end()
+        closing = self._driver_thread.begin(self._raw.close)
+        self._driver_thread.end()
         try:
             await asyncio.shield(closing)
         finally:
             closing.add_done_callback(_retrieve)
-        self._worker.join()
+        self._driver_thread.join()
 
     def drop(self) -> None:
         """Have the thread close the connection and end; waits for nothing."""
         self.post(self._raw.close)
         if not self.closed:
             self.closed = True
-            self._worker.end()
+            self._driver_thread.end()
 
     def __enter__(self) -> Connection:
         self._call(self._raw.__enter__)
@@ -288,8 +295,8 @@ def _retrieve(outcome: asyncio.Future[Any]) -> None:
         outcome.exception()
 
 
-class Cursor(_Stand):
-    """Stands for a driver's cursor."""
+class Cursor(_Proxy):
+    """A proxy of a driver's cursor."""
 
     __slots__ = ("_closed", "_connection", "_made", "_make", "_rest")
 
@@ -304,11 +311,11 @@ class Cursor(_Stand):
     @property
     def _raw(self) -> Any:
         if self._made is None:
-            self._connection.run(self._here)
+            self._connection.run(self._made_cursor)
         return self._made
 
-    def _here(self) -> Any:
-        """Return the driver's cursor. In the thread."""
+    def _made_cursor(self) -> Any:
+        """Return the driver's cursor, made at its first use. In the thread."""
         if self._made is None:
             if self._closed:
                 raise ProgrammingError("The cursor is closed.")
@@ -320,7 +327,7 @@ class Cursor(_Stand):
         return super()._call(function, *args, **kwargs)
 
     def _do(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        return getattr(self._here(), name)(*args, **kwargs)
+        return getattr(self._made_cursor(), name)(*args, **kwargs)
 
     def execute(self, *args: Any, **kwargs: Any) -> Any:
         return self._call(self._do, "execute", *args, **kwargs)

@@ -21,56 +21,56 @@ from typing import Any
 import psycopg_pool
 from psycopg import pq
 
-from ..drivers.psycopg.connection import Origin
+from ..drivers.psycopg.connection import Session
 from .waiting_client import WaitingClient
 
-Pool = psycopg_pool.AsyncConnectionPool[Origin]
+Pool = psycopg_pool.AsyncConnectionPool[Session]
 
 IDLE = pq.TransactionStatus.IDLE
 
-KNOWN = psycopg_pool.__version__.startswith("3.3.")
+KNOWN_RELEASE = psycopg_pool.__version__.startswith("3.3.")
 
 _logger = logging.getLogger("psycopg.pool")
 
 
-def take(pool: Pool) -> Origin | None:
+def take(pool: Pool) -> Session | None:
     """Return a connection as `pool.getconn()` does, or None where that may wait."""
     if not pool._pool or pool._check or not is_quiet(pool):
         return None
-    origin = pool._pool.popleft()
+    session = pool._pool.popleft()
     pool._nconns_min = min(pool._nconns_min, len(pool._pool))
     pool._stats[pool._REQUESTS_NUM] += 1
-    origin._pool = pool
-    return origin
+    session._pool = pool
+    return session
 
 
-def give(pool: Pool, origin: Origin) -> bool:
-    """Take `origin` back as `pool.putconn()` does; False where that may wait.
+def give(pool: Pool, session: Session) -> bool:
+    """Take `session` back as `pool.putconn()` does; False where that may wait.
 
     The first in line gets it at once, unless that is psycopg's own client.
     """
     if not is_quiet(pool) or pool._reset or pool._pool_full_event:
         return False
-    if origin.pgconn.transaction_status != IDLE or origin._pool is not pool:
+    if session.pgconn.transaction_status != IDLE or session._pool is not pool:
         return False
-    if origin._created_at <= pool._drained_at or origin._expire_at <= monotonic():
+    if session._created_at <= pool._drained_at or session._expire_at <= monotonic():
         return False
     waiting: deque[Any] = pool._waiting
     while waiting:
         if type(waiting[0]) is not WaitingClient:
             return False
-        if waiting.popleft().serve(origin):
+        if waiting.popleft().serve(session):
             break
     else:
-        pool._pool.append(origin)
-    origin._pool = None
+        pool._pool.append(session)
+    session._pool = None
     return True
 
 
 def is_quiet(pool: Pool) -> bool:
     """Tell whether nobody is in the middle of something, and nobody listens."""
     return (
-        KNOWN
+        KNOWN_RELEASE
         and not pool._closed
         and not pool._lock.locked()
         and not _logger.isEnabledFor(logging.INFO)

@@ -22,10 +22,10 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from .. import bridge
 from ..drivers.psycopg import connection as driver
-from ..drivers.psycopg.connect_hooks import PooledKind
+from ..drivers.psycopg.connect_hooks import PoolConnectionClass
 from ..tasks.scopes import Gate
 from . import fast_checkout
-from .waiting_line import Line
+from .waiting_line import WaitingLine
 
 T = TypeVar("T")
 
@@ -40,8 +40,8 @@ _pools = WeakKeyDictionary()
 
 
 class _Pool:
-    pool: AsyncConnectionPool[driver.Origin]
-    line: Line
+    pool: AsyncConnectionPool[driver.Session]
+    line: WaitingLine
 
     def __init__(
         self, loop: AbstractEventLoop, alias: str, params: dict[str, Any]
@@ -50,7 +50,7 @@ class _Pool:
         self.alias = alias
         self.params = params
         # All that the pool has made and that are still there.
-        self.connections: WeakSet[driver.Origin] = WeakSet()
+        self.connections: WeakSet[driver.Session] = WeakSet()
         self.opening: asyncio.Task[None] | None = None
         self.keeper: asyncio.Task[None] | None = None
         self.closer: AsyncGenerator[None] | None = None
@@ -78,19 +78,19 @@ class _Pool:
             # Nothing is left to end with the loop, or with the last connection.
             await self.closer.aclose()
 
-    def checkout(self) -> driver.Origin:
+    def checkout(self) -> driver.Session:
         """Return a connection of the pool; waits for it on the bridge."""
         try:
             return fast_checkout.take(self.pool) or self._wait()
         except PoolTimeout as exc:
-            raise self._told(exc) from None
+            raise self._explained(exc) from None
 
-    def _wait(self) -> driver.Origin:
+    def _wait(self) -> driver.Session:
         if (place := self.line.join()) is not None:
             return self.line.wait(place)
         return bridge.await_(self.take())
 
-    def _told(self, timeout: PoolTimeout) -> PoolTimeout:
+    def _explained(self, timeout: PoolTimeout) -> PoolTimeout:
         """Return psycopg's error with what is to be known about the pool."""
         figures = self.pool.get_stats()
         if all(each.closed for each in self.connections):
@@ -105,7 +105,7 @@ class _Pool:
             "its connection until it ends; nested blocks need one each."
         )
 
-    async def take(self) -> driver.Origin:
+    async def take(self) -> driver.Session:
         """Return a connection of the pool."""
         # In a task: psycopg's queue does not notice that a coroutine is closed
         # while it waits, and gives it a connection, which is lost; and to
@@ -116,35 +116,35 @@ class _Pool:
         try:
             return await asyncio.shield(task)
         except BaseException:
-            task.add_done_callback(self._untake)
+            task.add_done_callback(self._give_late)
             task.cancel()
             raise
 
-    async def give(self, origin: driver.Origin) -> None:
+    async def give(self, session: driver.Session) -> None:
         """Give a connection back, and wait until it is."""
-        task = self.begin_giving(origin)
+        task = self.begin_giving(session)
         if task.done():
             task.result()
         else:
             await asyncio.shield(task)
 
-    def begin_giving(self, origin: driver.Origin) -> asyncio.Task[None]:
+    def begin_giving(self, session: driver.Session) -> asyncio.Task[None]:
         """Give a connection back, in a task that nobody breaks off."""
-        task = self._task(self.pool.putconn(origin))
+        task = self._task(self.pool.putconn(session))
         if not task.done():
             self.returning.add(task)
             task.add_done_callback(self.returning.discard)
         return task
 
-    def give_soon(self, origin: driver.Origin) -> None:
+    def give_soon(self, session: driver.Session) -> None:
         """Give a connection back from wherever nothing can be awaited."""
         # Perhaps where a task's remains are collected, after its loop.
         with suppress(RuntimeError):
             self.loop.call_soon_threadsafe(
-                self.begin_giving, origin, context=contextvars.Context()
+                self.begin_giving, session, context=contextvars.Context()
             )
 
-    def _untake(self, task: asyncio.Task[driver.Origin]) -> None:
+    def _give_late(self, task: asyncio.Task[driver.Session]) -> None:
         if not task.cancelled() and task.exception() is None:
             self.begin_giving(task.result())
 
@@ -194,7 +194,7 @@ class PoolHandle:
         self.gate = gate
         self._entry = entry
         # A connection that has been taken for this block, and waits to be asked for.
-        self.reserved: driver.Origin | None = None
+        self.reserved: driver.Session | None = None
         # What connections are made with.
         self.params: dict[str, Any] = entry.params
 
@@ -209,19 +209,19 @@ class PoolHandle:
             bridge.await_(self._entry.open())
 
     def getconn(self) -> driver.Connection:
-        origin, self.reserved = self.reserved, None
-        return self.view(self._entry.checkout() if origin is None else origin)
+        session, self.reserved = self.reserved, None
+        return self.view(self._entry.checkout() if session is None else session)
 
-    def view(self, origin: driver.Origin) -> driver.Connection:
-        """Return the connection of this block over `origin`."""
+    def view(self, session: driver.Session) -> driver.Connection:
+        """Return the connection of this block over `session`."""
         cursor_class = self.params.get("cursor_factory")
-        connection = driver.view(origin, self.gate, cursor_class)
+        connection = driver.view(session, self.gate, cursor_class)
         connection._pool = self  # type: ignore[assignment]
         return connection
 
     def put_at_once(self, connection: driver.Connection) -> bool:
         """Give a connection back if there is nothing to wait for."""
-        if not fast_checkout.give(self._entry.pool, connection.origin):
+        if not fast_checkout.give(self._entry.pool, connection.session):
             return False
         connection.detach()
         return True
@@ -274,9 +274,9 @@ def handle(wrapper: Any) -> PoolHandle:
 def _bridged(function: Callable[[Any], Any], alias: str) -> Callable[[Any], Any]:
     """Return the pool's callback that calls the synchronous `function`."""
 
-    async def callback(origin: driver.Origin) -> None:
+    async def callback(session: driver.Session) -> None:
         # A gate for each connection: one that hangs holds up no other.
-        view = driver.view(origin, Gate(alias, None))
+        view = driver.view(session, Gate(alias, None))
         try:
             await bridge.run(function, view)
         finally:
@@ -295,7 +295,7 @@ def _make(wrapper: Any, loop: AbstractEventLoop, options: dict[str, Any]) -> _Po
     options = {
         "check": AsyncConnectionPool.check_connection if checks else None,
         **options,
-        "connection_class": PooledKind(
+        "connection_class": PoolConnectionClass(
             options.get("connection_class", psycopg.Connection), wrapper.alias
         ),
     }
@@ -306,14 +306,14 @@ def _make(wrapper: Any, loop: AbstractEventLoop, options: dict[str, Any]) -> _Po
             options[name] = _bridged(options[name], wrapper.alias)
     configured = _bridged(configure._configure_connection, wrapper.alias)
 
-    async def made(origin: driver.Origin) -> None:
-        entry.connections.add(origin)
-        await configured(origin)
+    async def made(session: driver.Session) -> None:
+        entry.connections.add(session)
+        await configured(session)
 
     # Django sets autocommit for each block.
     kwargs = {**params, "autocommit": True}
     entry.pool = AsyncConnectionPool(
         kwargs=kwargs, open=False, configure=made, **options
     )
-    entry.line = Line(entry.pool, loop, entry.give_soon)
+    entry.line = WaitingLine(entry.pool, loop, entry.give_soon)
     return entry

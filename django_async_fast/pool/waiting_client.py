@@ -7,7 +7,7 @@ from time import monotonic
 
 from psycopg_pool import PoolTimeout
 
-from ..drivers.psycopg.connection import Origin
+from ..drivers.psycopg.connection import Session
 
 
 class WaitingClient:
@@ -15,23 +15,23 @@ class WaitingClient:
 
     __slots__ = ("deadline", "future", "left", "timeout")
 
-    def __init__(self, future: Future[Origin], timeout: float) -> None:
+    def __init__(self, future: Future[Session], timeout: float) -> None:
         self.future = future
         self.timeout = timeout
         self.deadline = monotonic() + timeout
         self.left = False
 
-    async def set(self, origin: Origin) -> bool:
-        return self.serve(origin)
+    async def set(self, session: Session) -> bool:
+        return self.serve(session)
 
     async def fail(self, error: Exception) -> bool:
         return self.refuse(error)
 
-    def serve(self, origin: Origin) -> bool:
-        """Hand `origin` over; False where nobody waits for it any more."""
+    def serve(self, session: Session) -> bool:
+        """Hand `session` over; False where nobody waits for it any more."""
         if self.left or self.future.done():
             return False
-        self.future.set_result(origin)
+        self.future.set_result(session)
         return True
 
     def refuse(self, error: Exception) -> bool:
@@ -46,7 +46,7 @@ class WaitingClient:
         what = f"couldn't get a connection after {self.timeout:.2f} sec"
         self.refuse(PoolTimeout(what))
 
-    def take_back(self) -> Origin | None:
+    def take_back(self) -> Session | None:
         """Leave for good; return what has been handed over, and was not received."""
         self.left = True
         future = self.future

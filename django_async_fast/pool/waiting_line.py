@@ -17,19 +17,19 @@ from time import monotonic
 from typing import Any
 
 from .. import bridge
-from ..drivers.psycopg.connection import Origin
+from ..drivers.psycopg.connection import Session
 from . import fast_checkout
 from .waiting_client import WaitingClient
 
 
-class Line:
-    """The places of ours in a pool's line, and one timer for all of them."""
+class WaitingLine:
+    """Our clients in a pool's queue, and one timer for all of them."""
 
     def __init__(
         self,
         pool: fast_checkout.Pool,
         loop: AbstractEventLoop,
-        lost: Callable[[Origin], None],
+        lost: Callable[[Session], None],
     ) -> None:
         self.pool = pool
         self.loop = loop
@@ -58,11 +58,11 @@ class Line:
         self._watch(client.deadline)
         return client
 
-    def wait(self, client: WaitingClient) -> Origin:
+    def wait(self, client: WaitingClient) -> Session:
         """Return the connection that `client` is given."""
         pool = self.pool
         try:
-            origin = bridge.await_(client.future)
+            session = bridge.await_(client.future)
         except BaseException:
             pool._stats[pool._REQUESTS_ERRORS] += 1
             self._leave(client)
@@ -70,15 +70,15 @@ class Line:
         finally:
             waited = monotonic() - client.deadline + client.timeout
             pool._stats[pool._REQUESTS_WAIT_MS] += int(1000.0 * waited)
-        origin._pool = pool
-        return origin
+        session._pool = pool
+        return session
 
     def _leave(self, client: WaitingClient) -> None:
         with suppress(ValueError):  # served, or the pool is closing
             self.pool._waiting.remove(client)  # type: ignore[arg-type]
-        if (origin := client.take_back()) is not None:
-            origin._pool = self.pool
-            self.lost(origin)
+        if (session := client.take_back()) is not None:
+            session._pool = self.pool
+            self.lost(session)
 
     # A timer for each wait would cost as much as the rest of it. With one, which
     # nobody stops, the pool is looked at once in `timeout` seconds.

@@ -22,7 +22,7 @@ from ..connections import block_threads
 from ..drivers.psycopg import plain_queries, server_cursor
 from ..drivers.psycopg.connection import belongs_to_block
 from ..drivers.psycopg.fetched_rows import readable
-from ..drivers.psycopg.held_transaction import Hold
+from ..drivers.psycopg.held_transaction import HeldTransaction
 from ..unpatched import Unpatched, UnpatchedFunction
 from . import whole_results
 from .plans import plan_cache
@@ -165,17 +165,21 @@ class Stream:
             None if connection.execute_wrappers else plain_queries.reads(sql, params)
         )
         with connection.wrap_database_errors:
-            hold = _hold(inner) if self.awaited and reads is not None else None
+            transaction = (
+                _begin_transaction(inner)
+                if self.awaited and reads is not None
+                else None
+            )
         try:
             whole_results.send(cursor, sql, params)
         finally:
-            if hold is not None:
-                hold.declared()
+            if transaction is not None:
+                transaction.declared()
         if inner is not None and types.oids is None:
             whole_results.learn(types, inner, compiler.col_count)
         size = self._iterable.chunk_size
         opened = server_cursor.Opened(
-            cursor, inner, compiler.col_count, size, reads, hold
+            cursor, inner, compiler.col_count, size, reads, transaction
         )
         self._chunks = server_cursor.begin(plan, opened)
         self._advance = self._next_chunk
@@ -232,11 +236,11 @@ def _nothing() -> None:
     return None
 
 
-def _hold(inner: Any) -> Hold | None:
+def _begin_transaction(inner: Any) -> HeldTransaction | None:
     """Return the transaction to read a WITH HOLD cursor in, in a block."""
     if inner is None or not inner.withhold or not belongs_to_block(inner.connection):
         return None
-    return Hold(inner.connection)
+    return HeldTransaction(inner.connection)
 
 
 class AsyncStream:

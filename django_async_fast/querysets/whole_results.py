@@ -38,7 +38,7 @@ def fetch(
         if oids is not None and (raw := statement.unobserved(wrapper)) is not None:
             decoders = results.decoders(raw)
             # Django gives a cursor the wrapper's time zone where it is another.
-            if decoders.zone == wrapper.timezone and decoders.read_binary(raw, oids):
+            if decoders.zone == wrapper.timezone and decoders.reads_binary(raw, oids):
                 try:
                     result = statement.fetch(wrapper, raw, sql, params, template)
                 except ProgrammingError:
@@ -48,7 +48,7 @@ def fetch(
                     if template is None:
                         # A plan of one run, which may know objects: it is not kept.
                         return decoders.batch(plan, raw, None, result, columns)
-                    return decoders.batch_again(plan, raw, result, columns)
+                    return decoders.batch_of_known_plan(plan, raw, result, columns)
                 except results.UnknownType as unknown:
                     types.has_changed(unknown.column)
                     with wrapper.wrap_database_errors:
@@ -108,8 +108,8 @@ def learn(types: Types, inner: Any, columns: int) -> None:
     """Take note of the types of an executed cursor's columns, for the next query."""
     oids = [inner.pgresult.ftype(i) for i in range(columns)]
     connection = inner.connection
-    kinds = results.decoders(connection).kinds
-    types.learn(oids, lambda oid: kinds.knows(oid, connection))
+    kinds = results.decoders(connection).type_kinds
+    types.learn(oids, lambda oid: kinds.decodes(oid, connection))
 
 
 def batch(plan: Any, inner: Any, columns: int) -> Any:

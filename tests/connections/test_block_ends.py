@@ -364,12 +364,12 @@ async def test_a_block_at_rest_ends_without_the_bridge(
 ) -> None:
     async with new_connection("pooled") as conn:
         await conn.aensure_connection()
-        raw, origin = conn.connection, conn.connection.origin
+        raw, session = conn.connection, conn.connection.session
         monkeypatch.setattr(bridge, "run", None)
     monkeypatch.undo()
     assert conn.connection is None
     assert raw.returned
-    assert origin._pool is None
+    assert session._pool is None
     with pytest.raises(Error, match="has ended"):
         await conn.aensure_connection()
 

@@ -46,7 +46,7 @@ async def warm() -> Any:
 async def origin_of_a_block() -> Any:
     async with new_connection("pooled"):
         await get()
-        return its_wrapper().connection.origin
+        return its_wrapper().connection.session
 
 
 async def block() -> Any:
@@ -71,11 +71,11 @@ def not_connecting() -> Iterator[None]:
 
 
 async def test_django_does_not_connect_again() -> None:
-    origin = await warm()
+    session = await warm()
     with not_connecting():
         async with new_connection("pooled") as conn:
             await get()
-            assert conn.connection.origin is origin
+            assert conn.connection.session is session
             assert its_wrapper() is conn
             assert conn.gate.root.open
             assert conn.pool.gate is conn.connection.gate is conn.gate
@@ -136,14 +136,14 @@ KEPT: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("which", KEPT)
 async def test_what_somebody_keeps_is_not_the_next_blocks(which: str) -> None:
-    origin = await warm()
+    session = await warm()
     async with new_connection("pooled"):
         await get()
         kept = KEPT[which](its_wrapper())
     async with new_connection("pooled"):
         await get()
         conn = its_wrapper()
-        assert conn.connection.origin is origin
+        assert conn.connection.session is session
         assert KEPT[which](conn) is not kept
 
 
@@ -184,7 +184,7 @@ REACHES: dict[str, Callable[[Any, Any], Any]] = {
 
 @pytest.mark.parametrize("reach", REACHES)
 async def test_a_connection_that_somebody_keeps_reaches_no_session(reach: str) -> None:
-    origin = await warm()
+    session = await warm()
     async with new_connection("pooled"):
         await get()
         raw = its_wrapper().connection
@@ -204,7 +204,7 @@ async def test_a_connection_that_somebody_keeps_reaches_no_session(reach: str) -
         except InterfaceError as exc:
             assert "has ended" in str(exc)
         assert await asleep == 7
-        assert its_wrapper().connection.origin is origin
+        assert its_wrapper().connection.session is session
         assert its_wrapper().connection.autocommit
 
 
@@ -224,7 +224,7 @@ MARKS = {
 
 @pytest.mark.parametrize("mark", MARKS)
 async def test_what_has_been_left_in_it_is_not_seen_again(mark: str) -> None:
-    origin = await warm()
+    session = await warm()
     async with new_connection("pooled"):
         await get()
         conn = its_wrapper()
@@ -233,7 +233,7 @@ async def test_what_has_been_left_in_it_is_not_seen_again(mark: str) -> None:
     async with new_connection("pooled"):
         await get()
         conn = its_wrapper()
-        assert conn.connection.origin is origin
+        assert conn.connection.session is session
         assert conn.connection.cursor_factory is Cursor
         assert conn.connection.row_factory is psycopg.rows.tuple_row
         assert (state_of(conn), state_of(conn.connection)) == before
@@ -269,7 +269,7 @@ async def test_the_signal_is_sent_for_each_block() -> None:
 
 
 async def test_a_receiver_that_fails_leaves_nothing_taken() -> None:
-    origin = await warm()
+    session = await warm()
 
     def receiver(**kwargs: Any) -> None:
         raise ValueError("no")
@@ -280,7 +280,7 @@ async def test_a_receiver_that_fails_leaves_nothing_taken() -> None:
             await block()
     finally:
         connection_created.disconnect(receiver)
-    assert origin.closed  # as after Django's connect()
+    assert session.closed  # as after Django's connect()
     await warm()
 
 
@@ -668,7 +668,7 @@ async def test_a_block_that_ends_while_its_task_is_in_line(closed: bool) -> None
 
 
 async def test_an_async_receiver_that_is_broken_off() -> None:
-    origin = await warm()
+    session = await warm()
 
     async def receiver(**kwargs: Any) -> None:
         await asyncio.sleep(10)
@@ -679,5 +679,5 @@ async def test_an_async_receiver_that_is_broken_off() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    assert origin.closed
+    assert session.closed
     await block()

@@ -77,9 +77,9 @@ async def test_who_looks_sees_its_state_and_keeps_it() -> None:
         assert vars(conn) is vars(hidden)
         assert conn.ops.connection is conn
         await get()
-        origin = conn.connection.origin
-        assert origin.spare_wrapper is None
-    assert origin.spare_wrapper is None
+        session = conn.connection.session
+        assert session.spare_wrapper is None
+    assert session.spare_wrapper is None
     assert await used() is not hidden
 
 
@@ -193,19 +193,19 @@ async def test_another_view_ends_it() -> None:
     hidden = await warm()
     async with new_connection("pooled") as conn:
         await conn.aensure_connection()
-        assert conn.connection.origin is hidden.connection.origin
+        assert conn.connection.session is hidden.connection.session
         assert conn.connection is not hidden.connection
     assert await used() is not hidden
 
 
 async def test_nothing_is_left_when_the_connection_ends() -> None:
     hidden = await warm()
-    origin = hidden.connection.origin
+    session = hidden.connection.session
     gone = weakref.ref(hidden)
-    origin.drop()
+    session.drop()
     gc.disable()
     try:
-        del hidden, origin
+        del hidden, session
         await used()
         assert gone() is None
     finally:

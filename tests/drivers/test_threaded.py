@@ -141,7 +141,7 @@ async def test_a_statement_that_does_not_end_loses_its_connection(
         async with cancelled_at_work(log, slow):
             before = conn.connection
         assert before.closed
-        assert not before.spoilt
+        assert not before.transaction_broken
         assert await names(log) == []
         assert conn.connection is not before
         assert len(threads()) == 2
@@ -203,7 +203,7 @@ async def test_cancelled_at_the_edges_of_a_transaction(
     called: list[str] = []
     async with new_connection(log) as conn:
         await names(log)
-        before, work = conn.connection, threaded.Worker.begin
+        before, work = conn.connection, threaded.DriverThread.begin
 
         def begin(self: Any, function: Any) -> Any:
             outcome = work(self, function)
@@ -219,7 +219,7 @@ async def test_cancelled_at_the_edges_of_a_transaction(
                 transaction.on_commit(lambda: called.append("committed"), using=log)
 
         with monkeypatch.context() as patch:
-            patch.setattr(threaded.Worker, "begin", begin)
+            patch.setattr(threaded.DriverThread, "begin", begin)
             with pytest.raises(asyncio.CancelledError):
                 await asyncio.create_task(change())
         assert before.closed

@@ -255,7 +255,7 @@ async def test_a_hold_ends_after_a_while(monkeypatch: pytest.MonkeyPatch) -> Non
             )
             assert await cursor.fetchone() == (True,)
         assert not any(
-            isinstance(each, held_transaction.Hold)
+            isinstance(each, held_transaction.HeldTransaction)
             for each in conn.connection.unsettled
         )
         assert len([row async for row in rows]) == ROWS - 1
@@ -276,7 +276,7 @@ async def test_nothing_is_held_where_nobody_yields() -> None:
     def states(conn: Any) -> set[bool]:
         return {
             any(
-                isinstance(each, held_transaction.Hold)
+                isinstance(each, held_transaction.HeldTransaction)
                 for each in conn.connection.unsettled
             )
             for _ in authors().iterator(3)

@@ -189,10 +189,10 @@ async def test_the_socket_stays_with_the_loop() -> None:
     for _ in range(2):
         async with new_connection("pooled") as conn:
             pid = await backend_pid(conn)
-            origin = conn.connection.origin
-        assert origin.channel._reading
-    assert loop.remove_reader(origin.pgconn.socket)
-    loop.add_reader(origin.pgconn.socket, origin.channel._readable)
+            session = conn.connection.session
+        assert session.channel._reading
+    assert loop.remove_reader(session.pgconn.socket)
+    loop.add_reader(session.pgconn.socket, session.channel._readable)
     (entry,) = loop_pool._pools[loop].values()
     await entry.pool.check()  # psycopg registers, and unregisters, it itself
     async with new_connection("pooled") as conn:
@@ -202,7 +202,7 @@ async def test_the_socket_stays_with_the_loop() -> None:
 async def test_what_the_server_says_unasked_wakes_nobody_twice(dsn: str) -> None:
     async with new_connection("pooled") as conn, conn.acursor() as cursor:
         await cursor.execute("LISTEN news")
-        channel = conn.connection.origin.channel
+        channel = conn.connection.session.channel
     with psycopg.connect(dsn, autocommit=True) as other:
         other.execute("NOTIFY news")
     while channel._reading:
@@ -222,9 +222,9 @@ async def test_an_idle_connection_is_taken_and_given_back_as_psycopg_does() -> N
 
     theirs._nconns_min = len(theirs._pool)
     before = state()
-    origin = await theirs.getconn()
+    session = await theirs.getconn()
     taken = state()
-    await theirs.putconn(origin)
+    await theirs.putconn(session)
     given = state()
     # Once round: the same connection is the first again.
     for _ in range(len(theirs._pool) - 1):
@@ -233,37 +233,37 @@ async def test_an_idle_connection_is_taken_and_given_back_as_psycopg_does() -> N
     theirs._stats.update(before[0])
     theirs._nconns_min = before[2]
     assert list(theirs._pool) == before[1]
-    assert fast_checkout.take(theirs) is origin
-    assert origin._pool is theirs
+    assert fast_checkout.take(theirs) is session
+    assert session._pool is theirs
     assert state() == taken
-    assert fast_checkout.give(theirs, origin)
-    assert origin._pool is None
+    assert fast_checkout.give(theirs, session)
+    assert session._pool is None
     assert state() == given
 
 
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda origin, theirs: origin.pgconn.finish(),
-        lambda origin, theirs: origin.pgconn.exec_(b"BEGIN"),
-        lambda origin, theirs: setattr(origin, "_expire_at", 0.0),
-        lambda origin, theirs: setattr(theirs, "_drained_at", origin._created_at),
-        lambda origin, theirs: setattr(theirs, "_reset", _nothing),
-        lambda origin, theirs: theirs._waiting.append(_nothing),
-        lambda origin, theirs: setattr(theirs, "_closed", True),
+        lambda session, theirs: session.pgconn.finish(),
+        lambda session, theirs: session.pgconn.exec_(b"BEGIN"),
+        lambda session, theirs: setattr(session, "_expire_at", 0.0),
+        lambda session, theirs: setattr(theirs, "_drained_at", session._created_at),
+        lambda session, theirs: setattr(theirs, "_reset", _nothing),
+        lambda session, theirs: theirs._waiting.append(_nothing),
+        lambda session, theirs: setattr(theirs, "_closed", True),
     ],
 )
 async def test_whatever_else_is_psycopgs(spoil: Callable[[Any, Any], None]) -> None:
     await one_request(set())
     (entry,) = loop_pool._pools[asyncio.get_running_loop()].values()
-    origin = fast_checkout.take(entry.pool)
-    assert origin is not None
-    spoil(origin, entry.pool)
-    assert not fast_checkout.give(entry.pool, origin)
-    assert origin not in entry.pool._pool
+    session = fast_checkout.take(entry.pool)
+    assert session is not None
+    spoil(session, entry.pool)
+    assert not fast_checkout.give(entry.pool, session)
+    assert session not in entry.pool._pool
     entry.pool._waiting.clear()
     entry.pool._closed = False
-    await entry.pool.putconn(origin)
+    await entry.pool.putconn(session)
 
 
 async def _nothing(connection: object) -> None:

@@ -82,9 +82,9 @@ async def test_first_come_first_served_among_psycopgs_own() -> None:
         await until(lambda: holder.connection)
 
         async def psycopgs() -> None:
-            origin = await theirs.getconn()
+            session = await theirs.getconn()
             arrived.append("b")
-            await theirs.putconn(origin)
+            await theirs.putconn(session)
 
         a = Holder(arrived, "a")
         await in_line(theirs, 1)
@@ -107,15 +107,15 @@ async def test_a_connection_goes_over_at_once() -> None:
         await until(lambda: holder.connection)
         first = Holder()
         await in_line(theirs, 1)
-        origin = holder.connection.origin
+        session = holder.connection.session
         holder.go.set()
         while theirs._waiting:
             assert not theirs._pool
             await asyncio.sleep(0)
         assert not theirs._pool
         await use_fails_to_overtake(theirs, first)
-        assert first.connection.origin is origin
-        assert origin._pool is theirs
+        assert first.connection.session is session
+        assert session._pool is theirs
         await first.leave()
 
 
@@ -172,7 +172,7 @@ async def test_errors_and_figures_are_psycopgs(
 ) -> None:
     seen = []
     for known in (False, True):
-        monkeypatch.setattr(fast_checkout, "KNOWN", known)
+        monkeypatch.setattr(fast_checkout, "KNOWN_RELEASE", known)
         async with a_pool() as theirs:
             holder = Holder()
             await until(lambda holder=holder: holder.connection)
@@ -249,9 +249,9 @@ async def test_the_pool_grows_for_those_in_line() -> None:
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda origin, theirs: origin.drop(),
-        lambda origin, theirs: setattr(origin, "_expire_at", 0.0),
-        lambda origin, theirs: setattr(theirs, "_drained_at", origin._created_at),
+        lambda session, theirs: session.drop(),
+        lambda session, theirs: setattr(session, "_expire_at", 0.0),
+        lambda session, theirs: setattr(theirs, "_drained_at", session._created_at),
     ],
     ids=["broken", "expired", "drained"],
 )
@@ -263,11 +263,11 @@ async def test_another_in_the_place_of_a_bad_one(
         await until(lambda: holder.connection)
         waiting = [Holder(), Holder()]
         await in_line(theirs, 2)
-        bad = holder.connection.origin
+        bad = holder.connection.session
         spoil(bad, theirs)
         await holder.leave()
         await until(lambda: waiting[0].connection)
-        assert waiting[0].connection.origin is not bad
+        assert waiting[0].connection.session is not bad
         assert waiting[1].connection is None
         for each in waiting:
             await each.leave()
@@ -284,11 +284,11 @@ async def test_after_a_reset() -> None:
         await until(lambda: holder.connection)
         waiting = Holder()
         await turns()
-        origin = holder.connection.origin
+        session = holder.connection.session
         await holder.leave()
         await until(lambda: waiting.connection)
-        assert waiting.connection.origin is origin
-        assert reset.count(origin) >= 2
+        assert waiting.connection.session is session
+        assert reset.count(session) >= 2
         await waiting.leave()
 
 
@@ -316,20 +316,20 @@ async def test_a_closed_pool_lets_nobody_wait() -> None:
 @pytest.mark.parametrize("followed", [True, False])
 async def test_cancelled_with_the_connection_in_hand(followed: bool) -> None:
     async with a_pool() as theirs:
-        origin = fast_checkout.take(theirs)
-        assert origin is not None
+        session = fast_checkout.take(theirs)
+        assert session is not None
         first = Holder()
         await in_line(theirs, 1)
         second = Holder() if followed else None
         await in_line(theirs, 1 + followed)
-        assert fast_checkout.give(theirs, origin)
+        assert fast_checkout.give(theirs, session)
         first.task.cancel()
         await asyncio.wait([first.task])
         assert first.task.cancelled()
         assert first.connection is None
         if second is not None:
             await until(lambda: second.connection)
-            assert second.connection.origin is origin
+            assert second.connection.session is session
             await second.leave()
 
 
@@ -371,14 +371,14 @@ async def test_whatever_is_cancelled_the_pool_is_whole(seed: int) -> None:
         for _ in rounds:
             async with new_connection(ALIAS) as conn:
                 await conn.aensure_connection()
-                mine = id(conn.connection.origin)
+                mine = id(conn.connection.session)
                 assert mine not in out, "given twice"
                 out.add(mine)
                 try:
                     for _ in range(chance.randrange(3)):
                         await asyncio.sleep(0)
                     if chance.random() < 0.02:
-                        conn.connection.origin.drop()
+                        conn.connection.session.drop()
                 finally:
                     out.discard(mine)
 

@@ -147,7 +147,7 @@ def either_format(request: pytest.FixtureRequest) -> Iterator[str]:
     """Run the test as usual, then with every result in text."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "text":
-            patch.setattr(results.Decoders, "read_binary", lambda *given: False)
+            patch.setattr(results.Decoders, "reads_binary", lambda *given: False)
         yield request.param
 
 
@@ -234,11 +234,13 @@ def formats_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         seen.append(given[-1])
         return get(self, *given)
 
-    def batch_again(self: Any, plan: Any, raw: Any, result: Any, columns: int) -> Any:
+    def batch_of_known_plan(
+        self: Any, plan: Any, raw: Any, result: Any, columns: int
+    ) -> Any:
         return self.batch(plan, raw, None, result, columns)  # whatever is known
 
     monkeypatch.setattr(results.Decoders, "get", recording)
-    monkeypatch.setattr(results.Decoders, "batch_again", batch_again)
+    monkeypatch.setattr(results.Decoders, "batch_of_known_plan", batch_of_known_plan)
     return seen
 
 
@@ -324,7 +326,7 @@ def test_a_loader_that_is_registered_again_costs_nothing() -> None:
         for loader in (FloatLoader, FloatLoader, NumericLoader, NumericLoader):
             raw.adapters.register_loader("numeric", loader)
             made.append(results.decoders(raw))
-            known.append(made[-1].kinds.knows(numeric, raw))
+            known.append(made[-1].type_kinds.decodes(numeric, raw))
     finally:
         connection.close()
     assert made[0] is made[1] is not made[2] is made[3]

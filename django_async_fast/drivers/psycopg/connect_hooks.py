@@ -17,7 +17,7 @@ import psycopg
 from ... import bridge
 from ...tasks.scopes import Gate
 from ...unpatched import is_own_method
-from .connection import Origin, connect, view
+from .connection import Session, connect, view
 
 # The gate of the connection that this context is opening.
 _opening: ContextVar[Gate | None] = ContextVar("daf_opening", default=None)
@@ -36,10 +36,10 @@ def connect_gen(cls: Any, conninfo: str = "") -> Generator[Any, Any, Any]:
 
 def _opened(kind: Any, gate: Gate, conninfo: str) -> Generator[Any, Any, Any]:
     yield from ()  # psycopg waits for nothing
-    origin = bridge.await_(Origin.connect(conninfo))
-    origin._pool = None  # see connect()
-    origin.kind = kind
-    return view(origin, gate)
+    session = bridge.await_(Session.connect(conninfo))
+    session._pool = None  # see connect()
+    session.kind = kind
+    return view(session, gate)
 
 
 def _open(gate: Gate, hooked: Callable[..., Any], *args: Any, **params: Any) -> Any:
@@ -59,30 +59,30 @@ def connect_by(database: Any, gate: Gate, params: dict[str, Any]) -> Any:
     return _open(gate, database.connect, **params)
 
 
-class PooledKind:
+class PoolConnectionClass:
     """Stands in for the `connection_class` of a pool, whose `connect()` it asks."""
 
     def __init__(self, kind: type[psycopg.Connection[Any]], alias: str) -> None:
         self._kind = kind
         self._alias = alias
 
-    async def connect(self, conninfo: str = "", **params: Any) -> Origin:
+    async def connect(self, conninfo: str = "", **params: Any) -> Session:
         """Connect, as an asynchronous pool asks for it."""
         if is_own_method(self._kind.connect, psycopg.Connection, "connect"):
             # Cursors are the views'.
             params.pop("cursor_factory", None)
-            return await Origin.connect(conninfo, **params)
+            return await Session.connect(conninfo, **params)
         return await bridge.run(self._open, conninfo, params)
 
-    def _open(self, conninfo: str, params: dict[str, Any]) -> Origin:
+    def _open(self, conninfo: str, params: dict[str, Any]) -> Session:
         # A gate for each connection: one that hangs holds up no other.
         gate = Gate(self._alias, None)
         connection = _open(gate, self._kind.connect, conninfo, **params)
-        origin: Origin = connection.origin
+        session: Session = connection.session
         # What has been chosen for this one is meant for the session.
-        origin._adapters = connection._adapters
-        origin._autocommit = connection._autocommit
-        origin.cursor_class = connection.cursor_factory
+        session._adapters = connection._adapters
+        session._autocommit = connection._autocommit
+        session.cursor_class = connection.cursor_factory
         connection.detach()
         connection._pool = None  # its `__del__` would warn
-        return origin
+        return session

@@ -65,7 +65,7 @@ def forks() -> int:
     return _forks
 
 
-class Unwanted:
+class UnwantedTransaction:
     """A transaction that nobody will end: its BEGIN was broken off too late."""
 
     def __init__(self, connection: Connection) -> None:
@@ -126,8 +126,8 @@ class _Locks:
         return self if connection is None else StatementLock(connection)
 
 
-class _Served:
-    """Returns the view that a session serves, or None: who hears what libpq tells."""
+class _ServedView:
+    """Returns the view that receives a session's notices, or None."""
 
     __slots__ = ("view",)
     view: weakref.ref[Connection]
@@ -140,7 +140,7 @@ _init = Unpatched((psycopg.Connection, psycopg.Connection, ("__init__",)))
 
 
 class Connection(psycopg.Connection[Any]):
-    """A view over an AsyncConnection, for code that runs on the bridge.
+    """A view of a session, for code that runs on the bridge.
 
     It serves one block: a cursor that is left over from a block cannot reach
     the connection of the next one.
@@ -154,19 +154,19 @@ class Connection(psycopg.Connection[Any]):
     shared = False
     lock: Any = _Locks()
 
-    def __init__(self, origin: Origin, gate: Gate) -> None:
+    def __init__(self, session: Session, gate: Gate) -> None:
         # Not of a class of the project's, whose own `__init__` is called.
         plain = type(self) is Connection and _init.holds()
         if plain and self.shared:
             self.init_attributes.copy_containers(self)
         else:
-            super().__init__(origin.pgconn)
+            super().__init__(session.pgconn)
             del self.lock
         if plain and not self.shared:
             self.init_attributes.record(vars(self))
             Connection.shared = self.init_attributes.set_on(Connection)
-        self.origin = origin
-        self._listen(origin.pgconn)
+        self.session = session
+        self._listen(session.pgconn)
         self.gate = gate
         # What must be settled before the next statement: chunks in flight,
         # cursors left open, transactions held for a stream. The last first.
@@ -177,15 +177,15 @@ class Connection(psycopg.Connection[Any]):
         self.returned = False
         # What belongs to the session: the adapters, as in Django's pool, and
         # the names of server-side prepared statements, with their threshold.
-        self._adapters = origin.adapters
-        self._prepared = origin._prepared
-        self._autocommit = origin._autocommit
+        self._adapters = session.adapters
+        self._prepared = session._prepared
+        self._autocommit = session._autocommit
 
     def _listen(self, pgconn: Any) -> None:
-        """Take libpq's connection over, with what it has to say unasked."""
+        """Receive the notices and notifications of libpq's connection."""
         self.pgconn = pgconn
-        self.origin.served.view = weakref.ref(self)
-        pgconn.notice_handler, pgconn.notify_handler = self.origin.handlers
+        self.session.served.view = weakref.ref(self)
+        pgconn.notice_handler, pgconn.notify_handler = self.session.handlers
 
     def wait(
         self,
@@ -207,7 +207,7 @@ class Connection(psycopg.Connection[Any]):
                 "use it in a coroutine (`await conn.acommit()`, `conn.acursor()`) or "
                 "in `await run_sync(function, ...)`."
             )
-        if self.origin.inherited:
+        if self.session.inherited:
             gen.close()
             raise psycopg.OperationalError(
                 "This connection belongs to the process that this one was forked "
@@ -218,7 +218,7 @@ class Connection(psycopg.Connection[Any]):
             wants = next(gen)
         except StopIteration as stop:
             return stop.value
-        channel = self.origin.channel or self._open_channel()
+        channel = self.session.channel or self._open_channel()
         try:
             return bridge.await_(channel.drive(gen, wants, timeout))
         except BaseException as exc:
@@ -243,7 +243,7 @@ class Connection(psycopg.Connection[Any]):
         return value == self._autocommit and self.pgconn.transaction_status == IDLE
 
     @property
-    def spoilt(self) -> bool:
+    def transaction_broken(self) -> bool:
         """Whether the transaction has failed, perhaps by a cancelled statement."""
         failed = self.closed or self.pgconn.transaction_status == INERROR
         return self._broken_off and failed
@@ -251,7 +251,7 @@ class Connection(psycopg.Connection[Any]):
     def _disown(self) -> None:
         """See to a transaction that the operation broken off has begun."""
         if self.pgconn.transaction_status in IN_TRANSACTION:
-            self.unsettled.append(Unwanted(self))
+            self.unsettled.append(UnwantedTransaction(self))
 
     def _should_cancel(self) -> bool:
         # Given back, it would cancel another block's statement.
@@ -279,34 +279,34 @@ class Connection(psycopg.Connection[Any]):
         """
         self.unsettled.clear()
         if not self.returned:
-            self.origin.drop()
+            self.session.drop()
 
     def close(self) -> None:
         """Close the connection; needs no bridge and never waits."""
         self._closed = True
         self.drop()
 
-    def detach(self) -> Origin:
-        """Give the session up, for the pool; cursors of this view end with it."""
+    def detach(self) -> Session:
+        """Return the session, for the pool; cursors of this view end with it."""
         self.returned = True
-        return self.origin
+        return self.session
 
-    def take_up(self, gate: Gate) -> None:
-        """Have the session again, for another block."""
+    def attach(self, gate: Gate) -> None:
+        """Have the session again, for the block of `gate`."""
         self.gate = gate
         self.returned = False
 
     def _open_channel(self) -> Channel:
         loop = bridge.current_loop()
         assert loop is not None
-        self.origin.channel = channel = Channel(self.pgconn, loop)
+        self.session.channel = channel = Channel(self.pgconn, loop)
         return channel
 
     def _interrupted(
         self, gen: Generator[Any, Any, Any], channel: Channel, exc: BaseException
     ) -> None:
         """Leave the connection idle or closed after a wait that was broken off."""
-        if self.origin.inherited:
+        if self.session.inherited:
             return  # the parent goes on waiting
         channel.detach()
         if self.pgconn.transaction_status != ACTIVE:
@@ -377,8 +377,8 @@ def belongs_to_block(connection: Any) -> bool:
     return isinstance(connection, Connection)
 
 
-class Origin(psycopg.AsyncConnection[Any]):
-    """What ours are views over: psycopg's own, and what outlives a view of it.
+class Session(psycopg.AsyncConnection[Any]):
+    """A session on the server, as psycopg's pool has it; a block has a view of it.
 
     The socket stays registered with the loop from one block to the next: that
     costs as much as a statement. Whoever waits or closes without our views, as
@@ -389,8 +389,8 @@ class Origin(psycopg.AsyncConnection[Any]):
     # The hidden wrapper that was last used over it, with its view, if no other view has
     # been made since.
     spare_wrapper: Any = None
-    # What views of it are made of: the class that has been asked to connect, and the
-    # cursors that it was told, where that was not ours.
+    # What its views are made of: the class that has been asked to connect, and its
+    # class of cursors, where these are not psycopg's.
     kind: type[psycopg.Connection[Any]] = psycopg.Connection
     cursor_class: Any = None
 
@@ -399,7 +399,7 @@ class Origin(psycopg.AsyncConnection[Any]):
         self.forks = _forks
         self._prepared._prepared_idx = server_names.first_prepared()
         # As psycopg's, but made once, not for each view.
-        self.served = served = _Served()
+        self.served = served = _ServedView()
         here: Any = served
         self.handlers = (
             partial(Connection._notice_handler, here),
@@ -407,7 +407,7 @@ class Origin(psycopg.AsyncConnection[Any]):
         )
 
     @classmethod
-    async def connect(cls, *args: Any, **kwargs: Any) -> Origin:
+    async def connect(cls, *args: Any, **kwargs: Any) -> Session:
         """Connect, as psycopg does."""
         try:
             return await _psycopgs_connect()(cls, *args, **kwargs)
@@ -467,19 +467,19 @@ def _class_of_views(kind: Any) -> type[Connection]:
 
 def connect(gate: Gate, *, cursor_factory: Any = None, **params: Any) -> Connection:
     """Open a connection with psycopg's own asynchronous `connect()`."""
-    origin = bridge.await_(Origin.connect(**params))
+    session = bridge.await_(Session.connect(**params))
     # Its `__del__` would warn about a connection that the view has to close.
-    origin._pool = None
-    return view(origin, gate, cursor_factory)
+    session._pool = None
+    return view(session, gate, cursor_factory)
 
 
-def view(origin: Origin, gate: Gate, cursor_factory: Any = None) -> Connection:
-    """Return the connection that synchronous code uses over `origin`."""
-    origin.spare_wrapper = None
-    kind: Any = origin.kind
-    connection = _class_of_views(kind)(origin, gate)
-    if origin.cursor_class is not None:
-        connection.cursor_factory = origin.cursor_class
+def view(session: Session, gate: Gate, cursor_factory: Any = None) -> Connection:
+    """Return the connection that synchronous code uses over `session`."""
+    session.spare_wrapper = None
+    kind: Any = session.kind
+    connection = _class_of_views(kind)(session, gate)
+    if session.cursor_class is not None:
+        connection.cursor_factory = session.cursor_class
     elif cursor_factory is not None:
         connection.cursor_factory = cursor_factory
     return connection

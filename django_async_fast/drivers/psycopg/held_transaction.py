@@ -20,7 +20,7 @@ from typing import Any
 from psycopg import errors, generators, pq
 
 from ... import bridge
-from .connection import INERROR, Unwanted
+from .connection import INERROR, UnwantedTransaction
 
 logger = logging.getLogger("django_async_fast")
 
@@ -33,7 +33,7 @@ LONGEST = 1.0
 _releasing: set[Task[None]] = set()
 
 
-class Hold:
+class HeldTransaction:
     """One open transaction; whoever uses the connection next ends it (`settle`)."""
 
     def __init__(self, connection: Any) -> None:
@@ -83,9 +83,9 @@ class Hold:
         if self in self.connection.unsettled:
             self.connection.unsettled.remove(self)
         if self.connection.pgconn.transaction_status == INERROR:
-            unwanted = Unwanted(self.connection)
-            self.connection.unsettled.append(unwanted)
-            unwanted.settle()
+            failed = UnwantedTransaction(self.connection)
+            self.connection.unsettled.append(failed)
+            failed.settle()
 
     def reader_has_a_chunk(self) -> None:
         """Begin to wait for the reader of the stream."""
@@ -114,7 +114,7 @@ class Hold:
             with self.connection.lock:
                 pass
         except Exception as exc:
-            # The block has ended, or the connection is gone: so has the hold.
+            # The block has ended, or the connection is gone: so has the transaction.
             logger.debug("a stream's transaction ended otherwise: %s", exc)
 
 

@@ -15,48 +15,48 @@ from psycopg import Error
 
 from . import prefetch
 from .connection import INERROR, belongs_to_block, inner_cursor
-from .held_transaction import Hold
+from .held_transaction import HeldTransaction
 
 logger = logging.getLogger("django_async_fast")
 
 
-class Orphan:
-    """A server-side cursor that nobody will close: its iterator was dropped."""
+class AbandonedCursor:
+    """A server-side cursor whose iterator was dropped: the connection closes it."""
 
-    def __init__(self, inner: Any, hold: Hold | None) -> None:
+    def __init__(self, inner: Any, transaction: HeldTransaction | None) -> None:
         self._connection = inner.connection
         # If it was declared in a transaction it may have ended with that one,
         # and closing it would break the transaction of today: psycopg asks
         # first for a cursor that it has not described.
         inner._described = inner._described and inner._withhold
-        self._hold = hold
+        self._transaction = transaction
         self._closing = inner._close_gen()
 
     def settle(self) -> None:
         """Close it, before the connection's next statement."""
         try:
             self._connection.wait(self._closing, resumable=True)
-            if self._hold is not None:
-                self._hold.settle()
+            if self._transaction is not None:
+                self._transaction.settle()
         except Exception as exc:
             logger.warning("could not close an abandoned cursor: %s", exc)
         self._connection.unsettled.remove(self)
 
 
 @cache
-def _careful_class(base: Any) -> type[Any]:
+def _cursor_class(base: Any) -> type[Any]:
     class ServerSideCursor(base):
         # The layout of the base, be it Django's or psycopg's own with slots.
         __slots__ = ()
 
         def execute(self, *args: Any, **kwargs: Any) -> Any:
-            return _or_leave(self, super().execute, *args, **kwargs)
+            return _or_abandon(self, super().execute, *args, **kwargs)
 
         def close(self) -> None:
             if self.closed:
                 return  # perhaps with a connection that is another block's now
             try:
-                _or_leave(self, super().close)
+                _or_abandon(self, super().close)
             except Exception:
                 self._close()  # the server has none of this name
                 raise
@@ -68,31 +68,31 @@ def _careful_class(base: Any) -> type[Any]:
     return ServerSideCursor
 
 
-def _or_leave(cursor: Any, method: Any, *args: Any, **kwargs: Any) -> Any:
+def _or_abandon(cursor: Any, method: Any, *args: Any, **kwargs: Any) -> Any:
     try:
         return method(*args, **kwargs)
     except BaseException as exc:
         # Django closes the cursor of a query that fails, not that of one that
         # is cancelled: it would stay open on the server.
         if not isinstance(exc, Exception):
-            leave(cursor)
+            abandon(cursor)
         raise
 
 
-def careful(cursor: Any) -> Any:
-    """Let the connection close `cursor` if its query, or close(), is broken off."""
+def close_if_broken_off(cursor: Any) -> Any:
+    """Have the connection close `cursor` if its query, or close(), is broken off."""
     kind: Any = type(cursor)
-    cursor.__class__ = _careful_class(kind)
-    prefetch.opened(cursor)
+    cursor.__class__ = _cursor_class(kind)
+    prefetch.note_cursor(cursor)
     return cursor
 
 
-def close_open_ones(connection: Any) -> None:
+def close_open_cursors(connection: Any) -> None:
     """Close what is still open on a connection that is about to be given back.
 
     Nothing is on its way on it then; who goes on reading is told why there is no more.
     """
-    if not prefetch.is_noted(connection):
+    if not prefetch.may_have_streams(connection):
         return
     cursors = prefetch.cursors(connection)
     left = [each for ref in cursors if (each := ref()) is not None and not each.closed]
@@ -100,7 +100,7 @@ def close_open_ones(connection: Any) -> None:
     if not left and not prefetch.unsettled(connection):
         return
     try:
-        with _lock_and_hold(connection):
+        with _lock_in_transaction(connection):
             if connection.pgconn.transaction_status == INERROR:
                 connection.wait(connection._rollback_gen())
             for each in left:
@@ -112,21 +112,25 @@ def close_open_ones(connection: Any) -> None:
             each._close()
 
 
-def _lock_and_hold(connection: Any) -> Any:
+def _lock_in_transaction(connection: Any) -> Any:
     """Return the connection's lock, for statements in a transaction held for a stream.
 
     What is left of its rows would be stored for nothing if it were ended first.
     """
-    hold = _hold_of(connection)
-    return connection.lock.keeping(hold) if hold and hold.open else connection.lock
+    transaction = _transaction_of(connection)
+    if transaction is None or not transaction.open:
+        return connection.lock
+    return connection.lock.keeping(transaction)
 
 
-def _hold_of(connection: Any) -> Hold | None:
-    on_its_way = prefetch.unsettled(connection)
-    return next((each for each in on_its_way if isinstance(each, Hold)), None)
+def _transaction_of(connection: Any) -> HeldTransaction | None:
+    for each in prefetch.unsettled(connection):
+        if isinstance(each, HeldTransaction):
+            return each
+    return None
 
 
-def leave(cursor: Any, hold: Hold | None = None) -> None:
+def abandon(cursor: Any, transaction: HeldTransaction | None = None) -> None:
     """Have the connection of `cursor` close it, without waiting for the server."""
     inner = inner_cursor(cursor)
     if inner is None or inner.closed:
@@ -135,15 +139,16 @@ def leave(cursor: Any, hold: Hold | None = None) -> None:
     connection = inner.connection
     if not belongs_to_block(connection) or connection.closed:
         return
-    if hold is None:
-        hold = _hold_of(connection)
+    if transaction is None:
+        transaction = _transaction_of(connection)
     # First in, last settled: a chunk of it may be in flight.
-    if hold is not None and hold.open:
-        # In the hold's place: the cursor is closed before the transaction ends.
-        hold.reader_is_back()
-        connection.unsettled[connection.unsettled.index(hold)] = Orphan(inner, hold)
+    if transaction is not None and transaction.open:
+        # In its place: the cursor is closed before the transaction ends.
+        transaction.reader_is_back()
+        place = connection.unsettled.index(transaction)
+        connection.unsettled[place] = AbandonedCursor(inner, transaction)
     else:
-        connection.unsettled.insert(0, Orphan(inner, None))
+        connection.unsettled.insert(0, AbandonedCursor(inner, None))
 
 
 @wraps(DatabaseWrapper._close)
@@ -153,6 +158,6 @@ def close(self: Any) -> None:
     try:
         # Where there is no pool, all ends with the connection.
         if getattr(connection, "_pool", None):
-            close_open_ones(connection)
+            close_open_cursors(connection)
     finally:
         close.__wrapped__(self)

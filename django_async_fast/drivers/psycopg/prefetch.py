@@ -60,13 +60,13 @@ def cursors(connection: Any) -> list[weakref.ref[Any]]:
     return found
 
 
-def opened(cursor: Any) -> None:
+def note_cursor(cursor: Any) -> None:
     """Note a server-side cursor, to be closed when its connection is given back."""
     noted = cursors(cursor.connection)
     noted.append(weakref.ref(cursor, noted.remove))
 
 
-def is_noted(connection: Any) -> bool:
+def may_have_streams(connection: Any) -> bool:
     """Tell whether a stream may have been begun on the connection."""
     lock = getattr(connection, "lock", None)
     return isinstance(lock, SettlingLock) or belongs_to_block(connection)

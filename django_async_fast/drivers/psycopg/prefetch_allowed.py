@@ -67,7 +67,7 @@ _ASK_ABOUT_ALL = b"""
 """
 
 
-class Quiet(NamedTuple):
+class Allowed(NamedTuple):
     """What nobody sees: a chunk in flight, an open transaction, tables read ahead."""
 
     chunks: bool
@@ -75,12 +75,12 @@ class Quiet(NamedTuple):
     tables: bool
 
 
-def ask(connection: Any, reads: Reads | None) -> Quiet:
+def ask(connection: Any, reads: Reads | None) -> Allowed:
     """Ask the connection's session. Needs its lock; `reads` are a plain query's."""
     status = connection.pgconn.parameter_status
     if {status(b"server_encoding"), status(b"client_encoding")} != {b"UTF8"}:
-        return Quiet(False, False, False)  # a value may be without one in the other
-    return Quiet(*connection.wait(_asking(connection.pgconn, reads)))
+        return Allowed(False, False, False)  # a value may be without one in the other
+    return Allowed(*connection.wait(_asking(connection.pgconn, reads)))
 
 
 def _asking(pgconn: Any, reads: Reads | None) -> Generator[Any, Any, list[bool]]:

@@ -33,7 +33,7 @@ def loads(connection: Any, result: Any, column: int) -> Load:
     values = [result.get_value(row, column) for row in range(result.ntuples)]
     distinct = list(dict.fromkeys(value for value in values if value is not None))
     # The decoder is used up before the session is another block's.
-    session = connection.__dict__.get("origin", connection)
+    session = connection.__dict__.get("session", connection)
     adapters = SimpleNamespace(adapters=connection.adapters, connection=session)
     load = Transformer(adapters).get_loader(oid, TEXT).load
     try:

@@ -49,7 +49,7 @@ class Decoders:
         self._by_plan: dict[Any, tuple[Any, bytes]] = {}
         # Django's time zone; a cursor may have one of its own.
         self.zone = _zone(adapters)
-        self.kinds = type_kinds.Kinds(adapters)
+        self.type_kinds = type_kinds.TypeKinds(adapters)
         # A loader takes it along when it is made.
         self.json_loads = JsonLoader._loads
         self._readable: set[tuple[int, ...]] = set()
@@ -83,7 +83,9 @@ class Decoders:
         decoder = self._decoder(connection, cursor, result.pgresult_ptr, columns)
         return _batch(plan, decoder, result)
 
-    def batch_again(self, plan: Any, connection: Any, result: Any, columns: int) -> Any:
+    def batch_of_known_plan(
+        self, plan: Any, connection: Any, result: Any, columns: int
+    ) -> Any:
         """Return what `batch()` does, for a binary result that came without a cursor.
 
         A result of the same plan has the same columns as the last one, as a rule.
@@ -104,7 +106,7 @@ class Decoders:
         result_format = formats[0] if formats else TEXT
         return self.get(connection, cursor, oids[:columns], result_format)
 
-    def read_binary(self, connection: Any, oids: tuple[int, ...]) -> bool:
+    def reads_binary(self, connection: Any, oids: tuple[int, ...]) -> bool:
         """Tell whether the core reads these types as psycopg loads their text here.
 
         Asks nobody: a type that has to be looked up first is not read.
@@ -112,7 +114,9 @@ class Decoders:
         if not type_loaders.is_utf8(connection.pgconn):
             return False
         if oids not in self._readable:
-            if not all(self.kinds.knows(oid, connection, ask=False) for oid in oids):
+            if not all(
+                self.type_kinds.decodes(oid, connection, ask=False) for oid in oids
+            ):
                 return False
             self._readable.add(oids)
         return True
@@ -123,13 +127,13 @@ class Decoders:
         Raises NotSupportedError where that cannot be.
         """
         oids = tuple([result.ftype(column) for column in range(columns)])
-        known = [self.kinds.knows(oid, connection) for oid in oids]
+        known = [self.type_kinds.decodes(oid, connection) for oid in oids]
         decoder = _native.decode.RowDecoder(
             oids,
             result_format=BINARY,
             session_timezone=get_tzinfo(connection.pgconn),
             timezone=self.zone,
-            kinds=self.kinds.of(oids),
+            kinds=self.type_kinds.of(oids),
             loaders={
                 column: printed_values.loads(connection, result, column)
                 for column in range(columns)
@@ -149,7 +153,7 @@ class Decoders:
         if result_format == BINARY:
             found, loads = self._reading_binary(oids, connection)
         else:
-            found, loads = type_loaders.reading_text(cursor, oids, self.kinds)
+            found, loads = type_loaders.reading_text(cursor, oids, self.type_kinds)
         return _native.decode.RowDecoder(
             oids,
             result_format=result_format,
@@ -163,9 +167,9 @@ class Decoders:
         self, oids: tuple[int, ...], connection: Any
     ) -> type_loaders.Reading:
         for column, oid in enumerate(oids):
-            if not self.kinds.knows(oid, connection):
+            if not self.type_kinds.decodes(oid, connection):
                 raise UnknownType(column, oid)
-        return self.kinds.of(oids), {}
+        return self.type_kinds.of(oids), {}
 
 
 def loaded(plan: Any, rows: list[Any]) -> Any:
@@ -188,7 +192,7 @@ def _batch(plan: Any, decoder: Any, result: Any) -> Any:
 def decoders(connection: Any) -> Decoders:
     """Return the connection's decoders; made anew when what loads values changes."""
     # They are kept with the session, which serves one block after the other.
-    session = connection.__dict__.get("origin", connection).__dict__
+    session = connection.__dict__.get("session", connection).__dict__
     found = session.get("_daf_decoders")
     if found is None or found.json_loads is not JsonLoader._loads:
         adapters: AdaptersMap = connection.adapters

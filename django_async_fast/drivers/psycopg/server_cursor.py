@@ -23,8 +23,8 @@ from psycopg import errors, generators, pq, sql
 from ... import bridge
 from . import prefetch, prefetch_allowed, results
 from .connection import belongs_to_block
-from .held_transaction import Hold
-from .open_cursors import leave
+from .held_transaction import HeldTransaction
+from .open_cursors import abandon
 
 if TYPE_CHECKING:
     from .plain_queries import Reads
@@ -44,8 +44,8 @@ class Opened(NamedTuple):
     size: int
     # What a plain query reads.
     reads: Reads | None
-    # The transaction that was begun for it.
-    hold: Hold | None
+    # The transaction that was begun for it, if one was.
+    transaction: HeldTransaction | None
 
 
 def begin(plan: Any, opened: Opened) -> LoadedChunks | DecodedChunks:
@@ -56,7 +56,7 @@ def begin(plan: Any, opened: Opened) -> LoadedChunks | DecodedChunks:
     # DECLARE has described the columns: unlike a plain query's, their types are
     # known before the first row is asked for.
     oids = tuple([inner.pgresult.ftype(i) for i in range(opened.columns)])
-    if results.decoders(inner.connection).read_binary(inner.connection, oids):
+    if results.decoders(inner.connection).reads_binary(inner.connection, oids):
         inner.format = BINARY
     return DecodedChunks(plan, opened)
 
@@ -79,7 +79,7 @@ class LoadedChunks:
 
     def abandon(self) -> None:
         """Leave the cursor for the connection to close."""
-        leave(self._cursor)
+        abandon(self._cursor)
 
 
 class DecodedChunks:
@@ -87,7 +87,7 @@ class DecodedChunks:
 
     def __init__(self, plan: Any, opened: Opened) -> None:
         self._plan = plan
-        cursor, inner, self._columns, size, self._reads, self._hold = opened
+        cursor, inner, self._columns, size, self._reads, self._transaction = opened
         self._cursor, self._inner, self._size = cursor, inner, size
         self._connection = inner.connection
         self._errors = cursor.db.wrap_database_errors
@@ -97,14 +97,14 @@ class DecodedChunks:
         self._arriving: Any = None
         self._exhausted = False
         self._unsettled = prefetch.unsettled(self._connection)
-        # Whether a chunk in flight would be seen; None if that is to be asked.
-        self._may_go_ahead: bool | None = None
+        # Whether a chunk may be in flight; None if the server is to be asked.
+        self._may_prefetch: bool | None = None
         # Who reads the next chunk, while it is read; whether somebody else has had the
         # connection since the last one.
         self._reader: object = None
         self._disturbed = False
         if not belongs_to_block(self._connection):
-            prefetch.opened(inner)
+            prefetch.note_cursor(inner)
 
     def next_batch(self) -> Any:
         """Return the next chunk, or None after the last."""
@@ -118,9 +118,9 @@ class DecodedChunks:
                 result = self._next_result()
                 if result.ntuples < self._size:
                     self._exhausted = True
-                    self._end_hold()
+                    self._end_transaction()
                 else:
-                    self._go_ahead()
+                    self._prefetch()
         finally:
             self._reader = None
         if not result.ntuples:
@@ -146,10 +146,10 @@ class DecodedChunks:
         self._arrived.clear()
         if self._inner.closed:
             return
-        if self._held:
+        if self._in_transaction:
             try:
                 with self._errors, self._lock():
-                    self._end_hold()
+                    self._end_transaction()
             except BaseException:
                 self.abandon()
                 raise
@@ -158,22 +158,22 @@ class DecodedChunks:
 
     def abandon(self) -> None:
         """Leave cursor and chunk for the connection to clear away."""
-        leave(self._cursor, self._hold)
+        abandon(self._cursor, self._transaction)
 
     def _lock(self) -> Any:
         """Return what `with` takes the connection for the stream's own statement."""
-        if not self._held:
+        if not self._in_transaction:
             return self._connection.lock
-        assert self._hold is not None
-        self._hold.reader_is_back()
-        return self._connection.lock.keeping(self._hold)
+        assert self._transaction is not None
+        self._transaction.reader_is_back()
+        return self._connection.lock.keeping(self._transaction)
 
     # ----- with the connection's lock
 
     @property
-    def _held(self) -> bool:
+    def _in_transaction(self) -> bool:
         """Whether the transaction that was begun for it is still open."""
-        return self._hold is not None and self._hold.open
+        return self._transaction is not None and self._transaction.open
 
     def _next_result(self) -> Any:
         if self._arrived:
@@ -199,51 +199,53 @@ class DecodedChunks:
         if result.status == FATAL_ERROR:
             raise _failed(result)
 
-    def _go_ahead(self) -> None:
+    def _prefetch(self) -> None:
         """Request the next chunk if nobody can tell."""
         disturbed, self._disturbed = self._disturbed, False
         if disturbed:
             # It may have been a SET; and the loop's body uses the connection.
-            self._may_go_ahead = None
-        elif self._may_go_ahead is None:
-            self._ask()
-        if self._held and self._hold.is_over():  # type: ignore[union-attr]
-            self._end_hold(stay=True)
-        if self._may_go_ahead:
+            self._may_prefetch = None
+        elif self._may_prefetch is None:
+            self._ask_server()
+        if self._in_transaction and self._transaction.is_over():  # type: ignore[union-attr]
+            self._end_transaction(stay=True)
+        if self._may_prefetch:
             self._request()
-        if self._may_go_ahead is not False:
+        if self._may_prefetch is not False:
             self._unsettled.append(self)  # also to see whether somebody comes
-        if self._held:
-            self._hold.reader_has_a_chunk()  # type: ignore[union-attr]
+        if self._in_transaction:
+            self._transaction.reader_has_a_chunk()  # type: ignore[union-attr]
 
-    def _ask(self) -> None:
-        stored = self._inner.withhold and not self._held
+    def _ask_server(self) -> None:
+        stored = self._inner.withhold and not self._in_transaction
         if self._reads is None and not stored:
-            self._may_go_ahead = False
+            self._may_prefetch = False
             return
-        seen = prefetch_allowed.ask(self._connection, None if stored else self._reads)
-        if self._held and not all(seen):
-            self._end_hold(stay=True)
+        allowed = prefetch_allowed.ask(
+            self._connection, None if stored else self._reads
+        )
+        if self._in_transaction and not all(allowed):
+            self._end_transaction(stay=True)
             stored = True
-        self._may_go_ahead = seen.chunks and (stored or seen.tables)
+        self._may_prefetch = allowed.chunks and (stored or allowed.tables)
 
-    def _end_hold(self, stay: bool = False) -> None:
+    def _end_transaction(self, stay: bool = False) -> None:
         """Commit; the cursor is closed, or stays with the rest of its rows stored."""
-        if not self._held:
+        if not self._in_transaction:
             return
-        assert self._hold is not None
+        assert self._transaction is not None
         if stay:
-            self._hold.settle()
+            self._transaction.settle()
             self._raise_failure()
         else:
-            self._hold.close(self._name)
+            self._transaction.close(self._name)
             self._inner._close()
             self._raise_failure()
 
     def _raise_failure(self) -> None:
         """Raise why the rest of the rows could not be stored, if so."""
-        if self._hold is not None and self._hold.failure is not None:
-            raise self._hold.failure
+        if self._transaction is not None and self._transaction.failure is not None:
+            raise self._transaction.failure
 
     def _request(self) -> None:
         pgconn = self._connection.pgconn

@@ -26,9 +26,9 @@ from ... import _native
 
 TEXT = pq.Format.TEXT
 
-Kind = tuple[str, int]
+TypeKind = tuple[str, int]
 
-FIXED: Kind = ("fixed", 0)
+FIXED: TypeKind = ("fixed", 0)
 TIMESTAMPTZ = 1184
 JSON = 114
 # The only type of PostgreSQL's whose arrays are printed with semicolons.
@@ -110,31 +110,31 @@ def _is_one_of(loader: Any, loaders: tuple[type[Any], ...]) -> bool:
     return made and loader.load in [each.load for each in loaders]
 
 
-class Kinds:
+class TypeKinds:
     """The types that the core decodes from binary, with one set of loaders."""
 
     def __init__(self, adapters: Any) -> None:
         self._adapters = adapters
-        self._found: dict[int, Kind | None] = {}
+        self._found: dict[int, TypeKind | None] = {}
 
-    def knows(self, oid: int, connection: Any, ask: bool = True) -> bool:
+    def decodes(self, oid: int, connection: Any, ask: bool = True) -> bool:
         """Tell whether the core decodes this type.
 
         Asks the server what it is on `connection`, if need be and if it may.
         """
         try:
             return self._kind(oid, connection, ask) is not None
-        except _NotSeen:
+        except _NotLookedUp:
             return False
 
-    def _kind(self, oid: int, connection: Any, ask: bool) -> Kind | None:
+    def _kind(self, oid: int, connection: Any, ask: bool) -> TypeKind | None:
         if oid not in self._found:
             self._found[oid] = self._find(oid, connection, ask)
         return self._found[oid]
 
-    def of_text(
+    def for_text(
         self, oid: int, connection: Any, unreadable: set[int]
-    ) -> dict[int, Kind] | None:
+    ) -> dict[int, TypeKind] | None:
         """Return the kinds by which the core reads a type's text, None if it cannot.
 
         `unreadable` are types whose text is in another style than the core's.
@@ -144,7 +144,7 @@ class Kinds:
             return {} if oid not in unreadable and _stands_in(oid, loader) else None
         if loader in _TEXT_LOADERS:
             return {oid: ("text", 0)}
-        if not self.knows(oid, connection):
+        if not self.decodes(oid, connection):
             return None
         kinds = self.of([oid])
         inside = kinds[oid][1]
@@ -152,12 +152,12 @@ class Kinds:
             return kinds
         if getattr(loader, "delimiter", b",") != (b";" if inside == BOX else b","):
             return None
-        found = self.of_text(inside, connection, unreadable)
+        found = self.for_text(inside, connection, unreadable)
         return None if found is None else found | {oid: kinds[oid]}
 
-    def of(self, oids: Iterable[int]) -> dict[int, Kind]:
+    def of(self, oids: Iterable[int]) -> dict[int, TypeKind]:
         """Return the kinds of these known types and of what they are made of."""
-        kinds: dict[int, Kind] = {}
+        kinds: dict[int, TypeKind] = {}
         for oid in oids:
             kind = self._found[oid]
             if kind is not None and kind != FIXED:
@@ -166,7 +166,7 @@ class Kinds:
                     kinds |= self.of([kind[1]])
         return kinds
 
-    def _find(self, oid: int, connection: Any, ask: bool) -> Kind | None:
+    def _find(self, oid: int, connection: Any, ask: bool) -> TypeKind | None:
         loader = self._adapters.get_loader(oid, TEXT)
         if oid in _native.decode.BINARY_OIDS:
             return FIXED if _stands_in(oid, loader) else None
@@ -183,13 +183,13 @@ class Kinds:
         return None
 
 
-def _of_function(send: str) -> Kind | None:
+def _of_function(send: str) -> TypeKind | None:
     if _SEND_TEXT.fullmatch(send):
         return "text", 0
     return ("hex", 0) if _SEND_HEX.fullmatch(send) else None
 
 
-class _NotSeen(Exception):
+class _NotLookedUp(Exception):
     """The server has not been asked about a type."""
 
 
@@ -198,7 +198,7 @@ def _look_up(oid: int, connection: Any, ask: bool) -> tuple[str, int]:
     catalogue = _catalogues.setdefault((pgconn.host, pgconn.port, pgconn.db), {})
     if oid not in catalogue:
         if not ask:
-            raise _NotSeen
+            raise _NotLookedUp
         with ClientCursor(connection, row_factory=tuple_row) as cursor:
             found = cursor.execute(_LOOK_UP, [oid]).fetchone()
         catalogue[oid] = found or ("", 0)

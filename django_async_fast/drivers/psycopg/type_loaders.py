@@ -9,7 +9,7 @@ from typing import Any
 from psycopg import pq
 from psycopg.adapt import Transformer
 
-from .type_kinds import Kind, Kinds
+from .type_kinds import TypeKind, TypeKinds
 
 TEXT = pq.Format.TEXT
 
@@ -27,7 +27,7 @@ _STYLES = {
 
 
 # The kinds of the types that the core reads, by OID; by column, what loads the others.
-Reading = tuple[dict[int, Kind], dict[int, Callable[[Any], Any]]]
+Reading = tuple[dict[int, TypeKind], dict[int, Callable[[Any], Any]]]
 
 
 def is_utf8(pgconn: Any) -> bool:
@@ -39,18 +39,18 @@ def is_utf8(pgconn: Any) -> bool:
     return encoding == b"UTF8"
 
 
-def reading_text(cursor: Any, oids: tuple[int, ...], kinds: Kinds) -> Reading:
+def reading_text(cursor: Any, oids: tuple[int, ...], kinds: TypeKinds) -> Reading:
     """Return how the columns of a text result are read, on this session."""
     connection = cursor.connection
     # The decoder is kept with the session, which outlives cursor and block.
-    session = connection.__dict__.get("origin", connection)
+    session = connection.__dict__.get("session", connection)
     psycopg = Transformer(SimpleNamespace(adapters=cursor.adapters, connection=session))
     unreadable = _in_other_styles(connection.pgconn)
     readable = is_utf8(connection.pgconn)
-    read: dict[int, Kind] = {}
+    read: dict[int, TypeKind] = {}
     loads: dict[int, Callable[[Any], Any]] = {}
     for column, oid in enumerate(oids):
-        found = kinds.of_text(oid, connection, unreadable) if readable else None
+        found = kinds.for_text(oid, connection, unreadable) if readable else None
         if found is None:
             loads[column] = psycopg.get_loader(oid, TEXT).load
         else:

@@ -2,7 +2,7 @@
 
 A short call is simply made. A long one is stopped, from inside SQLite, whenever the
 loop is to have its turn (`turns.py`), and ended there when its task is cancelled. Who
-finds the database locked waits for it in line (`lock_line.py`).
+finds the database locked waits in a queue (`lock_queue.py`).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from django.db import InterfaceError, OperationalError
 
 from ... import bridge
 from ...tasks.scopes import Gate
-from .cursor import Cursor, awaited
-from .lock_line import LockLine, line_of
-from .statements import Kind, takes_lock
+from .cursor import Cursor, cursor_class
+from .lock_queue import LockQueue, lock_queue_of
+from .statements import StatementKind, takes_lock
 from .turns import Turns, turns_of
 
 T = TypeVar("T")
@@ -122,12 +122,12 @@ class Progress:
             try:
                 self.turns.wait()
             except BaseException as exc:
-                self._told(exc)
+                self._note_failure(exc)
         if self.failure is not None:
             return int(perf_counter() >= self.end)
         return int(self.closing)
 
-    def _told(self, exc: BaseException) -> None:
+    def _note_failure(self, exc: BaseException) -> None:
         patient = not self.may_end and self.failure is None and bridge.can_wait()
         self.end = perf_counter() + PATIENCE if patient else 0.0
         self.failure = self.failure or exc
@@ -139,19 +139,19 @@ class Connection(sqlite3.Connection):
     gate: Gate
     path: str
     turns: Turns
-    line: LockLine
+    lock_queue: LockQueue
     progress: Progress
-    # Where `kept.py` keeps it between blocks, and the file that it has open.
-    shelf: Any = None
+    # Where it is kept between blocks (`idle_connections.py`), and the file it has open.
+    idle: Any = None
     file: tuple[int, int] | None = None
     # Whether it has been closed, perhaps under Django's feet.
     closed = False
     # Whether a transaction was lost with it.
-    spoilt = False
+    transaction_broken = False
     # Whether the session is no longer as it was when the connection was opened.
-    touched = False
-    # The greenlet that a call is made in. Not itself, whose stack has the connection.
-    _runner: int | None = None
+    session_changed = False
+    # The id of the greenlet that makes a call; its stack has the connection.
+    _running: int | None = None
     # Whether the transaction has locked the file.
     _has_lock = False
 
@@ -169,7 +169,7 @@ class Connection(sqlite3.Connection):
         self.gate = gate
         self.path = path
         self.turns = turns_of(loop)
-        self.line = line_of(loop, path)
+        self.lock_queue = lock_queue_of(loop, path)
         self.progress = Progress(self.turns)
         super().set_progress_handler(self.progress, STEPS)
 
@@ -180,10 +180,12 @@ class Connection(sqlite3.Connection):
 
     # ----- calls
 
-    def run(self, kind: Kind, sql: str, call: Callable[..., T], *args: Any) -> T:
+    def run(
+        self, kind: StatementKind, sql: str, call: Callable[..., T], *args: Any
+    ) -> T:
         """Return `call(*args)`, made when its turn has come; `sql` is what it runs."""
         me = id(bridge.getcurrent())
-        if self._runner == me:
+        if self._running == me:
             return call(*args)  # a function of SQL that asks its own connection
         if not bridge.in_bridge():
             raise bridge.BridgeError(
@@ -199,34 +201,34 @@ class Connection(sqlite3.Connection):
             return self._run(me, kind, sql, call, *args)
         finally:
             self.gate.release()
-            if self.line.waiting:
-                self.line.wake()
+            if self.lock_queue.waiting:
+                self.lock_queue.wake()
 
     def _run(
-        self, me: int, kind: Kind, sql: str, call: Callable[..., T], *args: Any
+        self, me: int, kind: StatementKind, sql: str, call: Callable[..., T], *args: Any
     ) -> T:
         inside = self.in_transaction
         self._has_lock = inside and self._has_lock
-        self.touched = self.touched or kind is Kind.OTHER
-        self.progress.may_end = not inside or kind is not Kind.WRITE
-        self._runner = me
+        self.session_changed = self.session_changed or kind is StatementKind.OTHER
+        self.progress.may_end = not inside or kind is not StatementKind.WRITE
+        self._running = me
         try:
-            if not self.line.waiting or not self._queues(kind):
+            if not self.lock_queue.waiting or not self._lets_others_go_first(kind):
                 try:
                     return call(*args)
                 except sqlite3.OperationalError as exc:
                     if not self._may_wait(kind, exc):
                         raise
-            return self.line.retry(
+            return self.lock_queue.retry(
                 partial(self._again, call, *args),
                 partial(self._may_wait, kind),
                 self.timeout,
-                first=kind is Kind.COMMIT,
+                first=kind is StatementKind.COMMIT,
             )
         finally:
-            self._runner = None
+            self._running = None
             if self.progress.failure is not None or self.progress.closing:
-                self._break_off(inside and kind is not Kind.COMMIT)
+                self._break_off(inside and kind is not StatementKind.COMMIT)
             elif not self._has_lock and self.in_transaction:
                 self._has_lock = takes_lock(kind, sql)
 
@@ -234,24 +236,26 @@ class Connection(sqlite3.Connection):
         self._check()  # meanwhile it may have been given up
         return call(*args)
 
-    def _queues(self, kind: Kind) -> bool:
+    def _lets_others_go_first(self, kind: StatementKind) -> bool:
         """Tell whether a statement lets those go first who wait for the lock."""
-        wants = kind is Kind.WRITE or kind is Kind.BEGIN
+        wants = kind is StatementKind.WRITE or kind is StatementKind.BEGIN
         return wants and not self._has_lock and self.timeout > 0 and bridge.can_wait()
 
-    def _may_wait(self, kind: Kind, exc: Exception) -> bool:
+    def _may_wait(self, kind: StatementKind, exc: Exception) -> bool:
         """Tell whether the statement is to be tried again when a lock is gone.
 
         As with SQLite's timeout: whoever has a lock must not wait for others, who
         would wait for that one.
         """
         code = getattr(exc, "sqlite_errorcode", 0)
-        if kind is Kind.GOES_ON or self.timeout <= 0 or not bridge.can_wait():
+        if kind is StatementKind.GOES_ON or self.timeout <= 0 or not bridge.can_wait():
             return False
         if self.progress.failure is not None or code == _BUSY_SNAPSHOT:
             return False
         if code & 0xFF == sqlite3.SQLITE_BUSY:
-            return kind is Kind.COMMIT or not (self._has_lock or self._is_reading())
+            return kind is StatementKind.COMMIT or not (
+                self._has_lock or self._is_reading()
+            )
         return code == _LOCKED_SHAREDCACHE
 
     def _is_reading(self) -> bool:
@@ -262,7 +266,7 @@ class Connection(sqlite3.Connection):
         failure, self.progress.failure = self.progress.failure, None
         # To end a statement that writes, SQLite rolls back the transaction.
         if self.progress.closing or (inside and not self.in_transaction):
-            self.spoilt = inside
+            self.transaction_broken = inside
             self._close()
         if failure is not None:
             try:
@@ -284,7 +288,7 @@ class Connection(sqlite3.Connection):
     def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
         """Return a cursor; its calls are awaited."""
         self._check()
-        cursor = super().cursor(awaited(factory))
+        cursor = super().cursor(cursor_class(factory))
         if len(self._cursors) >= _CURSORS:
             self._cursors = [ref(each) for each in self._live()]
         self._cursors.append(ref(cursor))
@@ -305,10 +309,10 @@ class Connection(sqlite3.Connection):
         return self.cursor().executescript(script)
 
     def commit(self) -> None:
-        self.run(Kind.COMMIT, "", super().commit)
+        self.run(StatementKind.COMMIT, "", super().commit)
 
     def rollback(self) -> None:
-        self.run(Kind.INSIDE, "", super().rollback)
+        self.run(StatementKind.INSIDE, "", super().rollback)
 
     @property
     def isolation_level(self) -> Any:
@@ -317,11 +321,11 @@ class Connection(sqlite3.Connection):
 
     @isolation_level.setter
     def isolation_level(self, level: Any) -> None:
-        self.run(Kind.COMMIT, "", _level.__set__, self, level)
+        self.run(StatementKind.COMMIT, "", _level.__set__, self, level)
 
     def set_progress_handler(self, handler: Any, n: int) -> None:
         """Have `handler` called as well as ours, at most so often as that."""
-        self.touched = True
+        self.session_changed = True
         both = self.progress if handler is None else _both(self.progress, handler)
         super().set_progress_handler(both, STEPS)
 
@@ -338,7 +342,7 @@ class Connection(sqlite3.Connection):
     def close(self) -> None:
         """Close the connection; when the call ends, if one is being made."""
         self.closed = True
-        if self._runner is not None:
+        if self._running is not None:
             self.progress.closing = True
         else:
             self._close()
@@ -351,16 +355,16 @@ class Connection(sqlite3.Connection):
             _of_parent.append(self)
             return
         super().close()
-        if self.line.waiting:
-            self.line.wake()
+        if self.lock_queue.waiting:
+            self.lock_queue.wake()
 
-    def renew(self) -> bool:
+    def reset(self) -> bool:
         """Make the session as new for another block; False where that cannot be."""
         if (
             self.closed
             or self.inherited
-            or self.touched
-            or self._runner is not None
+            or self.session_changed
+            or self._running is not None
             or self.in_transaction
             or self.isolation_level is not None
             or self.row_factory is not None
@@ -383,7 +387,7 @@ def _both(ours: Progress, theirs: Callable[[], Any]) -> Callable[[], Any]:
 
 def _touching(name: str) -> Any:
     def method(self: Connection, *args: Any, **kwargs: Any) -> Any:
-        self.touched = True
+        self.session_changed = True
         return getattr(super(Connection, self), name)(*args, **kwargs)
 
     method.__name__ = name

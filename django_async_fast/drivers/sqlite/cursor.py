@@ -8,7 +8,7 @@ from functools import cache
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-from .statements import Kind, busy_timeout, kind_of
+from .statements import StatementKind, busy_timeout, kind_of
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -17,7 +17,7 @@ _END: Any = object()
 
 
 @cache
-def awaited(factory: Any) -> Any:
+def cursor_class(factory: Any) -> Any:
     """Return the class of cursors of `factory` for a connection on the loop."""
     if not isinstance(factory, type) or issubclass(factory, Cursor):
         return factory
@@ -31,7 +31,7 @@ class Cursor(sqlite3.Cursor):
     # Whether more rows may come: the file is locked for reading.
     reading = False
     # What is left of a result of which everything has been fetched.
-    _rest: Iterator[Any] | None = None
+    _remaining: Iterator[Any] | None = None
     # The rows that earlier attempts of an `executemany()` have changed.
     _before = 0
 
@@ -44,15 +44,15 @@ class Cursor(sqlite3.Cursor):
     def execute(self, sql: str, *args: Any) -> Any:
         kind = self._begin(sql)
         execute: Callable[..., Any] = super().execute
-        if kind is Kind.WRITE and not self.connection.in_transaction:
+        if kind is StatementKind.WRITE and not self.connection.in_transaction:
             execute = self._execute_to_the_end
-        elif kind is Kind.OTHER and (timeout := busy_timeout(sql)) is not None:
+        elif kind is StatementKind.OTHER and (timeout := busy_timeout(sql)) is not None:
             return self._execute_busy_timeout(timeout, sql, *args)
         return self.connection.run(kind, sql, execute, sql, *args)
 
-    def _begin(self, sql: str) -> Kind:
+    def _begin(self, sql: str) -> StatementKind:
         self.reading = False
-        self._rest = None
+        self._remaining = None
         self._before = 0
         return kind_of(sql)
 
@@ -61,7 +61,7 @@ class Cursor(sqlite3.Cursor):
         # file is locked at that point, all of it is to be done again.
         super().execute(*args)
         if self.description is not None:
-            self._rest = iter(super().fetchall())
+            self._remaining = iter(super().fetchall())
         return self
 
     def _execute_busy_timeout(self, milliseconds: str, sql: str, *args: Any) -> Any:
@@ -70,18 +70,20 @@ class Cursor(sqlite3.Cursor):
         if milliseconds:
             connection.timeout = max(int(milliseconds), 0) / 1000
         sql = f"SELECT {round(connection.timeout * 1000)} AS timeout"
-        connection.run(Kind.OTHER, sql, super().execute, sql)
+        connection.run(StatementKind.OTHER, sql, super().execute, sql)
         return self
 
     def executemany(self, sql: str, params: Iterable[Any], *args: Any) -> Any:
         kind = self._begin(sql)
-        call = super().executemany, sql, _Rest(params), *args
+        call = super().executemany, sql, _RemainingParams(params), *args
         return self.connection.run(kind, sql, self._executemany, *call)
 
-    def _executemany(self, call: Any, sql: str, rest: _Rest, *args: Any) -> Any:
+    def _executemany(
+        self, call: Any, sql: str, params: _RemainingParams, *args: Any
+    ) -> Any:
         before = self.connection.total_changes
         try:
-            return call(sql, rest.again(), *args)
+            return call(sql, params.again(), *args)
         except sqlite3.OperationalError:
             # Without a transaction each is one: those before the last are done.
             self._before += self.connection.total_changes - before
@@ -91,7 +93,7 @@ class Cursor(sqlite3.Cursor):
         # Where it has stopped at a lock is not known: SQLite waits for it itself.
         self._begin("")
         connection = self.connection
-        connection.touched = True
+        connection.session_changed = True
         wait = f"PRAGMA busy_timeout = {round(connection.timeout * 1000)}"
         execute, ask = super().executescript, sqlite3.Cursor(connection).execute
 
@@ -102,37 +104,39 @@ class Cursor(sqlite3.Cursor):
             finally:
                 ask("PRAGMA busy_timeout = 0")
 
-        return connection.run(Kind.GOES_ON, "", run)
+        return connection.run(StatementKind.GOES_ON, "", run)
 
     def fetchone(self) -> Any:
-        if self._rest is not None:
-            return next(self._rest, None)
-        row = self.connection.run(Kind.GOES_ON, "", super().fetchone)
+        if self._remaining is not None:
+            return next(self._remaining, None)
+        row = self.connection.run(StatementKind.GOES_ON, "", super().fetchone)
         if row is None:
             self._end()
         return row
 
     def fetchmany(self, size: int | None = None) -> list[Any]:
         size = self.arraysize if size is None else size
-        if self._rest is not None:
-            return list(islice(self._rest, size))
-        rows = self.connection.run(Kind.GOES_ON, "", super().fetchmany, size)
+        if self._remaining is not None:
+            return list(islice(self._remaining, size))
+        rows = self.connection.run(StatementKind.GOES_ON, "", super().fetchmany, size)
         self.reading = len(rows) == size
         if not self.reading:
             self._end()  # Django asks again to hear of it, which is known
         return rows
 
     def fetchall(self) -> list[Any]:
-        if self._rest is not None:
-            return list(self._rest)
-        rows = self.connection.run(Kind.GOES_ON, "", super().fetchall)
+        if self._remaining is not None:
+            return list(self._remaining)
+        rows = self.connection.run(StatementKind.GOES_ON, "", super().fetchall)
         self._end()
         return rows
 
     def __next__(self) -> Any:
-        if self._rest is not None:
-            return next(self._rest)
-        row = self.connection.run(Kind.GOES_ON, "", self._step, super().__next__)
+        if self._remaining is not None:
+            return next(self._remaining)
+        row = self.connection.run(
+            StatementKind.GOES_ON, "", self._step, super().__next__
+        )
         if row is _END:
             self._end()
             raise StopIteration
@@ -147,19 +151,19 @@ class Cursor(sqlite3.Cursor):
 
     def _end(self) -> None:
         self.reading = False
-        self._rest = iter(())
+        self._remaining = iter(())
 
     def close(self) -> None:
         """Close the cursor; a statement that has rows left is over."""
         self.reading = False
-        self._rest = None
+        self._remaining = None
         if not self.connection.closed:
             super().close()
-            if self.connection.line.waiting:
-                self.connection.line.wake()
+            if self.connection.lock_queue.waiting:
+                self.connection.lock_queue.wake()
 
 
-class _Rest:
+class _RemainingParams:
     """The parameters of an `executemany()`, from the last ones that were taken."""
 
     def __init__(self, params: Iterable[Any]) -> None:

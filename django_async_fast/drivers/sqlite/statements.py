@@ -10,7 +10,7 @@ import re
 from enum import Enum
 
 
-class Kind(Enum):
+class StatementKind(Enum):
     """What is to be known of a statement before it runs."""
 
     READ = "reads"
@@ -25,18 +25,18 @@ class Kind(Enum):
 
 # Most statements are known by so many characters.
 _BEGINNINGS = {
-    "SELECT": Kind.READ,
-    "VALUES": Kind.READ,
-    "INSERT": Kind.WRITE,
-    "UPDATE": Kind.WRITE,
-    "DELETE": Kind.WRITE,
-    "REPLAC": Kind.WRITE,
-    "BEGIN": Kind.DEFERRED,
-    "COMMIT": Kind.COMMIT,
-    "END": Kind.COMMIT,
-    "SAVEPO": Kind.INSIDE,
-    "RELEAS": Kind.INSIDE,
-    "ROLLBA": Kind.INSIDE,
+    "SELECT": StatementKind.READ,
+    "VALUES": StatementKind.READ,
+    "INSERT": StatementKind.WRITE,
+    "UPDATE": StatementKind.WRITE,
+    "DELETE": StatementKind.WRITE,
+    "REPLAC": StatementKind.WRITE,
+    "BEGIN": StatementKind.DEFERRED,
+    "COMMIT": StatementKind.COMMIT,
+    "END": StatementKind.COMMIT,
+    "SAVEPO": StatementKind.INSIDE,
+    "RELEAS": StatementKind.INSIDE,
+    "ROLLBA": StatementKind.INSIDE,
 }
 
 _BEFORE = re.compile(r"(?:\s+|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
@@ -53,30 +53,30 @@ _BUSY_TIMEOUT = re.compile(
 )
 
 
-def kind_of(sql: str) -> Kind:
+def kind_of(sql: str) -> StatementKind:
     """Return what `sql` does."""
     return _BEGINNINGS.get(sql[:6]) or _looked_at(sql)
 
 
-def _looked_at(sql: str) -> Kind:
+def _looked_at(sql: str) -> StatementKind:
     before = _BEFORE.match(sql)
     text = sql[before.end() :] if before else sql
     found = _WORD.match(text)
     word = found.group().upper() if found else ""
     if word == "BEGIN":
-        return Kind.BEGIN if _LOCKS.match(text) else Kind.DEFERRED
+        return StatementKind.BEGIN if _LOCKS.match(text) else StatementKind.DEFERRED
     if word == "WITH":
-        return Kind.WRITE if _WRITES.search(text) else Kind.READ
+        return StatementKind.WRITE if _WRITES.search(text) else StatementKind.READ
     if _SCHEMA.match(text):
-        return Kind.WRITE
-    return _BEGINNINGS.get(word[:6], Kind.OTHER)
+        return StatementKind.WRITE
+    return _BEGINNINGS.get(word[:6], StatementKind.OTHER)
 
 
-def takes_lock(kind: Kind, sql: str) -> bool:
+def takes_lock(kind: StatementKind, sql: str) -> bool:
     """Tell whether the statement leaves its transaction with a lock on the file."""
-    if kind is Kind.READ:
+    if kind is StatementKind.READ:
         return "FROM" in sql.upper()
-    return kind is Kind.WRITE or kind is Kind.BEGIN
+    return kind is StatementKind.WRITE or kind is StatementKind.BEGIN
 
 
 def busy_timeout(sql: str) -> str | None:

@@ -19,11 +19,11 @@ from ...tasks.scopes import Gate
 from .connection import Connection
 
 # Each has a file or three open, and up to 2 MB of pages.
-KEPT = 8
+MAX_IDLE = 8
 
 
-class Shelf:
-    """The connections that one loop keeps for one alias."""
+class IdleConnections:
+    """The idle connections of one loop to one alias."""
 
     def __init__(self, known: Any) -> None:
         self.known = known
@@ -37,16 +37,18 @@ class Shelf:
             self.connections.pop().close()
 
 
-_shelves: WeakKeyDictionary[AbstractEventLoop, dict[str, Shelf]] = WeakKeyDictionary()
+_idle: WeakKeyDictionary[AbstractEventLoop, dict[str, IdleConnections]] = (
+    WeakKeyDictionary()
+)
 
 
 def take(gate: Gate, known: Any) -> Connection | None:
     """Return a connection to the alias of `gate` that was opened so, or None."""
-    shelf = _shelf(gate.alias)
-    if shelf is None or shelf.known != known:
+    idle = _of_alias(gate.alias)
+    if idle is None or idle.known != known:
         return None
-    while shelf.connections:
-        connection = shelf.connections.pop()
+    while idle.connections:
+        connection = idle.connections.pop()
         if not connection.inherited and connection.file == _file(connection.path):
             connection.attach(gate, connection.path)
             return connection
@@ -59,25 +61,25 @@ def note(connection: Any, known: Any) -> None:
     path = connection.path
     if known is None or path.startswith("file:"):
         return
-    shelf = _shelf(connection.gate.alias)
-    if shelf is None or shelf.known != known:
-        shelf = _begin(connection.gate.alias, known)
-    connection.file, connection.shelf = _file(path), shelf
+    idle = _of_alias(connection.gate.alias)
+    if idle is None or idle.known != known:
+        idle = _begin(connection.gate.alias, known)
+    connection.file, connection.idle = _file(path), idle
 
 
 def give(connection: Any) -> None:
     """Keep a connection that a block has had, or close it."""
-    shelf = connection.shelf
+    idle = connection.idle
     if (
-        shelf is None
-        or shelf.known is None
-        or len(shelf.connections) >= KEPT
-        or not connection.renew()
+        idle is None
+        or idle.known is None
+        or len(idle.connections) >= MAX_IDLE
+        or not connection.reset()
         or connection.file != _file(connection.path)
     ):
         connection.close()
         return
-    shelf.connections.append(connection)
+    idle.connections.append(connection)
 
 
 def _file(path: str) -> tuple[int, int] | None:
@@ -88,32 +90,32 @@ def _file(path: str) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _shelf(alias: str) -> Shelf | None:
+def _of_alias(alias: str) -> IdleConnections | None:
     loop = bridge.current_loop()
     assert loop is not None
-    return _shelves.get(loop, {}).get(alias)
+    return _idle.get(loop, {}).get(alias)
 
 
-def _begin(alias: str, known: Any) -> Shelf:
+def _begin(alias: str, known: Any) -> IdleConnections:
     loop = bridge.current_loop()
     assert loop is not None
-    if loop not in _shelves:
+    if loop not in _idle:
         # Closed without a word: asyncio.run() ends what `_close_with_the_loop()` is.
-        for dead in [loop for loop in _shelves if loop.is_closed()]:
-            for shelf in _shelves.pop(dead).values():
-                shelf.close()
-    shelves = _shelves.setdefault(loop, {})
-    if alias in shelves:
-        shelves[alias].close()
-    shelf = shelves[alias] = Shelf(known)
-    shelf.closer = _close_with_the_loop(shelf)
+        for dead in [loop for loop in _idle if loop.is_closed()]:
+            for idle in _idle.pop(dead).values():
+                idle.close()
+    by_alias = _idle.setdefault(loop, {})
+    if alias in by_alias:
+        by_alias[alias].close()
+    idle = by_alias[alias] = IdleConnections(known)
+    idle.closer = _close_with_the_loop(idle)
     with suppress(StopIteration):
-        shelf.closer.__anext__().send(None)
-    return shelf
+        idle.closer.__anext__().send(None)
+    return idle
 
 
-async def _close_with_the_loop(shelf: Shelf) -> AsyncGenerator[None]:
+async def _close_with_the_loop(idle: IdleConnections) -> AsyncGenerator[None]:
     try:
         yield
     finally:
-        shelf.close()
+        idle.close()

@@ -22,13 +22,13 @@ T = TypeVar("T")
 PAUSES = 0.001, 0.002, 0.005, 0.010, 0.015, 0.020, 0.025
 
 
-class LockLine:
-    """The line before one database, of one event loop."""
+class LockQueue:
+    """Those who wait for one database, on one event loop."""
 
     __slots__ = ("__weakref__", "waiting")
 
     def __init__(self) -> None:
-        self.waiting: list[_Place] = []
+        self.waiting: list[_Waiter] = []
 
     def retry(
         self,
@@ -42,29 +42,29 @@ class LockLine:
         Who holds a lock that others wait for comes `first`. Raises the attempt's error
         when the database is still locked after `timeout` seconds.
         """
-        place = _Place()
-        self.waiting.insert(0 if first else len(self.waiting), place)
+        waiter = _Waiter()
+        self.waiting.insert(0 if first else len(self.waiting), waiter)
         end = monotonic() + timeout
         try:
             while True:
-                last = not place.wait(self, end)
+                last = not waiter.wait(self, end)
                 try:
                     return attempt()
                 except Exception as exc:
                     if last or not is_locked(exc):
                         raise
         finally:
-            self.waiting.remove(place)
+            self.waiting.remove(waiter)
             self.wake()
 
     def wake(self) -> None:
-        """Let the first in line try again."""
+        """Let the first try again."""
         if self.waiting:
             self.waiting[0].wake()
 
 
-class _Place:
-    """One who waits."""
+class _Waiter:
+    """A statement that waits."""
 
     __slots__ = ("_attempts", "_turn")
 
@@ -72,12 +72,12 @@ class _Place:
         self._attempts = 0
         self._turn: Future[None] | None = None
 
-    def wait(self, line: LockLine, end: float) -> bool:
+    def wait(self, queue: LockQueue, end: float) -> bool:
         """Wait until it is time for an attempt; False if that is the last."""
         loop = bridge.current_loop()
         assert loop is not None
         while (left := end - monotonic()) > 0:
-            is_first = line.waiting[0] is self
+            is_first = queue.waiting[0] is self
             pause = left
             if is_first:
                 pause = min(left, PAUSES[min(self._attempts, len(PAUSES) - 1)])
@@ -89,7 +89,7 @@ class _Place:
             finally:
                 timer.cancel()
                 self._turn = None
-            if line.waiting[0] is self:
+            if queue.waiting[0] is self:
                 return True
         return False
 
@@ -98,14 +98,14 @@ class _Place:
             self._turn.set_result(None)
 
 
-_lines: WeakKeyDictionary[AbstractEventLoop, WeakValueDictionary[Any, LockLine]]
-_lines = WeakKeyDictionary()
+_queues: WeakKeyDictionary[AbstractEventLoop, WeakValueDictionary[Any, LockQueue]]
+_queues = WeakKeyDictionary()
 
 
-def line_of(loop: AbstractEventLoop, database: str) -> LockLine:
-    """Return the line before `database`, of this name, in `loop`."""
-    lines = _lines.setdefault(loop, WeakValueDictionary())
-    found = lines.get(database)
+def lock_queue_of(loop: AbstractEventLoop, database: str) -> LockQueue:
+    """Return the queue for the database of this name on `loop`."""
+    queues = _queues.setdefault(loop, WeakValueDictionary())
+    found = queues.get(database)
     if found is None:
-        found = lines[database] = LockLine()
+        found = queues[database] = LockQueue()
     return found

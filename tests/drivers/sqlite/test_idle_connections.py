@@ -17,7 +17,7 @@ from django.db import connections, transaction
 from django.db.backends.signals import connection_created
 
 from django_async_fast import new_connection, run_sync
-from django_async_fast.drivers.sqlite import kept
+from django_async_fast.drivers.sqlite import idle_connections
 from tests.support.other_databases import names
 from tests.testapp.models import Tag
 
@@ -140,7 +140,7 @@ async def test_other_settings(file: str, options: dict[str, Any]) -> None:
 
 
 async def test_so_many_at_most(file: str) -> None:
-    together = asyncio.Barrier(kept.KEPT + 2)
+    together = asyncio.Barrier(idle_connections.MAX_IDLE + 2)
 
     async def one() -> Any:
         async with new_connection(file) as conn:
@@ -148,8 +148,8 @@ async def test_so_many_at_most(file: str) -> None:
             await together.wait()
             return conn.connection
 
-    raws = await asyncio.gather(*(one() for _ in range(kept.KEPT + 2)))
-    assert sum(not raw.closed for raw in raws) == kept.KEPT
+    raws = await asyncio.gather(*(one() for _ in range(idle_connections.MAX_IDLE + 2)))
+    assert sum(not raw.closed for raw in raws) == idle_connections.MAX_IDLE
 
 
 def test_closed_with_the_loop(file: str) -> None:
