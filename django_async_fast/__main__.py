@@ -1,0 +1,46 @@
+"""`python -m django_async_fast doctor`: look a project over, without changing it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+import django
+
+from .doctor.examination import examine
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command of the package's; return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m django_async_fast")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    doctor = commands.add_parser(
+        "doctor", help="say what is native in a project, what is not, and the remedies"
+    )
+    doctor.add_argument(
+        "--settings", help="the settings module (default: DJANGO_SETTINGS_MODULE)"
+    )
+    chosen = parser.parse_args(arguments)
+    return _doctor(chosen.settings)
+
+
+def _doctor(settings: str | None) -> int:
+    if settings:
+        os.environ["DJANGO_SETTINGS_MODULE"] = settings
+    if "DJANGO_SETTINGS_MODULE" not in os.environ:
+        code = examine(sys.stdout, with_project=False)
+        print("No project was looked at: pass --settings, or `manage.py doctor`.")
+        return code
+    sys.path.insert(0, "")
+    try:
+        django.setup()
+    except Exception as exc:
+        examine(sys.stdout, with_project=False)
+        print(f"The project cannot be set up: {exc!r}")
+        return 1
+    return examine(sys.stdout)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""What the doctor finds: a line, how bad it is, and the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+OK = "ok"
+# Works, but not as well as it could, or not everywhere.
+NOTE = "note"
+# Fails, or will: the exit code says so.
+PROBLEM = "problem"
+
+
+class Finding(NamedTuple):
+    """One line of the report."""
+
+    level: str
+    text: str
+    remedy: str = ""
+
+
+def ok(text: str) -> Finding:
+    """Return a finding about something that is as it should be."""
+    return Finding(OK, text)
+
+
+def note(text: str, remedy: str = "") -> Finding:
+    """Return a finding about something that could be better."""
+    return Finding(NOTE, text, remedy)
+
+
+def problem(text: str, remedy: str) -> Finding:
+    """Return a finding about something that fails."""
+    return Finding(PROBLEM, text, remedy)
+
+
+def listed(names: Iterable[str], most: int = 8) -> str:
+    """Return `names` in words, the first `most` of them."""
+    names = sorted(names)
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
