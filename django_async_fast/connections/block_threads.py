@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from functools import cache, partial, wraps
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from asgiref.sync import AsyncToSync, SyncToAsync
 from django.db import InterfaceError
@@ -22,9 +22,7 @@ from django.db.backends.utils import CursorWrapper
 
 from .. import bridge, conf
 from . import lazy_wrapper
-
-if TYPE_CHECKING:
-    from .blocks import Block
+from .block_protocol import Block
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""Blocks: `async with new_connection():`, and which connection an alias means."""
+"""Blocks: `async with new_connection():`, and which block the caller runs in."""
 
 from __future__ import annotations
 
@@ -6,28 +6,24 @@ import asyncio
 import functools
 import logging
 import threading
+from asyncio import AbstractEventLoop
 from collections.abc import Callable, Coroutine, Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, connections
-from django.db.utils import ConnectionDoesNotExist, ConnectionHandler
+from django.db.utils import ConnectionDoesNotExist
 
 from .. import _native, bridge, conf
 from ..bridge import driving, stalls, users_code
 from ..bridge.closed_coroutines import being_closed
 from ..tasks import units
-from . import block_threads, lazy_wrapper
-
-if TYPE_CHECKING:
-    from .wrapper import BlockWrapper
+from . import lazy_wrapper
+from .wrapper import BlockWrapper
 
 logger = logging.getLogger("django_async_fast")
 
-django_create_connection = ConnectionHandler.create_connection
-
-T = TypeVar("T")
 AsyncFunction = TypeVar("AsyncFunction", bound=Callable[..., Coroutine[Any, Any, Any]])
 
 entered_block: ContextVar[Block | None] = ContextVar("daf_block", default=None)
@@ -90,16 +86,14 @@ class Block:
         made = lazy_wrapper.make(self, connections.settings[alias], alias)
         return self.wrappers.setdefault(alias, made)
 
-    def run(
-        self, func: Callable[..., T], /, *args: Any, **kwargs: Any
-    ) -> Coroutine[Any, Any, T]:
-        """Return the coroutine that calls `func` on the bridge, when its turn has come.
+    @property
+    def run(self) -> Callable[..., Coroutine[Any, Any, Any]]:
+        """`block.run(func, *args)` calls `func` on the bridge, when its turn has come.
 
         Like the thread of stock Django, a block runs one synchronous function after
         another.
         """
-        run = self.units.run if self.units.calls else bridge.run
-        return run(func, *args, **kwargs)
+        return self.units.run if self.units.calls else bridge.run
 
     @property
     def who(self) -> str:
@@ -180,18 +174,15 @@ def current_block() -> Block | None:
     return block
 
 
-def open_block() -> Block | None:
-    """Return the block that the caller runs in, or None, also where it has ended."""
+def open_block(loop: AbstractEventLoop | None = None) -> Block | None:
+    """Return the block that the caller runs in, or None, also where it has ended.
+
+    In a thread that works for a task, `loop` is the task's.
+    """
     block = entered_block.get()
-    if block is None or not block.open or block.loop is not bridge.current_loop():
+    if block is None or not block.open:
         return None
-    return block
-
-
-def open_block_of_task() -> Block | None:
-    """Return the block of the task that the caller works for, perhaps in a thread."""
-    block = entered_block.get()
-    return block if block is not None and block.open else None
+    return block if block.loop is (loop or bridge.current_loop()) else None
 
 
 def shared_block() -> Block | None:
@@ -341,76 +332,3 @@ class AsyncConnections:
 
 
 async_connections = AsyncConnections()
-
-
-def bridged_block() -> Block | None:
-    """Return the block whose connections the caller's sync code uses, or None."""
-    if not bridge.in_bridge():
-        return None
-    block = entered_block.get()
-    if block is None or not block.open:
-        # In a context of its own: `Context().run()`, or one of another block.
-        block = bridge.get_in_call_context(entered_block) or block
-    if block is not None and block.loop is bridge.current_loop():
-        return block
-    return None
-
-
-def routed_block() -> Block | None:
-    """Return the block whose connections Django's code has here, or None.
-
-    Raises InterfaceError in a task that outlived its block.
-    """
-    if (
-        entered_block.get() is None
-        and bridge.get_in_call_context(entered_block) is None
-    ):
-        return None
-    return bridged_block() if bridge.in_bridge() else current_block()
-
-
-def create_connection(self: ConnectionHandler, alias: str) -> Any:
-    """`ConnectionHandler.create_connection`: in a block, one of the block's."""
-    block = routed_block()
-    if block is None and (block := block_threads.block_of_thread()) is not None:
-        return block_threads.wrapper(block, alias)
-    if block is None:
-        return django_create_connection(self, alias)
-    return lazy_wrapper.make(block, self.settings[alias], alias)
-
-
-class ConnectionStorage:
-    """Stands in for the storage behind `django.db.connections`."""
-
-    def __init__(self, storage: Any) -> None:
-        object.__setattr__(self, "storage", storage)
-
-    def __getattr__(self, alias: str) -> Any:
-        block = routed_block()
-        if block is not None:
-            try:
-                return block.wrappers[alias]
-            except KeyError:
-                raise AttributeError(alias) from None
-        block = block_threads.block_of_thread()
-        if block is None:
-            return getattr(object.__getattribute__(self, "storage"), alias)
-        if alias not in block.wrappers:
-            raise AttributeError(alias)
-        return block_threads.wrapper(block, alias)
-
-    def __setattr__(self, alias: str, value: Any) -> None:
-        block = routed_block() or block_threads.block_of_thread()
-        if block is None:
-            setattr(object.__getattribute__(self, "storage"), alias, value)
-        elif block.wrappers.get(alias) is not value:
-            block.replace_wrapper(alias, value)
-
-    def __delattr__(self, alias: str) -> None:
-        block = routed_block() or block_threads.block_of_thread()
-        if block is None:
-            delattr(object.__getattribute__(self, "storage"), alias)
-            return
-        if alias not in block.wrappers:
-            raise AttributeError(alias)
-        block.replace_wrapper(alias)

@@ -41,9 +41,7 @@ class sync_to_async:
         if self.func is None:  # a decorator with options
             return sync_to_async(*args, **self.options)
         if self.native and (block := current_block()) is not None:
-            # As `Block.run()`, without a frame of its own.
-            run = block.units.run if block.units.calls else bridge.run
-            return run(self.func, *args, **kwargs)
+            return block.run(self.func, *args, **kwargs)
         return threaded(self.func, **self.options)(*args, **kwargs)
 
 

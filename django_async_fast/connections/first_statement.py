@@ -12,7 +12,7 @@ Next: `pool/fast_checkout.py`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import connections
 from django.db.backends.signals import connection_created
@@ -20,10 +20,8 @@ from django.db.backends.signals import connection_created
 from ..pool import fast_checkout
 from ..tasks.scopes import Gate
 from . import lazy_wrapper
+from .block_protocol import Block
 from .replayed_connect import ReplayedConnect
-
-if TYPE_CHECKING:
-    from .blocks import Block
 
 
 def wrapper(block: Block | None, alias: str) -> Any:

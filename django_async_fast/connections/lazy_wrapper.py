@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
@@ -20,13 +20,11 @@ from .. import conf
 from ..attribute_copies import AttributeCopies
 from ..tasks import scopes
 from . import replayed_connect
+from .block_protocol import Block
 from .other_wrapper import OtherWrapper
 from .sqlite_wrapper import SqliteWrapper
 from .threaded_wrapper import ThreadedWrapper
 from .wrapper import BlockWrapper
-
-if TYPE_CHECKING:
-    from .blocks import Block
 
 
 def _getattribute(wrapper: Any, name: str) -> Any:

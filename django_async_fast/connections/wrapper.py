@@ -28,10 +28,8 @@ from ..pool import loop_pool
 from ..tasks import scopes
 from ..unpatched import Unpatched
 from . import open_transactions, replayed_connect
+from .block_protocol import Block
 from .cursor import AsyncCursor
-
-if TYPE_CHECKING:
-    from .blocks import Block
 
 
 @cache

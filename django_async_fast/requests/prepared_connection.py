@@ -15,7 +15,7 @@ from asgiref.sync import AsyncToSync, SyncToAsync
 from django.utils.deprecation import MiddlewareMixin
 
 from .. import bridge, conf
-from ..connections.blocks import open_block_of_task
+from ..connections.blocks import open_block
 
 django_init = MiddlewareMixin.__init__
 
@@ -35,10 +35,10 @@ def prepares(kind: type[Any]) -> bool:
 
 def _prepare(process_request: Callable[[Any], Any], request: Any) -> Any:
     response = process_request(request)
-    block, threads = open_block_of_task(), SyncToAsync.threadlocal
-    # Not in a thread of another loop's, and not where it has just been the block's.
-    if response is not None or block is None or bridge.in_bridge():
+    loop = getattr(SyncToAsync.threadlocal, "main_event_loop", None)
+    # Only in a thread that works for a block, and not where it has just been prepared.
+    if response is not None or loop is None or bridge.in_bridge():
         return response
-    if getattr(threads, "main_event_loop", None) is not block.loop:
+    if open_block(loop) is None:
         return response
     return AsyncToSync(bridge.run)(process_request, request)

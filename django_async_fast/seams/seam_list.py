@@ -82,19 +82,18 @@ def _connection_seams() -> Iterator[Seam]:
     from django.db import connections
     from django.db.utils import ConnectionHandler
 
-    from ..connections import blocks as ours
-    from ..connections import dispatch
+    from ..connections import blocks, dispatch, routing
 
     yield Seam(
         connections,
         "_connections",
-        ours.ConnectionStorage(connections._connections),
+        routing.ConnectionStorage(connections._connections),
         "connections[alias] in a block is the block's connection",
     )
     yield Seam(
         ConnectionHandler,
         "create_connection",
-        ours.create_connection,
+        routing.create_connection,
         "in a block a new wrapper is one of the block's",
     )
     yield Seam(
@@ -110,7 +109,7 @@ def _connection_seams() -> Iterator[Seam]:
         "a thread that a block's task waits for has the block's connections",
     )
     for name in ("new_connection", "async_connections"):
-        yield Seam(django.db, name, getattr(ours, name), "DEP 0009's import path")
+        yield Seam(django.db, name, getattr(blocks, name), "DEP 0009's import path")
 
 
 def _transaction_seams() -> Iterator[Seam]:

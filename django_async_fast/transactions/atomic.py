@@ -23,7 +23,8 @@ from .. import bridge
 from ..bridge import users_code
 from ..bridge.closed_coroutines import being_closed
 from ..connections import block_threads, dispatch, open_transactions
-from ..connections.blocks import bridged_block, current_block
+from ..connections.blocks import current_block
+from ..connections.routing import bridged_block
 from ..tasks import scopes
 from . import isolation
 

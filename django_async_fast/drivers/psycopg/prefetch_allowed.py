@@ -7,12 +7,11 @@ chunk has arrived: small results never pay for it.
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from psycopg import errors, generators, pq
 
-if TYPE_CHECKING:
-    from .plain_queries import Reads
+from .plain_queries import Reads
 
 FATAL_ERROR = pq.ExecStatus.FATAL_ERROR
 

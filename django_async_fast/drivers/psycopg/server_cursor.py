@@ -15,7 +15,7 @@ from __future__ import annotations
 from _thread import get_ident
 from collections import deque
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import InterfaceError
 from psycopg import errors, generators, pq, sql
@@ -25,9 +25,7 @@ from . import prefetch, prefetch_allowed, results
 from .connection import belongs_to_block
 from .held_transaction import HeldTransaction
 from .open_cursors import abandon
-
-if TYPE_CHECKING:
-    from .plain_queries import Reads
+from .plain_queries import Reads
 
 BINARY = pq.Format.BINARY
 FATAL_ERROR = pq.ExecStatus.FATAL_ERROR

@@ -6,12 +6,9 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .statements import StatementKind, busy_timeout, kind_of
-
-if TYPE_CHECKING:
-    from .connection import Connection
 
 _END: Any = object()
 
@@ -27,7 +24,8 @@ def cursor_class(factory: Any) -> Any:
 class Cursor(sqlite3.Cursor):
     """Mixed into a class of cursors."""
 
-    connection: Connection
+    # The connection of ours that has made it.
+    connection: Any
     # Whether more rows may come: the file is locked for reading.
     reading = False
     # What is left of a result of which everything has been fetched.

@@ -17,7 +17,7 @@ from django.db.models import QuerySet
 
 from ... import _native, bridge
 from ...connections import first_statement
-from ...connections.blocks import bridged_block
+from ...connections.routing import bridged_block
 from ...drivers.psycopg.fetched_rows import OF_ONE, OF_QUERYSETS
 from .. import iterables, streams, whole_results
 from ..plans import row_plan
