@@ -171,7 +171,7 @@ def learn(
         raise Refused(reason)
     if getattr(compiler, "qualify", None) or not compiler.select:
         raise Refused("its rows are computed by window functions or in a subquery")
-    entry = Entry(path.node.holes, list(_parts(text, list(constants))))
+    entry = Entry(path.node.holes, list(parts(text, list(constants))))
     numbers = [part for part in entry.parts if type(part) is int]
     if sorted(numbers) != list(range(len(entry.holes))):
         raise Refused("a condition is not once in its SQL")
@@ -183,7 +183,7 @@ def learn(
     except row_plan.Declined as declined:
         raise Refused(str(declined)) from None
     compiler.connection = None
-    _simplify(entry, path, wrapper)
+    simplify(entry, path, wrapper)
     filled, given, _ = entry.fill(path, alias)
     if filled != sql or not same(given, params):
         raise Refused("its SQL is not made of its conditions' alone")
@@ -196,7 +196,7 @@ def _without_limits(query: Any, path: paths.Path) -> Any:
     return query
 
 
-def _parts(text: str, params: list[Any]) -> Iterator[Any]:
+def parts(text: str, params: list[Any]) -> Iterator[Any]:
     for i, part in enumerate(_TOKEN.split(text)):
         if i % 2:
             yield int(part)
@@ -229,7 +229,7 @@ def _models(klass_info: Any) -> Iterator[tuple[Any, str]]:
             yield from _models(related)
 
 
-def _simplify(entry: Entry, path: paths.Path, wrapper: Any) -> None:
+def simplify(entry: Entry, path: paths.Path, wrapper: Any) -> None:
     """Note the texts of conditions in which only a parameter can differ."""
     compiler = entry.compiler_for(wrapper)
     entry.simple = [

@@ -1,70 +1,65 @@
-"""`QuerySet.update()`, where only plain conditions come before it.
+"""`QuerySet.update()` of a queryset that is a path.
 
-In: the queryset's own query, as Django's `filter()` has made it, and the new values.
-Out: how many rows have changed. A value may be plain, `F("x")`, or `F("x") + 1`.
+In: the queryset's conditions, as `paths` has them, and the new values. Out: how many
+rows have changed. A value may be plain, `F("x")`, or arithmetic of these, as in
+`F("x") * F("y") + 1`.
+
+Key: with the path's node, the names and what of the values decides the text. Bound and
+end: as the node's other statements (`tree`).
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from functools import cache, wraps
+from collections.abc import Callable, Iterator
+from functools import wraps
 from typing import Any
 
-from django.core.exceptions import EmptyResultSet, FullResultSet
-from django.db import connections, transaction
+import django
+from django.db import transaction
 from django.db.models import F, QuerySet, Value, sql
-from django.db.models.expressions import Col, CombinedExpression
-from django.db.models.lookups import BuiltinLookup, Exact, In
-from django.db.models.sql.where import AND, WhereNode
+from django.db.models.expressions import Col, CombinedExpression, DurationExpression
 
-from ...unpatched import Unpatched
-from . import verify, writes
+from . import entry, tree, writes
+from .holes import Missed, punch
+from .paths import PATH, Path, djangos, replay
+from .steps import path_of
 
-# What `filter()` changes in a query of its model.
-_FILTERED = (
-    *("alias_map", "alias_refcount", "base_table", "table_map", "used_aliases"),
-    *("where", "_lookup_joins"),
-)
-# Besides those of Write: what is not called here of expressions and lookups.
+# Besides those of Write: what is not called here of expressions.
 _COMPILING = (
-    *("as_sql", "as_postgresql", "resolve_expression", "process_lhs", "get_rhs_op"),
-    *("get_prep_lhs", "output_field", "_resolve_output_field"),
+    *("as_sql", "as_postgresql", "resolve_expression", "output_field"),
+    "_resolve_output_field",
 )
-_EXPRESSIONS = Col, CombinedExpression, F, WhereNode
+_EXPRESSIONS = Col, CombinedExpression, DurationExpression, F, Value
+# What these have when nobody has told them more.
+_COMBINED = frozenset({"_constructor_args", "connector", "lhs", "rhs"})
+_VALUE = frozenset({"_constructor_args", "value"})
 
-# How a new value becomes a parameter.
+# Whether Django writes NULL into the text of an UPDATE, not `%s`.
+NULL_IN_TEXT = django.VERSION < (6, 1)
+
+# How a new value, or one in an expression, becomes a parameter.
 Prepare = Callable[[Any, Any], Any]
 
 
 class FilteredUpdate(writes.Write):
-    """A compiled UPDATE, and how each of its new values is prepared."""
+    """A compiled UPDATE, and how its new values are prepared."""
 
-    __slots__ = ("prepare",)
+    __slots__ = ("prepare", "where")
 
     def __init__(
-        self, compiler: Any, text: str, kept: Any, prepare: list[Prepare | None]
+        self, compiler: Any, text: str, prepare: list[Prepare], where: entry.Entry
     ) -> None:
-        kinds = {*_EXPRESSIONS, *map(type, compiler.query.where.children)}
-        not_called = [(kind, kind, _COMPILING) for kind in kinds]
-        super().__init__(compiler, text, kept, *not_called)
+        not_called = [(kind, kind, _COMPILING) for kind in _EXPRESSIONS]
+        super().__init__(compiler, text, None, *not_called)
         self.prepare = prepare
+        # The statement, but for the new values' parameters.
+        self.where = where
 
-    def params(self, values: Any, where: list[Any], wrapper: Any) -> list[Any]:
-        """Return the statement's parameters. Raises NotPlain."""
-        found = [
-            prepare(value, wrapper)
-            for prepare, value in zip(self.prepare, values, strict=True)
-            if prepare is not None
-        ]
-        return found + where
-
-
-@cache
-def _unpatched(kind: Any) -> Unpatched:
-    """Tell whether querysets of a class update as Django's."""
-    names = "update", "query", "db", "_not_support_combined_queries"
-    return Unpatched((kind, QuerySet, names))
+    def send(self, using: str, statement: writes.Statement) -> Any:
+        """Send the statement; return how many rows it has changed."""
+        with transaction.mark_for_rollback_on_error(using=using):
+            return super().send(using, statement)
 
 
 @wraps(QuerySet.update)
@@ -81,215 +76,163 @@ def update(self: Any, /, **values: Any) -> Any:
 
 def _run(queryset: Any, values: dict[str, Any]) -> writes.Run | None:
     """Return what updates the rows; None where that is left to Django."""
-    kind: Any = type(queryset)
-    if not values or not _unpatched(kind).holds():
+    path = path_of(queryset) if PATH in queryset.__dict__ else None
+    if path is None or path.limits is not None or not values:
         return None
-    kinds = tuple(map(_kind, values.values()))
-    query = queryset.query
-    if None in kinds or not _is_filtered(query):
+    try:
+        kinds = tuple(map(_kind, values.values()))
+    except writes.NotPlain:
         return None
     queryset._for_write = True
-    db = queryset.db
-    wrapper = connections[db]
-    try:
-        where, conditions = _where(query.where, wrapper)
-    except writes.NotPlain:
-        return None
-    model = query.model
-    key = "filtered", db, model._meta.db_table, tuple(values), kinds, where
-    known = writes.of(model)
-    try:
-        entry = known[key]
-    except KeyError:
-        first = _First(queryset, values, db, conditions, known, key)
-        if not verify.ON:
-            return first
-        first.learn()
-        entry = known.get(key)
-    if entry is None or not entry.holds(wrapper):
-        return None
-    try:
-        params = entry.params(values.values(), conditions, wrapper)
-    except writes.NotPlain:
-        return None
-    if verify.ON:
-        verify.same(entry.sql, params, _compiler(queryset, values, db).as_sql())
-    return _Again(queryset, entry, db, params)
+    run = writes.run_of(_Call(queryset, path, values, kinds))
+    return None if run is None else _Done(run, queryset)
 
 
 def _kind(value: Any) -> Any:
-    """Return what of a new value decides the text; None where Django has to say."""
+    """Return what of a new value decides the text. Raises NotPlain."""
     kind = type(value)
     if writes.is_plain(value):
         return kind
     if kind is F:
         return "F", value.name
+    if kind is CombinedExpression and vars(value).keys() <= _COMBINED:
+        return value.connector, _kind(value.lhs), _kind(value.rhs)
     if (
-        kind is CombinedExpression
-        and type(value.lhs) is F
-        and type(value.rhs) is Value
-        and vars(value).keys() <= _COMBINED
-        and vars(value.rhs).keys() <= _VALUE
-        and writes.is_plain(value.rhs.value)
+        kind is Value
+        and vars(value).keys() <= _VALUE
+        and value.value is not None
+        and writes.is_plain(value.value)
     ):
-        return value.connector, value.lhs.name, type(value.rhs.value)
-    return None
+        return Value, type(value.value)
+    raise writes.NotPlain
 
 
-_COMBINED = frozenset({"_constructor_args", "connector", "lhs", "rhs"})
-_VALUE = frozenset({"_constructor_args", "value"})
+class _Done:
+    """An UPDATE; after it the queryset has no rows any more."""
 
+    __slots__ = ("_queryset", "_run")
 
-def _is_filtered(query: Any) -> bool:
-    """Tell whether a query has been told nothing but conditions on its own table."""
-    if type(query) is not sql.Query:
-        return False
-    meta = query.model._meta
-    if query.alias_map.keys() - {meta.db_table}:
-        return False
-    fresh = vars(meta).get("_daf_fresh_query")
-    if fresh is None:
-        chained = sql.Query(query.model).chain()
-        fresh = vars(meta)["_daf_fresh_query"] = _without_filter(vars(chained))
-    return bool(_without_filter({**fresh, **vars(query)}) == fresh)
-
-
-def _without_filter(values: dict[str, Any]) -> dict[str, Any]:
-    found = values.copy()
-    for name in _FILTERED:
-        found.pop(name, None)
-    return found
-
-
-def _where(where: Any, wrapper: Any) -> tuple[Any, list[Any]]:
-    """Return what of the conditions decides the text, and their parameters."""
-    if type(where) is not WhereNode or where.negated or where.connector != AND:
-        raise writes.NotPlain
-    key, found = [], []
-    for lookup in where.children:
-        kind: Any = type(lookup)
-        if not _is_simple(kind) or type(lookup.lhs) is not Col:
-            raise writes.NotPlain
-        rhs = lookup.rhs
-        if rhs is None or type(rhs) is bool or hasattr(rhs, "as_sql"):
-            raise writes.NotPlain
-        try:
-            # Without a compiler, which only expressions ask for.
-            text, params = lookup.process_rhs(None, wrapper)
-        except (EmptyResultSet, FullResultSet, AttributeError):
-            raise writes.NotPlain from None
-        key.append((kind, id(lookup.lhs.target), text))
-        found += params
-    return tuple(key), found
-
-
-@cache
-def _is_simple(kind: Any) -> bool:
-    """Tell whether lookups of a class compile to a left side, an operator, a value."""
-    return (
-        issubclass(kind, BuiltinLookup)
-        and kind.__module__.startswith("django.db.models.")
-        and not hasattr(kind, "as_postgresql")
-        and kind.as_sql in (BuiltinLookup.as_sql, Exact.as_sql, In.as_sql)
-        and kind.lookup_name != "isnull"
-    )
-
-
-class _Again:
-    """An UPDATE like one before."""
-
-    __slots__ = ("_db", "_entry", "_params", "_queryset")
-
-    def __init__(
-        self, queryset: Any, entry: FilteredUpdate, db: str, params: list[Any]
-    ) -> None:
+    def __init__(self, run: writes.Run, queryset: Any) -> None:
+        self._run = run
         self._queryset = queryset
-        self._entry = entry
-        self._db = db
-        self._params = params
 
-    def __call__(self) -> int:
-        with transaction.mark_for_rollback_on_error(using=self._db):
-            changed = self._entry.execute(self._db, self._params)
+    def __call__(self) -> Any:
+        changed = self._run()
         self._queryset._result_cache = None
         return changed
 
 
-class _First:
-    """Django's UPDATE, whose text is taken down."""
-
+class _Call(writes.Call):
     def __init__(
-        self,
-        queryset: Any,
-        values: dict[str, Any],
-        db: str,
-        conditions: list[Any],
-        known: dict[Any, Any],
-        key: Any,
+        self, queryset: Any, path: Path, values: dict[str, Any], kinds: Any
     ) -> None:
+        self.using = queryset.db
+        self.known = path.node.entries
+        self.key = "update", self.using, tuple(values), kinds
         self._queryset = queryset
+        self._path = path
         self._values = values
-        self._db = db
-        self._conditions = conditions
-        self._known = known
-        self._key = key
 
-    def __call__(self) -> Any:
-        changed = update.__wrapped__(self._queryset, **self._values)
-        self.learn()
-        return changed
+    def django(self) -> Any:
+        # The queryset itself stays on its path.
+        return update.__wrapped__(djangos(self._queryset, self._path), **self._values)
 
-    def learn(self) -> None:
-        writes.learn(self._known, self._key, self._compiled)
-
-    def _compiled(self) -> FilteredUpdate | None:
-        compiler = _compiler(self._queryset, self._values, self._db)
-        query = compiler.query
-        fields = [field for field, _, _ in query.values]
+    def compiled(self) -> FilteredUpdate | None:
+        tree.grown()
+        query = replay(self._queryset, self._path)
+        compiler = self._compiler(punch(query, self._path.node.slots))
+        values = compiler.query.values
         if (
-            not writes.can_compile(compiler, fields)
-            or query.related_updates
-            or len(fields) != len(self._values)
+            not writes.can_compile(compiler, [field for field, _, _ in values])
+            or query.annotations
+            or compiler.query.related_updates
+            or len(values) != len(self._values)
         ):
             return None
-        text, params = compiler.as_sql()
-        prepare = [_prepare(field, value) for field, _, value in query.values]
-        targets = [each.lhs.target for each in query.where.children]
-        entry = FilteredUpdate(compiler, text, (fields, targets), prepare)
-        wrapper = compiler.connection
-        found = entry.params(self._values.values(), self._conditions, wrapper)
-        if text.count("%s") != len(params):
+        text, constants = compiler.as_sql()
+        prepare = [
+            each for field, _, value in values for each in _prepare(field, value)
+        ]
+        # An entry takes numbers for constants.
+        numbers = [0] * len(prepare)
+        parts = [*entry.parts(text, [*numbers, *constants[len(prepare) :]])]
+        first, given = parts[0]
+        parts[0] = first, given[len(prepare) :]
+        where = entry.Entry(self._path.node.holes, parts)
+        where.compiler = compiler
+        entry.simplify(where, self._path, compiler.connection)
+        compiler.connection, wrapper = None, compiler.connection
+        compiler.query.values = []  # nothing of this call is kept
+        write = FilteredUpdate(self._compiler(query), text, prepare, where)
+        made, params, _ = self.statement(write, wrapper)
+        wanted, djangos_params = self._compiler(query).as_sql()
+        if made != wanted or not entry.same(params, djangos_params):
             return None
-        verify.same(text, found, (text, params))
-        return entry
+        return write
+
+    def statement(self, write: FilteredUpdate, wrapper: Any) -> writes.Statement:
+        try:
+            text, where, template = write.where.fill(self._path, self.using)
+        except Missed:
+            raise writes.NotPlain from None
+        leaves = [each for value in self._values.values() for each in _leaves(value)]
+        params = [
+            prepare(value, wrapper)
+            for prepare, value in zip(write.prepare, leaves, strict=True)
+        ]
+        return text, [*params, *where], template
+
+    def as_sql(self) -> tuple[str, Any]:
+        query = replay(self._queryset, self._path)
+        text, params = self._compiler(query).as_sql()
+        return text, params
+
+    def _compiler(self, query: Any) -> Any:
+        query = query.chain(sql.UpdateQuery)
+        query.add_update_values(self._values)
+        query.clear_select_clause()
+        return query.get_compiler(self.using)
 
 
-def _prepare(field: Any, value: Any) -> Prepare | None:
-    """Return how a value like this one, which is resolved, becomes a parameter."""
-    if type(value) is Col:
-        return None
-    if type(value) is CombinedExpression:
+def _leaves(value: Any) -> Iterator[Any]:
+    """Yield what of a new value becomes parameters, as they come in the text."""
+    kind = type(value)
+    if kind is CombinedExpression:
+        yield from _leaves(value.lhs)
+        yield from _leaves(value.rhs)
+    elif kind is Value:
+        yield value.value
+    elif kind is not F and not (value is None and NULL_IN_TEXT):
+        yield value
+
+
+def _prepare(field: Any, value: Any) -> Iterator[Prepare]:
+    """Yield how each leaf of a value becomes a parameter, of one that is resolved."""
+    kind = type(value)
+    if kind in (CombinedExpression, DurationExpression):
+        yield from _prepare(field, value.lhs)
+        yield from _prepare(field, value.rhs)
+    elif kind is Value:
         # As it is once compiled: Django has found out of which type it is.
-        resolved = value.rhs
+        yield _operand(value)
+    elif kind is not Col and not (value is None and NULL_IN_TEXT):
 
-        def operand(given: Any, wrapper: Any) -> Any:
-            again = copy.copy(resolved)
-            again.value = given.rhs.value
-            text, params = again.as_sql(None, wrapper)
-            if text != "%s" or len(params) != 1:
-                raise writes.NotPlain
-            return params[0]
+        def plain(given: Any, wrapper: Any) -> Any:
+            return writes.prepared(field, given, wrapper)
 
-        return operand
-
-    def plain(given: Any, wrapper: Any) -> Any:
-        return writes.prepared(field, given, wrapper)
-
-    return plain
+        yield plain
 
 
-def _compiler(queryset: Any, values: dict[str, Any], db: str) -> Any:
-    query = queryset.query.chain(sql.UpdateQuery)
-    query.add_update_values(values)
-    query.clear_select_clause()
-    return query.get_compiler(db)
+def _operand(resolved: Any) -> Prepare:
+    def operand(given: Any, wrapper: Any) -> Any:
+        again = copy.copy(resolved)
+        again.value = given
+        text, params = again.as_sql(None, wrapper)
+        if text != "%s" or len(params) != 1:
+            raise writes.NotPlain
+        return params[0]
+
+    resolved = copy.copy(resolved)
+    resolved.__dict__.pop("_constructor_args", None)
+    resolved.value = None
+    return operand

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from django.db import connections
@@ -13,7 +13,7 @@ from ...drivers.psycopg.fetched_rows import OF_INSERTS
 from .. import whole_results
 from ..plans import plan_cache
 from ..plans.result_format import Types
-from . import verify, writes
+from . import writes
 
 
 class Insert(writes.Write):
@@ -34,14 +34,15 @@ class Insert(writes.Write):
             translate_error=plan_cache.translator(db),
         )
 
-    def rows(self, db: str, params: list[Any]) -> list[Any]:
+    def send(self, using: str, statement: writes.Statement) -> list[Any]:
         """Send the statement; return what it returns."""
         if not self._width:
-            self.execute(db, params)
+            super().send(using, statement)
             return []
-        statement = self._width, self.sql, tuple(params), self.template, OF_INSERTS
+        sql, params, template = statement
         batch = whole_results.fetch(
-            connections[db], self._plan, self._types, *statement
+            *(connections[using], self._plan, self._types, self._width),
+            *(sql, tuple(params), template, OF_INSERTS),
         )
         found: list[Any] = _native.rows.items(batch)
         return found
@@ -80,160 +81,102 @@ def _run(
         or unique_fields
     ):
         return None
-    model, returning = queryset.model, list(returning_fields or ())
-    key = (
-        *("insert", using, on_conflict, model._meta.db_table),
-        *(tuple(map(id, fields)), tuple(map(id, returning))),
-    )
-    known = writes.of(model)
-    try:
-        entry = known[key]
-    except KeyError:
-        first = _First(queryset, objs, list(fields), returning, raw, using, on_conflict)
-        if not verify.ON:
-            return first
-        first.learn()
-        entry = known.get(key)
-    wrapper = connections[using]
-    if entry is None or not entry.holds(wrapper):
-        return None
     queryset._for_write = True
-    found = _Values(objs[0], raw)
-    try:
-        params = [writes.prepared(field, found.of(field), wrapper) for field in fields]
-    except writes.NotPlain:
-        return found.djangos(model, fields, raw, using, on_conflict, returning_fields)
-    if verify.ON:
-        djangos = found.djangos(model, fields, raw, using, on_conflict, returning)
-        verify.same(entry.sql, params, djangos.compiled())
-    return writes.Again(entry.rows, using, params)
+    call = _Call(queryset, objs[0], fields, returning_fields, raw, using, on_conflict)
+    return writes.run_of(call)
 
 
-class _Values:
-    """What is saved of an object: each field's `pre_save()` is called once."""
-
-    def __init__(self, instance: Any, raw: bool) -> None:
-        self._instance = instance
-        self._raw = raw
-        self._found: dict[int, Any] = {}
-
-    def of(self, field: Any) -> Any:
-        """Return the value of a field. Raises NotPlain; Django takes it from there."""
-        if self._raw:
-            value = getattr(self._instance, field.attname)
-        else:
-            value = field.pre_save(self._instance, add=True)
-        self._found[id(field)] = value
-        if not writes.is_plain(value):
-            raise writes.NotPlain
-        return value
-
-    def djangos(
-        self,
-        model: Any,
-        fields: Any,
-        raw: bool,
-        using: str,
-        on_conflict: Any,
-        returning: Any,
-    ) -> _Django:
-        """Return Django's own INSERT, with the values that are found already."""
-        compiler = _compiler(model, [self._instance], fields, raw, using, on_conflict)
-        pre_save_val = compiler.pre_save_val
-
-        def once(field: Any, instance: Any) -> Any:
-            if id(field) in self._found:
-                return self._found[id(field)]
-            return pre_save_val(field, instance)
-
-        compiler.pre_save_val = once
-        return _Django(compiler, returning)
-
-
-class _Django:
-    """An INSERT that Django compiles and executes."""
-
-    def __init__(self, compiler: Any, returning: Any) -> None:
-        self._compiler = compiler
-        self._returning = returning
-
-    def __call__(self) -> Any:
-        return self._compiler.execute_sql(self._returning)
-
-    def compiled(self) -> tuple[str, Any]:
-        """Return its text and parameters."""
-        self._compiler.returning_fields = self._returning
-        ((text, params),) = self._compiler.as_sql()
-        return text, params
-
-
-class _First:
-    """Django's INSERT, whose text is taken down."""
-
+class _Call(writes.Call):
     def __init__(
         self,
         queryset: Any,
-        objs: list[Any],
-        fields: list[Any],
-        returning: list[Any],
+        instance: Any,
+        fields: Any,
+        returning: Any,
         raw: bool,
         using: str,
         on_conflict: Any,
     ) -> None:
+        self.using = using
+        self.known = writes.of(queryset.model)
+        self.key = (
+            *("insert", using, on_conflict, queryset.model._meta.db_table),
+            *(tuple(map(id, fields)), tuple(map(id, returning or ()))),
+        )
         self._queryset = queryset
-        self._objs = objs
-        self._fields = fields
-        self._returning = returning
+        self._instance = instance
+        self._fields = list(fields)
+        self._returning = list(returning or ())
         self._raw = raw
-        self._using = using
         self._on_conflict = on_conflict
+        # What is saved: each field's `pre_save()` is called once.
+        self._values: dict[int, Any] = {}
 
-    def __call__(self) -> Any:
-        rows = insert.__wrapped__(
+    def django(self) -> Any:
+        return insert.__wrapped__(
             self._queryset,
-            self._objs,
+            [self._instance],
             self._fields,
             returning_fields=self._returning,
             raw=self._raw,
-            using=self._using,
+            using=self.using,
             on_conflict=self._on_conflict,
         )
-        self.learn()
-        return rows
 
-    def learn(self) -> None:
-        fields, returning = self._fields, self._returning
-        model = self._queryset.model
-        # With the values as they are: `pre_save()` has been called already.
-        values = [getattr(self._objs[0], each.attname) for each in fields]
-        if not all(map(writes.is_plain, values)):
-            return  # perhaps the next one's are plain
-        key = (
-            *("insert", self._using, self._on_conflict, model._meta.db_table),
-            *(tuple(map(id, fields)), tuple(map(id, returning))),
-        )
-        writes.learn(writes.of(model), key, self._compiled)
-
-    def _compiled(self) -> Insert | None:
-        fields, returning = self._fields, self._returning
-        model = self._queryset.model
-        compiler = _compiler(
-            model, self._objs, fields, True, self._using, self._on_conflict
-        )
-        table = model._meta.db_table
-        if not writes.can_compile(compiler, fields) or compiler.get_converters(
-            [each.get_col(table) for each in returning]
+    def compiled(self) -> Insert | None:
+        for field in self._fields:
+            # As it is: `pre_save()` has been called already.
+            self._values[id(field)] = value = getattr(self._instance, field.attname)
+            if not writes.is_plain(value):
+                raise writes.NotPlain
+        compiler = self._compiler()
+        table = self._queryset.model._meta.db_table
+        if not writes.can_compile(compiler, self._fields) or compiler.get_converters(
+            [each.get_col(table) for each in self._returning]
         ):
             return None
-        text, params = _Django(compiler, returning).compiled()
-        if not text.count("%s") == len(params) == len(fields):
+        text, params = self.as_sql()
+        self._values = {}
+        if not text.count("%s") == len(params) == len(self._fields):
             return None
-        return Insert(compiler, text, returning)
+        return Insert(compiler, text, self._returning)
 
+    def params(self, write: Insert, wrapper: Any) -> list[Any]:
+        return [
+            writes.prepared(field, self._value(field), wrapper)
+            for field in self._fields
+        ]
 
-def _compiler(
-    model: Any, objs: list[Any], fields: Any, raw: bool, using: str, on_conflict: Any
-) -> Any:
-    query = sql.InsertQuery(model, on_conflict=on_conflict)
-    query.insert_values(list(fields), objs, raw=raw)
-    return query.get_compiler(using=using)
+    def _value(self, field: Any) -> Any:
+        if self._raw:
+            value = getattr(self._instance, field.attname)
+        else:
+            value = field.pre_save(self._instance, add=True)
+        self._values[id(field)] = value
+        if not writes.is_plain(value):
+            raise writes.NotPlain
+        return value
+
+    def after_values(self) -> writes.Run:
+        return partial(self._compiler().execute_sql, self._returning)
+
+    def as_sql(self) -> tuple[str, Any]:
+        compiler = self._compiler()
+        compiler.returning_fields = self._returning
+        ((text, params),) = compiler.as_sql()
+        return text, params
+
+    def _compiler(self) -> Any:
+        """Return Django's compiler, with the values that are known already."""
+        query = sql.InsertQuery(self._queryset.model, on_conflict=self._on_conflict)
+        query.insert_values(self._fields, [self._instance], raw=self._raw)
+        compiler = query.get_compiler(using=self.using)
+        pre_save_val = compiler.pre_save_val
+
+        def once(field: Any, instance: Any) -> Any:
+            if id(field) in self._values:
+                return self._values[id(field)]
+            return pre_save_val(field, instance)
+
+        compiler.pre_save_val = once
+        return compiler

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import cache, partial, wraps
+from functools import cache, wraps
 from typing import Any
 
 import django
-from django.db import connections
 from django.db.models import Model, QuerySet, sql
 
 from ...unpatched import Unpatched
-from . import verify, writes
+from . import writes
 from .paths import plain
 
 # Whether Django writes NULL into the text of an UPDATE, not `%s`.
@@ -34,9 +32,9 @@ class Update(writes.Write):
         self.key = key
         self.width = text.count("%s")
 
-    def change(self, db: str, params: list[Any]) -> Any:
+    def send(self, using: str, statement: writes.Statement) -> Any:
         """Send the statement; return what Django's `_do_update()` does."""
-        changed = self.execute(db, params)
+        changed = super().send(using, statement)
         return changed > 0 if django.VERSION < (6,) else [()] * changed
 
 
@@ -73,87 +71,60 @@ def _run(
         or not _unpatched(kind).holds()
     ):
         return None
-    model = base_qs.model
-    fields = tuple([id(field) for field, _, _ in values])
-    nulls = _NULL_IN_TEXT and tuple([value is None for _, _, value in values])
-    key = "update", using, type(pk_val), model._meta.db_table, fields, nulls
-    known = writes.of(model)
-    try:
-        entry = known[key]
-    except KeyError:
-        args = pk_val, values, update_fields, forced_update, returning_fields
-        first = _First(instance, base_qs, using, args, known, key)
-        if not verify.ON:
-            return first
-        first.learn()
-        entry = known.get(key)
-    wrapper = connections[using]
-    if entry is None or not entry.holds(wrapper):
-        return None
-    params = []
-    try:
-        for field, _, value in values:
-            if not writes.is_plain(value):
-                return None
-            params.append(writes.prepared(field, value, wrapper))
-        if _NULL_IN_TEXT:
-            params = [each for each in params if each is not None]
-        params.append(entry.key.param(pk_val, wrapper))
-    except writes.NotPlain:
-        return None
-    if len(params) != entry.width:
-        return None
-    if verify.ON:
-        compiler = _compiler(base_qs, pk_val, values, using)
-        verify.same(entry.sql, params, compiler.as_sql())
-    return writes.Again(entry.change, using, params)
+    args = pk_val, values, update_fields, forced_update, returning_fields
+    return writes.run_of(_Call(instance, base_qs, using, args))
 
 
-class _First:
-    """Django's UPDATE, whose text is taken down."""
-
-    def __init__(
-        self,
-        instance: Any,
-        base_qs: Any,
-        using: str,
-        args: tuple[Any, ...],
-        known: dict[Any, Any],
-        key: Any,
-    ) -> None:
+class _Call(writes.Call):
+    def __init__(self, instance: Any, base_qs: Any, using: str, args: Any) -> None:
+        self.using = using
         self._instance = instance
         self._base_qs = base_qs
-        self._using = using
         self._args = args
-        self._known = known
-        self._key = key
+        self._pk_val, self._values, *_ = args
+        model = base_qs.model
+        fields = tuple([id(field) for field, _, _ in self._values])
+        nulls = _NULL_IN_TEXT and tuple([each is None for _, _, each in self._values])
+        self.known = writes.of(model)
+        kind: Any = type(self._pk_val)
+        self.key = "update", using, kind, model._meta.db_table, fields, nulls
 
-    def __call__(self) -> Any:
+    def django(self) -> Any:
         args = self._args if django.VERSION >= (6,) else self._args[:-1]
-        found = do_update.__wrapped__(self._instance, self._base_qs, self._using, *args)
-        self.learn()
-        return found
+        return do_update.__wrapped__(self._instance, self._base_qs, self.using, *args)
 
-    def learn(self) -> None:
-        pk_val, values, *_ = self._args
-        if all(writes.is_plain(value) for _, _, value in values):
-            compiled = partial(self._compiled, pk_val, values)
-            writes.learn(self._known, self._key, compiled)
-
-    def _compiled(self, pk_val: Any, values: list[Any]) -> Update | None:
-        fields = [field for field, _, _ in values]
-        compiler = _compiler(self._base_qs, pk_val, values, self._using)
+    def compiled(self) -> Update | None:
+        fields = [field for field, _, _ in self._values]
+        if not all(writes.is_plain(value) for _, _, value in self._values):
+            raise writes.NotPlain
+        compiler = self._compiler()
         if not writes.can_compile(compiler, fields):
             return None
         text, params = compiler.as_sql()
-        nulls = _NULL_IN_TEXT and sum(value is None for _, _, value in values)
+        nulls = _NULL_IN_TEXT and sum(value is None for _, _, value in self._values)
         if not text.count("%s") == len(params) == len(fields) - nulls + 1:
             return None
-        key = writes.Key(compiler.query.where, pk_val, compiler)
+        key = writes.Key(compiler.query.where, self._pk_val, compiler)
         return Update(compiler, text, fields, key)
 
+    def params(self, write: Update, wrapper: Any) -> list[Any]:
+        params = []
+        for field, _, value in self._values:
+            if not writes.is_plain(value):
+                raise writes.NotPlain
+            params.append(writes.prepared(field, value, wrapper))
+        if _NULL_IN_TEXT:
+            params = [each for each in params if each is not None]
+        params.append(write.key.param(self._pk_val, wrapper))
+        if len(params) != write.width:
+            raise writes.NotPlain
+        return params
 
-def _compiler(base_qs: Any, pk_val: Any, values: Iterable[Any], using: str) -> Any:
-    query = base_qs.filter(pk=pk_val).query.chain(sql.UpdateQuery)
-    query.add_update_fields(values)
-    return query.get_compiler(using)
+    def as_sql(self) -> tuple[str, Any]:
+        text, params = self._compiler().as_sql()
+        return text, params
+
+    def _compiler(self) -> Any:
+        query = self._base_qs.filter(pk=self._pk_val).query.chain(sql.UpdateQuery)
+        query.add_update_fields(self._values)
+        return query.get_compiler(self.using)

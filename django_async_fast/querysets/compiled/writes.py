@@ -28,6 +28,7 @@ from django.db.models.lookups import Exact, In
 from ... import drivers
 from ...unpatched import Unpatched
 from .. import whole_results
+from . import verify
 from .holes import lookup_of
 from .prepared_values import Prepared
 
@@ -52,6 +53,11 @@ _OPS = (
     *("modify_insert_params", "on_conflict_suffix_sql", "quote_name"),
     "returning_columns",
 )
+
+
+Run = Callable[[], Any]
+# Text, parameters, and the text as `drivers.psycopg.statement.template_of()` has it.
+Statement = tuple[str, list[Any], bytes]
 
 
 class NotPlain(Exception):
@@ -83,25 +89,95 @@ class Write:
         """Tell whether Django's own code would compile the same on this connection."""
         return self._unpatched.holds() and self._features == _features(wrapper.features)
 
-    def execute(self, db: str, params: list[Any]) -> int:
+    def send(self, using: str, statement: Statement) -> Any:
         """Send the statement; return how many rows it has changed."""
-        return execute(connections[db], self.sql, params, self.template)
+        return execute(connections[using], *statement)
+
+
+class Call:
+    """One call of a write: what of it decides the text, and what fills that in."""
+
+    # The statements that are known, and the key of this one among them.
+    known: dict[Any, Any]
+    key: Any
+    using: str
+
+    def django(self) -> Any:
+        """Do what Django does."""
+        raise NotImplementedError
+
+    def as_sql(self) -> tuple[str, Any]:
+        """Return text and parameters, which Django compiles."""
+        raise NotImplementedError
+
+    def compiled(self) -> Any:
+        """Return the statement, None if it is never to be. Raises NotPlain."""
+        raise NotImplementedError
+
+    def params(self, write: Any, wrapper: Any) -> list[Any]:
+        """Return the parameters of the statement. Raises NotPlain."""
+        raise NotImplementedError
+
+    def statement(self, write: Any, wrapper: Any) -> Statement:
+        """Return what is to be sent. Raises NotPlain."""
+        return write.sql, self.params(write, wrapper), write.template
+
+    def after_values(self) -> Run | None:
+        """Return what does it once that has raised NotPlain, None for Django."""
+        return None
+
+    def learn(self) -> None:
+        """Keep the statement. It never fails: the write has been executed."""
+        try:
+            self.known[self.key] = self.compiled()
+        except (EmptyResultSet, NotPlain):
+            pass  # the next one may have values of which there can be
+        except Exception:
+            # Django compiles, say, what the field's `pre_save()` has made of the value.
+            self.known[self.key] = None
+
+    def __call__(self) -> Any:
+        """Do what Django does, and keep the statement for the next call."""
+        done = self.django()
+        self.learn()
+        return done
+
+
+def run_of(call: Call) -> Run | None:
+    """Return what executes a call of a write; None where that is left to Django."""
+    try:
+        write = call.known[call.key]
+    except KeyError:
+        if not verify.ON:
+            return call
+        call.learn()
+        write = call.known.get(call.key)
+    wrapper = connections[call.using]
+    if write is None or not write.holds(wrapper):
+        return None
+    try:
+        statement = call.statement(write, wrapper)
+    except NotPlain:
+        return call.after_values()
+    if verify.ON:
+        verify.same(statement[0], statement[1], call.as_sql())
+    return Again(write.send, call.using, statement)
 
 
 class Again:
     """A write like one before, with its values, which tools see in no frame."""
 
-    __slots__ = ("_db", "_params", "_send")
+    __slots__ = ("_send", "_statement", "_using")
 
     def __init__(
-        self, send: Callable[[str, list[Any]], Any], db: str, params: list[Any]
+        self, send: Callable[[str, Statement], Any], using: str, statement: Statement
     ) -> None:
         self._send = send
-        self._db = db
-        self._params = params
+        self._using = using
+        self._statement = statement
 
     def __call__(self) -> Any:
-        return self._send(self._db, self._params)
+        return self._send(self._using, self._statement)
 
 
 def execute(wrapper: Any, sql: str, params: Any, template: bytes) -> int:
@@ -123,19 +199,6 @@ def of(model: Any) -> dict[Any, Any]:
     if len(found) > BOUND:
         found.clear()
     return found
-
-
-def learn(
-    known: dict[Any, Any], key: Any, compiled: Callable[[], Write | None]
-) -> None:
-    """Keep what `compiled()` returns. It never fails: the write has been executed."""
-    try:
-        known[key] = compiled()
-    except EmptyResultSet:
-        pass  # the next key may be one that there can be
-    except Exception:
-        # Django compiles, say, what the field's `pre_save()` has made of the value.
-        known[key] = None
 
 
 def can_compile(compiler: Any, fields: Any) -> bool:
@@ -214,6 +277,3 @@ class Key:
         if sql != self._wanted or len(params) != 1:
             raise NotPlain
         return params[0]
-
-
-Run = Callable[[], Any]
