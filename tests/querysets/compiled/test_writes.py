@@ -621,7 +621,7 @@ def test_nothing_of_a_write_is_kept() -> None:
 
 @pytest.mark.usefixtures("library")
 def test_nothing_of_an_update_is_kept() -> None:
-    class Number(int):
+    class Number(float):
         pass
 
     for _ in range(2):
