@@ -7,6 +7,10 @@ from .connections.cursor import AsyncCopy as AsyncCopy
 from .connections.cursor import AsyncCursor as AsyncCursor
 from .connections.dispatch import run_sync as run_sync
 from .connections.wrapper import BlockWrapper as BlockWrapper
+from .copying.export import acopy_chunks as acopy_chunks
+from .copying.export import acopy_to as acopy_to
+from .copying.export import copy_chunks as copy_chunks
+from .copying.export import copy_to as copy_to
 from .querysets.helpers import achunks as achunks
 from .querysets.helpers import afetch_related as afetch_related
 from .querysets.helpers import alist as alist

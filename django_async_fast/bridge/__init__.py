@@ -21,6 +21,7 @@ from .greenlets import (
     in_coroutine,
     outer_call,
     run,
+    task_here,
     thread_locals,
 )
 
@@ -45,5 +46,6 @@ __all__ = [
     "in_coroutine",
     "outer_call",
     "run",
+    "task_here",
     "thread_locals",
 ]

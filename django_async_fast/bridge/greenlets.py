@@ -94,7 +94,7 @@ class Call:
 
     def set_task(self, loop: AbstractEventLoop) -> None:
         """Remember the task it runs in."""
-        self.task = getattr(getcurrent(), "hidden_task", None) or current_task(loop)
+        self.task = _task(loop)
 
     def frames(self) -> Iterator[FrameType]:
         """Yield the innermost frame of the call, then those of who awaits it."""
@@ -292,6 +292,16 @@ def awaiting_frame() -> FrameType | None:
     if type(worker) is not Worker or worker.parent is None:
         return None
     return worker.parent.gr_frame
+
+
+def task_here() -> asyncio.Task[Any] | None:
+    """Return the task that runs the caller, on the bridge or not, or None."""
+    loop = current_loop()
+    return None if loop is None else _task(loop)
+
+
+def _task(loop: AbstractEventLoop) -> asyncio.Task[Any] | None:
+    return getattr(getcurrent(), "hidden_task", None) or current_task(loop)
 
 
 def current_loop() -> AbstractEventLoop | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from .. import bridge
 from ..bridge.closed_coroutines import being_closed
+from ..drivers.psycopg.copies import copying
 
 if TYPE_CHECKING:
     from psycopg.sql import Composable
@@ -116,7 +117,8 @@ class AsyncCursor:
         self, statement: Query, params: Params | None = None
     ) -> AsyncIterator[AsyncCopy]:
         """Run a `COPY`: `async with cursor.copy("COPY t FROM STDIN") as copy:`."""
-        manager = await bridge.run(self._call, "copy", statement, params)
+        cursor = await bridge.run(self._open)
+        manager = copying(cursor, statement, params)
         copy = AsyncCopy(await bridge.run(manager.__enter__))
         try:
             yield copy

@@ -431,6 +431,7 @@ class BlockWrapper(_Backend):
         """End of the block: roll back what is open, give the connection back."""
         try:
             if self.connection is not None:
+                self.connection.end_copy()
                 _, left = self.gate.break_off(None)
                 self._end_transaction(left[:-1])  # the last is the block's own
                 self.close()

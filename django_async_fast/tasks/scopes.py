@@ -12,6 +12,7 @@ connection to its end: see tasks/units.py.
 
 from __future__ import annotations
 
+from asyncio import Task
 from collections.abc import Iterable
 from contextvars import ContextVar
 from time import monotonic
@@ -130,6 +131,8 @@ class Gate(WaiterQueue):
         self.root.entered_before = None
         self.innermost: Scope = self.root
         self.busy = False
+        # The task that keeps it busy, perhaps from one call to the next, by a COPY.
+        self.copier: Task[Any] | None = None
         # Those of its block.
         self.units = Units() if units is None else units
 
@@ -365,6 +368,12 @@ class Gate(WaiterQueue):
         call = bridge.current_call()
         assert call is not None
         waiter = GateWaiter(call, self, loop, scope, breaking)
+        if self.copier is not None and self.copier is call.task:
+            raise InterfaceError(
+                f"A COPY is under way on the connection '{self.alias}', which can do "
+                "nothing else before that ends. Fetch what the rows need before, or "
+                "use another `new_connection()` block."
+            )
         if waiter.is_deadlocked():
             raise self._deadlock(waiter)
         self.append(waiter, loop)

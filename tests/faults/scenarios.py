@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from django.db import transaction
 
-from django_async_fast import achunks, new_connection, run_sync
+from django_async_fast import (
+    achunks,
+    acopy_chunks,
+    acopy_to,
+    new_connection,
+    run_sync,
+)
 from tests.testapp.models import Author, Novel, Tag
 
 from .conftest import Watch
@@ -133,6 +140,40 @@ async def in_chunks_left() -> None:
         assert await Author.objects.acount() == ROWS
 
 
+async def copied_out() -> None:
+    file = io.BytesIO()
+    async with new_connection():
+        assert await acopy_to(Author.objects.all(), file, header=False) == ROWS
+        assert await Author.objects.acount() == ROWS
+    assert file.getvalue().count(b"\n") == ROWS
+
+
+async def copied_out_in_pieces() -> None:
+    """A copy that is left in a transaction, which goes on."""
+    async with new_connection(), transaction.atomic():
+        await Tag.objects.acreate(name="new")
+        async for _ in acopy_chunks(Author.objects.all()):
+            break
+        assert await Author.objects.acount() == ROWS
+
+
+async def copied_out_and_kept() -> None:
+    """The connection goes back in the middle of a copy."""
+    async with new_connection():
+        pieces = acopy_chunks(Author.objects.all())
+        await anext(pieces)
+        kept.append(pieces)
+
+
+async def copied_by_a_cursor() -> None:
+    async with new_connection() as conn, conn.acursor() as cursor:
+        async with cursor.copy("COPY testapp_author TO STDOUT") as copy:
+            async for _ in copy:
+                pass
+        async with cursor.copy("COPY testapp_tag (name) FROM STDIN") as copy:
+            await copy.write_row(["new"])
+
+
 async def checkout_and_return() -> None:
     async with new_connection() as conn, conn.acursor() as cursor:
         await cursor.execute("SELECT 1")
@@ -190,6 +231,10 @@ SCENARIOS: dict[Scenario, tuple[str, tuple[str, ...]]] = {
     consumed: (TAGS, ("",)),
     in_chunks: (TAGS, ("",)),
     in_chunks_left: (TAGS, ("", "new")),
+    copied_out: (TAGS, ("",)),
+    copied_out_in_pieces: (TAGS, ("", "new")),
+    copied_out_and_kept: (TAGS, ("",)),
+    copied_by_a_cursor: (TAGS, ("", "new")),
     checkout_and_return: (TAGS, ("",)),
     committing: (TAGS, ("", "new")),
     manual: (TAGS, ("", "new")),

@@ -32,8 +32,9 @@ logger = logging.getLogger("django_async_fast")
 
 IDLE = pq.TransactionStatus.IDLE
 ACTIVE = pq.TransactionStatus.ACTIVE
+INTRANS = pq.TransactionStatus.INTRANS
 INERROR = pq.TransactionStatus.INERROR
-IN_TRANSACTION = (pq.TransactionStatus.INTRANS, INERROR)
+IN_TRANSACTION = (INTRANS, INERROR)
 
 # Seconds a cancelled statement may take to be cancelled, then to end, before
 # its socket is closed. The same bounds as psycopg's.
@@ -153,6 +154,8 @@ class Connection(psycopg.Connection[Any]):
     # Whether this class has what never changes in place.
     shared = False
     lock: Any = _Locks()
+    # The COPY whose rows somebody reads, one call after the other.
+    open_copy: Any = None
 
     def __init__(self, session: Session, gate: Gate) -> None:
         # Not of a class of the project's, whose own `__init__` is called.
@@ -280,6 +283,12 @@ class Connection(psycopg.Connection[Any]):
         self.unsettled.clear()
         if not self.returned:
             self.session.drop()
+        self.end_copy()
+
+    def end_copy(self) -> None:
+        """End a COPY whose reader takes its time, before the connection goes back."""
+        if self.open_copy is not None:
+            self.open_copy.give_back()
 
     def close(self) -> None:
         """Close the connection; needs no bridge and never waits."""

@@ -133,7 +133,7 @@ def _execute(
 ) -> Any:
     wrapper.validate_no_broken_transaction()
     try:
-        query = _merged(raw, sql, params, template)
+        query = merged(raw, sql, params, template)
         try:
             with raw.lock:
                 return raw.wait(_send(raw, query))
@@ -145,7 +145,8 @@ def _execute(
             raise
 
 
-def _merged(raw: Any, sql: str, params: Any, template: bytes | None) -> bytes:
+def merged(raw: Any, sql: str, params: Any, template: bytes | None = None) -> bytes:
+    """Return the statement with its parameters in it, as psycopg merges them."""
     if template is not None:
         return template % tuple(_literals(raw, params))
     merged = PostgresClientQuery(Transformer(raw))

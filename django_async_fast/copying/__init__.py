@@ -1,0 +1,1 @@
+"""COPY: rows out of a queryset, and into a model's table, at the speed of the wire."""
