@@ -5,12 +5,12 @@ import pytest
 pytestmark = pytest.mark.case(times=60, quick_times=4, per="request", table="pages")
 
 
-@pytest.mark.case(title="No query")
+@pytest.mark.case(title="No query", times=600)
 def test_page_plain(race):
     race()
 
 
-@pytest.mark.case(title="One get()")
+@pytest.mark.case(title="One get()", times=200)
 def test_page_db(race):
     race()
 

@@ -21,6 +21,7 @@ from .greenlets import (
     in_coroutine,
     outer_call,
     run,
+    serves,
     task_here,
     thread_locals,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "in_coroutine",
     "outer_call",
     "run",
+    "serves",
     "task_here",
     "thread_locals",
 ]

@@ -224,6 +224,15 @@ def in_bridge() -> bool:
     return _get_running_loop() is None if worker.task is None else _may_switch(worker)
 
 
+def serves(loop: AbstractEventLoop) -> bool:
+    """Tell whether the caller may use `await_()`, and `loop` is what it waits on."""
+    worker = getcurrent()
+    if type(worker) is not Worker or worker.loop is not loop:
+        return False
+    # As `in_bridge()`, which every query would call from here.
+    return _get_running_loop() is None if worker.task is None else _stops(worker)
+
+
 def can_wait() -> bool:
     """Tell whether `await_()` would wait: on the bridge, and somebody drives it."""
     return in_bridge() and not getcurrent().abandoned

@@ -73,6 +73,15 @@ class Block:
             self.relations: dict[Any, tuple[int, int]] = {}
             stalls.watch()
 
+    def opened(self) -> Block:
+        """Return the block, or if it has ended one that begins as it has."""
+        if self.open:
+            return self
+        if self.wrappers:  # those that it has closed
+            return Block(self.force_rollback, self.place, self.shared, self.name)
+        self.open = True
+        return self
+
     def wrapper(self, alias: str) -> Any:
         """Return the block's wrapper for `alias`, made at its first use."""
         found = self.wrappers.get(alias)

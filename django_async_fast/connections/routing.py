@@ -16,15 +16,11 @@ django_create_connection = ConnectionHandler.create_connection
 
 def bridged_block() -> Block | None:
     """Return the block whose connections the caller's sync code uses, or None."""
-    if not bridge.in_bridge():
-        return None
     block = entered_block.get()
     if block is None or not block.open:
         # In a context of its own: `Context().run()`, or one of another block.
         block = bridge.get_in_call_context(entered_block) or block
-    if block is not None and block.loop is bridge.current_loop():
-        return block
-    return None
+    return block if block is not None and bridge.serves(block.loop) else None
 
 
 def routed_block() -> Block | None:
@@ -57,7 +53,10 @@ class ConnectionStorage:
         object.__setattr__(self, "storage", storage)
 
     def __getattr__(self, alias: str) -> Any:
-        block: Block | None = routed_block()
+        block: Block | None = entered_block.get()
+        # Django asks several times a request: what it finds then, without a call.
+        if block is None or not (block.open and bridge.serves(block.loop)):
+            block = routed_block()
         if block is not None:
             try:
                 return block.wrappers[alias]

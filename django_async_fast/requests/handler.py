@@ -23,7 +23,8 @@ from django.urls import set_script_prefix
 from .. import _native, bridge
 from ..bridge import driving
 from . import lifespan
-from .request_block import Life, atomic_requests, respond
+from .clients import Client, Clients
+from .request_block import Life, respond
 
 Scope: TypeAlias = dict[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Any]]
@@ -48,6 +49,7 @@ class Handler(_Served):
 
     def __init__(self, in_threads: bool = False) -> None:
         self.in_threads = in_threads
+        self._clients: Clients | None = None
         super().__init__()
 
     # ----- the chain
@@ -80,11 +82,10 @@ class Handler(_Served):
         return super().adapt_method_mode(is_async, method, method_is_async, debug, name)
 
     def make_view_atomic(self, view: Callable[..., Any]) -> Any:
-        """Wrap the view as Django does; for ATOMIC_REQUESTS also an `async def`."""
-        if iscoroutinefunction(view):
-            return atomic_requests(view)
-        # Not the seam in its place: that is for views behind a middleware.
+        """Wrap the view as Django does; an `async def` is driven from there."""
         view = super().make_view_atomic(view)
+        if iscoroutinefunction(view):
+            return _driven(view)
         return _in_thread(view) if self.in_threads else view
 
     async def get_response_async(self, request: Any) -> Any:
@@ -99,8 +100,7 @@ class Handler(_Served):
             body_file = await self.read_body(receive)
         except RequestAborted:
             return
-        loop = asyncio.get_running_loop()
-        client = _Client(self.listen_for_disconnect(receive), loop)
+        client = Client(self._clients_here(), self.listen_for_disconnect(receive))
         try:
             async with client.present:
                 with driving.own_thread_locals():
@@ -113,19 +113,25 @@ class Handler(_Served):
             client.dismiss()
             body_file.close()
 
+    def _clients_here(self) -> Clients:
+        loop = asyncio.get_running_loop()
+        if self._clients is None or self._clients.loop is not loop:
+            self._clients = Clients(loop)
+        return self._clients
+
     def _serve(self, scope: Scope, body_file: Any, send: Send) -> None:
-        name = f"{scope['method']} {scope['path']}"
+        life = Life(f"{scope['method']} {scope['path']}")
         response = None
         try:
-            with Life(name):
+            with life:
                 response = self._respond(scope, body_file)
                 if response.streaming:
                     self._stream(response, send)
             # Its connections are given back: the client may take its time.
             if not response.streaming:
-                bridge.drive(self.send_response(response, send))
+                bridge.drive_alone(self.send_response(response, send))
         finally:
-            with Life(name):
+            with life:
                 if response is None:
                     close = partial(signals.request_finished.send, self.__class__)
                 else:
@@ -140,7 +146,7 @@ class Handler(_Served):
         request, response = self.create_request(scope, body_file)
         if request is None:
             return response
-        return bridge.drive(self.run_get_response(request))
+        return bridge.drive_alone(self.run_get_response(request))
 
     def _stream(self, response: Any, send: Send) -> None:
         if not getattr(response, "is_async", True):
@@ -176,49 +182,21 @@ def make(sync: str) -> ASGIHandler:
     return Handler(in_threads=sync == "thread")
 
 
-class _Client:
-    """Whoever waits for the response; `present` ends as a timeout does when he leaves.
-
-    Nobody listens before the request waits for the first time: many never do.
-    """
-
-    __slots__ = ("_begin", "_listener", "_listening", "present")
-
-    def __init__(self, listening: Any, loop: asyncio.AbstractEventLoop) -> None:
-        self.present = asyncio.timeout(None)
-        self._listening = listening
-        self._listener: asyncio.Task[None] | None = None
-        self._begin = loop.call_soon(self._listen)
-
-    def dismiss(self) -> None:
-        """Listen no more."""
-        if self._listener is None:
-            self._begin.cancel()
-            self._listening.close()
-        elif not self._listener.get_loop().is_closed():
-            self._listener.remove_done_callback(self._left)
-            self._listener.cancel()
-
-    def check(self) -> None:
-        """Raise what the server has sent in place of a disconnect."""
-        assert self._listener is not None
-        failure = self._listener.exception()
-        if failure is not None and not isinstance(failure, RequestAborted):
-            raise failure
-
-    def _listen(self) -> None:
-        self._listener = asyncio.ensure_future(self._listening)
-        self._listener.add_done_callback(self._left)
-
-    def _left(self, listener: asyncio.Task[None]) -> None:
-        if not listener.cancelled():
-            self.present.reschedule(0)
-
-
 def _bridged(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
     @wraps(function)
     async def inner(*args: Any, **kwargs: Any) -> Any:
         return await bridge.run(function, *args, **kwargs)
+
+    return inner
+
+
+def _driven(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what Django makes with `async_to_sync()`, for each request anew."""
+
+    def inner(*args: Any, **kwargs: Any) -> Any:
+        if bridge.can_wait():
+            return driving.finish(view(*args, **kwargs))
+        return AsyncToSync(view)(*args, **kwargs)
 
     return inner
 

@@ -120,7 +120,9 @@ class Life:
             self._clear_thread_locals()
 
     def __enter__(self) -> None:
-        """Enter the block for as long as it lasts, in a bridged call."""
+        """Enter the block, for as long as it lasts, in a bridged call; also again."""
+        if not self.joined:
+            self.block = self.block.opened()
         self.before = _life.get(), entered_block.get(), self.around
         _life.set(self)
         entered_block.set(self.block)
@@ -263,12 +265,15 @@ def _close_when_cancelled(stream: Stream) -> Callable[[], object]:
 
 def make_view_atomic(self: BaseHandler, view: Callable[..., Any]) -> Any:
     """`BaseHandler.make_view_atomic`: ATOMIC_REQUESTS for an asynchronous view."""
-    if _life.get() is None or not iscoroutinefunction(view):
+    try:
         return django_make_view_atomic(self, view)
-    return atomic_requests(view)
+    except RuntimeError:  # which is how it refuses one
+        if _life.get() is None or not iscoroutinefunction(view):
+            raise
+    return _atomic_requests(view)
 
 
-def atomic_requests(view: Callable[..., Any]) -> Any:
+def _atomic_requests(view: Callable[..., Any]) -> Any:
     """Return the `async def` view in the transactions that ATOMIC_REQUESTS asks for."""
     non_atomic_requests: set[str] = getattr(view, "_non_atomic_requests", set())
     for alias, settings in connections.settings.items():

@@ -13,6 +13,7 @@ import threading
 import time
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import pytest
 from asgiref.local import Local
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.base import BaseHandler
 from django.core.signals import request_finished, request_started
 from django.db import connection, connections, transaction
 from django.http import (
@@ -40,6 +42,7 @@ from django.utils.decorators import async_only_middleware, sync_only_middleware
 from django_async_fast import _native, new_connection
 from django_async_fast.asgi import get_asgi_application
 from django_async_fast.connections.blocks import current_block
+from django_async_fast.requests import clients
 from django_async_fast.test import shared_connection
 from tests.support.request_sessions import gone
 from tests.testapp.models import Author, Book, Tag
@@ -797,6 +800,22 @@ async def test_atomic_requests(url: str, left: list[str]) -> None:
     assert await tags() == left
 
 
+@pytest.mark.parametrize("url", ["/plain", "/plain_async"])
+async def test_who_wraps_views_sees_both_kinds(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrapped = []
+    below = BaseHandler.make_view_atomic
+
+    def wrap(self: BaseHandler, view: Any) -> Any:
+        wrapped.append(view)
+        return below(self, view)
+
+    monkeypatch.setattr(BaseHandler, "make_view_atomic", wrap)
+    assert (await get(url)).status == 200
+    assert wrapped == [plain_async if "async" in url else plain]
+
+
 async def test_on_commit_runs_before_the_response_is_sent() -> None:
     seen["order"] = []
     exchange = Exchange(get_asgi_application(), "/on_commit")
@@ -903,6 +922,32 @@ async def test_a_request_without_a_body_to_the_end(finishes: list[float]) -> Non
     await exchange.run()
     assert exchange.sent == []
     assert finishes == []
+
+
+async def test_only_whoever_waits_is_listened_to() -> None:
+    quick, slow = (Exchange(get_asgi_application(), "/sleeps") for _ in range(2))
+    quick.application.get_response = lambda request: HttpResponse("at once")
+    asked: list[Exchange] = []
+    told = contextvars.ContextVar("told", default=0)
+    seen["inside"] = asyncio.Event()
+
+    async def listen(exchange: Exchange) -> dict[str, Any]:
+        if not exchange.bodies:
+            asked.append(exchange)
+            assert told.get() == 7
+        return await Exchange.receive(exchange)
+
+    for each in (quick, slow):
+        each.receive = partial(listen, each)  # type: ignore[method-assign]
+    told.set(7)
+    await quick.run()
+    await asyncio.sleep(3 * clients.PAUSE)
+    assert (quick.status, asked) == (200, [])
+    task = slow.start()
+    await asyncio.sleep(3 * clients.PAUSE)
+    assert asked == [slow]
+    slow.left.set()
+    await asyncio.wait_for(task, 5)
 
 
 async def test_a_message_after_the_body_is_an_error() -> None:

@@ -1,0 +1,92 @@
+"""Notice that a client leaves before he has his response.
+
+ASGI tells it to whoever asks for the next message, which takes a task. Most requests
+are served before anybody could leave: a client is listened to when he has been there
+for a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextvars import Context, copy_context
+from typing import Any
+
+from django.core.exceptions import RequestAborted
+
+# Seconds from one look at the clients to the next; in the second they are listened to.
+PAUSE = 0.05
+
+
+class Client:
+    """Whoever waits for a response; `present` ends as a timeout does when he leaves."""
+
+    __slots__ = ("_clients", "_context", "_listener", "_listening", "present")
+
+    def __init__(self, clients: Clients, listening: Coroutine[Any, Any, None]) -> None:
+        self.present = asyncio.timeout(None)
+        self._listening = listening
+        self._listener: asyncio.Task[None] | None = None
+        self._context = copy_context()
+        self._clients = clients
+        clients.add(self)
+
+    def dismiss(self) -> None:
+        """Listen no more."""
+        if self._listener is None:
+            self._clients.remove(self)
+            self._listening.close()
+        elif not self._listener.get_loop().is_closed():
+            self._listener.remove_done_callback(self._left)
+            self._listener.cancel()
+
+    def check(self) -> None:
+        """Raise what the server has sent in place of a disconnect."""
+        assert self._listener is not None
+        failure = self._listener.exception()
+        if failure is not None and not isinstance(failure, RequestAborted):
+            raise failure
+
+    def listen(self) -> None:
+        """Notice from now on that he leaves."""
+        task = asyncio.create_task(self._listening, context=self._context)
+        task.add_done_callback(self._left)
+        self._listener = task
+
+    def _left(self, listener: asyncio.Task[None]) -> None:
+        if not listener.cancelled():
+            self.present.reschedule(0)
+
+
+class Clients:
+    """The clients of one event loop that nobody listens to yet."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._new: set[Client] = set()
+        self._seen: set[Client] = set()
+        self._looks = False
+
+    def add(self, client: Client) -> None:
+        """Have `client` listened to if he is still there when it is time."""
+        self._new.add(client)
+        if not self._looks:
+            self._look_later()
+
+    def remove(self, client: Client) -> None:
+        """Do not listen to `client`, who has been served."""
+        self._new.discard(client)
+        self._seen.discard(client)
+
+    def _look_later(self) -> None:
+        self._looks = True
+        # Not in the context of a request, which would outlive it there.
+        self.loop.call_later(PAUSE, self._look, context=Context())
+
+    def _look(self) -> None:
+        for client in self._seen:
+            client.listen()
+        self._seen, self._new = self._new, set()
+        self._looks = False
+        if self._seen:
+            self._look_later()
