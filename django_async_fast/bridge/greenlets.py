@@ -230,7 +230,7 @@ def serves(loop: AbstractEventLoop) -> bool:
     if type(worker) is not Worker or worker.loop is not loop:
         return False
     # As `in_bridge()`, which every query would call from here.
-    return _get_running_loop() is None if worker.task is None else _stops(worker)
+    return _get_running_loop() is None if worker.task is None else _may_switch(worker)
 
 
 def can_wait() -> bool:

@@ -195,7 +195,7 @@ def _driven(view: Callable[..., Any]) -> Callable[..., Any]:
 
     def inner(*args: Any, **kwargs: Any) -> Any:
         if bridge.can_wait():
-            return driving.finish(view(*args, **kwargs))
+            return driving.await_driven(view(*args, **kwargs))
         return AsyncToSync(view)(*args, **kwargs)
 
     return inner
