@@ -1,6 +1,5 @@
 """Pages: Starlette, SQLAlchemy over asyncpg, Jinja2."""
 
-# No `annotations` from __future__: the models are local to a function.
 from typing import Any
 
 from bench.contenders import Contender, sqlalchemy
@@ -33,46 +32,16 @@ for _name, _page in pages.PAGES.items():
 
 def _application(database: Any) -> Any:
     from jinja2 import Environment
-    from sqlalchemy import BIGINT, ForeignKey, String, func, select
-    from sqlalchemy.dialects.postgresql import INTEGER
+    from sqlalchemy import func, select
     from sqlalchemy.ext.asyncio import AsyncSession
-    from sqlalchemy.orm import (
-        DeclarativeBase,
-        joinedload,
-        mapped_column,
-        relationship,
-        selectinload,
-    )
+    from sqlalchemy.orm import joinedload, selectinload
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse
     from starlette.routing import Route
 
-    class Base(DeclarativeBase):
-        pass
+    from bench.contenders.sqlalchemy_models import City, Company, Person, Visit
 
-    class City(Base):
-        __tablename__ = "bench_city"
-        id = mapped_column(BIGINT, primary_key=True)
-        name = mapped_column(String(100), nullable=False)
-        companies = relationship("Company", back_populates="city")
-
-    class Company(Base):
-        __tablename__ = "bench_company"
-        id = mapped_column(BIGINT, primary_key=True)
-        name = mapped_column(String(100), nullable=False)
-        rating = mapped_column(INTEGER, nullable=False)
-        city_id = mapped_column(ForeignKey(City.id), nullable=False)
-        city = relationship(City, back_populates="companies")
-
-    class Visit(Base):
-        __tablename__ = "bench_visit"
-        id = mapped_column(BIGINT, primary_key=True)
-        company_id = mapped_column(ForeignKey(Company.id), nullable=False)
-        title = mapped_column(String(100), nullable=False)
-        count = mapped_column(INTEGER, nullable=False)
-
-    person = database.person
     fortunes_page = Environment(autoescape=True).from_string(TEMPLATE)
     # As Django has it: no BEGIN and ROLLBACK around what only reads.
     reading = database.autocommit
@@ -112,10 +81,10 @@ def _application(database: Any) -> Any:
         return JSONResponse(ids)
 
     async def books(request: Request) -> Any:
-        query = select(person).options(joinedload(person.company, innerjoin=True))
-        query = query.where(person.id >= pages.first_person(turn_of(request)))
+        query = select(Person).options(joinedload(Person.company, innerjoin=True))
+        query = query.where(Person.id >= pages.first_person(turn_of(request)))
         async with reading() as session:
-            found = await session.scalars(query.order_by(person.id).limit(pages.MANY))
+            found = await session.scalars(query.order_by(Person.id).limit(pages.MANY))
             rows = [[each.id, each.name, each.company.name] for each in found]
         return JSONResponse(rows)
 

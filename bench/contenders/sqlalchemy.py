@@ -1,6 +1,5 @@
 """SQLAlchemy's asyncio extension over asyncpg."""
 
-# No `annotations` from __future__: the models are local to a function.
 from typing import Any
 
 from bench.contenders import GetsByKey
@@ -19,6 +18,8 @@ class This(GetsByKey):
         from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
         from sqlalchemy.orm import joinedload
 
+        from bench.contenders.sqlalchemy_models import Company, Person
+
         where = conninfo_to_dict(self.dsn)
         url = URL.create(
             "postgresql+asyncpg",
@@ -33,13 +34,13 @@ class This(GetsByKey):
         autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self.session = lambda: AsyncSession(self.engine)
         self.autocommit = lambda: AsyncSession(autocommit, expire_on_commit=False)
-        self.person, company = _models()
+        self.person = Person
         self.all = select(self.person)
         self.rows = select(self.person.__table__)
         self.streamed = {"yield_per": CHUNK}
         self.joined = select(self.person).options(
             joinedload(self.person.company, innerjoin=True).joinedload(
-                company.city, innerjoin=True
+                Company.city, innerjoin=True
             )
         )
 
@@ -114,43 +115,3 @@ class This(GetsByKey):
                 return (await session.scalars(query)).all()
 
             await timed.fetch(entities)
-
-
-def _models() -> tuple[Any, Any]:
-    from sqlalchemy import ForeignKey, Numeric, String, Text
-    from sqlalchemy.dialects.postgresql import BIGINT, BOOLEAN, DATE, INTEGER, TIMESTAMP
-    from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION as DOUBLE
-    from sqlalchemy.orm import DeclarativeBase, mapped_column, relationship
-
-    class Base(DeclarativeBase):
-        pass
-
-    class City(Base):
-        __tablename__ = "bench_city"
-        id = mapped_column(BIGINT, primary_key=True)
-        name = mapped_column(String(100), nullable=False)
-        country = mapped_column(String(2), nullable=False)
-
-    class Company(Base):
-        __tablename__ = "bench_company"
-        id = mapped_column(BIGINT, primary_key=True)
-        name = mapped_column(String(100), nullable=False)
-        rating = mapped_column(INTEGER, nullable=False)
-        city_id = mapped_column(ForeignKey(City.id), nullable=False)
-        city = relationship(City)
-
-    class Person(Base):
-        __tablename__ = "bench_person"
-        id = mapped_column(BIGINT, primary_key=True)
-        name = mapped_column(String(100), nullable=False)
-        email = mapped_column(Text, nullable=False)
-        age = mapped_column(INTEGER, nullable=False)
-        company_id = mapped_column(ForeignKey(Company.id), nullable=False)
-        active = mapped_column(BOOLEAN, nullable=False)
-        balance = mapped_column(Numeric(10, 2), nullable=False)
-        score = mapped_column(DOUBLE, nullable=False)
-        created = mapped_column(TIMESTAMP(timezone=True), nullable=False)
-        born = mapped_column(DATE, nullable=False)
-        company = relationship(Company)
-
-    return Person, Company

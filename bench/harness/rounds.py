@@ -27,7 +27,6 @@ class Case:
     name: str
     title: str
     times: int
-    quick_times: int
     per: str
     related: bool = False
     tasks: bool = False
@@ -36,7 +35,7 @@ class Case:
 
     def order(self, quick: bool) -> dict[str, Any]:
         return {
-            "times": self.quick_times if quick else self.times,
+            "times": (self.times + 9) // 10 if quick else self.times,
             "related": self.related,
         }
 

@@ -6,7 +6,6 @@ import pytest
 @pytest.mark.case(
     title="64 tasks over 8 pooled connections, a connection for each get",
     times=30,
-    quick_times=3,
     per="get",
     tasks=True,
 )
@@ -17,7 +16,6 @@ def test_gets_side_by_side(race):
 @pytest.mark.case(
     title="64 at once, a pool of 8: connection, 4 gets, connection back",
     times=10,
-    quick_times=2,
     per="unit",
     tasks=True,
 )
@@ -25,18 +23,11 @@ def test_units_of_work(race):
     race()
 
 
-@pytest.mark.case(
-    title="An empty block, its pool warm", times=2_000, quick_times=200, per="block"
-)
+@pytest.mark.case(title="An empty block, its pool warm", times=2_000, per="block")
 def test_empty_block(race):
     race()
 
 
-@pytest.mark.case(
-    title="The scope rule, nobody waiting",
-    times=50_000,
-    quick_times=5_000,
-    per="statement",
-)
+@pytest.mark.case(title="The scope rule, nobody waiting", times=50_000, per="statement")
 def test_scope_rule(race):
     race()

@@ -2,7 +2,7 @@
 
 import pytest
 
-pytestmark = pytest.mark.case(times=60, quick_times=4, per="request", table="pages")
+pytestmark = pytest.mark.case(times=60, per="request", table="pages")
 
 
 @pytest.mark.case(title="No query", times=600)

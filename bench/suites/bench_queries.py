@@ -2,7 +2,7 @@
 
 import pytest
 
-pytestmark = pytest.mark.case(times=200, quick_times=20, per="query", table="queries")
+pytestmark = pytest.mark.case(times=200, per="query", table="queries")
 
 
 @pytest.mark.case(title="get() by key")

@@ -2,7 +2,7 @@
 
 import pytest
 
-pytestmark = pytest.mark.case(times=1, quick_times=1, per="rows")
+pytestmark = pytest.mark.case(times=1, per="rows")
 
 
 @pytest.mark.case(title="Stream of instances: aiterator()")

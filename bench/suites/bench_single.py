@@ -3,11 +3,6 @@
 import pytest
 
 
-@pytest.mark.case(
-    title="Get by primary key, one after the other",
-    times=400,
-    quick_times=40,
-    per="get",
-)
+@pytest.mark.case(title="Get by primary key, one after the other", times=400, per="get")
 def test_get_by_key(race):
     race()

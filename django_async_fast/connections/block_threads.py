@@ -150,7 +150,8 @@ def _shared_class(kind: Any) -> Any:
         for name in _WAITING_METHODS
         if hasattr(kind, name)
     }
-    methods |= {name: _with_cursor(kind, name) for name in _CURSOR_METHODS}
+    for name in _CURSOR_METHODS:
+        methods[name] = _run_on_loop_method(kind, name, _RemoteCursor)
     methods["validate_thread_sharing"] = _validate(kind)
     methods["__module__"] = kind.__module__
     return type(kind.__name__, (kind, _Shared), methods)
@@ -168,26 +169,16 @@ _WAITING_METHODS = (
 _CURSOR_METHODS = "cursor", "chunked_cursor"
 
 
-def _run_on_loop_method(kind: Any, name: str) -> Any:
+def _run_on_loop_method(kind: Any, name: str, result: Any = None) -> Any:
+    """Return a method for threads; `result` is called with what it returns."""
     method = getattr(kind, name)
 
     @wraps(method)
     def inner(self: Any, *args: Any, **kwargs: Any) -> Any:
         if _of_thread.block is None:
             return method(self, *args, **kwargs)
-        return run_on_loop(method, self, *args, **kwargs)
-
-    return inner
-
-
-def _with_cursor(kind: Any, name: str) -> Any:
-    method = getattr(kind, name)
-
-    @wraps(method)
-    def inner(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if _of_thread.block is None:
-            return method(self, *args, **kwargs)
-        return _RemoteCursor(run_on_loop(method, self, *args, **kwargs))
+        found = run_on_loop(method, self, *args, **kwargs)
+        return found if result is None else result(found)
 
     return inner
 

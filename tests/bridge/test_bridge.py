@@ -11,6 +11,7 @@ from asgiref.sync import async_to_sync
 from django.dispatch import Signal
 
 from django_async_fast import bridge
+from tests.support.counted import Counted
 
 VAR: contextvars.ContextVar[str] = contextvars.ContextVar("VAR", default="")
 
@@ -183,14 +184,8 @@ async def test_a_thousand_at_once() -> None:
 
 
 async def test_a_call_leaves_nothing_alive() -> None:
-    class Thing:
-        alive = 0
-
-        def __init__(self) -> None:
-            Thing.alive += 1
-
-        def __del__(self) -> None:
-            Thing.alive -= 1
+    class Thing(Counted):
+        pass
 
     def work(thing: Thing, fail: bool) -> Thing:
         wait(thing)

@@ -256,16 +256,17 @@ async def test_a_coroutine_closed() -> None:
     assert leaves.closed is True
 
 
+@contextlib.asynccontextmanager
+async def around(leaves: Leaves) -> AsyncIterator[None]:
+    async with leaves:
+        yield
+
+
 async def test_a_coroutine_closed_in_somebody_elses_context_manager() -> None:
     leaves = Leaves()
 
-    @contextlib.asynccontextmanager
-    async def manager() -> AsyncIterator[None]:
-        async with leaves:
-            yield
-
     async def work() -> None:
-        async with manager():
+        async with around(leaves):
             await forever()
 
     coroutine = work()
@@ -291,13 +292,8 @@ async def test_an_asynchronous_generator_closed() -> None:
 async def test_an_asynchronous_generator_closed_around_a_context_manager() -> None:
     leaves = Leaves()
 
-    @contextlib.asynccontextmanager
-    async def manager() -> AsyncIterator[None]:
-        async with leaves:
-            yield
-
     async def numbers() -> AsyncIterator[int]:
-        async with manager():
+        async with around(leaves):
             yield 1
 
     iterator = numbers()

@@ -32,14 +32,7 @@ from django_async_fast import (
 )
 from django_async_fast.connections import lazy_wrapper
 from django_async_fast.drivers.psycopg import requirements
-from tests.testapp.models import (
-    Author,
-    Book,
-    CountsSaves,
-    Publisher,
-    Tag,
-    Unique,
-)
+from tests.testapp.models import Author, Book, CountsSaves, Publisher, Tag, Unique
 
 
 def pid() -> int:

@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
@@ -26,6 +26,7 @@ from django.db.transaction import TransactionManagementError
 
 from django_async_fast import new_connection, run_sync
 from django_async_fast.drivers.psycopg import connection as driver
+from tests.support.cancelling import cancelled
 from tests.testapp.models import Author, Tag, Unique
 
 from .conftest import (
@@ -67,23 +68,6 @@ async def pid_of(conn: Any) -> int:
     async with conn.acursor() as cursor:
         await cursor.execute("SELECT pg_backend_pid()")
         return int((await cursor.fetchone())[0])
-
-
-async def cancelled(
-    work: Awaitable[Any], after: float = 0.1, again: float = 0
-) -> float:
-    """Cancel `work` once, or twice; return how long it then took to end."""
-    task = asyncio.ensure_future(work)
-    await asyncio.sleep(after)
-    began = time.monotonic()
-    task.cancel()
-    if again:
-        await asyncio.sleep(again)
-        began = time.monotonic()
-        task.cancel()
-    await asyncio.wait([task])
-    assert task.cancelled(), task
-    return time.monotonic() - began
 
 
 @contextlib.contextmanager

@@ -178,33 +178,24 @@ async def _broken_off(handler: Any, view: str, how: str) -> tuple[bool, int | No
     return True, None
 
 
+SERVED = [
+    *((Djangos, [MIDDLEWARE], view) for view in VIEWS),
+    *((Ours, [], view) for view in VIEWS | SYNC_VIEWS),
+]
+
+
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 @pytest.mark.parametrize("how", HOWS)
-@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize(("handler", "middleware", "view"), SERVED)
 def test_f23_a_request_is_broken_off(
     watch: Watch,
+    handler: Any,
+    middleware: list[str],
     view: str,
     how: str,
     loop: str,
     settings_override: Callable[..., None],
 ) -> None:
-    settings_override(
-        ROOT_URLCONF=__name__, MIDDLEWARE=[MIDDLEWARE], ALLOWED_HOSTS=["*"]
-    )
+    settings_override(ROOT_URLCONF=__name__, MIDDLEWARE=middleware, ALLOWED_HOSTS=["*"])
     with configured(OPTIONS=pool_options()):
-        run(loop, at_every_switch(watch, Djangos, view, how))
-
-
-@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-@pytest.mark.parametrize("how", HOWS)
-@pytest.mark.parametrize("view", VIEWS | SYNC_VIEWS)
-def test_f23_a_request_of_the_application_is_broken_off(
-    watch: Watch,
-    view: str,
-    how: str,
-    loop: str,
-    settings_override: Callable[..., None],
-) -> None:
-    settings_override(ROOT_URLCONF=__name__, MIDDLEWARE=[], ALLOWED_HOSTS=["*"])
-    with configured(OPTIONS=pool_options()):
-        run(loop, at_every_switch(watch, Ours, view, how))
+        run(loop, at_every_switch(watch, handler, view, how))

@@ -53,6 +53,11 @@ def awaited(rows: Any, size: int, stop: Any, body: Any = None) -> None:
     bridge.await_(read())
 
 
+def execute(sql: str) -> None:
+    with connections["default"].cursor() as cursor:
+        cursor.execute(sql)
+
+
 def never(row: Any) -> bool:
     return False
 
@@ -224,8 +229,7 @@ def test_what_the_table_does_is_done_as_rows_are_asked_for(
     def program(until: Until) -> Any:
         authors.execute("SELECT setval('t_numbers', 1, false)")
         with transaction.atomic():
-            with connections["default"].cursor() as cursor:
-                cursor.execute(SEEN_TABLES[what])
+            execute(SEEN_TABLES[what])
             until(Author.objects.only("id", "name"), 10, at_once)
             transaction.set_rollback(True)
         return authors.execute("SELECT nextval('t_numbers')").fetchone()
@@ -265,13 +269,11 @@ def test_a_stream_ends_with_its_transaction(
         def body(row: Any) -> None:
             seen.append(row.id)
             if row.id == 5:
-                with connections["default"].cursor() as cursor:
-                    cursor.execute("ROLLBACK TO s" if to_savepoint else "COMMIT")
+                execute("ROLLBACK TO s" if to_savepoint else "COMMIT")
 
         with pytest.raises(Error, match="does not exist"), transaction.atomic():
             if to_savepoint:
-                with connections["default"].cursor() as cursor:
-                    cursor.execute("SAVEPOINT s")
+                execute("SAVEPOINT s")
             until(Author.objects.order_by("id"), 10, never, body)
         return seen
 
@@ -373,8 +375,7 @@ def test_slower_than_a_statement_may_be_from_now_on(in_each_way: Any) -> None:
         def body(row: Any) -> None:
             seen.append(row.id)
             if row.id == 5:
-                with connections["default"].cursor() as cursor:
-                    cursor.execute(f"SET LOCAL statement_timeout = '{LIMIT}s'")
+                execute(f"SET LOCAL statement_timeout = '{LIMIT}s'")
             elif row.id == 21:  # a chunk later, perhaps with the next one on its way
                 time.sleep(1.2 * LIMIT)
 

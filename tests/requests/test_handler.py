@@ -39,11 +39,13 @@ from django.urls import path
 from django.utils import timezone, translation
 from django.utils.decorators import async_only_middleware, sync_only_middleware
 
+from bench.pages import site
 from django_async_fast import _native, new_connection
 from django_async_fast.asgi import get_asgi_application
 from django_async_fast.connections.blocks import current_block
 from django_async_fast.requests import clients
 from django_async_fast.test import shared_connection
+from tests.support.counted import Counted
 from tests.support.request_sessions import gone
 from tests.testapp.models import Author, Book, Tag
 
@@ -53,14 +55,7 @@ seen: dict[str, Any] = {}
 kept = threading.local()
 asgirefs = Local()
 
-MIDDLEWARE = [
-    "django.middleware.security.SecurityMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
-]
+MIDDLEWARE = [path for path in site.MIDDLEWARE if "messages" not in path]
 
 
 @pytest.fixture
@@ -1097,14 +1092,8 @@ def test_nobody_sees_anothers_thread_locals(
     assert not hasattr(kept, "user")
 
 
-class Value:
-    alive = 0
-
-    def __init__(self) -> None:
-        Value.alive += 1
-
-    def __del__(self) -> None:
-        Value.alive -= 1
+class Value(Counted):
+    pass
 
 
 def keeps_a_value(request: HttpRequest) -> HttpResponse:

@@ -10,6 +10,7 @@ from django.db.transaction import TransactionManagementError
 
 from django_async_fast import new_connection
 from django_async_fast.tasks.scopes import ScopeTimeout
+from tests.support.cancelling import cancelled
 from tests.testapp.models import Author, Tag
 
 
@@ -171,11 +172,7 @@ async def test_cancelled_in_a_transaction_rolls_back() -> None:
                 await Tag.objects.acreate(name="gone")
                 await asyncio.sleep(10)
 
-        task = asyncio.create_task(work())
-        await asyncio.sleep(0.1)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        await cancelled(work())
         assert await _names() == []
 
 

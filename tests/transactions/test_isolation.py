@@ -13,6 +13,7 @@ from psycopg import IsolationLevel
 
 from django_async_fast import new_connection, run_sync
 from django_async_fast.transaction import atomic
+from tests.support.cancelling import cancelled
 from tests.testapp.models import Tag
 
 SHOW = (
@@ -133,11 +134,7 @@ async def test_after_a_cancellation() -> None:
                 await shown(conn)
                 await asyncio.sleep(30)
 
-        task = asyncio.create_task(work())
-        await asyncio.sleep(0.1)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        await cancelled(work())
         await Tag.objects.acreate(name="allowed")
 
 

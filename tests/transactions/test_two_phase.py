@@ -26,17 +26,21 @@ def _left_over(dsn: str) -> Iterator[None]:
             admin.tpc_rollback(xid)
 
 
+def begin(alias: str) -> None:
+    wrapper = connections[alias]
+    wrapper.ensure_connection()
+    transaction.set_autocommit(False, alias)
+    wrapper.connection.tpc_begin(XID)
+    Tag.objects.using(alias).create(name="a")
+
+
 @pytest.mark.parametrize("alias", ["default", "pooled"])
 async def test_a_prepared_transaction_outlives_its_block(alias: str) -> None:
     """The second phase is another session's, as it is meant."""
 
     def prepare() -> None:
-        wrapper = connections[alias]
-        wrapper.ensure_connection()
-        transaction.set_autocommit(False, alias)
-        wrapper.connection.tpc_begin(XID)
-        Tag.objects.using(alias).create(name="a")
-        wrapper.connection.tpc_prepare()
+        begin(alias)
+        connections[alias].connection.tpc_prepare()
 
     def commit() -> list[str]:
         connection.ensure_connection()
@@ -57,15 +61,8 @@ async def test_a_prepared_transaction_outlives_its_block(alias: str) -> None:
 
 @pytest.mark.parametrize("alias", ["default", "pooled"])
 async def test_one_that_is_not_prepared_ends_with_its_block(alias: str) -> None:
-    def begin() -> None:
-        wrapper = connections[alias]
-        wrapper.ensure_connection()
-        transaction.set_autocommit(False, alias)
-        wrapper.connection.tpc_begin(XID)
-        Tag.objects.using(alias).create(name="a")
-
     async with new_connection(alias):
-        await run_sync(begin)
+        await run_sync(begin, alias)
     async with new_connection(alias):
         assert await Tag.objects.using(alias).acount() == 0
         await Tag.objects.using(alias).acreate(name="b")

@@ -1,0 +1,25 @@
+"""Work that is cancelled while it waits."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from typing import Any
+
+
+async def cancelled(
+    work: Awaitable[Any], after: float = 0.1, again: float = 0
+) -> float:
+    """Cancel `work` once, or twice; return how long it then took to end."""
+    task = asyncio.ensure_future(work)
+    await asyncio.sleep(after)
+    began = time.monotonic()
+    task.cancel()
+    if again:
+        await asyncio.sleep(again)
+        began = time.monotonic()
+        task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled(), task
+    return time.monotonic() - began
