@@ -73,10 +73,10 @@ impl Encode for Text {
         let Ok(value) = value.cast_exact::<PyString>() else {
             return Ok(false);
         };
-        // SAFETY: the string is alive and ready, and its header read as what every string's
-        // begins with.
-        if unsafe { ffi::PyUnicode_IS_COMPACT_ASCII(value.as_ptr()) } != 0 {
-            return Ok(without_nul(value.to_str()?.as_bytes(), out));
+        if let Some(characters) = bytes_of_latin_1(value) {
+            if characters.is_ascii() {
+                return Ok(without_nul(characters, out));
+            }
         }
         // Its own UTF-8 stays with a str that was asked for it: half as much again.
         // SAFETY: returns a new reference to bytes, or NULL.
@@ -85,6 +85,24 @@ impl Encode for Text {
             Bound::from_owned_ptr_or_err(value.py(), utf8)?
         };
         Ok(without_nul(utf8.cast::<PyBytes>()?.as_bytes(), out))
+    }
+}
+
+/// Return the characters of a string that has a byte for each, else None.
+#[inline]
+fn bytes_of_latin_1<'a>(value: &'a Bound<'_, PyString>) -> Option<&'a [u8]> {
+    let string = value.as_ptr();
+    // SAFETY: the string is alive; its kind says how wide its characters are, and it cannot
+    // change while it is borrowed.
+    unsafe {
+        if ffi::PyUnicode_KIND(string) != ffi::PyUnicode_1BYTE_KIND {
+            return None;
+        }
+        let length = ffi::PyUnicode_GET_LENGTH(string).cast_unsigned();
+        Some(std::slice::from_raw_parts(
+            ffi::PyUnicode_DATA(string).cast(),
+            length,
+        ))
     }
 }
 
