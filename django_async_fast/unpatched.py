@@ -46,7 +46,7 @@ class Unpatched:
     names), or without names: every name that the latter has.
     """
 
-    __slots__ = ("_answer", "_asked", "_found", "_watch", "holds")
+    __slots__ = ("_answer", "_asked", "_found", "holds", "watch")
 
     # Tells whether all of it is as its packages define it.
     holds: Callable[[], bool]
@@ -56,20 +56,21 @@ class Unpatched:
         self._answer = False
         # What the answer was given for.
         self._found: list[Any] = []
-        self._watch: Any = None
+        # Of the core, which asks it without a call.
+        self.watch: Any = None
         self.holds = self._ask
         if _native.COMPILED:
             classes = [each[0] for each in asked]
-            self._watch = _native.rows.ClassWatch(*classes, asked=self._ask)
-            self.holds = self._watch.holds
+            self.watch = _native.rows.ClassWatch(*classes, asked=self._ask)
+            self.holds = self.watch.holds
 
     def _ask(self) -> bool:
-        if self._watch is not None:
+        if self.watch is not None:
             for kind, *_ in self._asked:
                 # A class is given its version when something is looked up in it; none
                 # that changes too often, as Field does with each field.
                 _ = kind.__init__
-            self._watch.look()
+            self.watch.look()
         found = [each for asked in self._asked for each in _values(*asked)]
         # By identity: a proxy is equal to what it stands for.
         if len(found) != len(self._found) or not all(map(is_, found, self._found)):

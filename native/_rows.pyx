@@ -41,6 +41,8 @@ include "batches.pxi"
 include "iterators.pxi"
 include "async_iterator.pxi"
 include "thread_locals.pxi"
+include "paths.pxi"
+include "statements.pxi"
 
 
 def state_finalizer(state):

@@ -217,3 +217,118 @@ cdef class ClassWatch:
     cdef object asked
     cdef bint answer
     cdef unsigned int versions[WATCHED_CLASSES]
+
+
+cdef class Parameter:
+    cdef tuple fields  # the attributes of each field itself
+    cdef tuple names  # of its methods that are not called
+    cdef ClassWatch watch
+    cdef readonly object kind  # the exact class of values
+    cdef object wrap  # psycopg's class for numbers of a size, or None
+    cdef object low
+    cdef object high
+    cdef str pattern  # of LIKE, or None
+    cdef readonly str attname  # of an instance, in whose place its key is; or None
+    cdef readonly bint many
+
+    cdef bint holds(self) except -1
+    cdef object one(self, value)
+    cdef object key_of(self, value)
+    cdef object plain(self, value)
+
+
+cdef class Hole:
+    cdef readonly object kind
+    cdef readonly object lhs
+    cdef public Parameter prepared
+    cdef readonly bint simple
+
+    cdef object make(self, value)
+
+
+cdef class Node:
+    cdef public dict children
+    cdef public dict entries
+    cdef public dict seen
+    cdef public dict sets
+    cdef public tuple own
+    cdef public str why_not
+    cdef public object peeked
+    cdef readonly tuple slots
+    cdef readonly tuple holes
+    cdef readonly object epoch
+    cdef int unknown  # steps in a row that were not known
+
+    cdef bint is_tired(self)
+    cdef bint note(self, key) except -1
+
+
+cdef class Path:
+    cdef readonly Node node
+    cdef readonly tuple steps
+    cdef readonly tuple values
+    cdef readonly tuple limits
+    cdef readonly bint fresh
+    cdef public object query
+    cdef public object peek
+
+
+cdef class Root:
+    cdef readonly Node node
+    cdef tuple columns
+    cdef ClassWatch watch
+
+
+cdef class Steps:
+    cdef public object epoch
+    cdef public bint learns_at_once
+    cdef public Py_ssize_t size  # nodes and statements
+    cdef dict fresh
+    cdef dict new
+    cdef tuple kept
+    cdef object plain
+    cdef object model
+    cdef object q
+    cdef object safe_string
+    cdef object enum
+    cdef object lazy
+
+    cdef Path path_on(self, dict values)
+    cdef Path path_of(self, dict values)
+    cdef object copy_of(self, queryset, dict values, Path path)
+    cdef object key_of_value(self, value)
+    cdef object key_of_q(self, connector, negated, children, list found)
+    cdef object plain_key(self, str kind, dict kwargs, list found)
+    cdef object filtered(
+        self, queryset, dict values, Path path, str name, function, negate, tuple args,
+        dict kwargs,
+    )
+    cdef object take(
+        self, queryset, dict values, Path path, function, key, list items, tuple args,
+        dict kwargs, bint may_change, negate,
+    )
+    cdef Path limit_path(self, Path path, function)
+    cdef Node child_of(self, Node node, key)
+    cdef object keep(self, value)
+    cdef object keep_child(self, child)
+    cdef object keep_all(self, tuple args)
+
+
+cdef class Statement:
+    cdef public object compiler  # Django's, of the query without values or connection
+    cdef public object made
+    cdef public object make_plan
+    cdef public object simple
+    cdef public list models
+    cdef public list lent
+    cdef public Py_ssize_t columns
+    cdef readonly tuple holes
+    cdef readonly list parts
+    cdef object template_of
+    cdef str text  # where no value changes it
+    cdef object template
+    cdef tuple limits
+    cdef str limited_text
+    cdef object limited_template
+
+    cdef list many(self, Parameter prepared, tuple values)

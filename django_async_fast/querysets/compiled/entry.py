@@ -6,20 +6,21 @@ lookup; where nothing but its parameter can differ, by that alone.
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db import connections
 
-from ... import drivers
+from ... import _native
+from ...drivers.psycopg.statement import template_of
 from .. import streams
 from ..plans import plan_cache, row_plan
 from . import paths
-from .holes import Missed, punch
-from .keys import Refused
+from .holes import punch
+from .keys import Missed, Refused
 
 # So many plans wait to be lent again.
 LENT = 8
@@ -29,115 +30,61 @@ _TOKEN = re.compile("\0(\\d+)\0")
 Ask = Callable[[Any, Any, str], tuple[Any, str, Any]]
 
 
-class Entry:
-    """A statement that can be filled in."""
+def new(holes: tuple[Any, ...], parts: list[Any]) -> Any:
+    """Return a statement: each of `parts` is (text, constants), or a hole's number."""
+    return _native.rows.Statement(holes, parts, template_of)
 
-    __slots__ = (
-        *("columns", "compiler", "holes", "lent", "made", "make_plan", "models"),
-        "parts",
-        "simple",
-    )
 
-    def __init__(self, holes: tuple[Any, ...], parts: list[Any]) -> None:
-        self.holes = holes
-        # Each is (text, parameters), or the number of a hole.
-        self.parts = parts
-        # For each hole its text, None where Django's lookup is asked for it.
-        self.simple: list[str | None] = []
-        # Django's compiler of the query without values, without a connection.
-        self.compiler: Any = None
-        self.columns = 0
-        # The plan and the types; the plan is None if each run needs one of its own.
-        self.made: Any = None
-        self.make_plan: Any = None
-        # Model -> why its instances are made by from_db().
-        self.models: list[tuple[Any, str]] = []
-        # Plans that take objects known before, each with the dicts for these.
-        self.lent: list[tuple[Any, dict[Any, Any]]] = []
+def fill(entry: Any, path: Any, alias: str) -> Any:
+    """Return SQL, parameters and the template for these values. Raises Missed."""
+    try:
+        found = entry.fill(path, partial(connections.__getitem__, alias))
+    except (EmptyResultSet, FullResultSet):
+        raise Missed from None
+    if found is None:
+        raise Missed
+    return found
 
-    def fill(self, path: paths.Path, alias: str) -> tuple[str, Any, bytes]:
-        """Return SQL, parameters and the template for these values. Raises Missed."""
-        try:
-            sql, params, template = self._fill(path.values, alias)
-        except (EmptyResultSet, FullResultSet):
-            raise Missed from None
-        if path.limits is not None:
-            low, high = path.limits
-            limit = "" if high is None else f" LIMIT {high - low}"
-            limit += f" OFFSET {low}" if low else ""
-            return sql + limit, params, template + limit.encode()
-        return sql, params, template
 
-    def _fill(self, values: Any, alias: str) -> tuple[str, Any, bytes]:
-        texts: list[str] = []
-        params: list[Any] = []
-        compiler = None
-        for part in self.parts:
-            if type(part) is tuple:
-                text, found = part
-            else:
-                hole, text, value = self.holes[part], self.simple[part], values[part]
-                if hole.prepared is not None:
-                    param = hole.prepared.param(value)
-                    if param is not None:
-                        params.append(param)
-                        texts.append(text)
-                        continue
-                    value = hole.lookup(value)
-                # Without a compiler, which only expressions ask for.
-                if text is not None:
-                    sql, found = value.process_rhs(None, connections[alias])
-                if text is None or sql != "%s":
-                    compiler = compiler or self.compiler_for(connections[alias])
-                    text, found = compiler.compile(value)
-            texts.append(text)
-            params += found
-        sql = "".join(texts)
-        return sql, tuple(params), drivers.psycopg.statement.template_of(sql)
+def holds(entry: Any) -> bool:
+    """Tell whether Django would compile and build such rows as it did."""
+    if streams.why_not_kind(type(entry.compiler)):
+        return False
+    return all(row_plan.why_from_db(model) == why for model, why in entry.models)
 
-    def compiler_for(self, wrapper: Any) -> Any:
-        """Return the compiler of the query without values, for a connection."""
-        compiler = copy.copy(self.compiler)
-        compiler.connection = wrapper
-        return compiler
 
-    def holds(self) -> bool:
-        """Tell whether Django would compile and build such rows as it did."""
-        if streams.why_not_kind(type(self.compiler)):
-            return False
-        return all(row_plan.why_from_db(model) == why for model, why in self.models)
+def plan_for(entry: Any, queryset: Any, alias: str) -> Any:
+    """Return a plan for the rows of one run, the types, and what it is lent."""
+    plan, types = entry.made
+    known = queryset._known_related_objects
+    if plan is not None and not known:
+        return plan, types, None
+    if plan is None:
+        compiler = entry.compiler_for(connections[alias])
+        asked = _Asked(queryset, compiler.query, known)
+        plan, _ = plan_cache.make(entry.make_plan, asked, compiler)
+        return plan, types, None
+    try:
+        lent = entry.lent.pop()
+    except IndexError:
+        lent = None
+    if lent is None or lent[1].keys() != known.keys():
+        compiler = entry.compiler_for(connections[alias])
+        places: dict[Any, Any] = {field: {} for field in known}
+        asked = _Asked(queryset, compiler.query, places)
+        keeps = plan_cache.make(entry.make_plan, asked, compiler, keeps=True)
+        lent = keeps[0], places
+    for field, place in lent[1].items():
+        place.update(known[field])
+    return lent[0], types, lent
 
-    def plan_for(self, queryset: Any, alias: str) -> Any:
-        """Return a plan for the rows of one run, the types, and what it is lent."""
-        plan, types = self.made
-        known = queryset._known_related_objects
-        if plan is not None and not known:
-            return plan, types, None
-        if plan is None:
-            compiler = self.compiler_for(connections[alias])
-            asked = _Asked(queryset, compiler.query, known)
-            plan, _ = plan_cache.make(self.make_plan, asked, compiler)
-            return plan, types, None
-        try:
-            lent = self.lent.pop()
-        except IndexError:
-            lent = None
-        if lent is None or lent[1].keys() != known.keys():
-            compiler = self.compiler_for(connections[alias])
-            places: dict[Any, Any] = {field: {} for field in known}
-            asked = _Asked(queryset, compiler.query, places)
-            keeps = plan_cache.make(self.make_plan, asked, compiler, keeps=True)
-            lent = keeps[0], places
-        for field, place in lent[1].items():
-            place.update(known[field])
-        return lent[0], types, lent
 
-    def give_back(self, lent: Any) -> None:
-        """Take back what `plan_for()` lent, once the rows are built."""
-        for place in lent[1].values():
-            place.clear()
-        if len(self.lent) < LENT:
-            self.lent.append(lent)
+def give_back(entry: Any, lent: Any) -> None:
+    """Take back what `plan_for()` lent, once the rows are built."""
+    for place in lent[1].values():
+        place.clear()
+    if len(entry.lent) < LENT:
+        entry.lent.append(lent)
 
 
 class _Asked:
@@ -152,9 +99,7 @@ class _Asked:
             self._fetch_mode = queryset._fetch_mode
 
 
-def learn(
-    queryset: Any, path: paths.Path, ask: Ask, make_plan: Any, alias: str
-) -> Entry:
+def learn(queryset: Any, path: Any, ask: Ask, make_plan: Any, alias: str) -> Any:
     """Return the statement of a queryset. Raises Refused, and Missed."""
     wrapper = connections[alias]
     if wrapper.vendor != "postgresql":
@@ -171,7 +116,7 @@ def learn(
         raise Refused(reason)
     if getattr(compiler, "qualify", None) or not compiler.select:
         raise Refused("its rows are computed by window functions or in a subquery")
-    entry = Entry(path.node.holes, list(parts(text, list(constants))))
+    entry = new(path.node.holes, list(parts(text, list(constants))))
     numbers = [part for part in entry.parts if type(part) is int]
     if sorted(numbers) != list(range(len(entry.holes))):
         raise Refused("a condition is not once in its SQL")
@@ -184,13 +129,13 @@ def learn(
         raise Refused(str(declined)) from None
     compiler.connection = None
     simplify(entry, path, wrapper)
-    filled, given, _ = entry.fill(path, alias)
+    filled, given, _ = fill(entry, path, alias)
     if filled != sql or not same(given, params):
         raise Refused("its SQL is not made of its conditions' alone")
     return entry
 
 
-def _without_limits(query: Any, path: paths.Path) -> Any:
+def _without_limits(query: Any, path: Any) -> Any:
     if path.limits is not None:
         query.clear_limits()
     return query
@@ -210,7 +155,7 @@ def parts(text: str, params: list[Any]) -> Iterator[Any]:
             yield part, found
 
 
-def _plan(entry: Entry, queryset: Any, make_plan: Any) -> None:
+def _plan(entry: Any, queryset: Any, make_plan: Any) -> None:
     compiler = entry.compiler
     asked = _Asked(queryset, compiler.query, {})
     keeps = not plan_cache.needs_connection(compiler)
@@ -229,26 +174,37 @@ def _models(klass_info: Any) -> Iterator[tuple[Any, str]]:
             yield from _models(related)
 
 
-def simplify(entry: Entry, path: paths.Path, wrapper: Any) -> None:
+def simplify(entry: Any, path: Any, wrapper: Any) -> None:
     """Note the texts of conditions in which only a parameter can differ."""
     compiler = entry.compiler_for(wrapper)
-    entry.simple = [
-        _text(hole, value, compiler)
-        for hole, value in zip(entry.holes, path.values, strict=True)
-    ]
+    entry.simple = tuple(
+        [
+            _text(hole, value, compiler)
+            for hole, value in zip(entry.holes, path.values, strict=True)
+        ]
+    )
 
 
 def _text(hole: Any, value: Any, compiler: Any) -> str | None:
     if not hole.simple:
         return None
-    lookup = value if hole.prepared is None else hole.lookup(value)
+    lookup = value if type(value) is hole.kind else hole.lookup(value)
+    places = "%s"
     try:
-        if lookup.process_rhs(None, compiler.connection)[0] != "%s":
+        if hole.prepared is not None and hole.prepared.many:
+            places, params = lookup.process_rhs(None, compiler.connection)
+            if places != f"({', '.join(['%s'] * len(params))})":
+                return None
+        elif lookup.process_rhs(None, compiler.connection)[0] != "%s":
             return None
         text, params = compiler.compile(lookup)
     except (EmptyResultSet, FullResultSet):
         return None
-    return text if len(params) == 1 else None
+    if len(params) != places.count("%s"):
+        return None  # the left side has some
+    if places == "%s":
+        return str(text)
+    return str(text.removesuffix(places)) if text.endswith(places) else None
 
 
 def same(params: Any, others: Any) -> bool:

@@ -22,11 +22,10 @@ from ...drivers.psycopg.fetched_rows import OF_ONE, OF_QUERYSETS
 from .. import iterables, streams, whole_results
 from ..plans import row_plan
 from . import tree, verify
-from .entry import Ask, Entry, learn
-from .holes import Missed
-from .keys import Refused, of_conditions
-from .paths import PATH, Path, copy, djangos, on, replay
-from .steps import follow, path_of
+from .entry import Ask, fill, give_back, holds, learn, plan_for
+from .keys import Missed
+from .paths import PATH, STEPS, djangos, on, replay
+from .steps import Call, path_of, take_first
 
 
 class Statement:
@@ -35,7 +34,7 @@ class Statement:
     __slots__ = ("_alias", "_ask", "_entry", "_path", "_queryset")
 
     def __init__(
-        self, queryset: Any, path: Path, entry: Entry, ask: Ask, alias: str
+        self, queryset: Any, path: Any, entry: Any, ask: Ask, alias: str
     ) -> None:
         self._queryset = queryset
         self._path = path
@@ -52,7 +51,7 @@ class Statement:
         batch = whole_results.fetch(*statement)
         found = _items(batch)
         if lent is not None:
-            self._entry.give_back(lent)
+            give_back(self._entry, lent)
         return found
 
     def fetch(self) -> bool:
@@ -65,15 +64,15 @@ class Statement:
 
     def _ready(self) -> Any:
         entry = self._entry
-        if not entry.holds():
+        if not holds(entry):
             return None
         try:
-            sql, params, template = entry.fill(self._path, self._alias)
-            plan, types, lent = entry.plan_for(self._queryset, self._alias)
+            sql, params, template = fill(entry, self._path, self._alias)
+            plan, types, lent = plan_for(entry, self._queryset, self._alias)
         except (Missed, row_plan.Declined):
             return None
         if plan is not entry.made[0] and lent is None:
-            template = None  # type: ignore[assignment]  # a plan of this run alone
+            template = None  # a plan of this run alone
         tree.counters.hits += 1
         if verify.ON:
             query = replay(self._queryset, self._path)
@@ -86,7 +85,7 @@ class Statement:
 
 
 def statement(
-    queryset: Any, path: Path, kind: Any, ask: Ask, make_plan: Any
+    queryset: Any, path: Any, kind: Any, ask: Ask, make_plan: Any
 ) -> Statement | None:
     """Return the statement of a queryset, None where Django is to make it."""
     if _get_running_loop() is not None:
@@ -330,28 +329,16 @@ def _one(hidden: _Hidden, given: _Hidden) -> Any:
 def _limited(queryset: Any, args: Any, kwargs: Any) -> Any:
     """Return the queryset whose rows `get()` looks at, None where Django makes it."""
     path = path_of(queryset)
-    if path is None or path.limits is not None or queryset._result_cache is not None:
+    if path is None:
         return None
-    if args or kwargs:
-        try:
-            key, items, may_change = of_conditions("filter", args, kwargs)
-        except Refused:
+    function = QuerySet.filter.__wrapped__
+    found = STEPS.limited(queryset, function, _ordered_and_sliced, args, kwargs)
+    if type(found) is tuple:
+        found = take_first(queryset, path, Call(function, args, kwargs, *found))
+        if found is None or PATH not in found.__dict__:
             return None
-        django = QuerySet.filter.__wrapped__
-        queryset = follow(queryset, path, django, key, items, args, kwargs, may_change)
-        if queryset is None or PATH not in queryset.__dict__:
-            return None
-        path = queryset.__dict__[PATH]
-    child = path.node.children.get("get")
-    if child is None:
-        child = path.node.children["get"] = tree.Node(path.node.slots)
-        tree.grown()
-    step: Any = path.steps, _ordered_and_sliced, (), {}
-    limited = Path(child, step, path.values, (0, 21), None, fresh=path.fresh)
-    if args or kwargs:  # what has been filtered is nobody's yet
-        queryset.__dict__[PATH] = limited
-        return queryset
-    return copy(queryset, limited)
+        STEPS.limit(found, _ordered_and_sliced)
+    return found
 
 
 def _ordered_and_sliced(queryset: Any) -> Any:

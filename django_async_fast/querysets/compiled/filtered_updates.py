@@ -21,8 +21,9 @@ from django.db.models import F, QuerySet, Value, sql
 from django.db.models.expressions import Col, CombinedExpression, DurationExpression
 
 from . import entry, tree, writes
-from .holes import Missed, punch
-from .paths import PATH, Path, djangos, replay
+from .holes import punch
+from .keys import Missed
+from .paths import PATH, djangos, replay
 from .steps import path_of
 
 # Besides those of Write: what is not called here of expressions.
@@ -48,7 +49,7 @@ class FilteredUpdate(writes.Write):
     __slots__ = ("prepare", "where")
 
     def __init__(
-        self, compiler: Any, text: str, prepare: list[Prepare], where: entry.Entry
+        self, compiler: Any, text: str, prepare: list[Prepare], where: Any
     ) -> None:
         not_called = [(kind, kind, _COMPILING) for kind in _EXPRESSIONS]
         super().__init__(compiler, text, None, *not_called)
@@ -124,7 +125,7 @@ class _Done:
 
 class _Call(writes.Call):
     def __init__(
-        self, queryset: Any, path: Path, values: dict[str, Any], kinds: Any
+        self, queryset: Any, path: Any, values: dict[str, Any], kinds: Any
     ) -> None:
         self.using = queryset.db
         self.known = path.node.entries
@@ -158,7 +159,7 @@ class _Call(writes.Call):
         parts = [*entry.parts(text, [*numbers, *constants[len(prepare) :]])]
         first, given = parts[0]
         parts[0] = first, given[len(prepare) :]
-        where = entry.Entry(self._path.node.holes, parts)
+        where = entry.new(self._path.node.holes, parts)
         where.compiler = compiler
         entry.simplify(where, self._path, compiler.connection)
         compiler.connection, wrapper = None, compiler.connection
@@ -172,7 +173,7 @@ class _Call(writes.Call):
 
     def statement(self, write: FilteredUpdate, wrapper: Any) -> writes.Statement:
         try:
-            text, where, template = write.where.fill(self._path, self.using)
+            text, where, template = entry.fill(write.where, self._path, self.using)
         except Missed:
             raise writes.NotPlain from None
         leaves = [each for value in self._values.values() for each in _leaves(value)]

@@ -7,43 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.db.models.expressions import Col
-from django.db.models.lookups import BuiltinLookup, Exact, IsNull, Lookup
+from django.db.models.fields.related_lookups import RelatedExact, RelatedIn
+from django.db.models.lookups import BuiltinLookup, Exact, In, IsNull, Lookup
 from django.db.models.sql.where import WhereNode
 
+from ... import _native
 from .keys import Items, Refused
-from .prepared_values import Prepared, like
-
-
-class Missed(Exception):
-    """This value's SQL has another shape: Django's way, this time."""
-
-
-class Hole:
-    """A lookup without its value."""
-
-    __slots__ = ("kind", "lhs", "prepared", "simple")
-
-    def __init__(self, lookup: Any, prepared: Prepared | None) -> None:
-        self.kind = type(lookup)
-        self.lhs = lookup.lhs
-        # How a value becomes a parameter without a lookup; None where Django is asked.
-        self.prepared = prepared
-        # Whether only the parameter differs while the right side is one `%s`.
-        self.simple = type(lookup.lhs) is Col and _is_simple(type(lookup))
-
-    def made(self, value: Any) -> Any:
-        """Return what is kept of `value`: itself, or the lookup that Django makes.
-
-        Raises what Django raises for such a value, and Missed.
-        """
-        return value if self.prepared is not None else self.lookup(value)
-
-    def lookup(self, value: Any) -> Any:
-        """Return the lookup of `value`."""
-        lookup = self.kind(self.lhs, value)
-        if lookup.rhs is None or hasattr(lookup.rhs, "as_sql"):
-            raise Missed  # IS NULL; an expression
-        return lookup
+from .prepared_values import parameter_of
 
 
 def lookup_of(field: Any, name: str) -> Any:
@@ -53,11 +23,17 @@ def lookup_of(field: Any, name: str) -> Any:
     return field.get_class_lookups().get(name)
 
 
+_PLAIN_SQL = (
+    *(BuiltinLookup.as_sql, Exact.as_sql, In.as_sql),
+    *(RelatedExact.as_sql, RelatedIn.as_sql),  # of one column
+)
+
+
 def _is_simple(kind: Any) -> bool:
     return (
         kind.__module__.startswith("django.db.models.")
         and not hasattr(kind, "as_postgresql")
-        and kind.as_sql in (BuiltinLookup.as_sql, Exact.as_sql)
+        and kind.as_sql in _PLAIN_SQL
     )
 
 
@@ -76,7 +52,7 @@ def _leaves(where: Any) -> Iterator[Any]:
             raise Refused(f"a condition is a {type(child).__name__}")
 
 
-def found(before: Any, after: Any, items: Items, wrapper: Any) -> Iterator[Hole | None]:
+def found(before: Any, after: Any, items: Items, wrapper: Any) -> Iterator[Any]:
     """Yield for each lookup that a step has added its hole, or None for a constant.
 
     `before` and `after` are the WHERE without and with it. Raises Refused.
@@ -96,7 +72,7 @@ def _is_null(name: str, value: Any) -> bool:
     return value is None or (type(value) is bool and name.endswith("isnull"))
 
 
-def _hole(value: Any, lookup: Any, wrapper: Any) -> Hole | None:
+def _hole(value: Any, lookup: Any, wrapper: Any) -> Any:
     if type(value) is bool:
         if type(lookup.rhs) is not bool:
             raise Refused("a bool has become something else")
@@ -107,10 +83,10 @@ def _hole(value: Any, lookup: Any, wrapper: Any) -> Hole | None:
     again = kind(lookup.lhs, value)
     if type(again.rhs) is not type(lookup.rhs) or repr(again.rhs) != repr(lookup.rhs):
         raise Refused("a condition is not made of its value alone")
-    hole = Hole(lookup, None)
-    if hole.simple:
-        hole.prepared = like(lookup, value, wrapper)
-    return hole
+    # Whether only the parameter differs while the right side is one `%s`.
+    simple = type(lookup.lhs) is Col and _is_simple(kind)
+    prepared = parameter_of(lookup, value, wrapper) if simple else None
+    return _native.rows.Hole(kind, lookup.lhs, simple, prepared)
 
 
 # ----- in a query

@@ -12,13 +12,20 @@ the setting `COMPILED_QUERIES`, then all is forgotten. A miss costs Django's way
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
+from enum import Enum
 from operator import attrgetter
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
-from django.db.models import QuerySet, sql
+from django.db.models import Model, Q, QuerySet, sql
+from django.utils.functional import SimpleLazyObject
+from django.utils.safestring import SafeString
+
+from ... import _native
+from . import verify
+from .holes import punch
+from .keys import PLAIN
 
 # The name under which a queryset keeps its path. It has that or a `_query`.
 PATH = "_daf_path"
@@ -37,37 +44,19 @@ _KEPT = tuple(
 # And what a clone has as a new queryset has it.
 _NEW = {name: value for name, value in FRESH.items() if name not in (*_KEPT, "_hints")}
 
-# (the step before, Django's function, its args and kwargs)
-Step = tuple[Any, Callable[..., Any], tuple[Any, ...], dict[str, Any]]
-
-
-class Path:
-    """How a queryset was made: where in the tree it is, and with which values."""
-
-    __slots__ = ("fresh", "limits", "node", "peek", "query", "steps", "values")
-
-    def __init__(
-        self,
-        node: Any,
-        steps: Step | None,
-        values: tuple[Any, ...],
-        limits: tuple[int, int | None] | None = None,
-        query: Any = None,
-        fresh: bool = False,
-    ) -> None:
-        self.node = node
-        self.steps = steps
-        # For each hole of the node, what its `made()` has returned.
-        self.values = values
-        # The slice: from where, to where.
-        self.limits = limits
-        # The query, where Django has made it already. It is this queryset's own.
-        self.query = query
-        # Whether this is the first time that somebody gets here.
-        self.fresh = fresh
-        # A query without values, to be looked at only.
-        self.peek: Any = None
-
+# The steps of all querysets. Without the core each is made by Django.
+STEPS: Any = _native.COMPILED and _native.rows.Steps(
+    fresh=FRESH,
+    new=_NEW,
+    kept=_KEPT,
+    plain=PLAIN,
+    model=Model,
+    q=Q,
+    safe_string=SafeString,
+    enum=Enum,
+    lazy=SimpleLazyObject,
+    learns_at_once=verify.ON,
+)
 
 _told = attrgetter(
     *("_iterable_class", "_fields", "_prefetch_related_lookups", "_sticky_filter"),
@@ -76,12 +65,9 @@ _told = attrgetter(
 _UNTOLD = _told(QuerySet())
 
 
-def on(queryset: Any) -> Path | None:
+def on(queryset: Any) -> Any:
     """Return the path that a queryset is on, None if it has a query."""
-    values = queryset.__dict__
-    path: Path | None = values.get(PATH)
-    # It may have been given a query since.
-    return None if path is None or "_query" in values else path
+    return STEPS.on(queryset) if STEPS else None
 
 
 def plain(queryset: Any) -> bool:
@@ -121,37 +107,7 @@ class LazyQuery:
         return query
 
 
-def copy(queryset: Any, path: Path) -> Any:
-    """Return what Django's `_clone()` would, on `path`."""
-    values = queryset.__dict__
-    new = object.__new__(type(queryset))
-    if len(values) == len(FRESH) + 1:
-        found = values.copy()
-        found.update(_NEW)
-    else:  # somebody has given it attributes of their own
-        found = FRESH.copy()
-        for name in _KEPT:
-            found[name] = values[name]
-    found["_hints"] = values["_hints"] or {}
-    found[PATH] = path
-    new.__dict__ = found
-    return new
-
-
-def begin(kind: Any, model: Any, db: Any, hints: Any, node: Any) -> Any:
-    """Return what `kind(model=model, using=db, hints=hints)` would, on a path."""
-    new = object.__new__(kind)
-    found = FRESH.copy()
-    found["model"] = model
-    found["_db"] = db
-    found["_hints"] = hints or {}
-    found["_known_related_objects"] = {}
-    found[PATH] = Path(node, None, ())
-    new.__dict__ = found
-    return new
-
-
-def djangos(queryset: Any, path: Path) -> Any:
+def djangos(queryset: Any, path: Any) -> Any:
     """Return a queryset with a query like this one, for Django to make others of."""
     new = object.__new__(type(queryset))
     found = queryset.__dict__.copy()
@@ -161,16 +117,22 @@ def djangos(queryset: Any, path: Path) -> Any:
     return new
 
 
-def peeking(queryset: Any, path: Path) -> Any:
-    """Return a queryset whose query may be looked at, and that goes on on the path."""
-    looked = Path(path.node, path.steps, path.values, path.limits)
-    looked.peek = path.node.peek(queryset, path)
+def peeking(queryset: Any, path: Any) -> Any:
+    """Return a queryset whose query may be looked at, and that goes on on the path.
+
+    Raises Refused.
+    """
+    node = path.node
+    if node.peeked is None:
+        node.peeked = punch(path.query or replay(queryset, path), node.slots)
+    looked = _native.rows.Path(node, path.steps, path.values, path.limits)
+    looked.peek = node.peeked
     new = object.__new__(type(queryset))
     new.__dict__ = {**queryset.__dict__, PATH: looked}
     return new
 
 
-def replay(queryset: Any, path: Path) -> Any:
+def replay(queryset: Any, path: Any) -> Any:
     """Return the query that Django's own methods make of the path's steps."""
     steps, step = [], path.steps
     while step is not None:

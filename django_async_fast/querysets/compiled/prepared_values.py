@@ -1,4 +1,4 @@
-"""What Django makes of a plain value in `field=value`, without asking it each time.
+"""What Django makes of plain values in conditions, without asking it each time.
 
 Its own fields and lookups look at an int, a str or a UUID in half a dozen places, and
 hand it on as it is or wrapped for psycopg. What they made of the first value is what
@@ -7,13 +7,19 @@ they would make of the next.
 
 from __future__ import annotations
 
+import datetime as dt
+import inspect
 from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db import models
 from django.db.backends.postgresql.operations import DatabaseOperations
+from django.db.models import lookups
+from django.db.models.fields import related_lookups
+from django.db.models.query_utils import DeferredAttribute
 
+from ... import _native
 from ...unpatched import Unpatched
 
 _TEXTS = (
@@ -31,78 +37,127 @@ _FIELDS: dict[type, tuple[Any, ...]] = {
     int: _INTEGERS,
     str: _TEXTS,
     UUID: (models.UUIDField,),
+    dt.date: (models.DateField,),
+    float: (models.FloatField,),
 }
+_KEYS = models.ForeignKey, models.OneToOneField
 
 # What is not called here, of a field, a lookup and the backend.
 _OF_FIELD = "get_prep_value", "get_db_prep_value", "get_internal_type", "to_python"
 _OF_LOOKUP = (
     *("__init__", "get_prep_lookup", "get_db_prep_lookup", "process_rhs"),
-    "get_prep_lhs",
+    *("get_prep_lhs", "batch_process_rhs", "resolve_expression_parameter"),
+    *("rhs_is_direct_value", "is_simple_lookup"),
 )
-_OF_OPS = "adapt_integerfield_value", "integer_field_range", "validate_autopk_value"
-
+_OF_OPS = (
+    *("adapt_integerfield_value", "integer_field_range", "validate_autopk_value"),
+    *("adapt_datefield_value", "prep_for_like_query", "prep_for_iexact_query"),
+)
 
 # Their right side is the value alone.
-_LOOKUPS = frozenset({"exact", "gt", "gte", "lt", "lte"})
+_ONE = frozenset({"exact", "gt", "gte", "lt", "lte"})
+_MANY = lookups.In, related_lookups.RelatedIn
+_LIKE = (
+    *(lookups.Contains, lookups.IContains, lookups.StartsWith, lookups.IStartsWith),
+    *(lookups.EndsWith, lookups.IEndsWith),
+)
 
 
-def like(lookup: Any, value: Any, wrapper: Any) -> Prepared | None:
-    """Return how `value` becomes the parameter of `lookup`, None for Django's way."""
+def parameter_of(lookup: Any, value: Any, wrapper: Any) -> Any:
+    """Return how such values become parameters of `lookup`, None for Django's way."""
+    kind = type(lookup)
     field = lookup.lhs.target
-    if (
-        type(value) not in _FIELDS
-        or lookup.lhs.output_field is not field
-        or lookup.lookup_name not in _LOOKUPS
-    ):
+    if lookup.lhs.output_field is not field:
+        return None
+    if kind not in _MANY:
+        values = [value]
+    elif type(value) in (list, tuple, set, frozenset):
+        values = list(dict.fromkeys(value))
+    else:
         return None
     try:
         sql, params = lookup.process_rhs(None, wrapper)
     except (EmptyResultSet, FullResultSet):
         return None
-    if sql != "%s":
+    if len(params) != len(values) or len({*map(type, values)}) != 1:
         return None
-    return Prepared.like(field, type(lookup), value, params, wrapper)
+    if kind in _LIKE:
+        pattern = lookup.param_pattern
+        made = _parameter((field,), lookup, wrapper, str, pattern=pattern)
+        return made if made.param(value) == params[0] else None
+    if kind not in _MANY and (lookup.lookup_name not in _ONE or sql != "%s"):
+        return None
+    target = field.target_field if type(field) in _KEYS else field
+    attname = None
+    if isinstance(value, models.Model) or isinstance(values[0], models.Model):
+        attname = _attname(type(values[0]), target)
+        if attname is None or field is target:
+            return None
+        values = [vars(each).get(attname) for each in values]
+    fields = (field,) if field is target else (field, target)
+    return like(fields, lookup, values, params, wrapper, attname, kind in _MANY)
 
 
-class Prepared:
-    """How a value of one class becomes the parameter of one lookup."""
+def _attname(model: Any, target: Any) -> str | None:
+    """Return where an instance has the value of `target`, its own key; or None."""
+    if not issubclass(model, models.Model) or model._meta.pk is not target:
+        return None
+    name: str = target.attname
+    if model.__getattribute__ is not object.__getattribute__:
+        return None
+    descriptor = inspect.getattr_static(model, name, None)
+    return name if type(descriptor) is DeferredAttribute else None
 
-    __slots__ = ("_field", "_high", "_low", "_unpatched", "_wrap")
 
-    def __init__(
-        self, field: Any, lookup: type[Any], ops: type[Any], wrap: Any, limits: Any
-    ) -> None:
-        self._field = vars(field)
-        self._unpatched = Unpatched(
-            (type(field), type(field), _OF_FIELD),
-            (lookup, lookup, _OF_LOOKUP),
-            (ops, DatabaseOperations, _OF_OPS),
-        )
-        # psycopg's class for numbers of a size, or None.
-        self._wrap = wrap
+def like(
+    fields: tuple[Any, ...],
+    lookup: Any,
+    values: list[Any],
+    params: Any,
+    wrapper: Any,
+    attname: str | None = None,
+    many: bool = False,
+) -> Any:
+    """Return how `values` became `params`, None where Django is to be asked.
+
+    The last of `fields` is the one that has the values, `lookup` one of its lookups.
+    """
+    kind, param = type(values[0]), params[0]
+    field = fields[-1]
+    if kind not in _FIELDS or type(field) not in _FIELDS[kind]:
+        return None
+    for made, value in zip(params, values, strict=True):
+        if type(value) is not kind or type(made) is not type(param):
+            return None
+        if not isinstance(made, kind) or made != value:
+            return None
+    low = high = None
+    if kind is int:
+        low, high = wrapper.ops.integer_field_range(field.get_internal_type())
+    return _parameter(
+        *(fields, lookup, wrapper, kind),
+        wrap=None if type(param) is kind else type(param),
         # Beyond these Django finds nothing without asking the database.
-        self._low, self._high = limits
+        low=low,
+        high=high,
+        attname=attname,
+        many=many,
+    )
 
-    @classmethod
-    def like(
-        cls, field: Any, lookup: Any, value: Any, params: Any, wrapper: Any
-    ) -> Prepared | None:
-        """Return how `value` became `params`, None where Django is to be asked."""
-        kind, limits = type(value), (None, None)
-        if type(field) not in _FIELDS[kind] or len(params) != 1:
-            return None
-        param = params[0]
-        if not isinstance(param, kind) or param != value:
-            return None
-        if kind is int:
-            limits = wrapper.ops.integer_field_range(field.get_internal_type())
-        wrap = None if type(param) is kind else type(param)
-        return cls(field, lookup, type(wrapper.ops), wrap, limits)
 
-    def param(self, value: Any) -> Any:
-        """Return the parameter for `value`, None where Django is to be asked."""
-        if not self._unpatched.holds() or not self._field.keys().isdisjoint(_OF_FIELD):
-            return None
-        if self._low is not None and not self._low <= value <= self._high:
-            return None
-        return value if self._wrap is None else self._wrap(value)
+def _parameter(
+    fields: tuple[Any, ...], lookup: Any, wrapper: Any, kind: Any, **options: Any
+) -> Any:
+    of = lookup if isinstance(lookup, type) else type(lookup)
+    unpatched = Unpatched(
+        *[(type(each), type(each), _OF_FIELD) for each in fields],
+        (of, of, _OF_LOOKUP),
+        (type(wrapper.ops), DatabaseOperations, _OF_OPS),
+    )
+    return _native.rows.Parameter(
+        tuple([vars(each) for each in fields]),
+        _OF_FIELD,
+        unpatched.watch,
+        kind,
+        **options,
+    )

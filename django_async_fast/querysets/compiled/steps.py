@@ -10,9 +10,8 @@ is learnt; from the third, a look in the tree. Errors come where Django raises t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import wraps
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import QuerySet
@@ -20,93 +19,59 @@ from django.db.models.fields import related_descriptors
 from django.db.models.manager import BaseManager
 from django.db.models.query_utils import RegisterLookupMixin
 
-from . import keys, tree, verify
-from .holes import Missed, found
+from ... import _native
+from . import keys, tree
+from .holes import found
 from .keys import Items, Refused
-from .paths import FRESH, PATH, LazyQuery, Path, begin, copy, djangos, on, peeking
+from .paths import FRESH, PATH, STEPS, LazyQuery, djangos, on, peeking
 
 
-def follow(
-    queryset: Any,
-    path: Path,
-    function: Callable[..., Any],
-    key: Any,
-    items: Items,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    may_change: bool = False,
-) -> Any:
-    """Return the queryset after a step, None where this one is Django's to do.
+class Call(NamedTuple):
+    """What a method was called with, and the key that says what of it is a value."""
 
-    Raises what Django raises.
-    """
-    node = path.node
-    child = node.children.get(key)
-    if path.limits is not None or not queryset.__dict__.get("_cloning_enabled", True):
-        return None
-    if child is None:
-        if path.fresh or verify.ON or node.has_seen(key):
-            return _learn(
-                queryset, path, function, key, items, args, kwargs, may_change
-            )
-        return None
-    if child.why_not:
-        return None
-    try:
-        values = tuple([hole.made(items[i][1]) for i, hole in child.own])
-    except Missed:
-        return None
-    if may_change:
-        args, kwargs = keys.kept(args, kwargs)
-    step = path.steps, function, args, kwargs
-    new = copy(queryset, Path(child, step, path.values + values))
-    if child.sets:
-        new.__dict__.update(child.sets)
-    return new
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    key: Any
+    items: Items
+    may_change: bool
 
 
-def _learn(
-    queryset: Any,
-    path: Path,
-    function: Callable[..., Any],
-    key: Any,
-    items: Items,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    may_change: bool,
-) -> Any:
+def take_first(queryset: Any, path: Any, call: Call) -> Any:
+    """Let Django take a step, and learn what it did; return its result."""
     before = djangos(queryset, path)
-    result = function(before, *args, **kwargs)
+    result = call.function(before, *call.args, **call.kwargs)
     try:
-        child = _child(path.node, before, result, items)
-        values = tuple([hole.made(items[i][1]) for i, hole in child.own])
-    except Missed:
-        return result
+        child = _child(path.node, before, result, call.items)
+        made = [hole.made(call.items[i][1]) for i, hole in child.own]
     except Exception as refused:
         # Whatever a value's own lookup raises: Django has made another of it.
-        child = tree.Node((), str(refused))
-    path.node.children[key] = child
+        child, made = tree.new_node((), str(refused) or repr(refused)), []
+    if None in made:
+        return result
+    path.node.children[call.key] = child
     tree.grown()
     if child.why_not:
         tree.counters.refused += 1
         return result
-    if may_change:
-        args, kwargs = keys.kept(args, kwargs)
-    step = path.steps, function, args, kwargs
+    args, kwargs = call.args, call.kwargs
+    if call.may_change:
+        args, kwargs = STEPS.kept_values(args, kwargs)
+    step = path.steps, call.function, args, kwargs
     query = result.__dict__["_query"]
-    result.__dict__[PATH] = Path(
-        child, step, path.values + values, None, query, fresh=True
+    result.__dict__[PATH] = _native.rows.Path(
+        child, step, path.values + tuple(made), None, query, fresh=True
     )
     result.__dict__.pop("_query")
     return result
 
 
-def _child(node: tree.Node, before: Any, result: Any, items: Items) -> tree.Node:
+def _child(node: Any, before: Any, result: Any, items: Items) -> Any:
     if type(result) is not type(before) or "_query" not in result.__dict__:
         raise Refused(f"it makes a {type(result).__name__}")
     wrapper = connections[before._db or DEFAULT_DB_ALIAS]
     added = list(found(before._query.where, result._query.where, items, wrapper))
-    child = tree.Node((*node.slots, *added))
+    child = tree.new_node((*node.slots, *added))
     places = [
         i for i, (name, value) in enumerate(items) if not _makes_none(name, value)
     ]
@@ -123,7 +88,7 @@ def _makes_none(name: str, value: Any) -> bool:
     return value is None or (type(value) is bool and name.endswith("isnull"))
 
 
-def path_of(queryset: Any) -> Path | None:
+def path_of(queryset: Any) -> Any:
     """Return the path that a queryset is on, None if it has a query."""
     path = on(queryset)
     if path is None:
@@ -134,27 +99,29 @@ def path_of(queryset: Any) -> Path | None:
     return None if values["_sticky_filter"] else path
 
 
-def _filtered(queryset: Any, path: Path) -> Path | None:
+def _filtered(queryset: Any, path: Any) -> Any:
     """Apply the filter that a related manager has put off, in the queryset's place."""
     negate, args, kwargs = queryset.__dict__["_deferred_filter"]
-    try:
-        key, items, _ = keys.of_conditions(f"late {negate}", args, kwargs)
-    except Refused:
+    name = "late exclude" if negate else "late filter"
+    found = STEPS.put_off(queryset, name, _filter, negate, args, kwargs)
+    if type(found) is tuple:
+        queryset.__dict__["_deferred_filter"] = None
+        try:
+            key, items, _ = found
+            given = negate, *STEPS.kept_values(args, kwargs)
+            call = Call(_filter, given, {}, key, items, may_change=False)
+            found = take_first(queryset, path, call)
+        finally:
+            queryset.__dict__["_deferred_filter"] = negate, args, kwargs
+    if found is None:
         return None
     queryset.__dict__["_deferred_filter"] = None
-    given = negate, *keys.kept(args, kwargs)
-    filtered: Any = None
-    try:
-        filtered = follow(queryset, path, _filter, key, items, given, {})
-    finally:
-        if filtered is None:
-            queryset.__dict__["_deferred_filter"] = negate, args, kwargs
-    return None if filtered is None else _moved(queryset, filtered)
+    return _moved(queryset, found)
 
 
-def _moved(queryset: Any, found: Any) -> Path | None:
+def _moved(queryset: Any, found: Any) -> Any:
     """Put `queryset` where `found` is; return its path, None if that is a query."""
-    path: Path | None = found.__dict__.get(PATH)
+    path = found.__dict__.get(PATH)
     if path is None:
         queryset.__dict__["_query"] = found._query
         queryset.__dict__.pop(PATH)
@@ -197,31 +164,29 @@ def _conditions(name: str, negate: bool) -> Any:
 
     @wraps(django)
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if on(self) is not None:
+        function = method.__wrapped__
+        found = STEPS.conditions(self, name, function, args, kwargs)
+        if found is None and on(self) is not None:
             if self.__dict__["_defer_next_filter"]:
                 if not _may_wait(self):
-                    return method.__wrapped__(self, *args, **kwargs)
+                    return function(self, *args, **kwargs)
                 # As `_filter_or_exclude()` does, without a look at the query.
                 new = self._chain()
                 self._defer_next_filter = False
                 new._deferred_filter = negate, args, kwargs
                 return new
-            path = path_of(self)
-            if path is not None:
-                try:
-                    key, items, may_change = keys.of_conditions(name, args, kwargs)
-                except Refused:
-                    pass
-                else:
-                    new = follow(
-                        *(self, path, method.__wrapped__, key, items, args, kwargs),
-                        may_change,
-                    )
-                    if new is not None:
-                        return new
-        return _djangos_way(method, self, args, kwargs)
+            if _has_put_off(self) and path_of(self):
+                found = STEPS.conditions(self, name, function, args, kwargs)
+        if type(found) is tuple:
+            found = take_first(self, on(self), Call(function, args, kwargs, *found))
+        return _djangos_way(method, self, args, kwargs) if found is None else found
 
     return method
+
+
+def _has_put_off(queryset: Any) -> bool:
+    values = queryset.__dict__
+    return PATH in values and values["_deferred_filter"] is not None
 
 
 def _may_wait(queryset: Any) -> bool:
@@ -229,25 +194,41 @@ def _may_wait(queryset: Any) -> bool:
     return values[PATH].limits is None and values["_deferred_filter"] is None
 
 
-def _names(name: str, needs_names: bool = False, of: Any = keys.of_names) -> Any:
+def _names(name: str, needs_names: bool = False, step: Any = None) -> Any:
     django = getattr(QuerySet, name)
+    step = step or (STEPS and STEPS.names)
 
     @wraps(django)
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if PATH in self.__dict__ and (args or not needs_names):
-            path = path_of(self)
-            if path is not None:
-                try:
-                    key = of(name, args, kwargs)
-                except Refused:
-                    pass
-                else:
-                    new = follow(self, path, method.__wrapped__, key, [], args, kwargs)
-                    if new is not None:
-                        return new
-        return _djangos_way(method, self, args, kwargs)
+        found = None
+        if args or not needs_names:
+            function = method.__wrapped__
+            found = step(self, name, function, args, kwargs)
+            if found is None and _has_put_off(self) and path_of(self):
+                found = step(self, name, function, args, kwargs)
+            if type(found) is tuple:
+                found = take_first(self, on(self), Call(function, args, kwargs, *found))
+        return _djangos_way(method, self, args, kwargs) if found is None else found
 
     return method
+
+
+def _nothing(queryset: Any, name: str, function: Any, args: Any, kwargs: Any) -> Any:
+    """Take the step of a method that is called without arguments."""
+    if args or kwargs or PATH not in queryset.__dict__ or path_of(queryset) is None:
+        return None
+    return STEPS.step(queryset, function, (name,), None, args, kwargs, False)
+
+
+def _aggregates(queryset: Any, name: str, function: Any, args: Any, kwargs: Any) -> Any:
+    """Take the step of `annotate()` by Django's aggregates of columns."""
+    if PATH not in queryset.__dict__ or path_of(queryset) is None:
+        return None
+    try:
+        key = keys.of_aggregates(name, args, kwargs)
+    except Refused:
+        return None
+    return STEPS.step(queryset, function, key, None, args, kwargs, False)
 
 
 METHODS: dict[str, Any] = {
@@ -259,56 +240,31 @@ METHODS: dict[str, Any] = {
     "values_list": _names("values_list", needs_names=True),
     "only": _names("only"),
     "defer": _names("defer", needs_names=True),
-    "distinct": _names("distinct", of=keys.of_nothing),
+    "distinct": _names("distinct", step=_nothing),
     "reverse": _names("reverse"),
-    "annotate": _names("annotate", of=keys.of_aggregates),
+    "annotate": _names("annotate", step=_aggregates),
 }
 
 
 @wraps(QuerySet.__getitem__)
 def getitem(self: Any, k: Any) -> Any:
-    path = path_of(self) if PATH in self.__dict__ else None
-    if path is not None and self._result_cache is None and path.limits is None:
+    if PATH in self.__dict__ and path_of(self) is not None:
         if type(k) is slice and k.step is None:
-            new = sliced(self, path, k.start, k.stop)
+            new = STEPS.sliced(self, getitem.__wrapped__, k.start, k.stop)
             if new is not None:
                 return new
         elif type(k) is int and k >= 0:
-            new = sliced(self, path, k, k + 1)
+            new = STEPS.sliced(self, getitem.__wrapped__, k, k + 1)
             if new is not None:
                 new._fetch_all()
                 return new._result_cache[0]
     return getitem.__wrapped__(self, k)
 
 
-def sliced(queryset: Any, path: Path, low: Any, high: Any) -> Any:
-    """Return a slice of a queryset, None where it is Django's to make."""
-    if low is None:
-        low = 0
-    if type(low) is not int or low < 0:
-        return None
-    if high is not None and (type(high) is not int or high <= low):
-        return None
-    if not queryset.__dict__.get("_cloning_enabled", True):
-        return None
-    key = "slice", low == 0, high is None
-    child = path.node.children.get(key)
-    if child is None:
-        child = path.node.children[key] = tree.Node(path.node.slots)
-        tree.grown()
-    step: Any = path.steps, getitem.__wrapped__, (slice(low, high),), {}
-    limits = low, high
-    return copy(
-        queryset, Path(child, step, path.values, limits, None, fresh=path.fresh)
-    )
-
-
 @wraps(QuerySet._clone)
 def clone(self: Any) -> Any:
-    path = on(self)
-    if path is None or self.__dict__["_deferred_filter"] is not None:
-        return clone.__wrapped__(self)
-    return copy(self, Path(path.node, path.steps, path.values, path.limits))
+    new = STEPS.clone(self)
+    return clone.__wrapped__(self) if new is None else new
 
 
 def _looking(name: str) -> Any:
@@ -351,31 +307,40 @@ def deepcopy(self: Any, memo: Any) -> Any:
 
 @wraps(BaseManager.get_queryset)
 def get_queryset(self: Any) -> Any:
+    new = STEPS.begin(self)
+    if new is not None:
+        return new
     kind, model = self._queryset_class, self.model
     node = tree.root(kind, model)
     if node is None:
         return get_queryset.__wrapped__(self)
-    return begin(kind, model, self._db, self._hints, node)
+    return STEPS.begin_at(kind, model, self._db, self._hints, node)
 
 
 @wraps(related_descriptors._filter_prefetch_queryset)
 def filter_prefetch_queryset(queryset: Any, field_name: str, instances: Any) -> Any:
     path = path_of(queryset) if PATH in queryset.__dict__ else None
     if path is not None and type(instances) is list:
-        with suppress(Refused):
-            conditions = {f"{field_name}__in": instances}
-            key, items, _ = keys.of_conditions("prefetch", (), conditions)
-            given = field_name, instances
-            # In place, where cloning is switched off.
-            cloning = queryset.__dict__.pop("_cloning_enabled", True)
-            try:
-                new = follow(queryset, path, _filter_prefetch, key, items, given, {})
-            finally:
-                if "_cloning_enabled" in FRESH:
-                    queryset.__dict__["_cloning_enabled"] = cloning
-            if new is not None:
-                _moved(queryset, new)
-                return queryset
+        conditions = {f"{field_name}__in": instances}
+        key, items, _ = STEPS.key_of("prefetch", (), conditions)
+        given = field_name, instances
+        # In place, where cloning is switched off.
+        cloning = queryset.__dict__.pop("_cloning_enabled", True)
+        try:
+            new = None
+            if key is not None:
+                new = STEPS.step(
+                    queryset, _filter_prefetch, key, items, given, {}, False
+                )
+            if type(new) is tuple:
+                call = Call(_filter_prefetch, given, {}, key, items, may_change=False)
+                new = take_first(queryset, path, call)
+        finally:
+            if "_cloning_enabled" in FRESH:
+                queryset.__dict__["_cloning_enabled"] = cloning
+        if new is not None:
+            _moved(queryset, new)
+            return queryset
     return filter_prefetch_queryset.__wrapped__(queryset, field_name, instances)
 
 

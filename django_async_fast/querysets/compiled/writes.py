@@ -30,7 +30,7 @@ from ...unpatched import Unpatched
 from .. import whole_results
 from . import verify
 from .holes import lookup_of
-from .prepared_values import Prepared
+from .prepared_values import like
 
 BOUND = 64
 
@@ -256,7 +256,7 @@ class Key:
         self._prepared = None
         if isinstance(lookup, Exact) and type(value) in (int, str, uuid.UUID):
             field = lookup.lhs.target
-            self._prepared = Prepared.like(field, kind, value, params, wrapper)
+            self._prepared = like((field,), kind, [value], params, wrapper)
 
     def param(self, value: Any, wrapper: Any) -> Any:
         """Return the parameter for another key. Raises NotPlain."""

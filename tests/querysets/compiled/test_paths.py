@@ -14,8 +14,9 @@ from django.db import connection, models
 from django.db.models import Count, Q, QuerySet
 from django.test.utils import CaptureQueriesContext, override_settings
 
-from django_async_fast import explain_plan, new_connection
-from django_async_fast.querysets.compiled import tree, verify
+from django_async_fast import _native, explain_plan, new_connection
+from django_async_fast.drivers.psycopg import statement
+from django_async_fast.querysets.compiled import paths, tree, verify
 from django_async_fast.querysets.compiled.paths import PATH
 from tests.testapp.models import Author, Book, Publisher, Tag
 
@@ -327,12 +328,19 @@ def test_verify_mode_tells_a_difference(
     books: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(verify, "ON", True)
+    monkeypatch.setattr(paths.STEPS, "learns_at_once", True)
     assert ids(Book.objects.filter(pages__lt=2)) == [0, 1]
     compared = verify.compared
     node: Any = tree.root(Book.objects._queryset_class, Book)
     (child,) = node.children.values()
-    (entry,) = child.entries.values()
-    entry.parts[0] = entry.parts[0][0] + " ", ()
+    ((key, entry),) = child.entries.items()
+    (text, _), *others = entry.parts
+    wrong = _native.rows.Statement(
+        entry.holes, [(text + " ", ()), *others], statement.template_of
+    )
+    for name in ("compiler", "made", "make_plan", "simple", "models", "columns"):
+        setattr(wrong, name, getattr(entry, name))
+    child.entries[key] = wrong
     with pytest.raises(verify.Difference, match="WHERE  "):
         list(Book.objects.filter(pages__lt=2))
     assert verify.compared == compared + 1

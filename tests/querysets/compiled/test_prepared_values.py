@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from typing import Any
 from unittest import mock
 from uuid import UUID
@@ -36,6 +37,10 @@ def around_the_limits(field: Any) -> list[int]:
 def values(field: Any) -> list[Any]:
     if isinstance(field, models.UUIDField):
         return UUIDS
+    if isinstance(field, models.FloatField):
+        return [0.5, -1e300, float("inf"), 0.0]
+    if isinstance(field, models.DateField):
+        return [date(1, 1, 1), date(2026, 11, 28), date.max]
     return TEXTS if isinstance(field, models.CharField | models.TextField) else []
 
 
@@ -53,7 +58,7 @@ def like(field: Any, value: Any) -> Any:
     """Return what has been learnt from the first value."""
     params = (django(field, value),)
     lookup = field.get_lookup("exact")
-    return prepared_values.Prepared.like(field, lookup, value, params, connection)
+    return prepared_values.like((field,), lookup, [value], params, connection)
 
 
 def told(param: Any) -> Any:

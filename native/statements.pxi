@@ -1,0 +1,242 @@
+# A statement without its values, and what fills it in.
+#
+# In: the values of a path.
+# Out: SQL, parameters, and the text as psycopg keeps it.
+# Next: `drivers/psycopg/statement.py`.
+
+@cython.final
+cdef class Parameter:
+    """How a value becomes the parameter that Django would make of it.
+
+    `fields` are the attributes of the fields themselves, `names` the methods that are
+    not called; `watch` tells whether they are Django's. Values are of exactly the class
+    `kind` and from `low` to `high`; `wrap` makes psycopg's number of one. `pattern` is
+    LIKE's. With `attname` an instance's attribute is the value, with `many` there are
+    several in a list.
+    """
+
+    def __init__(
+        self, tuple fields not None, tuple names not None, ClassWatch watch not None,
+        kind, *, wrap=None, low=None, high=None, str pattern=None, str attname=None,
+        bint many=False,
+    ):
+        self.fields = fields
+        self.names = names
+        self.watch = watch
+        self.kind = kind
+        self.wrap = wrap
+        self.low = low
+        self.high = high
+        self.pattern = pattern
+        self.attname = attname
+        self.many = many
+
+    cdef bint holds(self) except -1:
+        if not (self.watch.answer if is_unchanged(self.watch) else self.watch.holds()):
+            return False
+        for field in self.fields:
+            for name in self.names:
+                if name in <dict> field:
+                    return False
+        return True
+
+    cdef object one(self, value):
+        """The parameter, None where Django is to be asked."""
+        if type(value) is not self.kind:
+            return None
+        if self.low is not None and not self.low <= value <= self.high:
+            return None
+        if self.pattern is not None:
+            value = (
+                (<str> value).replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
+            )
+            return self.pattern % value
+        return value if self.wrap is None else self.wrap(value)
+
+    def param(self, value):
+        """Return the parameter for one value, None where Django is to be asked."""
+        return self.one(value) if self.holds() else None
+
+    cdef object key_of(self, value):
+        """What is kept of a value when it is given; None where Django is to be asked."""
+        if self.many:
+            if len(value) > MANY:
+                return None
+            # Each once, in their order: as Django's OrderedSet.
+            values = {}
+            for each in value:
+                each = self.plain(each)
+                if each is None:
+                    return None
+                values[each] = None
+            return tuple(values)
+        return self.plain(value)
+
+    cdef object plain(self, value):
+        """The value, or that of an instance; None where Django is to be asked."""
+        cdef PyObject *found
+        if type(value) is self.kind:
+            return value
+        if self.attname is None:
+            return None
+        found = PyDict_GetItemWithError(
+            <dict> PyObject_GenericGetDict(value, NULL), self.attname
+        )
+        if found is NULL or type(<object> found) is not self.kind:
+            return None
+        return <object> found
+
+
+# As many values of a list are parameters that are not looked at by Django.
+cdef enum:
+    MANY = 100
+
+
+@cython.final
+cdef class Hole:
+    """A lookup without its value."""
+
+    def __init__(self, kind, lhs, bint simple, Parameter prepared=None):
+        self.kind = kind
+        self.lhs = lhs
+        # Whether only the parameter differs while the right side is one `%s`.
+        self.simple = simple
+        # How a value becomes a parameter without a lookup; None where Django is asked.
+        self.prepared = prepared
+
+    cdef object make(self, value):
+        """What is kept of `value`; None where this is Django's way, this time.
+
+        That is a value that `prepared` knows, or the lookup that Django makes.
+        """
+        if self.prepared is not None:
+            kept = self.prepared.key_of(value)
+            if kept is not None:
+                return kept
+        return self.lookup(value)
+
+    def made(self, value):
+        """Return what is kept of `value`; raises what Django raises for it."""
+        return self.make(value)
+
+    def lookup(self, value):
+        """Return the lookup of `value`, None if it is an expression's or IS NULL."""
+        lookup = self.kind(self.lhs, value)
+        if lookup.rhs is None or hasattr(lookup.rhs, "as_sql"):
+            return None
+        return lookup
+
+
+@cython.final
+cdef class Statement:
+    """A statement that can be filled in.
+
+    Each of `parts` is (text, parameters), or the number of a hole. `simple` has for each
+    hole its text, with `prepared.many` that before the values; None where Django's
+    lookup is asked for it. `template_of` makes of a text what psycopg keeps.
+    """
+
+    def __init__(self, tuple holes not None, list parts not None, template_of):
+        self.holes = holes
+        self.parts = parts
+        self.template_of = template_of
+        self.simple = ()
+        self.models = []
+        self.lent = []
+
+    def fill(self, Path path not None, wrapper_of):
+        """Return SQL, parameters and the template for the values of `path`.
+
+        None where that is Django's way, this time. `wrapper_of()` returns the alias's
+        wrapper, where Django's lookups are asked. Raises what they raise.
+        """
+        cdef list texts = []
+        cdef list params = []
+        cdef bint usual = True
+        cdef Hole hole
+        cdef Parameter prepared
+        cdef object wrapper = None
+        for part in self.parts:
+            if type(part) is tuple:
+                texts.append((<tuple> part)[0])
+                params.extend(<tuple> (<tuple> part)[1])
+                continue
+            hole, value = self.holes[part], path.values[part]
+            text = self.simple[part]
+            prepared = hole.prepared
+            if prepared is not None and text is not None and prepared.holds():
+                if not prepared.many:
+                    param = prepared.one(value)
+                    if param is not None:
+                        texts.append(text)
+                        params.append(param)
+                        continue
+                elif type(value) is tuple:
+                    usual = False
+                    found = self.many(prepared, <tuple> value)
+                    if found is not None:
+                        texts.append(text + PLACES[len(<list> found)])
+                        params.extend(<list> found)
+                        continue
+            if wrapper is None:
+                wrapper = wrapper_of()
+            if type(value) is not hole.kind:
+                value = hole.lookup(value)
+                if value is None:
+                    return None
+            if prepared is not None and prepared.many:
+                text = None
+            if text is not None:
+                # Without a compiler, which only expressions ask for.
+                sql, found = value.process_rhs(None, wrapper)
+                if sql != "%s":
+                    text = None
+            if text is None:
+                usual = False
+                text, found = self.compiler_for(wrapper).compile(value)
+            texts.append(text)
+            params.extend(found)
+        if not usual:
+            text = "".join(texts)
+            template = self.template_of(text)
+        else:
+            if self.text is None:
+                self.template = self.template_of("".join(texts))
+                self.text = "".join(texts)
+            text, template = self.text, self.template
+        if path.limits is None:
+            return text, tuple(params), template
+        if usual and self.limits is not None and self.limits == path.limits:
+            return self.limited_text, tuple(params), self.limited_template
+        limit = limit_of(path.limits)
+        text, template = text + limit, template + (<str> limit).encode()
+        if usual:
+            self.limits, self.limited_text, self.limited_template = None, text, template
+            self.limits = path.limits
+        return text, tuple(params), template
+
+    cdef list many(self, Parameter prepared, tuple values):
+        cdef list found = []
+        for each in values:
+            param = prepared.one(each)
+            if param is None:
+                return None
+            found.append(param)
+        return found
+
+    def compiler_for(self, wrapper):
+        """Return the compiler of the query without values, for a connection."""
+        compiler = self.compiler
+        new = (<type> type(compiler)).__new__(type(compiler))
+        new.__dict__.update(compiler.__dict__)
+        new.connection = wrapper
+        return new
+
+
+PLACES = ["(" + ", ".join(["%s"] * count) + ")" for count in range(MANY + 1)]
+
+
+cdef str limit_of(tuple limits):
+    low, high = limits
+    limit = "" if high is None else f" LIMIT {high - low}"
+    return f"{limit} OFFSET {low}" if low else limit
