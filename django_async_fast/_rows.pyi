@@ -174,6 +174,187 @@ class ClassWatch:
     def unchanged(self) -> bool: ...
     def holds(self) -> bool: ...
 
+# The step before, Django's function, its args and kwargs.
+_Step: TypeAlias = tuple[Any, Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+_Args: TypeAlias = tuple[Any, ...]
+_KwArgs: TypeAlias = dict[str, Any]
+
+@final
+class Node:
+    def __init__(self, slots: tuple[Any, ...], why_not: str, epoch: object) -> None: ...
+    children: dict[Any, Node]
+    entries: dict[Any, Any]
+    seen: dict[Any, None]
+    sets: dict[str, Any]
+    own: tuple[tuple[int, Hole], ...]
+    why_not: str
+    peeked: Any
+    @property
+    def slots(self) -> tuple[Any, ...]: ...
+    @property
+    def holes(self) -> tuple[Hole, ...]: ...
+    @property
+    def epoch(self) -> object: ...
+    def has_seen(self, key: object) -> bool: ...
+
+@final
+class Path:
+    def __init__(
+        self,
+        node: Node,
+        steps: _Step | None,
+        values: tuple[Any, ...],
+        limits: tuple[int, int | None] | None = None,
+        query: object = None,
+        fresh: bool = False,
+    ) -> None: ...
+    @property
+    def node(self) -> Node: ...
+    @property
+    def steps(self) -> _Step | None: ...
+    @property
+    def values(self) -> tuple[Any, ...]: ...
+    @property
+    def limits(self) -> tuple[int, int | None] | None: ...
+    @property
+    def fresh(self) -> bool: ...
+    query: Any
+    peek: Any
+
+@final
+class Root:
+    def __init__(
+        self, kind: type[Any], meta: Any, node: Node, watch: ClassWatch
+    ) -> None: ...
+    @property
+    def node(self) -> Node: ...
+    def is_like(self, meta: Any, epoch: object) -> bool: ...
+    def holds(self) -> bool: ...
+
+@final
+class Steps:
+    def __init__(
+        self,
+        fresh: dict[str, Any],
+        *,
+        new: dict[str, Any],
+        kept: tuple[str, ...],
+        plain: frozenset[type[Any]],
+        model: type[Any],
+        q: type[Any],
+        safe_string: type[Any],
+        enum: type[Any],
+        lazy: type[Any],
+        learns_at_once: bool,
+    ) -> None: ...
+    epoch: object
+    learns_at_once: bool
+    size: int
+    def on(self, queryset: Any) -> Path | None: ...
+    def copy(self, queryset: Any, path: Path) -> Any: ...
+    def clone(self, queryset: Any) -> Any: ...
+    def begin(self, manager: Any) -> Any: ...
+    def begin_at(
+        self, kind: type[Any], model: Any, db: Any, hints: Any, node: Node
+    ) -> Any: ...
+    def key_of(
+        self, kind: str, args: _Args, kwargs: _KwArgs
+    ) -> tuple[Any, Any, bool]: ...
+    def kept_values(self, args: _Args, kwargs: _KwArgs) -> tuple[_Args, _KwArgs]: ...
+    def conditions(
+        self, queryset: Any, name: str, function: Any, args: _Args, kwargs: _KwArgs
+    ) -> Any: ...
+    def put_off(
+        self,
+        queryset: Any,
+        name: str,
+        function: Any,
+        negate: bool,
+        args: _Args,
+        kwargs: _KwArgs,
+    ) -> Any: ...
+    def names(
+        self, queryset: Any, name: str, function: Any, args: _Args, kwargs: _KwArgs
+    ) -> Any: ...
+    def step(
+        self,
+        queryset: Any,
+        function: Any,
+        key: object,
+        items: list[Any] | None,
+        args: _Args,
+        kwargs: _KwArgs,
+        may_change: bool,
+    ) -> Any: ...
+    def limited(
+        self, queryset: Any, filter_by: Any, limit: Any, args: _Args, kwargs: _KwArgs
+    ) -> Any: ...
+    def limit(self, queryset: Any, function: Any) -> None: ...
+    def sliced(self, queryset: Any, function: Any, low: Any, high: Any) -> Any: ...
+
+@final
+class Parameter:
+    def __init__(
+        self,
+        fields: tuple[dict[str, Any], ...],
+        names: tuple[str, ...],
+        watch: ClassWatch,
+        kind: type[Any],
+        *,
+        wrap: Callable[[Any], Any] | None = None,
+        low: Any = None,
+        high: Any = None,
+        pattern: str | None = None,
+        attname: str | None = None,
+        many: bool = False,
+    ) -> None: ...
+    @property
+    def kind(self) -> type[Any]: ...
+    @property
+    def attname(self) -> str | None: ...
+    @property
+    def many(self) -> bool: ...
+    def param(self, value: Any) -> Any: ...
+
+@final
+class Hole:
+    def __init__(
+        self, kind: type[Any], lhs: Any, simple: bool, prepared: Parameter | None = None
+    ) -> None: ...
+    prepared: Parameter | None
+    @property
+    def kind(self) -> type[Any]: ...
+    @property
+    def lhs(self) -> Any: ...
+    @property
+    def simple(self) -> bool: ...
+    def made(self, value: Any) -> Any: ...
+    def lookup(self, value: Any) -> Any: ...
+
+@final
+class Statement:
+    def __init__(
+        self,
+        holes: tuple[Hole, ...],
+        parts: list[Any],
+        template_of: Callable[[str], bytes],
+    ) -> None: ...
+    compiler: Any
+    made: Any
+    make_plan: Any
+    simple: tuple[str | None, ...]
+    models: list[tuple[Any, str]]
+    lent: list[Any]
+    columns: int
+    @property
+    def holes(self) -> tuple[Hole, ...]: ...
+    @property
+    def parts(self) -> list[Any]: ...
+    def fill(
+        self, path: Path, wrapper_of: Callable[[], Any]
+    ) -> tuple[str, tuple[Any, ...], bytes] | None: ...
+    def compiler_for(self, wrapper: Any) -> Any: ...
+
 @final
 class ThreadLocals:
     def call(self, function: Callable[..., Any], *args: Any) -> Any: ...

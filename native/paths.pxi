@@ -115,9 +115,9 @@ cdef class Root:
         return self.watch.holds()
 
 
-cdef inline bint is_same(PyObject *one, object other):
+cdef inline bint has(dict values, str name, object value) except -1:
     # A list that was exchanged for an equal one is looked at by Python code.
-    return one == <PyObject *> other
+    return PyDict_GetItemWithError(values, name) == <PyObject *> value
 
 
 @cython.final
@@ -129,8 +129,8 @@ cdef class Steps:
     """
 
     def __init__(
-        self, *, dict fresh, dict new, tuple kept, plain, model, q, safe_string, enum,
-        lazy, bint learns_at_once,
+        self, dict fresh not None, *, dict new, tuple kept, plain, model, q,
+        safe_string, enum, lazy, bint learns_at_once,
     ):
         self.fresh = fresh
         self.new = new
@@ -213,9 +213,9 @@ cdef class Steps:
         cdef Root root = <Root> known
         if (
             root.node.epoch is not self.epoch
-            or not is_same(PyDict_GetItemWithError(meta, "concrete_fields"), root.columns[0])
-            or not is_same(PyDict_GetItemWithError(meta, "db_table"), root.columns[1])
-            or not is_same(PyDict_GetItemWithError(meta, "ordering"), root.columns[2])
+            or not has(meta, "concrete_fields", root.columns[0])
+            or not has(meta, "db_table", root.columns[1])
+            or not has(meta, "ordering", root.columns[2])
             or not root.watch.holds()
         ):
             return None
@@ -395,7 +395,8 @@ cdef class Steps:
                 return None
             key, may_change = (name, part), True
         return self.take(
-            queryset, values, path, function, key, items, args, kwargs, may_change, negate
+            queryset, values, path, function, key, items, args, kwargs, may_change,
+            negate,
         )
 
     def names(
@@ -472,7 +473,9 @@ cdef class Steps:
         if negate is not None:
             args, kwargs = (negate, args, kwargs), {}
         new = self.copy_of(
-            queryset, values, new_path(child, (path.steps, function, args, kwargs), found, None)
+            queryset,
+            values,
+            new_path(child, (path.steps, function, args, kwargs), found, None),
         )
         if child.sets:
             (<dict> PyObject_GenericGetDict(new, NULL)).update(child.sets)
@@ -484,7 +487,9 @@ cdef class Steps:
         """Take the steps of `get()`: conditions, if there are any, then a limit."""
         cdef dict values = <dict> PyObject_GenericGetDict(queryset, NULL)
         cdef Path path = self.path_of(values)
-        if path is None or path.limits is not None or values["_result_cache"] is not None:
+        if path is None or path.limits is not None:
+            return None
+        if values["_result_cache"] is not None:
             return None
         if args or kwargs:
             found = self.filtered(
@@ -527,7 +532,9 @@ cdef class Steps:
         """Take the step of `queryset[low:high]`; None where that is Django's to make."""
         cdef dict values = <dict> PyObject_GenericGetDict(queryset, NULL)
         cdef Path path = self.path_of(values)
-        if path is None or path.limits is not None or values["_result_cache"] is not None:
+        if path is None or path.limits is not None:
+            return None
+        if values["_result_cache"] is not None:
             return None
         if low is None:
             low = 0
@@ -535,7 +542,9 @@ cdef class Steps:
             return None
         if high is not None and (type(high) is not int or high <= low):
             return None
-        if not values.get("_cloning_enabled", True) or path.node.epoch is not self.epoch:
+        if not values.get("_cloning_enabled", True):
+            return None
+        if path.node.epoch is not self.epoch:
             return None
         cdef Path new = new_path(
             self.child_of(path.node, ("slice", low == 0, high is None)),
@@ -548,9 +557,5 @@ cdef class Steps:
 
 
 cdef tuple by_name(dict kwargs):
-    """Items in the order in which `Q(**kwargs)` has them."""
-    return tuple(kwargs.items()) if len(kwargs) < 2 else tuple(sorted(kwargs.items(), key=first_of))
-
-
-def first_of(tuple item):
-    return item[0]
+    """Items in the order in which `Q(**kwargs)` has them. No two names are the same."""
+    return tuple(kwargs.items() if len(kwargs) < 2 else sorted(kwargs.items()))

@@ -233,7 +233,7 @@ cdef class Statement:
         return new
 
 
-PLACES = ["(" + ", ".join(["%s"] * count) + ")" for count in range(MANY + 1)]
+cdef list PLACES = ["(" + ", ".join(["%s"] * count) + ")" for count in range(MANY + 1)]
 
 
 cdef str limit_of(tuple limits):

@@ -318,7 +318,7 @@ cdef class Statement:
     cdef public object compiler  # Django's, of the query without values or connection
     cdef public object made
     cdef public object make_plan
-    cdef public object simple
+    cdef public tuple simple
     cdef public list models
     cdef public list lent
     cdef public Py_ssize_t columns
