@@ -423,8 +423,8 @@ cdef class Steps:
         )
 
     def step(
-        self, queryset, function, key, list items, tuple args not None, dict kwargs not None,
-        bint may_change,
+        self, queryset, function, key, list items, tuple args not None,
+        dict kwargs not None, bint may_change,
     ):
         """Take a step whose key the caller has made."""
         cdef dict values = <dict> PyObject_GenericGetDict(queryset, NULL)
