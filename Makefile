@@ -201,6 +201,16 @@ lint: $(VENV)/.dev ## check style, types, Cython and Rust
 	cargo fmt --manifest-path rust/Cargo.toml --check
 	cargo clippy --manifest-path rust/Cargo.toml --quiet --all-targets -- -D warnings
 
+.PHONY: docs
+docs: $(VENV)/.docs ## build the documentation into build/site, and check its links
+	$(RUN) -m sphinx -W --keep-going -q docs build/site
+	DOCS_REQUIRED=1 $(RUN) -m pytest -q tests/docs
+	@echo "build/site/index.html"
+
+.PHONY: docs-links
+docs-links: $(VENV)/.docs ## ask for the addresses outside that the documentation names
+	$(RUN) -m sphinx -q -b linkcheck docs build/links
+
 .PHONY: clean
 clean: ## remove what was built (the environments stay: rm -r .venv .venvs)
 	rm -rf build dist *.egg-info rust/target native/*.c native/*.html
@@ -239,6 +249,10 @@ $(VENV)/.psycopg-c: $(VENV)/.package
 $(VENV)/.beside: $(VENV)/.package
 	@$(RUN) -m pip install --quiet --group beside
 	@$(RUN) -m pip install --quiet --no-deps --group beside-prometheus
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.package
+	@$(RUN) -m pip install --quiet --group docs
 	@touch $@
 
 $(VENV)/.typing: $(VENV)/.package

@@ -100,7 +100,7 @@ else:
 
 
 class BlockWrapper(_Backend):
-    """Mixed into the backend's DatabaseWrapper."""
+    """A block's connection: mixed into the backend's `DatabaseWrapper`, and awaited."""
 
     # False in the lazy ones: see connections/lazy_wrapper.py.
     built = True

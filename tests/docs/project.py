@@ -1,0 +1,159 @@
+"""What the pages' code is written for: a project with models, a template and clients."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync, sync_to_async
+from django.apps.registry import Apps
+from django.contrib.auth.models import AnonymousUser
+from django.core.management.base import BaseCommand
+from django.db import connection, connections, models, transaction
+from django.db.models import F, Sum
+from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
+from django.shortcuts import render
+from django.test import AsyncRequestFactory, override_settings
+
+import django_async_fast
+from django_async_fast.asgi import get_asgi_application
+from tests.testapp.models import Author, Book, Tag
+
+# Not among the models of the tests.
+_apps = Apps()
+
+
+class _Model(models.Model):
+    class Meta:
+        abstract = True
+        app_label = "docs"
+        apps = _apps
+
+
+class Sale(_Model):
+    day = models.DateField()
+    price = models.DecimalField(max_digits=10, decimal_places=2)
+
+
+class Account(_Model):
+    balance = models.IntegerField(default=0)
+
+
+class Message(_Model):
+    text = models.TextField()
+
+
+class Invoice(_Model):
+    number = models.IntegerField()
+    data = "..."
+
+
+MODELS = (Sale, Account, Message, Invoice)
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "OPTIONS": {
+            "loaders": [
+                (
+                    "django.template.loaders.locmem.Loader",
+                    {
+                        "shelf.html": "{% for book in books %}{{ book.author }}{% endfor %}"
+                    },
+                )
+            ]
+        },
+    }
+]
+# Arguments of the pages' functions, which are called if all theirs are here.
+ARGUMENTS: dict[str, Any] = {
+    "amount": 1,
+    "author_id": 1,
+    "name": "Jane",
+    "number": 1,
+    "source": 1,
+    "target": 1,
+}
+
+
+class AsyncWebsocketConsumer:
+    """Channels' is not installed."""
+
+
+def _request() -> Any:
+    request = AsyncRequestFactory().get("/")
+    request.user = AnonymousUser()
+    return request
+
+
+def arguments() -> dict[str, Any]:
+    return ARGUMENTS | {"request": _request()}
+
+
+def names() -> dict[str, Any]:
+    """Return what the pages take for granted."""
+    ours = {
+        each: getattr(django_async_fast, each) for each in django_async_fast.__all__
+    }
+    return ours | {
+        "Account": Account,
+        "AsyncWebsocketConsumer": AsyncWebsocketConsumer,
+        "Author": Author,
+        "AuthorFactory": Author,
+        "BaseCommand": BaseCommand,
+        "Book": Book,
+        "F": F,
+        "HttpResponse": HttpResponse,
+        "Invoice": Invoice,
+        "JsonResponse": JsonResponse,
+        "Message": Message,
+        "RENDERER": "https://example.com/",
+        "Sale": Sale,
+        "StreamingHttpResponse": StreamingHttpResponse,
+        "Sum": Sum,
+        "Tag": Tag,
+        "async_to_sync": async_to_sync,
+        "asyncio": asyncio,
+        "connection": connection,
+        "count": lambda execute, *args: execute(*args),
+        "get_asgi_application": get_asgi_application,
+        "names": ["red", "blue"],
+        "notify": lambda: None,
+        # Their marks and fixtures are theirs.
+        "pytest": SimpleNamespace(mark=SimpleNamespace(asyncio=lambda test: test)),
+        "pytest_asyncio": SimpleNamespace(fixture=lambda function: function),
+        "render": render,
+        "requests": SimpleNamespace(
+            post=lambda url, json: SimpleNamespace(content=b"%PDF")
+        ),
+        "schema_context": lambda schema: nullcontext(),
+        "sync_to_async": sync_to_async,
+        "transaction": transaction,
+    }
+
+
+@contextmanager
+def project(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Make the tables, the rows and the second database that the pages use."""
+    monkeypatch.setitem(
+        connections.settings, "reporting", connections.settings["other"]
+    )
+    for alias in ("default", "other"):
+        with connections[alias].schema_editor() as editor:
+            for model in MODELS:
+                editor.create_model(model)
+    try:
+        Book.objects.create(title="Emma", author=Author.objects.create(name="Jane"))
+        Account.objects.create()
+        Invoice.objects.create(number=1)
+        with override_settings(TEMPLATES=TEMPLATES):
+            yield
+    finally:
+        for alias in ("default", "other"):
+            with connections[alias].schema_editor() as editor:
+                for model in MODELS:
+                    editor.delete_model(model)
+            connections[alias].close()
