@@ -1,4 +1,4 @@
-"""The suites' fixtures: a server, the contenders' processes, and `race`."""
+"""The suites' fixtures: a server, the contenders' processes, and `measure`."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Bench:
         return dataset.QUICK_ROWS if self.quick else dataset.ROWS
 
     def enter(self, item: pytest.Function) -> None:
-        name, _ = entrant = item.callspec.params["race"]
+        name, _ = entrant = item.callspec.params["measure"]
         case = case_of(item)
         self.cases[case.name] = case
         if package := missing(load(name)):
@@ -118,15 +118,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "race" in metafunc.fixturenames:
+    if "measure" in metafunc.fixturenames:
         found = list(entrants(metafunc.function.__name__.removeprefix("test_")))
         ids = [label(*entrant) for entrant in found]
-        metafunc.parametrize("race", found, ids=ids, indirect=True)
+        metafunc.parametrize("measure", found, ids=ids, indirect=True)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     for item in session.items:
-        if isinstance(item, pytest.Function) and "race" in item.fixturenames:
+        if isinstance(item, pytest.Function) and "measure" in item.fixturenames:
             session.config.stash[BENCH].enter(item)
 
 
@@ -213,7 +213,7 @@ def versions(bench: Bench) -> dict[str, str]:
 
 
 @pytest.fixture
-def race(request: pytest.FixtureRequest, bench: Bench, benchmark: Any) -> Any:
+def measure(request: pytest.FixtureRequest, bench: Bench, benchmark: Any) -> Any:
     """Return a function that records this entrant's share of its case's rounds."""
     entrant: Entrant = request.param
     case = case_of(request.node)

@@ -9,8 +9,8 @@ import pytest
     per="get",
     tasks=True,
 )
-def test_gets_side_by_side(race):
-    race()
+def test_gets_side_by_side(measure):
+    measure()
 
 
 @pytest.mark.case(
@@ -19,15 +19,15 @@ def test_gets_side_by_side(race):
     per="unit",
     tasks=True,
 )
-def test_units_of_work(race):
-    race()
+def test_units_of_work(measure):
+    measure()
 
 
 @pytest.mark.case(title="An empty block, its pool warm", times=2_000, per="block")
-def test_empty_block(race):
-    race()
+def test_empty_block(measure):
+    measure()
 
 
 @pytest.mark.case(title="The scope rule, nobody waiting", times=50_000, per="statement")
-def test_scope_rule(race):
-    race()
+def test_scope_rule(measure):
+    measure()

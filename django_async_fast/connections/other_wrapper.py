@@ -38,6 +38,9 @@ class OtherWrapper(BlockWrapper):
         self._finishing = True
         super().finish()
 
+    def _end_copy(self) -> None:
+        """Do nothing: only PostgreSQL has COPY."""
+
     def _discard(self) -> None:
         connection, self.connection = self.connection, None
         if connection is not None:

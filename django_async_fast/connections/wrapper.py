@@ -431,13 +431,16 @@ class BlockWrapper(_Backend):
         """End of the block: roll back what is open, give the connection back."""
         try:
             if self.connection is not None:
-                self.connection.end_copy()
+                self._end_copy()
                 _, left = self.gate.break_off(None)
                 self._end_transaction(left[:-1])  # the last is the block's own
                 self.close()
         finally:
             self._discard()
             self.gate.close()
+
+    def _end_copy(self) -> None:
+        self.connection.end_copy()
 
     def abandon(self) -> None:
         """End of the block where nothing can be awaited."""

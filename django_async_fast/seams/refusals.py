@@ -75,14 +75,14 @@ def relation(frame: FrameType | None) -> tuple[Model, str, str] | None:
             descriptor, instance = arguments
             if isinstance(instance, Model) and _is_relation(descriptor):
                 name = _name_of(descriptor, type(instance))
-                return instance, _told(instance, name), _how(descriptor)
+                return instance, _label(instance, name), _loading_method(descriptor)
         elif queryset is None and arguments and isinstance(arguments[0], _QUERYSETS):
             queryset = arguments[0]
     name = "" if queryset is None else _manager_of(queryset)
     if not name:
         return None
     instance = queryset._hints["instance"]
-    return instance, _told(instance, name), "prefetch_related"
+    return instance, _label(instance, name), "prefetch_related"
 
 
 def _calls(frame: FrameType | None) -> Iterator[tuple[str, list[Any]]]:
@@ -100,17 +100,17 @@ def _of_attribute(descriptor: Any, instance: Any) -> str:
     if isinstance(descriptor, DeferredAttribute):
         name = descriptor.field.attname
         return (
-            f"{_told(instance, name)} is deferred, and a coroutine cannot wait for it. "
-            "Select it with the others: leave it out of `defer()`, or name it in "
+            f"{_label(instance, name)} is deferred, and a coroutine cannot wait for "
+            "it. Select it with the others: leave it out of `defer()`, or name it in "
             f"`only()`; or call `await instance.arefresh_from_db(fields=[{name!r}])` "
             "before; or run the code that reads it as `await run_sync(function, ...)`."
         )
     if not _is_relation(descriptor):
         return ""  # a cached_property, say: what it calls is the cause
     name = _name_of(descriptor, type(instance))
-    how = _how(descriptor)
+    how = _loading_method(descriptor)
     return (
-        f"{_told(instance, name)} is not loaded, and a coroutine cannot wait for it. "
+        f"{_label(instance, name)} is not loaded, and a coroutine cannot wait for it. "
         f"Load it with the query, `.{how}({name!r})`; or before it is read, `await "
         f"afetch_related(instance, {name!r})`; or run the code that reads it as `await "
         "run_sync(function, ...)`."
@@ -119,7 +119,7 @@ def _of_attribute(descriptor: Any, instance: Any) -> str:
 
 def _of_queryset(queryset: Any) -> str:
     instance, name = queryset._hints.get("instance"), _manager_of(queryset)
-    what = _told(instance, name) if name else f"{queryset.model.__name__} objects"
+    what = _label(instance, name) if name else f"{queryset.model.__name__} objects"
     early = f"load it before, `await afetch_related(instance, {name!r})`; or "
     return (
         f"The query for {what} was not awaited. Use the method that begins with `a`, "
@@ -179,7 +179,7 @@ def _is_relation(descriptor: Any) -> bool:
     return hasattr(descriptor, "get_prefetch_querysets")
 
 
-def _how(descriptor: Any) -> str:
+def _loading_method(descriptor: Any) -> str:
     return "select_related" if isinstance(descriptor, _JOINED) else "prefetch_related"
 
 
@@ -192,5 +192,5 @@ def _name_of(descriptor: Any, model: type[Model]) -> str:
     return type(descriptor).__name__
 
 
-def _told(instance: Model, name: str) -> str:
+def _label(instance: Model, name: str) -> str:
     return f"{type(instance).__name__}.{name}"

@@ -34,7 +34,7 @@ class _Applied(NamedTuple):
     before: Any
     replacement: Any
 
-    def is_in(self) -> bool:
+    def is_in_place(self) -> bool:
         """Tell whether nobody has put something else there since."""
         return vars(self.owner).get(self.name, _MISSING) is self.replacement
 
@@ -63,7 +63,7 @@ CACHE_MODULE = "django.core.cache.backends.base"
 HANDLER_MODULE = "django.core.handlers.base"
 
 _applied: list[_Applied] = []
-_later: _Later | None = None
+_on_import: _PatchOnImport | None = None
 
 
 def seams() -> Iterator[Seam]:
@@ -222,23 +222,23 @@ def _request_seams() -> Iterator[Seam]:
 
 def install() -> None:
     """Install every seam. The app does, when it is made; calling it twice is fine."""
-    global _later
+    global _on_import
     from . import file_prefixes
 
-    if _later is not None:
+    if _on_import is not None:
         return
     for module in file_prefixes.importers():
-        _set(module, "django_file_prefixes", file_prefixes.django_file_prefixes)
+        _apply(module, "django_file_prefixes", file_prefixes.django_file_prefixes)
     for owner, name, replacement, _ in list(seams()):
-        _set(owner, name, replacement)
+        _apply(owner, name, replacement)
     waiting: dict[str, Callable[[ModuleType], None]]
     patched = (*NATIVE_MODULES, *HOOKING_MODULES, CACHE_MODULE)
     waiting = dict.fromkeys(patched, _patch_module)
     waiting[HANDLER_MODULE] = _patch_handler
     for name in [name for name in waiting if name in sys.modules]:
         waiting.pop(name)(sys.modules[name])
-    _later = _Later(waiting)
-    sys.meta_path.insert(0, _later)
+    _on_import = _PatchOnImport(waiting)
+    sys.meta_path.insert(0, _on_import)
 
 
 def install_blocking() -> None:
@@ -246,7 +246,7 @@ def install_blocking() -> None:
     from ..connections import blocking_code
 
     for owner, name, replacement in blocking_code.named():
-        _set(owner, name, replacement)
+        _apply(owner, name, replacement)
 
 
 def uninstall() -> None:
@@ -255,14 +255,14 @@ def uninstall() -> None:
     A seam that a tool has wrapped since stays inside of that, where it does nothing
     without a block.
     """
-    global _later
-    if _later is not None:
-        sys.meta_path.remove(_later)
-        _later = None
+    global _on_import
+    if _on_import is not None:
+        sys.meta_path.remove(_on_import)
+        _on_import = None
     left = []
     while _applied:
         applied = _applied.pop()
-        if not applied.is_in():
+        if not applied.is_in_place():
             left.append(applied)
         elif applied.before is _MISSING:
             delattr(applied.owner, applied.name)
@@ -271,7 +271,7 @@ def uninstall() -> None:
     _applied.extend(reversed(left))
 
 
-def _set(owner: Any, name: str, replacement: Any) -> None:
+def _apply(owner: Any, name: str, replacement: Any) -> None:
     # Only the owner's own attribute can be put back: an inherited one is
     # uncovered again by deleting the replacement.
     before = vars(owner).get(name, _MISSING)
@@ -290,17 +290,17 @@ def _patch_module(module: ModuleType) -> None:
 
     cache = module.__name__ == CACHE_MODULE
     replacement = dispatch.cache_sync_to_async if cache else dispatch.sync_to_async
-    _set(module, "sync_to_async", replacement)
+    _apply(module, "sync_to_async", replacement)
 
 
 def _patch_handler(module: ModuleType) -> None:
     from ..requests import request_block
 
     # ATOMIC_REQUESTS for asynchronous views, inside the middleware.
-    _set(module.BaseHandler, "make_view_atomic", request_block.make_view_atomic)
+    _apply(module.BaseHandler, "make_view_atomic", request_block.make_view_atomic)
 
 
-class _Later(MetaPathFinder):
+class _PatchOnImport(MetaPathFinder):
     """Patches a module when it is imported."""
 
     def __init__(self, waiting: dict[str, Callable[[ModuleType], None]]) -> None:

@@ -88,7 +88,7 @@ async def _sync_to_async_call(
     return await asgiref_call(self, *args, **kwargs)
 
 
-class _Home:
+class _ClassLoop:
     """The event loop, the context and the block of one test class."""
 
     def __init__(
@@ -140,21 +140,21 @@ def _awaited(method: Callable[..., Any]) -> Callable[..., Any]:
     return inner
 
 
-def _at_home(method: Callable[..., Any]) -> Callable[..., Any]:
+def _on_class_loop(method: Callable[..., Any]) -> Callable[..., Any]:
     """Have a class method run on the bridge, whoever calls it."""
 
     @functools.wraps(method)
     def inner(cls: Any) -> Any:
         if bridge.in_bridge():
             return method(cls)
-        if cls.__dict__.get("_home") is None:
-            cls._home = _Home(cls.loop_factory, cls._connection_class())
-        return cls._home.run(method, cls)
+        if cls.__dict__.get("_class_loop") is None:
+            cls._class_loop = _ClassLoop(cls.loop_factory, cls._connection_class())
+        return cls._class_loop.run(method, cls)
 
     return inner
 
 
-class _Bridged(Generic[T]):
+class _BridgedManager(Generic[T]):
     """A context manager of Django's for coroutines: `async with`, and `with`."""
 
     def __init__(self, make: Callable[[], Any], waits: bool = False) -> None:
@@ -166,11 +166,11 @@ class _Bridged(Generic[T]):
     def __enter__(self) -> T:
         if self._waits and _in_coroutine():
             raise bridge.BridgeError(NEEDS_ASYNC_WITH)
-        entered: T = _at_once(self._enter)
+        entered: T = _without_waiting(self._enter)
         return entered
 
     def __exit__(self, *exc: object) -> None:
-        _at_once(self._inner.__exit__, *exc)
+        _without_waiting(self._inner.__exit__, *exc)
 
     async def __aenter__(self) -> T:
         return await bridge.run(self._enter)
@@ -185,7 +185,7 @@ class _Bridged(Generic[T]):
         return entered
 
 
-def _at_once(func: Callable[..., Any], *args: Any) -> Any:
+def _without_waiting(func: Callable[..., Any], *args: Any) -> Any:
     """Call `func` on the bridge from a coroutine that does not await it."""
     if not _in_coroutine():
         return func(*args)
@@ -207,18 +207,18 @@ class _OnLoop:
 
     # As in unittest.IsolatedAsyncioTestCase: None is asyncio's own.
     loop_factory: Callable[[], Any] | None = None
-    _home: _Home | None = None
+    _class_loop: _ClassLoop | None = None
     _connection_class = new_connection
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for name in ("setUpClass", "tearDownClass"):
             if (own := cls.__dict__.get(name)) is not None:
-                setattr(cls, name, classmethod(_at_home(own.__func__)))
+                setattr(cls, name, classmethod(_on_class_loop(own.__func__)))
 
     @classmethod
     def doClassCleanups(cls) -> None:  # noqa: N802
-        home, cls._home = cls.__dict__.get("_home"), None
+        home, cls._class_loop = cls.__dict__.get("_class_loop"), None
         inherited = super().doClassCleanups  # type: ignore[misc]
         if home is None:
             inherited()
@@ -229,25 +229,27 @@ class _OnLoop:
             home.close()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._run_at_home(super().__call__, *args, **kwargs)  # type: ignore[misc]
+        return self._run_on_class_loop(super().__call__, *args, **kwargs)  # type: ignore[misc]
 
     def debug(self) -> Any:
-        return self._run_at_home(super().debug)  # type: ignore[misc]
+        return self._run_on_class_loop(super().debug)  # type: ignore[misc]
 
-    def _run_at_home(self, run: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def _run_on_class_loop(
+        self, run: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
         run = functools.partial(run, *args, **kwargs)
-        if self._home is None:  # the class is skipped
+        if self._class_loop is None:  # the class is skipped
             return run()
         for name in ("setUp", self._testMethodName, "tearDown"):  # type: ignore[attr-defined]
             method = getattr(self, name)
             if iscoroutinefunction(method):
                 setattr(self, name, _awaited(method))
-        return self._home.run_test(run)
+        return self._class_loop.run_test(run)
 
     @overload
     def assertNumQueries(
         self, num: int, func: None = None, *, using: str = DEFAULT_DB_ALIAS
-    ) -> _Bridged[CaptureQueriesContext]: ...
+    ) -> _BridgedManager[CaptureQueriesContext]: ...
     @overload
     def assertNumQueries(
         self,
@@ -267,7 +269,7 @@ class _OnLoop:
     ) -> Any:
         """Assert the number of queries; with `func`, in a coroutine, awaitable."""
         inherited = super().assertNumQueries  # type: ignore[misc]
-        context: _Bridged[Any] = _Bridged(
+        context: _BridgedManager[Any] = _BridgedManager(
             functools.partial(inherited, num, using=using)
         )
         if func is None:
@@ -276,7 +278,7 @@ class _OnLoop:
         return call if bridge.in_coroutine() else bridge.await_(call)
 
 
-def _leave_inner(atomics: dict[str, Any]) -> None:
+def _roll_back_inner(atomics: dict[str, Any]) -> None:
     """Roll back the atomic blocks that a test has left open inside of its own."""
     for alias, atomic in atomics.items():
         wrapper = connections[alias]
@@ -287,7 +289,7 @@ def _leave_inner(atomics: dict[str, Any]) -> None:
             roll_back_inside(wrapper, around, "The test")
 
 
-async def _await_in(context: _Bridged[Any], func: Callable[[], Any]) -> None:
+async def _await_in(context: _BridgedManager[Any], func: Callable[[], Any]) -> None:
     async with context:
         result = await bridge.run(func)
         if inspect.isawaitable(result):
@@ -309,7 +311,7 @@ class TransactionTestCase(_OnLoop, test.TransactionTestCase):
         super().tearDownClass()
 
     def _fixture_teardown(self) -> None:
-        _leave_inner(dict.fromkeys(self._databases_names()))
+        _roll_back_inner(dict.fromkeys(self._databases_names()))
         async_to_sync(close_threads_connections)()
         super()._fixture_teardown()
 
@@ -344,19 +346,19 @@ class TestCase(_OnLoop, test.TestCase):
         super().tearDownClass()
 
     def _fixture_teardown(self) -> None:
-        _leave_inner(self.atomics)
+        _roll_back_inner(self.atomics)
         super()._fixture_teardown()
 
     @classmethod
     def _rollback_atomics(cls, atomics: dict[str, Any]) -> None:
-        _leave_inner(atomics)
+        _roll_back_inner(atomics)
         super()._rollback_atomics(atomics)
 
     @classmethod
     def captureOnCommitCallbacks(  # noqa: N802
         cls, *, using: str = DEFAULT_DB_ALIAS, execute: bool = False
-    ) -> _Bridged[list[Callable[[], Any]]]:
+    ) -> _BridgedManager[list[Callable[[], Any]]]:
         """Capture `on_commit()` callbacks; `async with` to execute them."""
         inherited = super().captureOnCommitCallbacks
         make = functools.partial(inherited, using=using, execute=execute)
-        return _Bridged(make, waits=execute)
+        return _BridgedManager(make, waits=execute)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.db import connections, transaction
 
-from tests.support.describe import told
+from tests.support.describe import described
 from tests.support.programs import Program, acall, call, drive
 
 
@@ -29,7 +29,7 @@ class Synchronously:
         except Exception as exc:
             self.results.append(f"{type(exc).__name__}: {exc}")
             return None
-        self.results.append(repr(told(result)))
+        self.results.append(repr(described(result)))
         return result
 
     async def done(self, target: Any, name: str, args: Any, named: Any) -> Any:

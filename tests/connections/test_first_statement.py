@@ -26,7 +26,7 @@ from django_async_fast import bridge, new_connection, run_sync
 from django_async_fast.connections import wrapper
 from django_async_fast.connections.blocks import current_block
 from django_async_fast.pool import loop_pool
-from tests.support.receiving import receiving
+from tests.support.signals import receiving
 from tests.testapp.models import Tag
 
 pytestmark = pytest.mark.usefixtures("known_gets", "tag")

@@ -17,7 +17,7 @@ from django.utils.functional import cached_property
 from django_async_fast import new_connection
 from django_async_fast.connections import lazy_wrapper, replayed_connect
 from django_async_fast.pool import loop_pool
-from tests.support.receiving import receiving
+from tests.support.signals import receiving
 
 SETTINGS = connections.settings["pooled"]
 

@@ -16,9 +16,9 @@ from django_async_fast import new_connection
 from tests.testapp.models import Tag
 
 from .conftest import Watch, configured, connected, pool_is_whole, pool_options
+from .every_await import Steps, run
 from .scenarios import SCENARIOS, TAGS, Scenario
-from .switches import Steps, run
-from .test_switches import at_every_switch
+from .test_every_await import at_every_await
 
 Case = Callable[[Watch], Coroutine[Any, Any, None]]
 
@@ -35,10 +35,10 @@ async def scope_cancelled(scenario: Scenario, at: int) -> tuple[bool, Steps]:
 
 @pytest.mark.parametrize("where", ["asyncio", "uvloop", "direct"])
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.__name__)
-def test_f33_at_every_switch(watch: Watch, scenario: Scenario, where: str) -> None:
+def test_f33_at_every_await(watch: Watch, scenario: Scenario, where: str) -> None:
     loop, options, settled = connected(watch, where)
     with configured(OPTIONS=options):
-        run(loop, at_every_switch(watch, scenario, scope_cancelled, settled))
+        run(loop, at_every_await(watch, scenario, scope_cancelled, settled))
 
 
 async def sleep_on_the_server(conn: Any) -> None:

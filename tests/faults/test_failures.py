@@ -38,7 +38,7 @@ from .conftest import (
     the_pool,
     through_proxy,
 )
-from .switches import MOST, broken_off, listening, run
+from .every_await import MOST, broken_off, listening, run
 
 # Less than what is to be left out: psycopg's two waits of five seconds, a statement that
 # sleeps for thirty. A busy machine needs more than the fraction of a second that is due.

@@ -21,8 +21,8 @@ from django_async_fast.requests import handler as ours
 from tests.testapp.models import Author, Tag
 
 from .conftest import Watch, configured, pool_is_whole, pool_options
+from .every_await import MOST, Closed, Steps, is_stuck, run
 from .scenarios import TAGS, fill
-from .switches import MOST, Closed, Steps, is_stuck, run
 
 HOWS = ("cancel", "late", "twice", "always", "close")
 MIDDLEWARE = "django_async_fast.middleware.ConnectionMiddleware"
@@ -149,7 +149,7 @@ async def serve(handler: Any, view: str) -> int:
 PARTS = {"plain": 1, "streaming": 5, "in_atomic": 5, "synchronous": 1, "parts": 5}
 
 
-async def at_every_switch(watch: Watch, kind: Any, view: str, how: str) -> None:
+async def at_every_await(watch: Watch, kind: Any, view: str, how: str) -> None:
     for at in range(1, MOST):
         fill(watch)
         happened, sent = await _broken_off(kind(at, how), view, how)
@@ -157,7 +157,7 @@ async def at_every_switch(watch: Watch, kind: Any, view: str, how: str) -> None:
             gc.collect()  # it is what destroys tasks
         await watch.idle()
         left = watch.value(TAGS)
-        assert left in ("", "a,b"), f"at switch {at}: {left}"
+        assert left in ("", "a,b"), f"at await {at}: {left}"
         await pool_is_whole()
         if not happened:
             assert (sent, left) == (PARTS[view], "a,b")
@@ -198,4 +198,4 @@ def test_f23_a_request_is_broken_off(
 ) -> None:
     settings_override(ROOT_URLCONF=__name__, MIDDLEWARE=middleware, ALLOWED_HOSTS=["*"])
     with configured(OPTIONS=pool_options()):
-        run(loop, at_every_switch(watch, handler, view, how))
+        run(loop, at_every_await(watch, handler, view, how))

@@ -23,9 +23,9 @@ from tests.support.pgbouncer import PROGRAM, pgbouncer
 from tests.testapp.models import Author, Tag, Unique
 
 from .conftest import POOL_SIZE, Watch, configured, pool_is_whole, pool_options
+from .every_await import broken_off, run
 from .scenarios import nested
-from .switches import broken_off, run
-from .test_switches import HOWS, at_every_switch
+from .test_every_await import HOWS, at_every_await
 
 Case = Callable[[Watch], Coroutine[Any, Any, None]]
 
@@ -282,7 +282,7 @@ def test_f27_behind_a_transaction_pooler(
 
 
 @pytest.mark.parametrize("how", HOWS)
-def test_f27_broken_off_at_every_switch(watch: Watch, pooler: Any, how: str) -> None:
+def test_f27_broken_off_at_every_await(watch: Watch, pooler: Any, how: str) -> None:
     break_off = partial(broken_off, how=how)
     with configured(**pooler, OPTIONS=pool_options()):
-        run("asyncio", at_every_switch(watch, nested, break_off, pool_is_whole))
+        run("asyncio", at_every_await(watch, nested, break_off, pool_is_whole))

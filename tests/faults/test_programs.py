@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from django_async_fast import new_connection
 
 from .conftest import Watch, configured
-from .switches import runner
+from .every_await import runner
 
 EXAMPLES = 300
 

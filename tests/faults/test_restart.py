@@ -13,7 +13,7 @@ from django_async_fast import new_connection
 from tools.postgres import Server, django_database, server
 
 from .conftest import POOL_SIZE, Watch, configured, pool_is_whole, pool_options
-from .switches import run
+from .every_await import run
 
 Case = Callable[[Server], Coroutine[Any, Any, None]]
 

@@ -16,7 +16,7 @@ from tests.testapp.models import Author
 
 from . import soak
 from .conftest import Watch, configured, pool_is_whole
-from .switches import listening
+from .every_await import listening
 
 REQUESTS = 500
 

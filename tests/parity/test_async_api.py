@@ -25,7 +25,7 @@ from django.db import transaction
 
 from django_async_fast import new_connection, run_sync
 from tests.support.async_api import ALL, call, exists, prepare
-from tests.support.world import RELATED_MANAGERS, World, plant
+from tests.support.targets import RELATED_MANAGERS, Targets, plant
 from tests.testapp.models import Author
 
 # Password hashing burns CPU and keeps its thread. (Django 5.2 hashes on the loop.)
@@ -93,10 +93,10 @@ async def test_no_thread(
 
     async with new_connection(force_rollback=True) as conn:
         await run_sync(plant)
-        world = World()
-        if not await run_sync(exists, world, target, case):
+        targets = Targets()
+        if not await run_sync(exists, targets, target, case):
             pytest.skip(f"not in Django {django.__version__}")
-        called = await run_sync(prepare, world, target, case)
+        called = await run_sync(prepare, targets, target, case)
         # Some are to fail: test_parity.py knows which.
         with (
             conn.execute_wrapper(record),
@@ -147,7 +147,7 @@ def coroutine_functions(owner: Any) -> Iterator[tuple[str, Any]]:
             yield f"{owner.__name__}.{name}", inspect.unwrap(function)
 
 
-def asynchronous_api(world: World) -> dict[CodeType, str]:
+def asynchronous_api(targets: Targets) -> dict[CodeType, str]:
     """Return the code of every `a*` coroutine function of Django's, with its name."""
     found: dict[CodeType, str] = {}
     owners: list[Any] = []
@@ -161,7 +161,7 @@ def asynchronous_api(world: World) -> dict[CodeType, str]:
             ]
     # Classes of related managers are made by functions, when a model is.
     for name in RELATED_MANAGERS:
-        owners += type(getattr(world, name)).__mro__
+        owners += type(getattr(targets, name)).__mro__
     for owner in owners:
         for name, function in coroutine_functions(owner):
             if function.__module__.startswith("django."):
@@ -180,7 +180,7 @@ async def test_every_asynchronous_method_is_in_the_catalogue() -> None:
 
     async with new_connection(force_rollback=True):
         await run_sync(plant)
-        expected = await run_sync(asynchronous_api, World())
+        expected = await run_sync(asynchronous_api, Targets())
         for target, case in ALL:
             async with transaction.atomic():
                 await _profiled(target, case, record)
@@ -191,10 +191,10 @@ async def test_every_asynchronous_method_is_in_the_catalogue() -> None:
 
 
 async def _profiled(target: str, case: str, record: Any) -> None:
-    world = World()
-    if not await run_sync(exists, world, target, case):
+    targets = Targets()
+    if not await run_sync(exists, targets, target, case):
         return
-    called = await run_sync(prepare, world, target, case)
+    called = await run_sync(prepare, targets, target, case)
     before = sys.getprofile()
     sys.setprofile(record)
     try:

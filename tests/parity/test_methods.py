@@ -30,8 +30,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from django_async_fast import new_connection, run_sync
 from tests.support import strategies
 from tests.support.async_api import CALLS, call, exists, method_of, prepare
-from tests.support.describe import Queries, told
-from tests.support.world import World, plant
+from tests.support.describe import Queries, described
+from tests.support.targets import Targets, plant
 
 # Method -> its twin, where that is not the name without its "a".
 NAMES = {"__aiter__": "__iter__", "__acall__": "__call__", "auser": "get_user"}
@@ -130,7 +130,11 @@ def restart_sequences() -> None:
 def outcome(case: str, result: Any, called: Any, queries: Queries) -> Any:
     if method_of(case) == VARIES and isinstance(result, str):
         result = "a plan"
-    return {"result": told(result), "called": told(called), "queries": list(queries)}
+    return {
+        "result": described(result),
+        "called": described(called),
+        "queries": list(queries),
+    }
 
 
 # ----- the twins
@@ -168,7 +172,7 @@ def _reference(target: str, case: str, data: Any) -> Any:
 
 
 def _synchronously(target: str, case: str, data: Any) -> Any:
-    called = prepare(World(False, data.queryset), target, case)
+    called = prepare(Targets(False, data.queryset), target, case)
     queries = Queries()
     with connection.execute_wrapper(queries):
         try:
@@ -184,7 +188,7 @@ async def asynchronously(files: Path, target: str, data: Any) -> dict[str, Any]:
         async with new_connection() as conn, transaction.atomic():
             await run_sync(begin, data.rows)
             for case in CALLS[target]:
-                if not await run_sync(exists, World(), target, case):
+                if not await run_sync(exists, Targets(), target, case):
                     continue
                 async with transaction.atomic():
                     with same_conditions(files):
@@ -196,7 +200,7 @@ async def asynchronously(files: Path, target: str, data: Any) -> dict[str, Any]:
 
 
 async def _asynchronously(conn: Any, target: str, case: str, data: Any) -> Any:
-    called = await run_sync(prepare, World(True, data.queryset), target, case)
+    called = await run_sync(prepare, Targets(True, data.queryset), target, case)
     queries = Queries()
     with conn.execute_wrapper(queries):
         try:

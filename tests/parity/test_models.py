@@ -16,7 +16,7 @@ from django.db.models import Count, Max, Model, QuerySet
 from hypothesis import HealthCheck, Phase, given, settings
 
 from django_async_fast import new_connection, run_sync
-from tests.support.describe import Queries, told
+from tests.support.describe import Queries, described
 from tests.support.generated_models import Generated, generated
 
 # Method -> its arguments, as in the catalogue. All are of the queryset.
@@ -93,8 +93,8 @@ def arguments(name: str, target: Any, g: Generated) -> Any:
 
 
 def outcome(target: Any, result: Any, queries: Queries) -> Any:
-    found = told(result.args if isinstance(result, Exception) else result)
-    return type(result), found, told(target), list(queries)
+    found = described(result.args if isinstance(result, Exception) else result)
+    return type(result), found, described(target), list(queries)
 
 
 def synchronously(g: Generated) -> list[Any]:

@@ -22,8 +22,8 @@ from django.db.models import Count, QuerySet
 from django.db.models.functions import Upper
 
 from django_async_fast import new_connection, run_sync
-from tests.support.describe import told
-from tests.support.world import FIVE_BOOKS, plant
+from tests.support.describe import described
+from tests.support.targets import FIVE_BOOKS, plant
 from tests.testapp.models import Author, Bestseller, Book, Novel, OwnFromDb, OwnInit
 
 pytestmark = pytest.mark.keep_rows
@@ -101,7 +101,9 @@ def test_copies_equal_djangos(
 ) -> None:
     def copies(found: list[Any]) -> Any:
         rows, *querysets = found
-        return [told(copied(row)) for row in rows], told([copied(q) for q in querysets])
+        return [described(copied(row)) for row in rows], described(
+            [copied(q) for q in querysets]
+        )
 
     with without_core():
         expected = copies(fetched(QUERYSETS[name]))

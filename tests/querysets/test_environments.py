@@ -24,8 +24,8 @@ from django.test import override_settings
 from django.utils import timezone
 
 from django_async_fast import new_connection, run_sync
-from tests.support.describe import told
-from tests.support.world import FIVE_BOOKS, plant
+from tests.support.describe import described
+from tests.support.targets import FIVE_BOOKS, plant
 from tests.testapp.models import Author, Book, Everything
 
 # Name -> settings of the project, settings of the database.
@@ -114,7 +114,7 @@ def _forget() -> None:
 def each_way(make: Callable[[], Any]) -> list[Any]:
     # Twice, because the first time teaches the core what a column is.
     return [
-        told(rows)
+        described(rows)
         for _ in range(2)
         for rows in (list(make()), list(make().iterator(chunk_size=2)))
     ]
@@ -125,7 +125,7 @@ async def each_way_awaited(make: Callable[[], Any]) -> list[Any]:
     for _ in range(2):
         found.append([row async for row in await run_sync(make)])
         found.append([row async for row in (await run_sync(make)).aiterator(2)])
-    return [told(rows) for rows in found]
+    return [described(rows) for rows in found]
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
@@ -165,4 +165,4 @@ def test_what_is_written(name: str, without_core: Any) -> None:
         with without_core():
             rows = list(Everything.objects.order_by("pk").values_list())
     assert len(rows) == 4
-    assert [told(row[1:]) for row in rows] == [told(rows[0][1:])] * 4
+    assert [described(row[1:]) for row in rows] == [described(rows[0][1:])] * 4

@@ -13,7 +13,7 @@ from django.test.utils import override_settings
 
 from django_async_fast import _native, alist, new_connection
 from django_async_fast.querysets import raw
-from tests.support.describe import Queries, told
+from tests.support.describe import Queries, described
 from tests.testapp.models import (
     Author,
     Bestseller,
@@ -45,7 +45,7 @@ def outcome(make: Callable[[], RawQuerySet[Any]]) -> Any:
     queries = Queries()
     with connection.execute_wrapper(queries), transaction.atomic():
         try:
-            found = [told(each) for each in make()]
+            found = [described(each) for each in make()]
         except Exception as exc:
             found = [type(exc), str(exc)]
         transaction.set_rollback(True)
@@ -114,7 +114,7 @@ def test_as_django_has_it(name: str, without_core: Any) -> None:
 async def test_in_a_block(name: str, without_core: Any) -> None:
     async def found() -> Any:
         try:
-            return [told(each) for each in await alist(QUERIES[name]())]
+            return [described(each) for each in await alist(QUERIES[name]())]
         except Exception as exc:
             return [type(exc), str(exc)]
 

@@ -21,8 +21,8 @@ from django_async_fast import _native, new_connection, run_sync
 from django_async_fast.drivers.psycopg import results
 from django_async_fast.querysets import whole_results
 from django_async_fast.querysets.streams import Stream
-from tests.support.describe import told
-from tests.support.forgetting import forget_types
+from tests.support.describe import described
+from tests.support.forget_types import forget_types
 from tests.testapp.models import (
     Author,
     Bestseller,
@@ -155,18 +155,18 @@ def either_format(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.mark.parametrize("name", QUERYSETS)
 def test_sync_list_equals_djangos(name: str, without_core: Any) -> None:
     with without_core():
-        expected = told(list(QUERYSETS[name]()))
-    assert told(list(QUERYSETS[name]())) == expected
+        expected = described(list(QUERYSETS[name]()))
+    assert described(list(QUERYSETS[name]())) == expected
     # Now the types of its columns have been seen.
-    assert told(list(QUERYSETS[name]())) == expected
+    assert described(list(QUERYSETS[name]())) == expected
 
 
 @pytest.mark.usefixtures("either_format")
 @pytest.mark.parametrize("name", QUERYSETS)
 def test_sync_iterator_equals_djangos(name: str, without_core: Any) -> None:
     with without_core():
-        expected = told(list(QUERYSETS[name]().iterator(7)))
-    assert told(list(QUERYSETS[name]().iterator(7))) == expected
+        expected = described(list(QUERYSETS[name]().iterator(7)))
+    assert described(list(QUERYSETS[name]().iterator(7))) == expected
 
 
 @pytest.mark.usefixtures("either_format")
@@ -175,16 +175,16 @@ async def test_async_iteration_equals_djangos(name: str, without_core: Any) -> N
     async with new_connection():
         make = QUERYSETS[name]
         with without_core():
-            expected = told(await run_sync(lambda: list(make())))
+            expected = described(await run_sync(lambda: list(make())))
         queryset = await run_sync(make)
-        assert told([row async for row in queryset]) == expected
+        assert described([row async for row in queryset]) == expected
         queryset = await run_sync(make)
-        assert told([row async for row in queryset]) == expected
+        assert described([row async for row in queryset]) == expected
         queryset = await run_sync(make)
-        assert told([row async for row in queryset.aiterator(7)]) == expected
+        assert described([row async for row in queryset.aiterator(7)]) == expected
         async with transaction.atomic():
             queryset = await run_sync(make)
-            assert told([row async for row in queryset.aiterator(7)]) == expected
+            assert described([row async for row in queryset.aiterator(7)]) == expected
 
 
 @pytest.fixture
@@ -255,7 +255,7 @@ def test_binary_where_it_means_the_same(name: str, formats_read: list[int]) -> N
 def test_copies_and_pickles(without_core: Any) -> None:
     def copies(book: Any) -> Any:
         made = [copy.copy(book), copy.deepcopy(book), pickle.loads(pickle.dumps(book))]
-        return [told(each) for each in made]
+        return [described(each) for each in made]
 
     queryset = Book.objects.select_related("author").order_by("pk")
     with without_core():
@@ -351,7 +351,7 @@ def test_settings_of_the_session(
 
     def read(name: str) -> Any:
         try:
-            return told(list(Everything.objects.order_by("pk").values_list(name)))
+            return described(list(Everything.objects.order_by("pk").values_list(name)))
         except NotImplementedError as refused:
             return str(refused)
 
@@ -386,12 +386,12 @@ def test_cursors_that_are_not_to_be_seen_through(
 ) -> None:
     queryset = Book.objects.order_by("pk")
     with without_core():
-        expected = told(list(queryset.all()))
+        expected = described(list(queryset.all()))
     for name in ("cursor", "chunked_cursor"):
         made = getattr(connection, name)
         monkeypatch.setattr(connection, name, lambda made=made: Foreign(made()))
-    assert told(list(queryset.all())) == expected
-    assert told(list(queryset.iterator(7))) == expected
+    assert described(list(queryset.all())) == expected
+    assert described(list(queryset.iterator(7))) == expected
     assert set(reasons) == {"TupleBatch"}
 
 

@@ -298,7 +298,7 @@ lazy("raw", "Book objects", *PLAIN)(
 lazy("save", "Tag objects", *PLAIN)(lambda w: w.tag.save())
 
 
-class World:
+class Targets:
     """One object of each kind, as it comes from the database."""
 
     def __init__(self) -> None:
@@ -324,7 +324,7 @@ async def test_f35_a_refused_query_is_named(name: str) -> None:
     read, what, ways = LAZY[name]
     asked: list[Any] = []
     async with new_connection():
-        world = await run_sync(World)
+        world = await run_sync(Targets)
         with (
             mock.patch("psycopg.Cursor.execute", asked.append),
             pytest.raises(SynchronousOnlyOperation) as refused,
@@ -343,7 +343,7 @@ async def test_f35_a_refused_query_is_named(name: str) -> None:
 async def test_f35_the_ways_out(name: str) -> None:
     read = LAZY[name][0]
     async with new_connection():
-        world = await run_sync(World)
+        world = await run_sync(Targets)
         expected = await run_sync(read, world)
         book = Book.objects.filter(pk=world.book.pk)
         world.book = await book.aget()

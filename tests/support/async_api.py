@@ -1,4 +1,4 @@
-"""Django's asynchronous API: every method, and how to call it in a `World`."""
+"""Django's asynchronous API: every method, and how to call it in a `Targets`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from django.db import models
 
 from tests.testapp.models import Book
 
-from .world import PASSWORD, World
+from .targets import PASSWORD, Targets
 
 # Takes something to call and the world, and calls it with the method's arguments.
-Call = Callable[[Any, World], Any]
+Call = Callable[[Any, Targets], Any]
 
 PLAIN: Call = lambda call, w: call()  # noqa: E731
 
 
-def new_books(w: World) -> list[Book]:
+def new_books(w: Targets) -> list[Book]:
     return [Book(title=title, author=w.author) for title in ("new", "newer")]
 
 
@@ -296,12 +296,12 @@ def method_of(case: str) -> str:
     return case.partition(" ")[0]
 
 
-def exists(world: World, target: str, case: str) -> bool:
+def exists(world: Targets, target: str, case: str) -> bool:
     """Tell whether this Django has the method."""
     return hasattr(getattr(world, target), method_of(case))
 
 
-def prepare(world: World, target: str, case: str) -> tuple[Any, Any, Any]:
+def prepare(world: Targets, target: str, case: str) -> tuple[Any, Any, Any]:
     """Return what is called: target, positional and named arguments. May query."""
     args, named = CALLS[target][case](lambda *args, **named: (args, named), world)
     return getattr(world, target), args, named

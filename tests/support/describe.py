@@ -26,7 +26,7 @@ NUMBERED = re.compile(r"\b(s\d+_x\d+|_django_curs_\d+_\w+)\b")
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
-def told(value: Any, seen: frozenset[int] = frozenset()) -> Any:
+def described(value: Any, seen: frozenset[int] = frozenset()) -> Any:
     """Describe `value`; instances with attributes, state and cached relations."""
     for kinds, describe in DESCRIPTIONS:
         if isinstance(value, kinds):
@@ -47,28 +47,28 @@ def _text(value: Any) -> str:
 def _instance(value: Model, seen: frozenset[int]) -> Any:
     state = value._state
     attributes = [
-        (k, told(v, seen)) for k, v in value.__dict__.items() if k != "_state"
+        (k, described(v, seen)) for k, v in value.__dict__.items() if k != "_state"
     ]
-    cached = {k: told(v, seen) for k, v in state.fields_cache.items()}
-    return type(value), attributes, told(state, seen), cached
+    cached = {k: described(v, seen) for k, v in state.fields_cache.items()}
+    return type(value), attributes, described(state, seen), cached
 
 
 def _state(value: ModelState, seen: frozenset[int]) -> Any:
     mode = getattr(value, "fetch_mode", None)  # Django 6.1
-    return type(value), value.db, value.adding, told(mode)
+    return type(value), value.db, value.adding, described(mode)
 
 
 def _queryset(value: Any, seen: frozenset[int]) -> Any:
     """Describe what it has fetched: to look must not fetch."""
-    return _type(value), told(value._result_cache, seen)
+    return _type(value), described(value._result_cache, seen)
 
 
 def _page(value: Any, seen: frozenset[int]) -> Any:
-    return value.number, told(value.object_list, seen)
+    return value.number, described(value.object_list, seen)
 
 
 def _request(value: HttpRequest, seen: frozenset[int]) -> Any:
-    return told(value.session, seen), told(value.user, seen)
+    return described(value.session, seen), described(value.user, seen)
 
 
 def _response(value: HttpResponse, seen: frozenset[int]) -> Any:
@@ -77,21 +77,23 @@ def _response(value: HttpResponse, seen: frozenset[int]) -> Any:
 
 def _session(value: SessionBase, seen: frozenset[int]) -> Any:
     found = getattr(value, "_session_cache", None)
-    return value.session_key, told(found, seen), value.accessed, value.modified
+    return value.session_key, described(found, seen), value.accessed, value.modified
 
 
 def _mapping(value: dict[Any, Any], seen: frozenset[int]) -> Any:
-    return type(value), [(told(k, seen), told(v, seen)) for k, v in value.items()]
+    return type(value), [
+        (described(k, seen), described(v, seen)) for k, v in value.items()
+    ]
 
 
 def _sequence(value: Iterable[Any], seen: frozenset[int]) -> Any:
     # A namedtuple class is made anew for each query.
     fields = getattr(value, "_fields", None)
-    return _type(value), fields, [told(each, seen) for each in value]
+    return _type(value), fields, [described(each, seen) for each in value]
 
 
 def _set(value: Iterable[Any], seen: frozenset[int]) -> Any:
-    return _type(value), sorted(told(each, seen) for each in value)
+    return _type(value), sorted(described(each, seen) for each in value)
 
 
 VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
@@ -113,5 +115,5 @@ class Queries(list[Any]):
     """`with connection.execute_wrapper(queries):`, and they can be compared."""
 
     def __call__(self, execute: Any, sql: str, params: Any, *rest: Any) -> Any:
-        self.append((NUMBERED.sub("#", sql), told(params)))
+        self.append((NUMBERED.sub("#", sql), described(params)))
         return execute(sql, params, *rest)

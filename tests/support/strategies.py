@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.testapp.models import Tag
 
-from .world import AUTHORS, FIVE_BOOKS, TAGS, BookRow
+from .targets import AUTHORS, FIVE_BOOKS, TAGS, BookRow
 
 # PostgreSQL stores no NUL.
 text = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)

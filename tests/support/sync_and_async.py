@@ -10,7 +10,7 @@ from django.db import connections
 
 from django_async_fast import async_connections, new_connection, run_sync
 
-from .describe import NUMBERED, told
+from .describe import NUMBERED, described
 from .programs import Program, acall, call, drive
 
 ALIASES = ("default", "other")
@@ -26,14 +26,14 @@ class Recorder:
         self, execute: Any, sql: str, params: Any, many: Any, context: Any
     ) -> Any:
         alias = context["connection"].alias
-        self.steps.append((alias, NUMBERED.sub("#", sql), told(params)))
+        self.steps.append((alias, NUMBERED.sub("#", sql), described(params)))
         return execute(sql, params, many, context)
 
     def note(self, name: str, result: Any) -> Any:
         if isinstance(result, Exception):
             self.steps.append((name, type(result), str(result)))
             return None
-        self.steps.append((name, told(result)))
+        self.steps.append((name, described(result)))
         return result
 
 

@@ -397,7 +397,7 @@ def run(*methods: Any, bases: Any = (TestCase,), **attributes: Any) -> Any:
     case = type("Inner", bases, {**body, **attributes})
     suite = unittest.defaultTestLoader.loadTestsFromTestCase(case)
     result = unittest.TextTestRunner(stream=io.StringIO()).run(suite)
-    assert case._home is None
+    assert case._class_loop is None
     return result
 
 

@@ -28,7 +28,7 @@ from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg.types.numeric import FloatLoader
 
 from django_async_fast import new_connection, run_sync
-from tests.support.describe import told
+from tests.support.describe import described
 from tests.support.django_rows import djangos_rows
 from tests.testapp.models import Author, Book, Everything
 
@@ -229,7 +229,7 @@ def outcome(make: Callable[[], Any]) -> Any:
         found = make()
         # What told() makes of a row would hide its class.
         kinds = [type(row).__name__ for row in found] if type(found) is list else None
-        return kinds, told(found)
+        return kinds, described(found)
     except Exception as exc:
         return type(exc), str(exc)
 
@@ -302,7 +302,7 @@ def test_asynchronous_rows_are_djangos(name: str) -> None:
             queryset = make()
             source = queryset.aiterator(2) if streamed else queryset
             found = [row async for row in source]
-            return [type(row).__name__ for row in found], told(found)
+            return [type(row).__name__ for row in found], described(found)
         except Exception as exc:
             return type(exc), str(exc)
 
@@ -431,9 +431,9 @@ def test_where_values_differ(setting: str, field: str) -> None:
             return await run_sync(found)
 
     with djangos_rows():
-        assert found()[1] != told(expected)
-    assert found()[1] == told(expected)
-    assert asyncio.run(main())[1] == told(expected)
+        assert found()[1] != described(expected)
+    assert found()[1] == described(expected)
+    assert asyncio.run(main())[1] == described(expected)
 
 
 def test_an_interval_that_no_timedelta_holds() -> None:

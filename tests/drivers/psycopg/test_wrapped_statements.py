@@ -12,7 +12,7 @@ from django.db import connections, transaction
 from django.db.backends.utils import CursorWrapper
 
 from django_async_fast import new_connection, run_sync
-from tests.support.describe import told
+from tests.support.describe import described
 from tests.support.django_rows import djangos_rows
 from tests.testapp.models import Author, Book
 
@@ -108,7 +108,7 @@ def outcomes(alias: str, wrapper: Any) -> dict[str, Any]:
     for name, step in STEPS.items():
         with connections[alias].execute_wrapper(wrapper):
             try:
-                found[name] = told(step())
+                found[name] = described(step())
             except Exception as exc:
                 found[name] = type(exc), str(exc)
     return found
@@ -179,7 +179,7 @@ def test_a_replaced_execute(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
         return found
 
     def here() -> Any:
-        return {name: told(step()) for name, step in STEPS.items()}
+        return {name: described(step()) for name, step in STEPS.items()}
 
     expected = here()
     monkeypatch.setattr(CursorWrapper, "execute", replaced)
@@ -209,7 +209,7 @@ def test_a_cursor_class_of_a_backends_own(monkeypatch: pytest.MonkeyPatch) -> No
 
     def here() -> Any:
         wanted = STEPS.keys() - {"iterator"}
-        return {name: told(STEPS[name]()) for name in wanted}
+        return {name: described(STEPS[name]()) for name in wanted}
 
     expected = here()
     monkeypatch.setattr(connection.connection, "cursor_factory", InFront)

@@ -13,7 +13,7 @@ from django.db import OperationalError, connections, transaction
 
 from django_async_fast import async_connections, new_connection, run_sync
 from django_async_fast.drivers.sqlite import connection as driver
-from tests.faults.switches import MOST, broken_off
+from tests.faults.every_await import MOST, broken_off
 from tests.support.other_databases import names
 from tests.testapp.models import Tag
 
@@ -266,7 +266,7 @@ async def test_broken_off_at_every_switch(
         # Whatever was left open would have the file locked.
         async with asyncio.timeout(20), new_connection(log):
             left = await names(log)
-            assert left in allowed, f"at switch {at}: {left}"
+            assert left in allowed, f"at await {at}: {left}"
             await Tag.objects.using(log).all().adelete()
         if not happened:
             assert left == allowed[-1]

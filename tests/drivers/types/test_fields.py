@@ -22,7 +22,7 @@ from psycopg.types.range import Range
 from django_async_fast import explain_plan, new_connection
 from django_async_fast.drivers.psycopg import results
 from tests.support.django_rows import djangos_rows
-from tests.support.forgetting import forget_types
+from tests.support.forget_types import forget_types
 
 from .models import Own, Priced, Sack, Shelf, table
 from .reading import same

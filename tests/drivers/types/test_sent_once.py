@@ -17,7 +17,7 @@ from django.db.models.expressions import RawSQL
 
 from django_async_fast import new_connection, run_sync
 from tests.support.django_rows import djangos_rows
-from tests.support.forgetting import forget_types
+from tests.support.forget_types import forget_types
 
 from .models import Priced, table
 from .reading import same

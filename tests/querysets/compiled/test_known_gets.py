@@ -28,7 +28,7 @@ from django.test.utils import (
 from django_async_fast import new_connection, run_sync
 from django_async_fast.querysets.compiled import execution as known_gets
 from django_async_fast.querysets.compiled import tree
-from tests.support.describe import Queries, told
+from tests.support.describe import Queries, described
 from tests.testapp.models import (
     Author,
     Bestseller,
@@ -72,7 +72,7 @@ def outcome(get: Callable[[], Any]) -> Any:
     queries = Queries()
     with connection.execute_wrapper(queries), transaction.atomic():
         try:
-            found = told(get())
+            found = described(get())
         except Exception as exc:
             found = type(exc), str(exc)
     return found, queries

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from django_async_fast.querysets.compiled import filtered_updates
-from tests.support.describe import Queries, told
+from tests.support.describe import Queries, described
 from tests.testapp.models import Author, Book
 
 pytestmark = pytest.mark.keep_rows
@@ -81,10 +81,10 @@ def test_what_is_read(chain: list[Any]) -> None:
         # By a query that somebody has looked at: nobody fills in that one.
         queryset = made(chain)
         assert queryset.query is not None
-        rows = told([*queryset])
+        rows = described([*queryset])
     for _ in range(3):
         with connection.execute_wrapper(queries := Queries()):
-            assert told([*made(chain)]) == rows
+            assert described([*made(chain)]) == rows
         assert queries == expected
 
 

@@ -34,7 +34,7 @@ from django_async_fast.querysets.compiled import (
     updates,
     verify,
 )
-from tests.support.describe import Queries, told
+from tests.support.describe import Queries, described
 from tests.testapp.models import (
     Author,
     Bestseller,
@@ -105,13 +105,15 @@ def outcome(write: Callable[[], Any], watched: bool = True) -> Any:
             with transaction.atomic():
                 if watched:
                     with connection.execute_wrapper(queries):
-                        found = told(write())
+                        found = described(write())
                 else:
-                    found = told(write())
+                    found = described(write())
         except Exception as exc:
             found = type(exc), str(exc)
         kinds = (Author, Book, CharKey, Everything, Profile, Publisher, Tag, Unique)
-        rows = [told([*kind.objects.order_by("pk").values_list()]) for kind in kinds]
+        rows = [
+            described([*kind.objects.order_by("pk").values_list()]) for kind in kinds
+        ]
         transaction.set_rollback(True)
     return found, queries, rows
 

@@ -14,8 +14,8 @@ from django_async_fast.drivers.psycopg import held_transaction, plain_queries
 from tests.testapp.models import Author
 
 from .conftest import Watch, configured, pool_is_whole, pool_options
+from .every_await import MOST, Closed, Steps, run
 from .scenarios import ROWS, fill
-from .switches import MOST, Closed, Steps, run
 
 # What a plain query for authors reads.
 AUTHORS = plain_queries.Reads(('"testapp_author"',), ("id", "name"))
@@ -69,7 +69,7 @@ async def read_slowly(watch: Watch) -> None:
         assert await Author.objects.acount() == ROWS
 
 
-async def at_every_switch(
+async def at_every_await(
     watch: Watch, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     for at in range(1, MOST):
@@ -89,10 +89,10 @@ async def at_every_switch(
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 @pytest.mark.parametrize("how", ["cancel", "twice", "always", "close"])
-def test_at_every_switch(
+def test_at_every_await(
     watch: Watch, monkeypatch: pytest.MonkeyPatch, how: str, loop: str
 ) -> None:
     monkeypatch.setattr(held_transaction, "PATIENCE", 0.01)
     monkeypatch.setattr(plain_queries, "reads", lambda *query: AUTHORS)
     with configured(OPTIONS=pool_options()):
-        run(loop, at_every_switch(watch, monkeypatch, how))
+        run(loop, at_every_await(watch, monkeypatch, how))

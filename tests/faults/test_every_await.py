@@ -14,6 +14,7 @@ from django_async_fast import new_connection
 from tests.testapp.models import Tag
 
 from .conftest import Watch, configured, connected, pool_is_whole, pool_options
+from .every_await import MOST, Noise, Steps, broken_off, listening, run
 from .scenarios import (
     SCENARIOS,
     Scenario,
@@ -23,13 +24,12 @@ from .scenarios import (
     siblings,
     units,
 )
-from .switches import MOST, Noise, Steps, broken_off, listening, run
 
 LOOPS = ("asyncio", "uvloop")
 HOWS = ("cancel", "late", "twice", "always", "close")
 
 
-async def at_every_switch(
+async def at_every_await(
     watch: Watch,
     scenario: Scenario,
     break_off: Callable[[Scenario, int], Awaitable[tuple[bool, Steps]]],
@@ -39,7 +39,7 @@ async def at_every_switch(
     for at in range(1, MOST):
         fill(watch)
         happened, steps = await break_off(scenario, at)
-        where = f"at switch {at}"
+        where = f"at await {at}"
         await watch.idle()
         left = watch.value(query)
         assert left in allowed, f"{where}: {left}"
@@ -66,13 +66,11 @@ def _cases() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("scenario", "how", "where"), list(_cases()))
-def test_at_every_switch(
-    watch: Watch, scenario: Scenario, how: str, where: str
-) -> None:
+def test_at_every_await(watch: Watch, scenario: Scenario, how: str, where: str) -> None:
     break_off = partial(broken_off, how=how)
     loop, options, settled = connected(watch, where)
     with configured(OPTIONS=options):
-        run(loop, at_every_switch(watch, scenario, break_off, settled))
+        run(loop, at_every_await(watch, scenario, break_off, settled))
 
 
 # ----- a slot that one has to wait for

@@ -1,6 +1,6 @@
 """The world that Django's asynchronous API is called in.
 
-`plant()` writes the rows; `World` loads what a call needs when it is asked for, so
+`plant()` writes the rows; `Targets` loads what a call needs when it is asked for, so
 that each call gets objects of its own, and the same ones whatever the connection.
 """
 
@@ -60,7 +60,7 @@ FIVE_BOOKS = tuple(
 
 
 def plant(rows: tuple[BookRow, ...] = FIVE_BOOKS) -> None:
-    """Write the rows that `World` reads."""
+    """Write the rows that `Targets` reads."""
     # Django reads it synchronously where a generic relation is touched first.
     kind = ContentType.objects.get_for_model(Book)
     authors = Author.objects.bulk_create(Author(name=f"a{i}") for i in range(AUTHORS))
@@ -204,8 +204,8 @@ def stored(engine: Any) -> Any:
 # ----- what is called
 
 
-class World:
-    """One object of everything, by the names of the targets in `catalogue.py`.
+class Targets:
+    """One object of everything, by the names that `async_api.py` has for it.
 
     Querying: made and asked in synchronous code, in a block on the bridge.
     """
