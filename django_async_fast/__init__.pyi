@@ -11,6 +11,8 @@ from .copying.export import acopy_chunks as acopy_chunks
 from .copying.export import acopy_to as acopy_to
 from .copying.export import copy_chunks as copy_chunks
 from .copying.export import copy_to as copy_to
+from .copying.load import acopy_from as acopy_from
+from .copying.load import copy_from as copy_from
 from .querysets.helpers import achunks as achunks
 from .querysets.helpers import afetch_related as afetch_related
 from .querysets.helpers import alist as alist

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 from django.core.exceptions import EmptyResultSet
@@ -34,7 +34,7 @@ def check(wrapper: Any, format: str, instead: str) -> None:
 def options(format: str, **more: str) -> str:
     """Return the options of a COPY; a file is in UTF-8, whatever the session is."""
     found = {"FORMAT": format, "ENCODING": "'UTF8'", **more}
-    return f"WITH ({', '.join(f'{name} {value}' for name, value in found.items())})"
+    return f"({', '.join(f'{name} {value}' for name, value in found.items())})"
 
 
 def out_of(compiler: Any, raw: Any, format: str) -> str:
@@ -45,6 +45,31 @@ def out_of(compiler: Any, raw: Any, format: str) -> str:
         sql, params = "SELECT WHERE false", ()
     query = merged(raw, sql, params).decode(raw.info.encoding)
     return f"COPY ({query}) TO STDOUT {options(format)}"
+
+
+def into_rows(wrapper: Any, model: Any, fields: Sequence[Any], binary: bool) -> str:
+    """Return the COPY of rows into columns; text is in the session's encoding."""
+    how = "(FORMAT binary)" if binary else "(FORMAT text)"
+    return f"{_into(wrapper, model, fields)} {how}"
+
+
+def into_file(wrapper: Any, model: Any, fields: Sequence[Any], format: str) -> str:
+    """Return the COPY of a file into columns."""
+    more = {}
+    # Other programs write an empty text as nothing, which is NULL.
+    texts = [each for each in fields if each.empty_strings_allowed and not each.null]
+    if format == "csv" and texts:
+        more["FORCE_NOT_NULL"] = f"({_names(wrapper, texts)})"
+    return f"{_into(wrapper, model, fields)} {options(format, **more)}"
+
+
+def _into(wrapper: Any, model: Any, fields: Sequence[Any]) -> str:
+    table = wrapper.ops.quote_name(model._meta.db_table)
+    return f"COPY {table} ({_names(wrapper, fields)}) FROM STDIN"
+
+
+def _names(wrapper: Any, fields: Sequence[Any]) -> str:
+    return ", ".join(wrapper.ops.quote_name(field.column) for field in fields)
 
 
 def header(names: Iterable[str], format: str) -> bytes:

@@ -38,5 +38,6 @@ async def test_the_examples_run(
         response = await names["books_as_csv"](None)
         pieces = [piece async for piece in response]
         assert pieces[0] == b"title,author__name\n"
-    assert len(EXAMPLES) >= 3
+        assert await models.Book.objects.acount() == 1_004
+    assert len(EXAMPLES) >= 5
     assert (tmp_path / "books.csv").read_bytes().startswith(b"id,title,")

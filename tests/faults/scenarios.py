@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 from django.db import transaction
@@ -12,6 +12,7 @@ from django.db import transaction
 from django_async_fast import (
     achunks,
     acopy_chunks,
+    acopy_from,
     acopy_to,
     new_connection,
     run_sync,
@@ -165,6 +166,23 @@ async def copied_out_and_kept() -> None:
         kept.append(pieces)
 
 
+async def copied_in() -> None:
+    async def rows() -> AsyncIterator[tuple[str]]:
+        for i in range(ROWS):
+            await asyncio.sleep(0)
+            yield (f"new{i}",)
+
+    async with new_connection():
+        assert not await Tag.objects.aexists()
+        assert await acopy_from(Tag, rows(), ["name"]) == ROWS
+
+
+async def copied_in_from_a_file() -> None:
+    lines = "".join(f"new{i}\n" for i in range(ROWS))
+    async with new_connection(), transaction.atomic():
+        assert await acopy_from(Tag, io.StringIO(f"name\n{lines}")) == ROWS
+
+
 async def copied_by_a_cursor() -> None:
     async with new_connection() as conn, conn.acursor() as cursor:
         async with cursor.copy("COPY testapp_author TO STDOUT") as copy:
@@ -234,6 +252,8 @@ SCENARIOS: dict[Scenario, tuple[str, tuple[str, ...]]] = {
     copied_out: (TAGS, ("",)),
     copied_out_in_pieces: (TAGS, ("", "new")),
     copied_out_and_kept: (TAGS, ("",)),
+    copied_in: (TAGS, ("", ALL_NEW)),
+    copied_in_from_a_file: (TAGS, ("", ALL_NEW)),
     copied_by_a_cursor: (TAGS, ("", "new")),
     checkout_and_return: (TAGS, ("",)),
     committing: (TAGS, ("", "new")),

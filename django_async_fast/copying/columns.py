@@ -1,0 +1,329 @@
+"""The columns that rows are copied into, and how Python values become theirs.
+
+A value of the class that its field hands on as it is goes out as it is; any other goes
+through the field's own `get_db_prep_save()`. The COPY is binary where the server's type
+of each column has one binary form of one class, else text, which the server reads as it
+reads a literal.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from decimal import MIN_EMIN, ROUND_HALF_UP, Decimal, localcontext
+from functools import partial
+from operator import attrgetter
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.core.exceptions import FieldDoesNotExist
+from django.db import DataError, NotSupportedError, models
+from django.db.models.expressions import DatabaseDefault
+
+from ..unpatched import Unpatched
+from . import statements
+from .located import error
+
+_NONE = type(None)
+# Fields, not their subclasses, that hand a value of this class on.
+_HANDED_ON: dict[type, type] = {
+    **dict.fromkeys(
+        (
+            *(models.AutoField, models.BigAutoField, models.SmallAutoField),
+            *(models.IntegerField, models.BigIntegerField, models.SmallIntegerField),
+            *(models.PositiveIntegerField, models.PositiveBigIntegerField),
+            models.PositiveSmallIntegerField,
+        ),
+        int,
+    ),
+    **dict.fromkeys(
+        (
+            *(models.CharField, models.EmailField, models.SlugField),
+            *(models.TextField, models.URLField),
+        ),
+        str,
+    ),
+    models.BooleanField: bool,
+    models.FloatField: float,
+    models.DecimalField: Decimal,
+    models.DateField: dt.date,
+    models.DateTimeField: dt.datetime,
+    models.DurationField: dt.timedelta,
+    models.UUIDField: UUID,
+}
+_CALLED = "get_prep_value", "get_db_prep_value", "get_db_prep_save", "to_python"
+
+# PostgreSQL's types, by OID, that have one binary form for values of this class.
+_BINARY: dict[int, type] = {
+    20: int,
+    21: int,
+    23: int,
+    25: str,
+    1043: str,
+    16: bool,
+    701: float,
+    1700: Decimal,
+    1082: dt.date,
+    1184: dt.datetime,
+    1186: dt.timedelta,
+    2950: UUID,
+}
+
+
+def of(model: Any) -> list[Any]:
+    """Return the fields of a model's own table that can be written to."""
+    found = model._meta.concrete_model._meta.local_concrete_fields
+    return [each for each in found if not getattr(each, "generated", False)]
+
+
+def named(model: Any, names: Sequence[str] | Mapping[str, str] | None) -> list[Any]:
+    """Return the fields with these names, which may be attributes' or columns'; or all.
+
+    Raises FieldDoesNotExist.
+    """
+    fields = of(model)
+    if names is None:
+        return fields
+    known: dict[str, Any] = {}
+    for attribute in ("column", "attname", "name"):
+        known |= {getattr(field, attribute): field for field in fields}
+    if model._meta.pk in fields:
+        known.setdefault("pk", model._meta.pk)
+    if unknown := [name for name in names if name not in known]:
+        raise FieldDoesNotExist(
+            f"{model.__name__} has no field of its own named {', '.join(unknown)}: it "
+            f"has {', '.join(field.name for field in fields)}."
+        )
+    found = [known[name] for name in names]
+    if len(set(found)) < len(found):
+        raise ValueError(f"A field is named twice in {', '.join(names)}.")
+    return found
+
+
+class Columns:
+    """Where rows like the first one go, and in which form."""
+
+    def __init__(
+        self,
+        cursor: Any,
+        model: Any,
+        first: Any,
+        names: Sequence[str] | Mapping[str, str] | None,
+    ) -> None:
+        self.fields = named(model, names)
+        self._rows: Callable[[list[Any], int], list[Any]] = _as_they_are
+        if isinstance(first, models.Model):
+            instances = Instances(model, self.fields, first)
+            self.fields, self._rows = instances.fields, instances.rows
+        if not self.fields:
+            raise NotSupportedError(
+                "A COPY of rows without any column is not possible."
+            )
+        names = [cursor.db.ops.quote_name(field.column) for field in self.fields]
+        table = cursor.db.ops.quote_name(model._meta.db_table)
+        cursor.execute(f"SELECT {', '.join(names)} FROM {table} WHERE false")  # noqa: S608
+        self.oids = [column.type_code for column in cursor.description]
+        self._columns = [
+            _Column(field, cursor.db, oid)
+            for field, oid in zip(self.fields, self.oids, strict=True)
+        ]
+        self.is_binary = all(column.is_binary for column in self._columns)
+        self.statement = statements.into_rows(
+            cursor.db, model, self.fields, self.is_binary
+        )
+
+    def write(self, copy: Any, batch: list[Any], before: int) -> None:
+        """Send a batch of rows; `before` is how many have been sent."""
+        rows = self._prepared(self._rows(batch, before), before)
+        number = before
+        try:
+            for row in rows:
+                number += 1
+                copy.write_row(row)
+        except Exception as exc:
+            if copy.connection.closed:
+                raise  # it is not about the row
+            raise self._failed(copy, row, number, exc) from exc
+
+    def _prepared(self, rows: list[Any], before: int) -> Any:
+        width = len(self._columns)
+        for number, row in enumerate(rows, before + 1):
+            if len(row) != width:
+                message = f"{len(row)} values for {width} columns"
+                raise error(DataError, "row", number, None, message)
+        values: list[Any] = list(zip(*rows, strict=True))
+        # psycopg wants sequences of Python's.
+        as_they_are = type(rows[0]) in (tuple, list)
+        for i, column in enumerate(self._columns):
+            if not column.hands_on(values[i]):
+                values[i] = column.prepared(values[i], before, self.is_binary)
+                as_they_are = False
+        return rows if as_they_are else zip(*values, strict=True)
+
+    def _failed(self, copy: Any, row: Any, number: int, exc: Exception) -> Exception:
+        """Return the error of a value that psycopg refuses."""
+        field = None
+        for i, each in enumerate(self.fields):
+            alone = [None] * len(row)
+            alone[i] = row[i]
+            try:
+                copy.formatter.__class__(copy.formatter.transformer).write_row(alone)
+            except Exception:
+                field = each
+                break
+        return error(DataError, "row", number, field, exc)
+
+
+def _as_they_are(rows: list[Any], before: int) -> list[Any]:
+    return rows
+
+
+class _Column:
+    """A column, and what its values are before psycopg writes them."""
+
+    def __init__(self, field: Any, wrapper: Any, oid: int) -> None:
+        self._field = field
+        self._prepare = partial(field.get_db_prep_save, connection=wrapper)
+        self._kind = _handed_on(field)
+        self._kinds = frozenset({self._kind, _NONE})
+        self._limits = _LIMITS.get(oid)
+        self.is_binary = self._kind is not None and _BINARY.get(oid) is self._kind
+        if self._kind is dt.datetime and not settings.USE_TZ:
+            self.is_binary = False
+        if self._kind is Decimal and field.max_digits is None:
+            self.is_binary = False
+
+    def hands_on(self, values: Sequence[Any]) -> bool:
+        """Tell whether the field would hand all of the values on as they are."""
+        if not self._kinds.issuperset(map(type, values)):
+            return False
+        if self._kind is dt.datetime:
+            return None not in {each.tzinfo for each in values if each is not None}
+        if self._kind is Decimal:
+            return all(each is None or _is_short(each) for each in values)
+        if self._limits is not None:
+            return all(each is None or self._is_within(each) for each in values)
+        return True
+
+    def prepared(self, values: Sequence[Any], before: int, binary: bool) -> list[Any]:
+        """Return the values as the field prepares them."""
+        found = []
+        for number, value in enumerate(values, before + 1):
+            if hasattr(value, "resolve_expression"):
+                message = "COPY takes no expressions, as bulk_create() does"
+                raise error(NotSupportedError, "row", number, self._field, message)
+            try:
+                value = self._prepare(value)
+                found.append(self._for_binary(value) if binary else value)
+            except Exception as exc:
+                raise error(DataError, "row", number, self._field, exc) from exc
+        return found
+
+    def _is_within(self, number: int) -> bool:
+        assert self._limits is not None
+        low, high = self._limits
+        return low <= number <= high
+
+    def _for_binary(self, value: Any) -> Any:
+        """Return what psycopg's binary form says as the server reads the text."""
+        if value is None:
+            return None
+        kind: Any = self._kind
+        if not isinstance(value, kind):
+            raise TypeError(f"{value!r} is a {type(value).__name__}")
+        if self._limits is not None and not self._is_within(value):
+            raise OverflowError(f"{value} is out of range")
+        if kind is Decimal and value.is_finite() and not _is_short(value):
+            return self._rounded(value)
+        return value
+
+    def _rounded(self, value: Decimal) -> Decimal:
+        if value.adjusted() >= _DIGITS:
+            raise OverflowError("numeric field overflow")
+        with localcontext(prec=2 * _DIGITS + 1, Emin=MIN_EMIN) as context:
+            places = Decimal(1).scaleb(-self._field.decimal_places)
+            return value.quantize(places, ROUND_HALF_UP, context)
+
+
+# How many digits a column with a precision has at most.
+_DIGITS = 1000
+# What psycopg does not look at when it writes so many bytes.
+_LIMITS = {21: (-(2**15), 2**15 - 1), 23: (-(2**31), 2**31 - 1)}
+
+_RELATIONS = models.ForeignKey, models.OneToOneField
+
+
+def _is_short(value: Decimal) -> bool:
+    """Tell whether psycopg's binary form has room for a number, and Django takes it."""
+    return (
+        value.is_finite()
+        and -_DIGITS < value.adjusted() < _DIGITS
+        and value.__sizeof__() < _DIGITS
+    )
+
+
+def _handed_on(field: Any) -> type | None:
+    """Return the class of values that a field hands on as they are, or None."""
+    target = field
+    while type(target) in _RELATIONS:
+        target = target.target_field
+    for each in (field, target):
+        kind = type(each)
+        own = Unpatched((kind, kind, _CALLED)).holds()
+        if not own or not vars(each).keys().isdisjoint(_CALLED):
+            return None
+    return _HANDED_ON.get(type(target))
+
+
+class Instances:
+    """Model instances as rows: what `save()` would send of each."""
+
+    def __init__(self, model: Any, fields: list[Any], first: Any) -> None:
+        if model._meta.concrete_model._meta.parents:
+            raise NotSupportedError(
+                f"An instance of {model.__name__} has rows in several tables: copy "
+                "tuples into each of them, or save() it."
+            )
+        self._model = model._meta.concrete_model
+        # Columns that the first one leaves to the database, and so must the others.
+        self._left = [field for field in fields if _is_left(field, first)]
+        self.fields = [field for field in fields if field not in self._left]
+        self._get = attrgetter(*[field.attname for field in self.fields])
+        self._pre_save = [
+            (i, field.pre_save)
+            for i, field in enumerate(self.fields)
+            if type(field).pre_save is not models.Field.pre_save
+        ]
+
+    def rows(self, batch: list[Any], before: int) -> list[Any]:
+        """Return the values of instances."""
+        rows = []
+        for number, instance in enumerate(batch, before + 1):
+            self._check(instance, number)
+            instance._prepare_related_fields_for_save(operation_name="copy_from")
+            values: Any = self._get(instance)
+            if len(self.fields) == 1:
+                values = (values,)
+            if self._pre_save:
+                values = list(values)
+                for i, pre_save in self._pre_save:
+                    values[i] = pre_save(instance, True)
+            rows.append(values)
+        return rows
+
+    def _check(self, instance: Any, number: int) -> None:
+        if not isinstance(instance, self._model):
+            message = f"not a {self._model.__name__}, but {type(instance).__name__}"
+            raise error(DataError, "row", number, None, message)
+        for field in self._left:
+            if not _is_left(field, instance):
+                message = "has a value, which the first row leaves to the database"
+                raise error(DataError, "row", number, field, message)
+
+
+def _is_left(field: Any, instance: Any) -> bool:
+    value = getattr(instance, field.attname)
+    return isinstance(value, DatabaseDefault) or (
+        value is None and isinstance(field, models.AutoField)
+    )
