@@ -182,9 +182,20 @@ bench-calls: $(VENV)/.package ## are the Python calls of each operation within b
 bench-budgets: $(VENV)/.package ## write what is counted now to bench/budgets/budgets.json
 	$(RUN) -m bench.budgets --instructions --write $(ARGS)
 
+.PHONY: bench-record
+bench-record: $(VENV)/.dev ## run the benchmarks, and keep a small record in bench/history/
+	$(RUN) -m bench $(ARGS)
+	$(RUN) -m bench.dashboard record
+
 .PHONY: bench-check
-bench-check: $(VENV)/.dev ## the budgets, of instructions too where valgrind is there
+bench-check: $(VENV)/.dev ## the budgets, and a run against the last record (ARGS="--only rows")
 	$(RUN) -m bench.budgets --instructions
+	$(RUN) -m bench $(ARGS)
+	$(RUN) -m bench.dashboard check
+
+.PHONY: dashboard
+dashboard: $(VENV)/.package ## one page of all records: build/dashboard/index.html
+	$(RUN) -m bench.dashboard page
 
 .PHONY: bench-memory
 bench-memory: $(VENV)/.dev ## stream 5,000,000 rows, and watch the memory

@@ -1,0 +1,1 @@
+"""What the benchmarks found over time: small records in bench/history/, and a page."""

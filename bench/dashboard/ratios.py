@@ -1,0 +1,82 @@
+"""How many times as fast as a base a contender is, how sure that is, and since when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .records import Record, kind
+
+# The first of these that took part is what a case is compared with.
+BASES = ("stock", "stock:sync", "pages_asgi")
+OURS = ("django_async_fast", "pages_fast")
+
+# Least, middle, most.
+Ratio = tuple[float, float, float]
+
+
+def base_of(case: dict[str, Any]) -> str | None:
+    return next((name for name in BASES if name in case["cpu"]), None)
+
+
+def ours_of(case: dict[str, Any]) -> str | None:
+    return next((name for name in OURS if name in case["cpu"]), None)
+
+
+def ratios(case: dict[str, Any], clock: str) -> dict[str, Ratio]:
+    """Return contender -> how many times as fast as the base, by quartiles of both."""
+    base = base_of(case)
+    if base is None:
+        return {}
+    low, middle, high = case[clock][base]
+    return {
+        name: (_round(low / slow), _round(middle / usual), _round(high / fast))
+        for name, (fast, usual, slow) in case[clock].items()
+        if name != base
+    }
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.3g}")
+
+
+def changed(before: Ratio, now: Ratio) -> int:
+    """Return 1 or -1 where the ratio has risen or fallen by more than the noise."""
+    if now[0] > before[2]:
+        return 1
+    return -1 if now[2] < before[0] else 0
+
+
+def points(records: list[Record], clock: str = "cpu") -> dict[str, Any]:
+    """Return kind of machine -> case -> its points, the oldest first."""
+    found: dict[str, Any] = {}
+    for number, record in enumerate(records):
+        for name, case in record["cases"].items():
+            now = ratios(case, clock)
+            if not now:
+                continue
+            line = found.setdefault(kind(record), {}).setdefault(name, [])
+            ours = ours_of(case)
+            change = 0
+            if line and ours in now and ours in line[-1]["ratios"]:
+                change = changed(line[-1]["ratios"][ours], now[ours])
+            line.append({"record": number, "ratios": now, "change": change})
+    return found
+
+
+def fallen(before: list[Record], now: Record) -> Iterator[str]:
+    """Yield what is slower than in the last record of the same kind of machine."""
+    alike = [record for record in before if kind(record) == kind(now)]
+    for name, case in now["cases"].items():
+        last = next((r for r in reversed(alike) if name in r["cases"]), None)
+        ours, base = ours_of(case), base_of(case)
+        if last is None or ours is None or base_of(last["cases"][name]) != base:
+            continue
+        then = ratios(last["cases"][name], "cpu").get(ours)
+        today = ratios(case, "cpu").get(ours)
+        if then and today and changed(then, today) < 0:
+            yield (
+                f"{name}: {today[1]:g} times as fast as {base} ({today[0]:g} to "
+                f"{today[2]:g}), {then[1]:g} ({then[0]:g} to {then[2]:g}) in "
+                f"{last['commit'][:9]}"
+            )
