@@ -135,9 +135,11 @@ def _transaction_seams() -> Iterator[Seam]:
 def _queryset_seams() -> Iterator[Seam]:
     from django.db.models import Model, QuerySet
     from django.db.models.sql import DeleteQuery
+    from django.db.models.sql.compiler import SQLInsertCompiler
 
     from .. import _native
     from ..querysets import iterables
+    from ..querysets.bulk import inserts as bulk_inserts
     from ..querysets.compiled import (
         deletes,
         execution,
@@ -161,6 +163,12 @@ def _queryset_seams() -> Iterator[Seam]:
             # One that a tool has put there runs, and Django's inside of it.
             if is_like(owner, owner, (name,)):
                 yield Seam(owner, name, replacement, again)
+        arrays = "the values of many objects go as a binary array for each column"
+        for owner, name, replacement in (
+            (SQLInsertCompiler, "execute_sql", bulk_inserts.execute_sql),
+        ):
+            if is_like(owner, owner, (name,)):
+                yield Seam(owner, name, replacement, arrays)
 
 
 def _driver_seams() -> Iterator[Seam]:

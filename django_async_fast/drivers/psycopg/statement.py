@@ -15,7 +15,7 @@ from _thread import get_ident
 from asyncio import _get_running_loop
 from collections.abc import Generator, Iterable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.apps import apps
 from django.db.backends import utils
@@ -42,6 +42,14 @@ _NOT_CALLED = (
     *("cursor", "_cursor", "create_cursor", "make_cursor", "_prepare_cursor"),
     *("close_if_health_check_failed", "validate_thread_sharing"),
 )
+
+
+class Array(NamedTuple):
+    """A column of values as the core encodes it, and the OID of its array type."""
+
+    data: bytes
+    oid: int
+
 
 _CONNECTIONS = frozenset({Connection, BlockConnection})
 _INT = frozenset({int})
@@ -128,15 +136,29 @@ def execute(
     return -1 if changed is None else int(changed)  # as a cursor's rowcount
 
 
+def execute_arrays(wrapper: Any, raw: Any, template: bytes, params: Any) -> Any:
+    """Execute a statement; return its result, in text.
+
+    What of `params` is an Array goes in binary, the others are merged on the client.
+    """
+    return _execute(wrapper, raw, "", params, template, _with_arrays, _send_arrays)
+
+
 def _execute(
-    wrapper: Any, raw: Any, sql: str, params: Any, template: bytes | None
+    wrapper: Any,
+    raw: Any,
+    sql: str,
+    params: Any,
+    template: bytes | None,
+    merge: Any = None,
+    send: Any = None,
 ) -> Any:
     wrapper.validate_no_broken_transaction()
     try:
-        query = merged(raw, sql, params, template)
+        query = (merge or merged)(raw, sql, params, template)
         try:
             with raw.lock:
-                return raw.wait(_send(raw, query))
+                return raw.wait((send or _send)(raw, query))
         except errors._NO_TRACEBACK as exc:
             raise exc.with_traceback(None) from None
     except Exception:
@@ -155,6 +177,19 @@ def merged(raw: Any, sql: str, params: Any, template: bytes | None = None) -> by
     return query
 
 
+def _with_arrays(raw: Any, _: str, params: Any, template: bytes) -> Any:
+    literal = Transformer(raw).as_literal
+    arrays: list[Array] = []
+    places = []
+    for each in params:
+        if type(each) is Array:
+            arrays.append(each)
+            places.append(b"$%d" % len(arrays))
+        else:
+            places.append(literal(each))
+    return template % tuple(places), arrays
+
+
 def _literals(raw: Any, params: Any) -> Iterable[bytes]:
     if _INT.issuperset(map(type, params)):
         dumper = raw.adapters.get_dumper(int, PyFormat.TEXT)
@@ -167,15 +202,41 @@ def _literals(raw: Any, params: Any) -> Iterable[bytes]:
 @cache
 def _is_psycopgs(dumper: Any) -> bool:
     """Tell whether a class is psycopg's dumper of int, in Python or compiled."""
-    package = dumper.__module__.partition(".")[0]
-    known = package in ("psycopg", "psycopg_binary", "psycopg_c")
-    return known and dumper.__name__ == IntDumper.__name__
+    return _is_of_psycopg(dumper) and dumper.__name__ == IntDumper.__name__
+
+
+def _is_of_psycopg(dumper: Any) -> bool:
+    package: str = dumper.__module__.partition(".")[0]
+    return package in ("psycopg", "psycopg_binary", "psycopg_c")
+
+
+def dumps_as_psycopg(raw: Any, kinds: Iterable[type[Any]]) -> bool:
+    """Tell whether values of these classes are dumped by psycopg's own code."""
+    dumper_of = raw.adapters.get_dumper
+    return all(_is_of_psycopg(dumper_of(each, PyFormat.TEXT)) for each in kinds)
 
 
 def _send(raw: Any, query: bytes) -> Generator[Any, Any, Any]:
     if not raw._autocommit:
         yield from raw._start_query()
     raw.pgconn.send_query_params(query, None, result_format=BINARY)
+    return (yield from _answer(raw))
+
+
+def _send_arrays(raw: Any, merged: Any) -> Generator[Any, Any, Any]:
+    query, arrays = merged
+    if not raw._autocommit:
+        yield from raw._start_query()
+    raw.pgconn.send_query_params(
+        query,
+        [each.data for each in arrays],
+        param_types=[each.oid for each in arrays],
+        param_formats=[BINARY] * len(arrays),
+    )
+    return (yield from _answer(raw))
+
+
+def _answer(raw: Any) -> Generator[Any, Any, Any]:
     results = yield from execute_query(raw.pgconn)
     if len(results) == 1 and results[0].status in _DONE:
         return results[0]

@@ -1,0 +1,215 @@
+"""A field's values of many objects, as what is sent for them.
+
+Django reads a value by `pre_save()` and prepares it by `get_db_prep_save()`. Its own
+fields do nothing in either for a value of exactly the column's class: such a column is
+read and encoded at once. For any other, the field is asked for each value, as Django
+asks; what comes out of that is encoded if it can be, and else goes as psycopg sends it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from decimal import Decimal
+from functools import cache
+from ipaddress import IPv4Address, IPv6Address
+from operator import attrgetter
+from typing import Any
+from uuid import UUID
+
+from django.db import models
+from django.db.backends.postgresql.operations import DatabaseOperations
+from django.db.models.fields import Field
+from psycopg import Binary
+from psycopg.postgres import types
+from psycopg.types.json import Jsonb
+from psycopg.types.numeric import Int2, Int4, Int8
+
+from ... import _native
+from ...drivers.psycopg.statement import Array
+from ...unpatched import Unpatched
+from ..compiled.writes import NotPlain
+
+# The type of a column, without its parameters -> those that its values are encoded as.
+_OIDS = {
+    name: tuple(types[each].oid for each in encoded)
+    for name, encoded in {
+        "bigint": ("int8",),
+        "boolean": ("bool",),
+        "bytea": ("bytea",),
+        "date": ("date",),
+        "double precision": ("float8",),
+        "inet": ("inet",),
+        "integer": ("int4",),
+        "interval": ("interval",),
+        "jsonb": ("jsonb",),
+        "numeric": ("numeric",),
+        "real": ("float4",),
+        "smallint": ("int2",),
+        "text": ("text",),
+        "time": ("time",),
+        # Of naive datetimes the server makes one in the session's zone.
+        "timestamp with time zone": ("timestamptz", "timestamp"),
+        "uuid": ("uuid",),
+        "varchar": ("varchar",),
+    }.items()
+}
+
+# The fields that hand on what the core encodes, with the column's type of each.
+_PLAIN: dict[type, str] = {
+    models.AutoField: "integer",
+    models.BigAutoField: "bigint",
+    models.BigIntegerField: "bigint",
+    models.BinaryField: "bytea",
+    models.BooleanField: "boolean",
+    models.CharField: "varchar",
+    models.DateField: "date",
+    models.DateTimeField: "timestamp with time zone",
+    models.DecimalField: "numeric",
+    models.DurationField: "interval",
+    models.EmailField: "varchar",
+    models.FloatField: "double precision",
+    models.IntegerField: "integer",
+    models.PositiveBigIntegerField: "bigint",
+    models.PositiveIntegerField: "integer",
+    models.PositiveSmallIntegerField: "smallint",
+    models.SlugField: "varchar",
+    models.SmallAutoField: "smallint",
+    models.SmallIntegerField: "smallint",
+    models.TextField: "text",
+    models.TimeField: "time",
+    models.URLField: "varchar",
+    models.UUIDField: "uuid",
+}
+_RELATED = models.ForeignKey, models.OneToOneField
+_STAMPED = models.DateField, models.TimeField
+
+# What is not called here of a field and of the backend.
+_PREPARING = (
+    *("get_db_prep_save", "get_db_prep_value", "get_prep_value", "to_python"),
+    *("get_internal_type", "target_field"),
+)
+_READING = ("pre_save",)
+_OF_OPS = (
+    *("adapt_datefield_value", "adapt_datetimefield_value", "adapt_timefield_value"),
+    *("adapt_decimalfield_value", "adapt_durationfield_value"),
+    *("adapt_integerfield_value", "validate_autopk_value"),
+)
+_NUMBERS = frozenset({Int2, Int4, Int8})
+
+# What Django gives to psycopg for values that are encoded here instead.
+DUMPED = (
+    *(bool, bytes, dt.date, dt.datetime, dt.time, dt.timedelta, Decimal, float, list),
+    *(str, Binary, Int2, Int4, Int8, Jsonb, IPv4Address, IPv6Address, UUID),
+)
+
+
+class Column:
+    """A field of many objects."""
+
+    __slots__ = ("_get", "_oids", "_plain", "field")
+
+    def __init__(self, field: Any, wrapper: Any) -> None:
+        self.field = field
+        self._get = attrgetter(field.attname)
+        kind = field.db_type(wrapper).partition("(")[0]
+        self._oids = _OIDS.get(kind, ())
+        # What tells whether the field hands values on; None where it never does.
+        self._plain = _handing_on(field, kind, type(wrapper.ops))
+
+    def of(self, objs: Sequence[Any]) -> list[Any]:
+        """Return the attribute of each object."""
+        return list(map(self._get, objs))
+
+    def array(self, values: list[Any]) -> Array | None:
+        """Return the array of values that Django would hand on; None if it may not."""
+        if self._plain is None or not all(each() for each in self._plain):
+            return None
+        return _array(self._oids[0], values)
+
+    def prepared(self, values: list[Any], wrapper: Any) -> Array | list[Any]:
+        """Return what Django makes of each value, as an array if it can be one.
+
+        Raises NotPlain for an expression, or what becomes one.
+        """
+        prepare, found = self.field.get_db_prep_save, []
+        for value in values:
+            if hasattr(value, "resolve_expression"):
+                raise NotPlain
+            value = prepare(value, connection=wrapper)
+            if hasattr(value, "as_sql"):
+                raise NotPlain
+            found.append(value)
+        for oid in self._oids:
+            if (array := _array(oid, _inside(found))) is not None:
+                return array
+        return found
+
+
+def is_read(field: Any) -> bool:
+    """Tell whether `pre_save()` returns the attribute and does no more."""
+    return is_djangos(field) and not (
+        isinstance(field, _STAMPED) and (field.auto_now or field.auto_now_add)
+    )
+
+
+def is_djangos(field: Any) -> bool:
+    """Tell whether `pre_save()` is Django's, of a field that stores no files."""
+    kind: Any = type(field)
+    base: Any = Field
+    if isinstance(field, _STAMPED):
+        base = _first_of(kind, _PLAIN)
+    return "pre_save" not in vars(field) and _unpatched(kind, base, _READING).holds()
+
+
+def _array(oid: int, values: list[Any]) -> Array | None:
+    data = _native.decode.array_of(oid, values)
+    return None if data is None else Array(data, types[oid].array_oid)
+
+
+def _inside(values: list[Any]) -> list[Any]:
+    """Return values without psycopg's wrappers around them."""
+    kinds = {*map(type, values)}
+    if not kinds.isdisjoint(_NUMBERS):
+        return [int(each) if type(each) in _NUMBERS else each for each in values]
+    if Jsonb in kinds:
+        with suppress(Exception):  # psycopg meets it again, when it is sent
+            return [_dumped(each) for each in values]
+    return values
+
+
+def _dumped(value: Any) -> Any:
+    if type(value) is not Jsonb or value.dumps is None:
+        return value
+    return value.dumps(value.obj)
+
+
+def _handing_on(field: Any, kind: str, ops: Any) -> list[Callable[[], bool]] | None:
+    """Return what asks whether this field hands on what the core encodes as `kind`."""
+    found = [_unpatched(ops, DatabaseOperations, _OF_OPS).holds]
+    while isinstance(field, _RELATED):
+        found += _asking(field, _first_of(type(field), _RELATED))
+        field = field.target_field
+    base = _first_of(type(field), _PLAIN)
+    if base is None or _PLAIN[base] != kind:
+        return None
+    return found + _asking(field, base)
+
+
+def _asking(field: Any, base: Any) -> list[Callable[[], bool]]:
+    kind: Any = type(field)
+    own = vars(field).keys()
+    return [
+        _unpatched(kind, base, _PREPARING).holds,
+        lambda: own.isdisjoint(_PREPARING),
+    ]
+
+
+def _first_of(kind: type[Any], known: Any) -> Any:
+    return next((each for each in kind.__mro__ if each in known), None)
+
+
+@cache
+def _unpatched(kind: Any, base: Any, names: tuple[str, ...]) -> Unpatched:
+    return Unpatched((kind, base, names))

@@ -1,0 +1,541 @@
+"""`bulk_create()` with arrays: the rows, results and errors of Django's own."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any
+from unittest import mock
+from zoneinfo import ZoneInfo
+
+import django
+import psycopg
+import pytest
+from asgiref.sync import sync_to_async
+from django.core.files.base import ContentFile
+from django.db import DataError, connection, models
+from django.db.backends.utils import CursorWrapper
+from django.db.models import F, Value
+from django.db.models.functions import Upper
+from django.db.models.sql.compiler import SQLInsertCompiler
+from django.test.utils import CaptureQueriesContext, isolate_apps, override_settings
+from django.utils.safestring import SafeString
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from psycopg.types.string import StrDumper
+
+from django_async_fast import new_connection, run_sync
+from django_async_fast.querysets.bulk import inserts
+from tests.support.describe import described
+from tests.testapp.models import (
+    Author,
+    Bestseller,
+    Book,
+    CharKey,
+    Everything,
+    Novel,
+    Tag,
+    Unique,
+    UuidKey,
+)
+
+from .ways import arrays, djangos, outcome, table_of
+
+with isolate_apps("tests.testapp"):
+
+    class Wide(models.Model):
+        """A nullable column of each type that Django inserts by UNNEST."""
+
+        small = models.SmallIntegerField(null=True)
+        integer = models.IntegerField(null=True)
+        big = models.BigIntegerField(null=True)
+        positive = models.PositiveBigIntegerField(null=True)
+        char = models.CharField(max_length=100, null=True)
+        text = models.TextField(null=True)
+        slug = models.SlugField(null=True)
+        email = models.EmailField(null=True)
+        url = models.URLField(null=True)
+        boolean = models.BooleanField(null=True)
+        decimal = models.DecimalField(max_digits=30, decimal_places=10, null=True)
+        float = models.FloatField(null=True)
+        datetime = models.DateTimeField(null=True)
+        date = models.DateField(null=True)
+        time = models.TimeField(null=True)
+        duration = models.DurationField(null=True)
+        uuid = models.UUIDField(null=True)
+        json = models.JSONField(null=True)
+        inet = models.GenericIPAddressField(null=True)
+        file = models.FileField(upload_to="files", null=True)
+
+        class Meta:
+            app_label = "testapp"
+
+
+MODELS = Author, Book, CharKey, Everything, Tag, Unique, UuidKey, Wide
+NOON = dt.datetime(2001, 2, 3, 12, tzinfo=dt.UTC)
+VIENNA = ZoneInfo("Europe/Vienna")
+
+
+@pytest.fixture(autouse=True)
+def _ours() -> None:
+    if SQLInsertCompiler.execute_sql is not inserts.execute_sql:
+        pytest.skip("without the compiled core Django's own code writes")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _table(_databases: Any) -> Iterator[None]:
+    with table_of(Wide):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _emptied(_table: None) -> Iterator[None]:
+    yield
+    Wide._base_manager.all().delete()
+
+
+@pytest.fixture
+def library() -> Any:
+    Author.objects.create(pk=7, name="a")
+    Unique.objects.create(key="there", value=1)
+
+
+class Colour(models.TextChoices):
+    RED = "red"
+
+
+class Size(models.IntegerChoices):
+    BIG = 5
+
+
+class Str(str):
+    __slots__ = ()
+
+
+FULL: dict[str, Any] = {
+    "small": -1, "integer": -2, "big": -(2**62), "positive": 3, "char": "c'\\%s é",
+    "text": "%", "slug": "s", "email": "e@example.org", "url": "u", "boolean": True,
+    "decimal": Decimal("-1.50"), "float": 0.1, "datetime": NOON, "date": NOON.date(),
+    "time": dt.time(1, 2, 3, 4), "duration": dt.timedelta(days=-1, microseconds=3),
+    "uuid": uuid.UUID(int=3), "json": {"a": [1, None, "\u20ac"]}, "inet": "::1",
+    "file": "f",
+}  # fmt: skip
+
+
+def some(*kinds: Any) -> list[Any]:
+    """Return an object for each, of Wide if it is only told the values."""
+    return [Wide(**each) if isinstance(each, dict) else each for each in kinds]
+
+
+def both(**values: Any) -> list[Any]:
+    """Return two objects, the first of ordinary values."""
+    return some({name: FULL[name] for name in values}, values)
+
+
+PLAIN: dict[str, Callable[[], Any]] = {
+    "two": lambda: Tag.objects.bulk_create([Tag(name="x"), Tag(name="y")]),
+    "every type": lambda: Wide.objects.bulk_create(some(FULL, {}, FULL)),
+    "nulls": lambda: Wide.objects.bulk_create(some({}, {})),
+    "batches": lambda: Tag.objects.bulk_create(
+        [Tag(name=f"{i}") for i in range(5)], batch_size=2
+    ),
+    "keys that are given": lambda: Tag.objects.bulk_create(
+        [Tag(pk=i, name=f"{i}") for i in (9, 5)]
+    ),
+    "keys that are given to some": lambda: Tag.objects.bulk_create(
+        [Tag(pk=i, name=f"{i}") for i in (9, None, 5, None)]
+    ),
+    "keys that are made": lambda: [
+        each.name for each in UuidKey.objects.bulk_create([UuidKey(pk=uuid.UUID(int=i)) for i in (2, 1)])
+    ],
+    "keys of text": lambda: CharKey.objects.bulk_create([CharKey("b%s"), CharKey("a")]),
+    "foreign keys": lambda: Book.objects.bulk_create(
+        [Book(title="t", author_id=7), Book(title="u", author=Author.objects.get(pk=7))]
+    ),
+    "a proxy": lambda: Bestseller.objects.bulk_create(
+        [Bestseller(title="t", author_id=7), Bestseller(title="u", author_id=7)]
+    ),
+    "conflicts ignored": lambda: Unique.objects.bulk_create(
+        [Unique(key="there"), Unique(key="new")], ignore_conflicts=True
+    ),
+    "conflicts updated": lambda: Unique.objects.bulk_create(
+        [Unique(key="there", value=5), Unique(key="new", value=6)],
+        update_conflicts=True, unique_fields=["key"], update_fields=["value"],
+    ),
+    "a conflict": lambda: Unique.objects.bulk_create(
+        [Unique(key="new"), Unique(key="there")]
+    ),
+    "a key that nothing has": lambda: Book.objects.bulk_create(
+        [Book(title="t", author_id=7), Book(title="u", author_id=8)]
+    ),
+    "too long": lambda: Tag.objects.bulk_create([Tag(name="x" * 51), Tag(name="y")]),
+    "a zone": lambda: Wide.objects.bulk_create(
+        both(datetime=dt.datetime(2024, 10, 27, 2, 30, fold=1, tzinfo=VIENNA))
+    ),
+    "naive": lambda: Wide.objects.bulk_create(both(datetime=NOON.replace(tzinfo=None))),
+    "numbers of text": lambda: Wide.objects.bulk_create(
+        both(small="1", decimal="1.5", float="1", boolean="1", date="2001-02-03")
+    ),
+    "choices": lambda: Wide.objects.bulk_create(both(char=Colour.RED, small=Size.BIG)),
+    "subclasses": lambda: Wide.objects.bulk_create(
+        both(char=Str("x"), text=SafeString("y"), small=True)
+    ),
+    "JSON that is none": lambda: Wide.objects.bulk_create(both(json={1, 2})),
+    "JSON null": lambda: Wide.objects.bulk_create(both(json="null")),
+    "not a number": lambda: Wide.objects.bulk_create(both(float=float("nan"))),
+    "decimals of another kind": lambda: Wide.objects.bulk_create(
+        both(decimal=Decimal("-0.00")) + both(decimal=1) + both(decimal=1.5)
+    ),
+    "a date of a datetime": lambda: Wide.objects.bulk_create(both(date=NOON)),
+    "a network": lambda: Wide.objects.bulk_create(both(inet="10.0.0.1")),
+    "the same object twice": lambda: Tag.objects.bulk_create([Tag(name="x")] * 2),
+    "many": lambda: len(Author.objects.bulk_create([Author(name="x")] * 70_000)),
+}  # fmt: skip
+
+DJANGOS: dict[str, Callable[[], Any]] = {
+    "bytes, for which Django has a placeholder": lambda: Everything.objects.bulk_create(
+        [Everything(binary=b"\0\\x"), Everything(binary=memoryview(b"x"))]
+    ),
+    "one": lambda: Tag.objects.bulk_create([Tag(name="x")]),
+    "none": lambda: Tag.objects.bulk_create([]),
+    "an expression": lambda: Wide.objects.bulk_create(both(char=Upper(Value("x")))),
+    "an expression that cannot be": lambda: Wide.objects.bulk_create(both(char=F("id"))),
+    "a JSON null of SQL": lambda: Wide.objects.bulk_create(
+        both(json=Value(None, models.JSONField()))
+    ),
+    "a child": lambda: Novel.objects.bulk_create([Novel(), Novel()]),
+    "an unsaved key": lambda: Book.objects.bulk_create(
+        [Book(author=Author()), Book(author_id=7)]
+    ),
+    "a number that is none": lambda: Wide.objects.bulk_create(both(small="x")),
+    "a boolean that is none": lambda: Wide.objects.bulk_create(both(boolean="maybe")),
+    "infinite": lambda: Wide.objects.bulk_create(both(decimal=Decimal("Infinity"))),
+}  # fmt: skip
+
+# Not by an array alone: the server, or psycopg, is to see what Django sends.
+REFUSED: dict[str, Any] = {
+    "small": 2**15, "integer": -(2**31) - 1, "big": 2**63, "char": "a\0b",
+    "text": "\ud800", "decimal": Decimal("1e40"),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:DateTimeField:RuntimeWarning")
+@pytest.mark.usefixtures("library")
+@pytest.mark.parametrize("name", PLAIN)
+def test_what_is_sent_as_arrays(name: str) -> None:
+    with djangos():
+        wanted = outcome(PLAIN[name], *MODELS)
+    for _ in range(2):
+        with arrays() as sent:
+            assert outcome(PLAIN[name], *MODELS) == wanted
+        assert sent
+        assert all(sent)
+
+
+@pytest.mark.usefixtures("library")
+@pytest.mark.parametrize("name", DJANGOS)
+def test_what_django_sends(name: str) -> None:
+    with djangos():
+        wanted = outcome(DJANGOS[name], *MODELS)
+    with arrays() as sent:
+        assert outcome(DJANGOS[name], *MODELS) == wanted
+    assert sent == []
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_values_that_are_refused(name: str) -> None:
+    def write() -> Any:
+        return Wide.objects.bulk_create(both(**{name: REFUSED[name]}))
+
+    with djangos():
+        wanted = outcome(write, Wide)
+    ours = outcome(write, Wide)
+    assert ours[0][0] is wanted[0][0]
+    assert issubclass(ours[0][0], (DataError, UnicodeError, ValueError))
+    # Their text may quote the statement, where `id` and the like are now parameters.
+    assert ours[0][1].partition("\n")[0] == wanted[0][1].partition("\n")[0]
+    assert ours[1] == wanted[1] == [described([])]
+
+
+odd = st.fixed_dictionaries(
+    {},
+    optional={
+        "small": st.integers(-(2**15) - 1, 2**15) | st.booleans() | st.just("5"),
+        "char": st.text(max_size=5) | st.just(Colour.RED) | st.integers(0, 9),
+        "boolean": st.booleans() | st.sampled_from([0, 1, "t"]),
+        "decimal": st.decimals(-10, 10) | st.integers(0, 9) | st.floats(-1, 1),
+        "float": st.floats() | st.integers(0, 9),
+        "datetime": st.datetimes(timezones=st.sampled_from([None, dt.UTC, VIENNA])),
+        "date": st.dates() | st.just("2001-02-03"),
+        "time": st.times(),
+        "duration": st.timedeltas(dt.timedelta(-999), dt.timedelta(999)),
+        "json": st.recursive(
+            st.none() | st.integers() | st.text(), st.lists, max_leaves=3
+        ),
+        "inet": st.ip_addresses().map(str) | st.just(""),
+    },
+)
+
+
+@pytest.mark.filterwarnings("ignore:DateTimeField:RuntimeWarning")
+def test_any_values() -> None:
+    @settings(
+        deadline=None,
+        max_examples=60,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
+    @given(st.lists(odd, min_size=2, max_size=4))
+    def compare(rows: list[Any]) -> None:
+        def write() -> None:
+            Wide.objects.bulk_create(some(*rows))
+
+        with djangos():
+            (wanted, wanted_rows) = outcome(write, Wide)
+        (found, found_rows) = outcome(write, Wide)
+        assert found_rows == wanted_rows
+        assert found[0] == wanted[0]
+
+    compare()
+
+
+class Counter(models.CharField):
+    """Notes what it is asked for, and may answer with an expression."""
+
+    calls: list[Any] = []
+    expression: Any = None
+
+    def pre_save(self, instance: Any, add: bool) -> Any:
+        self.calls.append((instance.number, add))
+        instance.other = f"set for {instance.number}"
+        if self.expression is not None and instance.number == 1:
+            return self.expression
+        return super().pre_save(instance, add)
+
+    def get_prep_value(self, value: Any) -> Any:
+        return value if value is None else value.upper()
+
+
+@isolate_apps("tests.testapp")
+def test_fields_of_ones_own_are_asked_as_often_as_by_django() -> None:
+    class Counted(models.Model):
+        number = models.IntegerField()
+        name = Counter(max_length=10)
+        other = models.CharField(max_length=10, default="o")
+
+        class Meta:
+            app_label = "testapp"
+
+    def calls(expression: Any = None) -> Any:
+        def write() -> Any:
+            return Counted.objects.bulk_create(
+                [Counted(number=i, name="n") for i in range(3)]
+            )
+
+        with (
+            mock.patch.object(Counter, "calls", found := []),
+            mock.patch.object(Counter, "expression", expression),
+        ):
+            return outcome(write, Counted), found
+
+    with table_of(Counted):
+        with djangos():
+            plain, expression = calls(), calls(Upper(Value("x")))
+        for _ in range(2):
+            assert calls() == plain
+            assert calls(Upper(Value("x"))) == expression
+        assert "'SET" not in str(plain)
+        assert "'N'" in str(plain)
+
+
+@isolate_apps("tests.testapp")
+def test_stamps_are_of_each_object() -> None:
+    class Stamped(models.Model):
+        made = models.DateTimeField(auto_now_add=True)
+        day = models.DateField(auto_now=True)
+        free = models.DateTimeField(auto_now_add=True)
+
+        class Meta:
+            app_label = "testapp"
+
+    times = [NOON + dt.timedelta(days=i) for i in range(6)]
+    with table_of(Stamped), arrays() as sent:
+        with mock.patch("django.utils.timezone.now", side_effect=times):
+            made = Stamped.objects.bulk_create([Stamped(), Stamped()])
+        assert sorted(each.made for each in made) == times[:2] or (
+            {each.made for each in made} < {*times}
+        )
+        assert [*Stamped.objects.values_list("made")] == [(each.made,) for each in made]
+        free = Stamped._meta.get_field("free")
+        with mock.patch.object(free, "auto_now_add", False):
+            Stamped.objects.bulk_create([Stamped(free=NOON), Stamped(free=NOON)])
+        assert Stamped.objects.filter(free=NOON).count() >= 2
+    assert sent == [3, 3]
+
+
+@isolate_apps("tests.testapp")
+def test_database_defaults_are_the_databases() -> None:
+    class Defaulted(models.Model):
+        name = models.CharField(max_length=10, db_default="from db")
+        size = models.IntegerField(db_default=3)
+        plain = models.IntegerField(default=1)
+
+        class Meta:
+            app_label = "testapp"
+
+    def made(*rows: dict[str, Any]) -> Any:
+        objs = Defaulted.objects.bulk_create([Defaulted(**each) for each in rows])
+        return [(each.name, each.size) for each in objs]
+
+    with table_of(Defaulted):
+        for _ in range(2):
+            with arrays() as sent:
+                assert made({}, {}) == [("from db", 3)] * 2
+                assert made({"name": "x"}, {"name": "y"}) == [("x", 3), ("y", 3)]
+                assert made({"size": 1}, {"size": 2}) == [
+                    ("from db", 1),
+                    ("from db", 2),
+                ]
+            # Before 6.0 Django writes DEFAULT for each, and no UNNEST.
+            assert sent == ([1, 2, 2] if django.VERSION >= (6, 0) else [])
+            with arrays() as sent:
+                assert made({"name": "x"}, {}) == [("x", 3), ("from db", 3)]
+            assert sent == []
+
+
+@isolate_apps("tests.testapp")
+def test_a_column_without_fields_besides_its_key() -> None:
+    class Bare(models.Model):
+        class Meta:
+            app_label = "testapp"
+
+    with table_of(Bare), arrays() as sent:
+        made = Bare.objects.bulk_create([Bare(), Bare()])
+        assert [each.pk for each in made] == [1, 2]
+    assert sent == []
+
+
+def test_files_are_stored_once(tmp_path: Any) -> None:
+    with override_settings(MEDIA_ROOT=tmp_path):
+        objs = some({}, {})
+        for each in objs:
+            each.file = ContentFile(b"x", name="f.txt")
+        Wide.objects.bulk_create(objs)
+        assert len([*tmp_path.rglob("f*.txt")]) == 2
+        names = {*Wide.objects.values_list("file", flat=True)}
+        assert names == {each.file.name for each in objs}
+
+
+def tags(count: int = 2) -> list[Tag]:
+    return [Tag(name=f"{i}") for i in range(count)]
+
+
+def test_whoever_watches_sees_djangos_statement() -> None:
+    seen = []
+
+    def wrapper(execute: Any, sql: str, params: Any, many: Any, context: Any) -> Any:
+        seen.append((sql, params))
+        return execute(sql, params, many, context)
+
+    def execute(self: Any, sql: Any, params: Any = None) -> Any:
+        seen.append((sql, params))
+        return self._execute_with_wrappers(
+            sql, params, many=False, executor=self._execute
+        )
+
+    with arrays() as sent:
+        with connection.execute_wrapper(wrapper):
+            Tag.objects.bulk_create(tags())
+        Tag.objects.all().delete()
+        with mock.patch.object(CursorWrapper, "execute", execute):
+            Tag.objects.bulk_create(tags())
+        with CaptureQueriesContext(connection) as captured:
+            Tag.objects.all().delete()
+            Tag.objects.bulk_create(tags())
+    assert sent == []
+    inserts_seen = [each for each in seen if each[0].startswith("INSERT")]
+    assert len(inserts_seen) == 2
+    for sql, params in inserts_seen:
+        assert "SELECT * FROM UNNEST((%s)::varchar[])" in sql
+        assert params == (["0", "1"],)
+    assert any("UNNEST" in each["sql"] for each in captured)
+
+
+def test_a_patched_compiler_or_field_is_called() -> None:
+    with arrays() as sent:
+        as_sql = SQLInsertCompiler.as_sql
+        with mock.patch.object(
+            SQLInsertCompiler, "as_sql", autospec=True, side_effect=as_sql
+        ) as patched:
+            Author.objects.bulk_create([Author(name="a"), Author(name="b")])
+        assert patched.called
+        assert sent == []
+    name = Author._meta.get_field("name")
+    with mock.patch.object(name, "get_db_prep_save", return_value="own"):
+        Author.objects.bulk_create([Author(name="a"), Author(name="b")])
+    with mock.patch.object(models.CharField, "get_prep_value", return_value="class's"):
+        Author.objects.bulk_create([Author(name="a"), Author(name="b")])
+    found = [*Author.objects.order_by("pk").values_list("name", flat=True)]
+    assert found == ["a", "b", "own", "own", "class's", "class's"]
+
+
+def test_a_dumper_of_ones_own_dumps() -> None:
+    class Shout(StrDumper):
+        def dump(self, obj: str) -> Any:
+            return super().dump(obj.upper())
+
+    connection.ensure_connection()
+    before = connection.connection.adapters.get_dumper(str, psycopg.adapt.PyFormat.TEXT)
+    connection.connection.adapters.register_dumper(str, Shout)
+    try:
+        Tag.objects.bulk_create([Tag(name="a"), Tag(name="b")])
+    finally:
+        connection.connection.adapters.register_dumper(str, before)
+        connection.close()
+    assert [*Tag.objects.order_by("pk").values_list("name", flat=True)] == ["A", "B"]
+
+
+def test_a_client_encoding_of_ones_own() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET client_encoding TO LATIN1")
+    try:
+        with arrays() as sent:
+            Tag.objects.bulk_create([Tag(name="é"), Tag(name="è")])
+        assert sent == []
+    finally:
+        connection.close()
+    assert {*Tag.objects.values_list("name", flat=True)} == {"é", "è"}
+
+
+@override_settings(USE_TZ=False)
+def test_without_time_zones() -> None:
+    def write() -> Any:
+        rows = [{"datetime": dt.datetime(2024, 10, 27, 2, 30 + i)} for i in range(2)]
+        return Wide.objects.bulk_create(some(*rows))
+
+    connection.close()
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SET TIME ZONE 'Europe/Vienna'")
+        with djangos():
+            wanted = outcome(write, Wide)
+        with arrays() as sent:
+            assert outcome(write, Wide) == wanted
+        assert sent
+    finally:
+        connection.close()
+
+
+async def test_in_a_block_on_the_bridge_and_in_its_threads() -> None:
+    with arrays() as sent:
+        async with new_connection():
+            made = await Tag.objects.abulk_create([Tag(name="a"), Tag(name="b")])
+            await run_sync(Tag.objects.bulk_create, [Tag(name="c"), Tag(name="d")])
+            more = [Tag(name="e"), Tag(name="f")]
+            await sync_to_async(Tag.objects.bulk_create)(more)
+            assert await Tag.objects.acount() == 6
+            assert {each.pk for each in made + more} <= {
+                pk async for pk in Tag.objects.values_list("pk", flat=True)
+            }
+    assert sent == [1, 1]  # in threads it is Django's
