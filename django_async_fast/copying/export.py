@@ -24,6 +24,8 @@ from .statements import Format
 # Tasks that end a COPY whose reader has gone: a loop keeps no reference to them.
 _ending: set[asyncio.Task[None]] = set()
 
+_TRAILER = b"\xff\xff"
+
 
 def copy_to(
     queryset: QuerySet[Any],
@@ -145,6 +147,9 @@ class Export:
 
     def _next(self, copy: Any) -> bytes:
         piece, rows = copies.read(copy)
+        # The end of a binary file comes like a row.
+        if self._format == "binary" and piece.endswith(_TRAILER):
+            rows -= 1
         self.rows += rows
         return piece
 

@@ -479,7 +479,7 @@ async def test_the_session_is_killed(within: bool, dsn: str) -> None:
                 with psycopg.connect(dsn, autocommit=True) as admin:
                     admin.execute(
                         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                        " WHERE query LIKE 'COPY %'"
+                        " WHERE query LIKE 'COPY %' AND state = 'active'"
                     )
             yield (f"t{i}",)
 
