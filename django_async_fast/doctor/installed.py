@@ -37,7 +37,7 @@ def _compiled_parts() -> Finding:
         remedy = "unset DJANGO_ASYNC_FAST_IMPL"
     else:
         remedy = "install a wheel, or a C compiler and cargo, and reinstall"
-    return problem(
+    return note(
         f"the compiled parts are not in use ({_native.REASON}): Django's own code "
         "builds rows, and synchronous views run in threads",
         remedy,
