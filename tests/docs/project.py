@@ -136,8 +136,8 @@ def names() -> dict[str, Any]:
 
 
 @contextmanager
-def project(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Make the tables, the rows and the second database that the pages use."""
+def project(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """Make the tables, rows and the second database that the pages use; yield names."""
     monkeypatch.setitem(
         connections.settings, "reporting", connections.settings["other"]
     )
@@ -146,11 +146,12 @@ def project(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             for model in MODELS:
                 editor.create_model(model)
     try:
-        Book.objects.create(title="Emma", author=Author.objects.create(name="Jane"))
+        author = Author.objects.create(name="Jane")
+        Book.objects.create(title="Emma", author=author)
         Account.objects.create()
         Invoice.objects.create(number=1)
         with override_settings(TEMPLATES=TEMPLATES):
-            yield
+            yield names() | {"author": author}
     finally:
         for alias in ("default", "other"):
             with connections[alias].schema_editor() as editor:

@@ -24,7 +24,7 @@ from django.core.management import get_commands
 
 from django_async_fast import conf, new_connection
 from tests.docs import pages, project
-from tests.support.forgetting import forget_types
+from tests.support.forget_types import forget_types
 
 AWAITS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 with_python = [page for page in pages.PAGES if [*pages.blocks(page, "python")]]
@@ -34,8 +34,8 @@ with_python = [page for page in pages.PAGES if [*pages.blocks(page, "python")]]
 def names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str, Any]]:
     forget_types()
     monkeypatch.chdir(tmp_path)  # some write files
-    with project.project(monkeypatch):
-        yield project.names() | {"__name__": "page"}
+    with project.project(monkeypatch) as names:
+        yield names | {"__name__": "page"}
 
 
 @pytest.mark.parametrize("page", with_python, ids=pages.name)
