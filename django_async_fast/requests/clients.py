@@ -21,23 +21,27 @@ PAUSE = 0.05
 class Client:
     """Whoever waits for a response; `present` ends as a timeout does when he leaves."""
 
-    __slots__ = ("_clients", "_context", "_listener", "_listening", "present")
+    __slots__ = (
+        *("_clients", "_context", "_dismissed", "_listener", "_listening"),
+        "present",
+    )
 
     def __init__(self, clients: Clients, listening: Coroutine[Any, Any, None]) -> None:
         self.present = asyncio.timeout(None)
         self._listening = listening
         self._listener: asyncio.Task[None] | None = None
+        self._dismissed = False
         self._context = copy_context()
         self._clients = clients
         clients.add(self)
 
     def dismiss(self) -> None:
-        """Listen no more."""
+        """Listen no more: the client has the response, or what was to be made of it."""
+        self._dismissed = True
         if self._listener is None:
             self._clients.remove(self)
             self._listening.close()
         elif not self._listener.get_loop().is_closed():
-            self._listener.remove_done_callback(self._left)
             self._listener.cancel()
 
     def check(self) -> None:
@@ -54,7 +58,11 @@ class Client:
         self._listener = task
 
     def _left(self, listener: asyncio.Task[None]) -> None:
-        if not listener.cancelled():
+        if listener.cancelled():
+            return
+        listener.exception()  # else the loop says that nobody has seen it
+        # Servers say that he has left also when he has all of the response.
+        if not self._dismissed:
             self.present.reschedule(0)
 
 

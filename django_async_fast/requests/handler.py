@@ -104,7 +104,7 @@ class Handler(_Served):
         try:
             async with client.present:
                 with driving.own_thread_locals():
-                    await bridge.run(self._serve, scope, body_file, send)
+                    await bridge.run(self._serve, scope, body_file, send, client)
         except TimeoutError:
             if not client.present.expired():
                 raise
@@ -119,17 +119,18 @@ class Handler(_Served):
             self._clients = Clients(loop)
         return self._clients
 
-    def _serve(self, scope: Scope, body_file: Any, send: Send) -> None:
+    def _serve(self, scope: Scope, body_file: Any, send: Send, client: Client) -> None:
         life = Life(f"{scope['method']} {scope['path']}")
         response = None
         try:
             with life:
                 response = self._respond(scope, body_file)
                 if response.streaming:
-                    self._stream(response, send)
+                    self._stream(response, send, client)
             # Its connections are given back: the client may take its time.
             if not response.streaming:
                 bridge.drive_alone(self.send_response(response, send))
+                client.dismiss()
         finally:
             with life:
                 if response is None:
@@ -148,7 +149,7 @@ class Handler(_Served):
             return response
         return bridge.drive_alone(self.run_get_response(request))
 
-    def _stream(self, response: Any, send: Send) -> None:
+    def _stream(self, response: Any, send: Send, client: Client) -> None:
         if not getattr(response, "is_async", True):
             # Django makes a list of the parts first, in a thread.
             source = getattr(response, "file_to_stream", None)
@@ -156,6 +157,7 @@ class Handler(_Served):
         parts = getattr(response, "_iterator", None)
         try:
             bridge.drive(self.send_response(response, send))
+            client.dismiss()
         finally:
             # Django leaves it to the collector, which would be after the block.
             if hasattr(parts, "aclose") and bridge.can_wait():

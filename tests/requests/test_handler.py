@@ -42,6 +42,7 @@ from django.utils.decorators import async_only_middleware, sync_only_middleware
 from bench.pages import site
 from django_async_fast import _native, new_connection
 from django_async_fast.asgi import get_asgi_application
+from django_async_fast.bridge import driving
 from django_async_fast.connections.blocks import current_block
 from django_async_fast.requests import clients
 from django_async_fast.test import shared_connection
@@ -943,6 +944,28 @@ async def test_only_whoever_waits_is_listened_to() -> None:
     assert asked == [slow]
     slow.left.set()
     await asyncio.wait_for(task, 5)
+
+
+async def test_a_client_with_the_whole_response_has_not_left(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def closing(**kwargs: Any) -> None:
+        seen["exchange"].left.set()
+        await asyncio.sleep(0.05)
+        seen["closed"] = True
+
+    application = get_asgi_application()
+    application.get_response = lambda request: HttpResponse(
+        str(driving.await_driven(asyncio.sleep(3 * clients.PAUSE, "late")))
+    )
+    exchange = seen["exchange"] = Exchange(application, "/sleeps")
+    request_finished.connect(closing)
+    try:
+        await exchange.run()
+    finally:
+        request_finished.disconnect(closing)
+    await asyncio.sleep(0.05)
+    assert (exchange.body, seen["closed"], caplog.records) == (b"late", True, [])
 
 
 async def test_a_message_after_the_body_is_an_error() -> None:
