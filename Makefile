@@ -170,6 +170,22 @@ dev-rust: $(VENV)/.dev ## rebuild rust/ alone, with maturin
 build: $(VENV)/.dev ## build dist/: the sdist, and the wheel from it
 	$(RUN) -m build --outdir dist
 
+# What this machine does not have to build them with, a Debian unstable has.
+.PHONY: wheels
+wheels: ## build the wheels of a release for Linux (ARGS="--twice --python 3.13")
+	export SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct); \
+	if command -v python3.14 >/dev/null; then $(MAKE) wheels-here; \
+	else BRING=dist DEBIAN_PACKAGES="rust-src binutils" \
+		tools/debian make wheels-here ARGS='$(ARGS)'; fi
+
+.PHONY: wheels-here
+wheels-here: ## the same with the CPythons and Rust targets that are here
+	"$${PYTHON:-$$(tools/find_python)}" -m tools.wheels $(ARGS)
+
+.PHONY: test-wheel
+test-wheel: ## try the wheels that this machine can run in bare environments
+	"$${PYTHON:-$$(tools/find_python)}" -m tools.wheels.trial $(ARGS)
+
 .PHONY: bench
 bench: $(VENV)/.dev ## run the benchmarks
 	$(RUN) -m bench $(ARGS)

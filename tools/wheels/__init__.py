@@ -1,0 +1,1 @@
+"""Wheels for Linux, cross-compiled with zig: old glibc and musl without containers."""
