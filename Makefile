@@ -278,18 +278,6 @@ $(VENV)/.beside: $(VENV)/.package
 	@$(RUN) -m pip install --quiet --no-deps --group beside-prometheus
 	@touch $@
 
-$(VENV)/.docs: $(VENV)/.package
-	@$(RUN) -m pip install --quiet --group docs
-	@touch $@
-
-$(VENV)/.typing: $(VENV)/.package
-	@$(RUN) -m pip install --quiet --group typing
-	@touch $@
-
-$(VENV)/.compile: $(VENV)/.package
-	@$(RUN) -m pip install --quiet --group compile
-	@touch $@
-
-$(VENV)/.dev: $(VENV)/.package
-	@$(RUN) -m pip install --quiet --group dev
+$(addprefix $(VENV)/.,docs typing compile dev): $(VENV)/.%: $(VENV)/.package
+	@$(RUN) -m pip install --quiet --group $*
 	@touch $@

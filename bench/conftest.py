@@ -119,7 +119,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "measure" in metafunc.fixturenames:
-        found = list(entrants(metafunc.function.__name__.removeprefix("test_")))
+        found = list(entrants(metafunc.definition.originalname.removeprefix("test_")))
         ids = [label(*entrant) for entrant in found]
         metafunc.parametrize("measure", found, ids=ids, indirect=True)
 

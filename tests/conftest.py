@@ -50,6 +50,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
+        "markers", "core: skipped where the compiled core is not in use"
+    )
+    config.addinivalue_line(
         "markers",
         "fallback: also runs without the compiled parts (all of tests/native does)",
     )
@@ -85,7 +88,12 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    from django_async_fast import _native
+
+    needs_core = pytest.mark.skipif(not _native.COMPILED, reason="about the core")
     for item in items:
+        if item.get_closest_marker("core"):
+            item.add_marker(needs_core)
         if NATIVE in item.path.parents:
             item.add_marker(pytest.mark.fallback)
 

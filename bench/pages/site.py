@@ -13,13 +13,16 @@ from bench.shop import settings as shop
 # Those of startproject.
 CONTRIB = ("admin", "auth", "contenttypes", "sessions", "messages", "staticfiles")
 MIDDLEWARE = [
-    "django.middleware.security.SecurityMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    f"django.{each}Middleware"
+    for each in (
+        *("middleware.security.Security", "contrib.sessions.middleware.Session"),
+        *("middleware.common.Common", "middleware.csrf.CsrfView"),
+        *(
+            "contrib.auth.middleware.Authentication",
+            "contrib.messages.middleware.Message",
+        ),
+        "middleware.clickjacking.XFrameOptions",
+    )
 ]
 PROCESSORS = [
     "django.template.context_processors.request",

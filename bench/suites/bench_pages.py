@@ -2,54 +2,17 @@
 
 import pytest
 
+from bench.suites import case
+
 pytestmark = pytest.mark.case(times=60, per="request", table="pages")
 
-
-@pytest.mark.case(title="No query", times=600)
-def test_page_plain(measure):
-    measure()
-
-
-@pytest.mark.case(title="One get()", times=200)
-def test_page_db(measure):
-    measure()
-
-
-@pytest.mark.case(title="20 get()s")
-def test_page_queries(measure):
-    measure()
-
-
-@pytest.mark.case(title="12 rows in a template")
-def test_page_fortunes(measure):
-    measure()
-
-
-@pytest.mark.case(title="20 times get(), save()")
-def test_page_updates(measure):
-    measure()
-
-
-@pytest.mark.case(title="20 rows: join, filter, order, slice")
-def test_page_books(measure):
-    measure()
-
-
-@pytest.mark.case(title="count(), first(), prefetch")
-def test_page_shop(measure):
-    measure()
-
-
-@pytest.mark.case(title="Middleware, session, user, template")
-def test_page_site(measure):
-    measure()
-
-
-@pytest.mark.case(title="The same, a synchronous view")
-def test_page_site_sync(measure):
-    measure()
-
-
-@pytest.mark.case(title="REST framework: 20 rows, count()")
-def test_page_api(measure):
-    measure()
+test_page_plain = case(title="No query", times=600)
+test_page_db = case(title="One get()", times=200)
+test_page_queries = case(title="20 get()s")
+test_page_fortunes = case(title="12 rows in a template")
+test_page_updates = case(title="20 times get(), save()")
+test_page_books = case(title="20 rows: join, filter, order, slice")
+test_page_shop = case(title="count(), first(), prefetch")
+test_page_site = case(title="Middleware, session, user, template")
+test_page_site_sync = case(title="The same, a synchronous view")
+test_page_api = case(title="REST framework: 20 rows, count()")

@@ -1,8 +1,7 @@
 """One row at a time."""
 
-import pytest
+from bench.suites import case
 
-
-@pytest.mark.case(title="Get by primary key, one after the other", times=400, per="get")
-def test_get_by_key(measure):
-    measure()
+test_get_by_key = case(
+    title="Get by primary key, one after the other", times=400, per="get"
+)

@@ -154,13 +154,7 @@ class Export:
         return piece
 
 
-class copy_chunks:
-    """Iterate over the rows of `queryset` as bytes, about 64 KB at a time.
-
-    `format` and `header` are those of `copy_to()`. The connection is busy until the
-    last piece has been read, or `close()` has been called.
-    """
-
+class _Chunks:
     def __init__(
         self,
         queryset: QuerySet[Any],
@@ -169,6 +163,16 @@ class copy_chunks:
         header: bool = True,
     ) -> None:
         self._export = Export(queryset, format, header)
+        # In it the block is found, by whoever ends the COPY.
+        self._context = copy_context()
+
+
+class copy_chunks(_Chunks):
+    """Iterate over the rows of `queryset` as bytes, about 64 KB at a time.
+
+    `format` and `header` are those of `copy_to()`. The connection is busy until the
+    last piece has been read, or `close()` has been called.
+    """
 
     def __iter__(self) -> copy_chunks:
         return self
@@ -190,20 +194,10 @@ class copy_chunks:
             self._export.close()
 
 
-class acopy_chunks:
+class acopy_chunks(_Chunks):
     """Iterate as `copy_chunks()` does, in a coroutine: `async for chunk in ...`."""
 
-    def __init__(
-        self,
-        queryset: QuerySet[Any],
-        *,
-        format: Format = "csv",
-        header: bool = True,
-    ) -> None:
-        self._export = Export(queryset, format, header)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        # In it the block is found, by whoever ends the COPY.
-        self._context = copy_context()
+    _loop: asyncio.AbstractEventLoop | None = None
 
     def __aiter__(self) -> acopy_chunks:
         return self

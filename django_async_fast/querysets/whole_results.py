@@ -58,19 +58,7 @@ def fetch(
         vars(wrapper).pop("reusable", None)
         raise
     wrapper = lazy_wrapper.visible(wrapper)
-    return _by_cursor(wrapper, plan, types, columns, sql, params, how)
-
-
-def _by_cursor(
-    wrapper: Any,
-    plan: Any,
-    types: Types,
-    columns: int,
-    sql: str,
-    params: Any,
-    how: Fetch,
-) -> Any:
-    """Return all rows of a query that goes as Django sends it: its result is text."""
+    # As Django sends it: the result is text.
     with closing(wrapper.cursor()) as cursor:
         send(cursor, sql, params)
         inner = readable(cursor, how)

@@ -276,29 +276,25 @@ async def test_a_coroutine_closed_in_somebody_elses_context_manager() -> None:
     assert leaves.closed is True
 
 
-async def test_an_asynchronous_generator_closed() -> None:
-    leaves = Leaves()
-
+async def close_a_generator(manager: Any) -> None:
     async def numbers() -> AsyncIterator[int]:
-        async with leaves:
+        async with manager:
             yield 1
 
     iterator = numbers()
     await anext(iterator)
     await iterator.aclose()  # type: ignore[attr-defined]
+
+
+async def test_an_asynchronous_generator_closed() -> None:
+    leaves = Leaves()
+    await close_a_generator(leaves)
     assert leaves.closed is False
 
 
 async def test_an_asynchronous_generator_closed_around_a_context_manager() -> None:
     leaves = Leaves()
-
-    async def numbers() -> AsyncIterator[int]:
-        async with around(leaves):
-            yield 1
-
-    iterator = numbers()
-    await anext(iterator)
-    await iterator.aclose()  # type: ignore[attr-defined]
+    await close_a_generator(around(leaves))
     assert leaves.closed is False
 
 

@@ -26,7 +26,7 @@ from django.db.transaction import TransactionManagementError
 
 from django_async_fast import new_connection, run_sync
 from django_async_fast.drivers.psycopg import connection as driver
-from tests.support.cancelling import cancelled
+from tests.support.cancelling import cancelled, tag_in_atomic
 from tests.testapp.models import Author, Tag, Unique
 
 from .conftest import (
@@ -531,15 +531,9 @@ async def cut_off_by_its_parent(watch: Watch) -> None:
     """The parent may not wait for a child's savepoint: the connection goes on."""
     inside = asyncio.Event()
 
-    async def child() -> None:
-        async with transaction.atomic():
-            await Tag.objects.acreate(name="gone")
-            inside.set()
-            await asyncio.sleep(30)
-
     async def parent() -> None:
         async with transaction.atomic():
-            children.append(asyncio.create_task(child()))
+            children.append(asyncio.create_task(tag_in_atomic("gone", inside)))
             await inside.wait()
 
     children: list[asyncio.Task[None]] = []

@@ -58,14 +58,6 @@ def _loaded() -> None:
     _decode.load_libpq(libpq_path())
 
 
-@pytest.fixture(scope="module")
-def connection(dsn: str) -> Iterator[psycopg.Connection]:
-    template = get_adapters_template(True, UTC)
-    with psycopg.connect(dsn, autocommit=True, context=template) as connection:
-        connection.execute("SET TIME ZONE 'UTC'")
-        yield connection
-
-
 def decoder_for(result: Any, **options: Any) -> Any:
     _, oids, _ = _decode.shape(result.pgresult_ptr)
     return _decode.RowDecoder(oids, **{"timezone": UTC, **options})

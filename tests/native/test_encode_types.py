@@ -7,14 +7,12 @@ import ipaddress
 import math
 import struct
 import uuid
-from collections.abc import Iterator
 from decimal import Context, Decimal
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
-from django.db.backends.postgresql.psycopg_any import get_adapters_template
 from django.db.models import TextChoices
 from django.utils.safestring import SafeString
 from hypothesis import HealthCheck, given, settings
@@ -103,14 +101,6 @@ TYPES = {
 @pytest.fixture(scope="module", autouse=True)
 def _loaded() -> None:
     _decode.load_libpq(_native._libpq_path(pq.__impl__))
-
-
-@pytest.fixture(scope="module")
-def connection(dsn: str) -> Iterator[psycopg.Connection]:
-    template = get_adapters_template(True, UTC)
-    with psycopg.connect(dsn, autocommit=True, context=template) as connection:
-        connection.execute("SET TIME ZONE 'UTC'")
-        yield connection
 
 
 def send(connection: psycopg.Connection, query: str, array: bytes, name: str) -> Any:

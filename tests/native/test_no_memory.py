@@ -7,12 +7,10 @@ import sys
 
 import pytest
 
-from django_async_fast import _native
-
 pytest.importorskip("_testcapi", reason="a Python without its test modules")
 pytest.importorskip("django_async_fast._rows")
 
-pytestmark = pytest.mark.skipif(not _native.COMPILED, reason="about the compiled core")
+pytestmark = pytest.mark.core
 
 
 def test_every_allocation_that_fails() -> None:

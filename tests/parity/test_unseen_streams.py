@@ -19,10 +19,10 @@ from django.db.backends.signals import connection_created
 from django.db.models import F, Func, IntegerField, Value
 from django.db.models.functions import Cast, Length
 
-from django_async_fast import _native, bridge, new_connection, run_sync
+from django_async_fast import bridge, new_connection, run_sync
 from tests.testapp.models import Author, Tag
 
-pytestmark = pytest.mark.skipif(not _native.COMPILED, reason="about the compiled core")
+pytestmark = pytest.mark.core
 
 ROWS = 60
 DIRTY = 25

@@ -12,14 +12,11 @@ import psycopg
 import pytest
 from django.db import Error, InterfaceError, connections, transaction
 
-from django_async_fast import _native, new_connection, run_sync
+from django_async_fast import new_connection, run_sync
 from django_async_fast.drivers.psycopg import held_transaction
 from tests.testapp.models import Author
 
-pytestmark = [
-    pytest.mark.keep_rows,
-    pytest.mark.skipif(not _native.COMPILED, reason="about the compiled core"),
-]
+pytestmark = [pytest.mark.keep_rows, pytest.mark.core]
 
 ROWS = 20
 

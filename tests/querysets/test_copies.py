@@ -131,12 +131,12 @@ settings.configure(
     USE_TZ=True,
 )
 django.setup()
-from tests.support.describe import told
+from tests.support.describe import described
 
 found = {}
 for name, pickles in pickle.load(sys.stdin.buffer).items():
     rows, *querysets = map(pickle.loads, pickles)
-    found[name] = repr(told([rows, querysets, [list(each) for each in querysets]]))
+    found[name] = repr(described([rows, querysets, [list(each) for each in querysets]]))
 json.dump(found, sys.stdout)
 """
 

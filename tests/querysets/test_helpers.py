@@ -9,7 +9,6 @@ from django.db.models import Count
 from django.test.utils import CaptureQueriesContext
 
 from django_async_fast import (
-    _native,
     achunks,
     afetch_related,
     alist,
@@ -91,7 +90,7 @@ async def test_afetch_related() -> None:
         assert books[0].author.name == "a"
 
 
-needs_core = pytest.mark.skipif(not _native.COMPILED, reason="about the compiled core")
+needs_core = pytest.mark.core
 
 
 @needs_core

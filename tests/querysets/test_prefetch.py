@@ -16,14 +16,10 @@ from django.db import DataError, OperationalError, connection, connections, tran
 from django.db.models import Case, CharField, F, Func, Value, When
 from django.db.models.functions import Cast
 
-from django_async_fast import _native
 from django_async_fast.drivers.psycopg import plain_queries, prefetch
 from tests.testapp.models import Author, Tag
 
-pytestmark = [
-    pytest.mark.keep_rows,
-    pytest.mark.skipif(not _native.COMPILED, reason="about the compiled core"),
-]
+pytestmark = [pytest.mark.keep_rows, pytest.mark.core]
 
 ROWS = 20
 # What a plain query for authors reads.

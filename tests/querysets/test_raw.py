@@ -11,7 +11,7 @@ from django.db import DatabaseError, connection, models, transaction
 from django.db.models.query import RawQuerySet
 from django.test.utils import override_settings
 
-from django_async_fast import _native, alist, new_connection
+from django_async_fast import alist, new_connection
 from django_async_fast.querysets import raw
 from tests.support.describe import Queries, described
 from tests.testapp.models import (
@@ -26,7 +26,7 @@ from tests.testapp.models import (
 )
 
 pytestmark = [
-    pytest.mark.skipif(not _native.COMPILED, reason="Django's iterable runs"),
+    pytest.mark.core,
     pytest.mark.usefixtures("library"),
 ]
 

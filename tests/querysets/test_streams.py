@@ -17,7 +17,7 @@ from django.db.models import Count, F, FilteredRelation, Prefetch, Q, Value
 from django.db.models.functions import Upper
 from django.db.models.signals import post_init
 
-from django_async_fast import _native, new_connection, run_sync
+from django_async_fast import new_connection, run_sync
 from django_async_fast.drivers.psycopg import results
 from django_async_fast.querysets import whole_results
 from django_async_fast.querysets.streams import Stream
@@ -38,10 +38,7 @@ from tests.testapp.models import (
     UuidKey,
 )
 
-pytestmark = [
-    pytest.mark.keep_rows,
-    pytest.mark.skipif(not _native.COMPILED, reason="about the compiled core"),
-]
+pytestmark = [pytest.mark.keep_rows, pytest.mark.core]
 
 ROWS = 50
 

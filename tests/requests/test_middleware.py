@@ -28,7 +28,7 @@ from django.urls import path
 from django.utils.decorators import sync_only_middleware
 from django.views import View
 
-from django_async_fast import _native, async_connections, new_connection, run_sync
+from django_async_fast import async_connections, new_connection, run_sync
 from django_async_fast.asgi import lifespan
 from django_async_fast.connections.blocks import current_block
 from django_async_fast.pool import loop_pool
@@ -655,7 +655,7 @@ async def test_lifespan_leaves_requests_alone() -> None:
 # ----- thread-locals
 
 
-needs_the_core = pytest.mark.skipif(not _native.COMPILED, reason="the core's")
+needs_the_core = pytest.mark.core
 
 
 @needs_the_core

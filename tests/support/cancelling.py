@@ -7,6 +7,10 @@ import time
 from collections.abc import Awaitable
 from typing import Any
 
+from django.db import transaction
+
+from tests.testapp.models import Tag
+
 
 async def cancelled(
     work: Awaitable[Any], after: float = 0.1, again: float = 0
@@ -23,3 +27,11 @@ async def cancelled(
     await asyncio.wait([task])
     assert task.cancelled(), task
     return time.monotonic() - began
+
+
+async def tag_in_atomic(name: str, inside: asyncio.Event) -> None:
+    """Create a tag in a transaction, and stay there."""
+    async with transaction.atomic():
+        await Tag.objects.acreate(name=name)
+        inside.set()
+        await asyncio.sleep(30)

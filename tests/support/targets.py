@@ -227,55 +227,29 @@ class Targets:
         self.asynchronous = asynchronous
         self.make_queryset = queryset
 
-    @cached_property
-    def author(self) -> Any:
-        return Author.objects.earliest("pk")
-
-    @cached_property
-    def publisher(self) -> Any:
-        return Publisher.objects.get()
-
-    @cached_property
-    def book(self) -> Any:
-        return Book.objects.earliest("pk")
-
-    @cached_property
-    def tag(self) -> Any:
-        return Tag.objects.earliest("pk")
-
-    @cached_property
-    def note(self) -> Any:
-        return Note.objects.get()
+    author: Any = cached_property(lambda self: Author.objects.earliest("pk"))
+    publisher: Any = cached_property(lambda self: Publisher.objects.get())
+    book: Any = cached_property(lambda self: Book.objects.earliest("pk"))
+    tag: Any = cached_property(lambda self: Tag.objects.earliest("pk"))
+    note: Any = cached_property(lambda self: Note.objects.get())
 
     # querysets
 
-    @cached_property
-    def queryset(self) -> Any:
-        return self.make_queryset(Book.objects.all())
-
-    @cached_property
-    def prefetching(self) -> Any:
-        return Book.objects.order_by("pk").prefetch_related("tags", "author", "notes")
-
-    @cached_property
-    def values(self) -> Any:
-        return self.queryset.values("pk", "title")
-
-    @cached_property
-    def values_list(self) -> Any:
-        return self.queryset.values_list("pk", "title")
-
-    @cached_property
-    def flat(self) -> Any:
-        return self.queryset.values_list("pk", flat=True)
-
-    @cached_property
-    def named(self) -> Any:
-        return self.queryset.values_list("pk", "title", named=True)
-
-    @cached_property
-    def dates(self) -> Any:
-        return Book.objects.dates("published", "year")
+    queryset: Any = cached_property(lambda self: self.make_queryset(Book.objects.all()))
+    prefetching: Any = cached_property(
+        lambda self: Book.objects.order_by("pk").prefetch_related(
+            "tags", "author", "notes"
+        )
+    )
+    values: Any = cached_property(lambda self: self.queryset.values("pk", "title"))
+    values_list: Any = cached_property(
+        lambda self: self.queryset.values_list("pk", "title")
+    )
+    flat: Any = cached_property(lambda self: self.queryset.values_list("pk", flat=True))
+    named: Any = cached_property(
+        lambda self: self.queryset.values_list("pk", "title", named=True)
+    )
+    dates: Any = cached_property(lambda self: Book.objects.dates("published", "year"))
 
     @cached_property
     def own_iterable(self) -> Any:
@@ -289,31 +263,17 @@ class Targets:
             "SELECT *, pages + %s AS more FROM testapp_book ORDER BY id", [1]
         )
 
-    @cached_property
-    def raw_prefetching(self) -> Any:
-        return self.raw.prefetch_related("tags", "author")
+    raw_prefetching: Any = cached_property(
+        lambda self: self.raw.prefetch_related("tags", "author")
+    )
 
     # related managers
 
-    @cached_property
-    def reverse_fk(self) -> Any:
-        return self.publisher.books
-
-    @cached_property
-    def m2m(self) -> Any:
-        return self.book.tags
-
-    @cached_property
-    def reverse_m2m(self) -> Any:
-        return self.tag.books
-
-    @cached_property
-    def through(self) -> Any:
-        return self.book.readers
-
-    @cached_property
-    def generic(self) -> Any:
-        return self.book.notes
+    reverse_fk: Any = cached_property(lambda self: self.publisher.books)
+    m2m: Any = cached_property(lambda self: self.book.tags)
+    reverse_m2m: Any = cached_property(lambda self: self.tag.books)
+    through: Any = cached_property(lambda self: self.book.readers)
+    generic: Any = cached_property(lambda self: self.book.notes)
 
     # pages
 
@@ -329,9 +289,11 @@ class Targets:
             return None
         return self._page(Book.objects.order_by("pk")[:2])
 
-    @cached_property
-    def lazy_page(self) -> Any:
-        return self._page(LazyBooks()) if self.asynchronous and self.paginator else None
+    lazy_page: Any = cached_property(
+        lambda self: (
+            self._page(LazyBooks()) if self.asynchronous and self.paginator else None
+        )
+    )
 
     def _page(self, books: Any) -> Any:
         kind = paginator.AsyncPage if self.asynchronous else paginator.Page
@@ -346,22 +308,17 @@ class Targets:
 
     # users
 
-    @cached_property
-    def user(self) -> Any:
-        return User.objects.get(username="u")
+    user: Any = cached_property(lambda self: User.objects.get(username="u"))
 
     anonymous = AnonymousUser()
     model_backend = ModelBackend()
     own_backend = OwnBackend()
     remote_backend = RemoteUserBackend()
 
-    @cached_property
-    def remote_middleware(self) -> Any:
-        return RemoteUserMiddleware(arespond if self.asynchronous else respond)
-
-    @cached_property
-    def request(self) -> Any:
-        return make_request()
+    remote_middleware: Any = cached_property(
+        lambda self: RemoteUserMiddleware(arespond if self.asynchronous else respond)
+    )
+    request: Any = cached_property(lambda self: make_request())
 
     @cached_property
     def logged_in(self) -> Any:
@@ -378,29 +335,16 @@ class Targets:
 
     # sessions and caches
 
-    @cached_property
-    def session_db(self) -> Any:
-        return stored(db.SessionStore)
-
-    @cached_property
-    def session_cached_db(self) -> Any:
-        return stored(cached_db.SessionStore)
-
-    @cached_property
-    def session_cache(self) -> Any:
-        return stored(cache.SessionStore)
-
-    @cached_property
-    def session_file(self) -> Any:
-        return stored(file.SessionStore)
-
-    @cached_property
-    def session_signed_cookies(self) -> Any:
-        return stored(signed_cookies.SessionStore)
-
-    @cached_property
-    def session_own(self) -> Any:
-        return stored(OwnSessions)
+    session_db: Any = cached_property(lambda self: stored(db.SessionStore))
+    session_cached_db: Any = cached_property(
+        lambda self: stored(cached_db.SessionStore)
+    )
+    session_cache: Any = cached_property(lambda self: stored(cache.SessionStore))
+    session_file: Any = cached_property(lambda self: stored(file.SessionStore))
+    session_signed_cookies: Any = cached_property(
+        lambda self: stored(signed_cookies.SessionStore)
+    )
+    session_own: Any = cached_property(lambda self: stored(OwnSessions))
 
     @cached_property
     def database_cache(self) -> Any:

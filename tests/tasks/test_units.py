@@ -30,6 +30,12 @@ def increment(key: str = "k") -> None:
     row.save()
 
 
+async def two_increments() -> tuple[asyncio.Task[None], asyncio.Task[None]]:
+    await Unique.objects.acreate(key="k")
+    first = asyncio.create_task(run_sync(increment))
+    return first, asyncio.create_task(run_sync(increment))
+
+
 async def value(key: str = "k") -> int:
     return int((await Unique.objects.aget(key=key)).value)
 
@@ -177,9 +183,7 @@ async def test_two_connections_in_opposite_order() -> None:
 @pytest.mark.parametrize("steps", range(1, 8))
 async def test_a_unit_that_is_cancelled_gives_the_turn_on(steps: int) -> None:
     async with new_connection():
-        await Unique.objects.acreate(key="k")
-        first = asyncio.create_task(run_sync(increment))
-        second = asyncio.create_task(run_sync(increment))
+        first, second = await two_increments()
         for _ in range(steps):
             await asyncio.sleep(0.0005)
         first.cancel()
@@ -191,9 +195,7 @@ async def test_a_unit_that_is_cancelled_gives_the_turn_on(steps: int) -> None:
 
 async def test_one_that_waits_to_begin_is_cancelled() -> None:
     async with new_connection():
-        await Unique.objects.acreate(key="k")
-        first = asyncio.create_task(run_sync(increment))
-        second = asyncio.create_task(run_sync(increment))
+        first, second = await two_increments()
         await asyncio.sleep(0)
         second.cancel()
         await asyncio.wait_for(run_sync(increment), 10)
@@ -204,9 +206,7 @@ async def test_one_that_waits_to_begin_is_cancelled() -> None:
 
 async def test_one_that_waits_to_begin_outlives_its_block() -> None:
     async with new_connection():
-        await Unique.objects.acreate(key="k")
-        task = asyncio.create_task(run_sync(increment))
-        late = asyncio.create_task(run_sync(increment))
+        task, late = await two_increments()
         await asyncio.sleep(0)
     results = await asyncio.gather(task, late, return_exceptions=True)
     assert all(r is None or isinstance(r, InterfaceError) for r in results), results

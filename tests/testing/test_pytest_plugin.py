@@ -172,14 +172,19 @@ def run(project: pytest.Pytester, *plugins: str) -> pytest.RunResult:
     return project.runpytest_subprocess(*options, "-q", "-W", "error", timeout=100)
 
 
+def configure(
+    project: pytest.Pytester, *lines: str, mode: str = "auto", scope: str = "function"
+) -> None:
+    fixtures = f"asyncio_default_fixture_loop_scope = {scope}"
+    options = f"asyncio_mode = {mode}", fixtures, "filterwarnings = error", *lines
+    project.makeini("\n".join(("[pytest]", *options)))
+
+
 @pytest.mark.parametrize("mode", ["strict", "auto"])
 def test_with_pytest_django_and_pytest_asyncio(
     project: pytest.Pytester, mode: str
 ) -> None:
-    project.makeini(
-        f"[pytest]\nasyncio_mode = {mode}\n"
-        "asyncio_default_fixture_loop_scope = function\nfilterwarnings = error\n"
-    )
+    configure(project, mode=mode)
     marks = "[pytest.mark.asyncio]" if mode == "strict" else "[]"
     source = TESTS.replace("MARKS", marks) + ASYNC_FIXTURES
     project.makepyfile(test_inner=source)
@@ -188,20 +193,14 @@ def test_with_pytest_django_and_pytest_asyncio(
 
 
 def test_a_session_wide_loop(project: pytest.Pytester) -> None:
-    project.makeini(
-        "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = session\n"
-        "asyncio_default_test_loop_scope = session\nfilterwarnings = error\n"
-    )
+    configure(project, "asyncio_default_test_loop_scope = session", scope="session")
     project.makepyfile(test_inner=TESTS.replace("MARKS", "[]"))
     result = run(project, "pytest_django.plugin", "pytest_asyncio.plugin")
     result.assert_outcomes(passed=11)
 
 
 def test_with_pytest_asyncio_alone(project: pytest.Pytester) -> None:
-    project.makeini(
-        "[pytest]\nasyncio_mode = auto\n"
-        "asyncio_default_fixture_loop_scope = function\nfilterwarnings = error\n"
-    )
+    configure(project)
     project.makeconftest("import django\ndjango.setup()")
     project.makepyfile(test_inner=TESTS.replace("MARKS", "[]") + ASYNC_FIXTURES)
     result = run(project, "pytest_asyncio.plugin")

@@ -66,26 +66,26 @@ pub const BINARY_OIDS: &[u32] = &[
 
 /// Every OID that [`encoder`] knows.
 pub const ENCODED_OIDS: &[u32] = &[
-    oid::BOOL,
-    oid::BYTEA,
-    oid::INT8,
     oid::INT2,
     oid::INT4,
-    oid::TEXT,
-    oid::JSON,
+    oid::INT8,
     oid::FLOAT4,
     oid::FLOAT8,
-    oid::INET,
-    oid::BPCHAR,
+    oid::NUMERIC,
+    oid::BOOL,
+    oid::BYTEA,
+    oid::TEXT,
     oid::VARCHAR,
+    oid::BPCHAR,
+    oid::JSON,
+    oid::JSONB,
+    oid::UUID,
+    oid::INET,
     oid::DATE,
     oid::TIME,
     oid::TIMESTAMP,
     oid::TIMESTAMPTZ,
     oid::INTERVAL,
-    oid::NUMERIC,
-    oid::UUID,
-    oid::JSONB,
 ];
 
 /// Those of them that it knows in text too.

@@ -6,6 +6,7 @@ import gc
 import pickle
 import threading
 import weakref
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
@@ -209,6 +210,14 @@ def test_no_value_stays(books: Any) -> None:
     assert [value() for value in values if value() is not None] == []
 
 
+def in_four_threads(work: Callable[[int], None]) -> None:
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 def test_threads_learn_and_hit_at_once(books: Any) -> None:
     wrong: list[Any] = []
 
@@ -229,11 +238,7 @@ def test_threads_learn_and_hit_at_once(books: Any) -> None:
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_four_threads(work)
     assert wrong == []
 
 
@@ -241,7 +246,7 @@ def test_a_shared_queryset_in_threads(books: Any) -> None:
     shared = path(20)
     wrong: list[Any] = []
 
-    def work() -> None:
+    def work(thread: int) -> None:
         for pages in range(20):
             if ids(shared.filter(pages=pages)) != [pages]:
                 wrong.append(pages)
@@ -249,11 +254,7 @@ def test_a_shared_queryset_in_threads(books: Any) -> None:
                 wrong.append(pages)
         connection.close()
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_four_threads(work)
     assert wrong == []
 
 
