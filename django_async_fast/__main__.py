@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 
 import django
 
@@ -35,9 +36,9 @@ def _doctor(settings: str | None) -> int:
     sys.path.insert(0, "")
     try:
         django.setup()
-    except Exception as exc:
+    except Exception:
         examine(sys.stdout, with_project=False)
-        print(f"The project cannot be set up: {exc!r}")
+        print(f"The project cannot be set up:\n{traceback.format_exc()}")
         return 1
     return examine(sys.stdout)
 
