@@ -140,6 +140,7 @@ def _queryset_seams() -> Iterator[Seam]:
     from .. import _native
     from ..querysets import iterables
     from ..querysets.bulk import inserts as bulk_inserts
+    from ..querysets.bulk import updates as bulk_updates
     from ..querysets.compiled import (
         deletes,
         execution,
@@ -166,6 +167,7 @@ def _queryset_seams() -> Iterator[Seam]:
         arrays = "the values of many objects go as a binary array for each column"
         for owner, name, replacement in (
             (SQLInsertCompiler, "execute_sql", bulk_inserts.execute_sql),
+            (QuerySet, "bulk_update", bulk_updates.bulk_update),
         ):
             if is_like(owner, owner, (name,)):
                 yield Seam(owner, name, replacement, arrays)

@@ -44,6 +44,15 @@ async def bulk_create() -> None:
         await Tag.objects.abulk_create(batch, batch_size=4)
 
 
+async def bulk_update() -> None:
+    async with new_connection(), transaction.atomic():
+        batch = [Tag(name=f"old{i}") for i in range(ROWS)]
+        await Tag.objects.abulk_create(batch)
+        for i, tag in enumerate(batch):
+            tag.name = f"new{i}"
+        assert await Tag.objects.abulk_update(batch, ["name"], batch_size=4) == ROWS
+
+
 async def get_or_create() -> None:
     async with new_connection():
         await Tag.objects.aget_or_create(name="new")
@@ -239,6 +248,7 @@ SCENARIOS: dict[Scenario, tuple[str, tuple[str, ...]]] = {
     get: (TAGS, ("",)),
     save: (NOVELS, ("0,0", "1,1")),
     bulk_create: (TAGS, ("", ALL_NEW)),
+    bulk_update: (TAGS, ("", ALL_NEW)),
     get_or_create: (TAGS, ("", "new")),
     nested: (TAGS, ("", "a,c")),
     siblings: (TAGS, ("", "a,b,c")),

@@ -108,15 +108,25 @@ DUMPED = (
 class Column:
     """A field of many objects."""
 
-    __slots__ = ("_get", "_oids", "_plain", "field")
+    __slots__ = ("_get", "_oids", "_plain", "field", "kind")
 
     def __init__(self, field: Any, wrapper: Any) -> None:
         self.field = field
         self._get = attrgetter(field.attname)
-        kind = field.db_type(wrapper).partition("(")[0]
+        # The column's type, without its parameters.
+        self.kind = kind = field.db_type(wrapper).partition("(")[0]
         self._oids = _OIDS.get(kind, ())
         # What tells whether the field hands values on; None where it never does.
         self._plain = _handing_on(field, kind, type(wrapper.ops))
+
+    @property
+    def is_encoded(self) -> bool:
+        """Tell whether the core encodes values of the column's type."""
+        return bool(self._oids)
+
+    @property
+    def is_float(self) -> bool:
+        return self.kind in ("double precision", "real")
 
     def of(self, objs: Sequence[Any]) -> list[Any]:
         """Return the attribute of each object."""

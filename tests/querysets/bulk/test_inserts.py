@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 from unittest import mock
@@ -42,39 +42,9 @@ from tests.testapp.models import (
 )
 
 from .ways import arrays, djangos, outcome, table_of
-
-with isolate_apps("tests.testapp"):
-
-    class Wide(models.Model):
-        """A nullable column of each type that Django inserts by UNNEST."""
-
-        small = models.SmallIntegerField(null=True)
-        integer = models.IntegerField(null=True)
-        big = models.BigIntegerField(null=True)
-        positive = models.PositiveBigIntegerField(null=True)
-        char = models.CharField(max_length=100, null=True)
-        text = models.TextField(null=True)
-        slug = models.SlugField(null=True)
-        email = models.EmailField(null=True)
-        url = models.URLField(null=True)
-        boolean = models.BooleanField(null=True)
-        decimal = models.DecimalField(max_digits=30, decimal_places=10, null=True)
-        float = models.FloatField(null=True)
-        datetime = models.DateTimeField(null=True)
-        date = models.DateField(null=True)
-        time = models.TimeField(null=True)
-        duration = models.DurationField(null=True)
-        uuid = models.UUIDField(null=True)
-        json = models.JSONField(null=True)
-        inet = models.GenericIPAddressField(null=True)
-        file = models.FileField(upload_to="files", null=True)
-
-        class Meta:
-            app_label = "testapp"
-
+from .wide import FULL, NOON, Colour, Size, Str, Wide, odd
 
 MODELS = Author, Book, CharKey, Everything, Tag, Unique, UuidKey, Wide
-NOON = dt.datetime(2001, 2, 3, 12, tzinfo=dt.UTC)
 VIENNA = ZoneInfo("Europe/Vienna")
 
 
@@ -84,44 +54,10 @@ def _ours() -> None:
         pytest.skip("without the compiled core Django's own code writes")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _table(_databases: Any) -> Iterator[None]:
-    with table_of(Wide):
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _emptied(_table: None) -> Iterator[None]:
-    yield
-    Wide._base_manager.all().delete()
-
-
 @pytest.fixture
 def library() -> Any:
     Author.objects.create(pk=7, name="a")
     Unique.objects.create(key="there", value=1)
-
-
-class Colour(models.TextChoices):
-    RED = "red"
-
-
-class Size(models.IntegerChoices):
-    BIG = 5
-
-
-class Str(str):
-    __slots__ = ()
-
-
-FULL: dict[str, Any] = {
-    "small": -1, "integer": -2, "big": -(2**62), "positive": 3, "char": "c'\\%s é",
-    "text": "%", "slug": "s", "email": "e@example.org", "url": "u", "boolean": True,
-    "decimal": Decimal("-1.50"), "float": 0.1, "datetime": NOON, "date": NOON.date(),
-    "time": dt.time(1, 2, 3, 4), "duration": dt.timedelta(days=-1, microseconds=3),
-    "uuid": uuid.UUID(int=3), "json": {"a": [1, None, "\u20ac"]}, "inet": "::1",
-    "file": "f",
-}  # fmt: skip
 
 
 def some(*kinds: Any) -> list[Any]:
@@ -257,26 +193,6 @@ def test_values_that_are_refused(name: str) -> None:
     # Their text may quote the statement, where `id` and the like are now parameters.
     assert ours[0][1].partition("\n")[0] == wanted[0][1].partition("\n")[0]
     assert ours[1] == wanted[1] == [described([])]
-
-
-odd = st.fixed_dictionaries(
-    {},
-    optional={
-        "small": st.integers(-(2**15) - 1, 2**15) | st.booleans() | st.just("5"),
-        "char": st.text(max_size=5) | st.just(Colour.RED) | st.integers(0, 9),
-        "boolean": st.booleans() | st.sampled_from([0, 1, "t"]),
-        "decimal": st.decimals(-10, 10) | st.integers(0, 9) | st.floats(-1, 1),
-        "float": st.floats() | st.integers(0, 9),
-        "datetime": st.datetimes(timezones=st.sampled_from([None, dt.UTC, VIENNA])),
-        "date": st.dates() | st.just("2001-02-03"),
-        "time": st.times(),
-        "duration": st.timedeltas(dt.timedelta(-999), dt.timedelta(999)),
-        "json": st.recursive(
-            st.none() | st.integers() | st.text(), st.lists, max_leaves=3
-        ),
-        "inet": st.ip_addresses().map(str) | st.just(""),
-    },
-)
 
 
 @pytest.mark.filterwarnings("ignore:DateTimeField:RuntimeWarning")

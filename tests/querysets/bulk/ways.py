@@ -11,11 +11,12 @@ from django.db import connection, models, transaction
 from django.db.models.sql.compiler import SQLInsertCompiler
 
 from django_async_fast.drivers.psycopg import statement
-from django_async_fast.querysets.bulk import inserts
+from django_async_fast.querysets.bulk import inserts, updates
 from tests.support.describe import described
 
 SEAMS: tuple[tuple[Any, str, Any], ...] = (
     (SQLInsertCompiler, "execute_sql", inserts.execute_sql),
+    (models.QuerySet, "bulk_update", updates.bulk_update),
 )
 
 
@@ -45,7 +46,7 @@ def arrays() -> Iterator[list[int]]:
         yield sent
 
 
-def outcome(write: Callable[[], Any], *models: Any) -> Any:
+def outcome(write: Callable[[], Any], *kinds: Any) -> Any:
     """Return what a write returns or raises, and the rows that are there then."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -59,7 +60,7 @@ def outcome(write: Callable[[], Any], *models: Any) -> Any:
             found = type(exc), str(exc)
         rows = [
             described([*each._base_manager.order_by("pk").values_list()])
-            for each in models
+            for each in kinds
         ]
         transaction.set_rollback(True)
     return found, rows

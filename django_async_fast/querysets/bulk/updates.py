@@ -1,0 +1,234 @@
+"""`UPDATE ... FROM UNNEST(...)` of many objects: what `bulk_update()` sends.
+
+Django sends a CASE of a WHEN for each object and field, which it compiles, and the
+server plans, in time that grows faster than their number. The same values, cast to the
+same types, come by a join here, where each is of a type that the core encodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache, wraps
+from math import copysign
+from operator import attrgetter
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import FieldDoesNotExist
+from django.db import connections, transaction
+from django.db.models import Case, QuerySet, Value, When, sql
+from django.db.models.functions import Cast
+
+from ...drivers.psycopg import statement
+from ...unpatched import Unpatched
+from ..compiled import writes
+from . import sending
+from .columns import Column
+
+# What is not called here of querysets and of the expressions that Django makes.
+_OF_QUERYSETS = (
+    *("bulk_update", "using", "filter", "update", "query", "db", "_chain", "_clone"),
+    *("_filter_or_exclude", "_filter_or_exclude_inplace"),
+    "_not_support_combined_queries",
+)
+_COMPILING = "__init__", "as_sql", "as_postgresql", "resolve_expression"
+# Each pair of them is equal in Python where it is on the server, and is ordered so.
+_KEYS = frozenset({int, UUID})
+
+
+class Join(writes.Write):
+    """A compiled UPDATE of columns."""
+
+    __slots__ = ("columns", "key")
+
+    def __init__(
+        self, compiler: Any, text: str, kept: Any, key: Column, columns: list[Column]
+    ) -> None:
+        made = [(kind, kind, _COMPILING) for kind in (Case, Cast, Value, When)]
+        super().__init__(compiler, text, kept, *made)
+        self.key = key
+        self.columns = columns
+
+    def update(self, wrapper: Any, raw: Any, params: list[Any]) -> int:
+        """Send the statement; return how many rows it has changed."""
+        result = statement.execute_arrays(wrapper, raw, self.template, params)
+        return int(result.command_tuples or 0)
+
+
+@cache
+def _unpatched(kind: Any) -> Unpatched:
+    """Tell whether querysets of a class update in bulk as Django's."""
+    return Unpatched((kind, QuerySet, _OF_QUERYSETS))
+
+
+@wraps(QuerySet.bulk_update)
+def bulk_update(self: Any, objs: Any, fields: Any, batch_size: Any = None) -> Any:
+    run = None
+    if fields and (batch_size is None or batch_size > 0):
+        # Once: either may be an iterator.
+        objs, fields = tuple(objs), list(fields)
+        run = _run(self, objs, fields, batch_size)
+    if run is None:
+        call = [batch_size, fields, objs, self]
+        del self, objs, fields, batch_size
+        return bulk_update.__wrapped__(*reversed(call))
+    # Tools show what is in the frames around a query: see execution.get().
+    del self, objs, fields, batch_size
+    return run()
+
+
+def _run(
+    queryset: Any, objs: tuple[Any, ...], names: list[Any], batch_size: int | None
+) -> writes.Run | None:
+    """Return what updates the rows; None where that is left to Django."""
+    fields = _fields(queryset, objs, names)
+    if not fields:
+        return None
+    for obj in objs:
+        obj._prepare_related_fields_for_save(
+            operation_name="bulk_update", fields=fields
+        )
+    queryset._for_write = True
+    db = queryset.db
+    wrapper = connections[db]
+    if wrapper.vendor != "postgresql":
+        return None
+    entry = _known(queryset.model, db, fields)
+    if entry is None or not entry.holds(wrapper):
+        return None
+    if sending.unobserved(wrapper) is None:
+        return None
+    pk = queryset.model._meta.pk
+    longest = wrapper.ops.bulk_batch_size([pk, pk, *fields], objs)
+    size = min(batch_size, longest) if batch_size else longest
+    try:
+        batches = [
+            _params(entry, objs[i : i + size], wrapper)
+            for i in range(0, len(objs), size)
+        ]
+    except writes.NotPlain:
+        return None
+    return _Update((queryset, objs, names, batch_size), db, entry, batches)
+
+
+class _Update:
+    """The statements with their arrays, which tools see in no frame."""
+
+    __slots__ = ("_batches", "_call", "_db", "_entry")
+
+    def __init__(
+        self, call: tuple[Any, ...], db: str, entry: Join, batches: list[list[Any]]
+    ) -> None:
+        self._call = call
+        self._db = db
+        self._entry = entry
+        self._batches = batches
+
+    def __call__(self) -> Any:
+        db, changed = self._db, 0
+        with transaction.atomic(using=db, savepoint=False):
+            wrapper = connections[db]
+            # Not from before: another task's transaction may have been waited for.
+            raw = sending.unobserved(wrapper)
+            if raw is None:
+                return bulk_update.__wrapped__(*self._call)
+            for params in self._batches:
+                with transaction.mark_for_rollback_on_error(using=db):
+                    changed += self._entry.update(wrapper, raw, params)
+        return changed
+
+
+def _fields(queryset: Any, objs: tuple[Any, ...], names: list[Any]) -> list[Any]:
+    """Return the fields, of the model's own table; none where Django has to look."""
+    kind: Any = type(queryset)
+    query, meta = queryset.query, queryset.model._meta
+    if (
+        not _unpatched(kind).holds()
+        or type(query) is not sql.Query
+        # As nobody has told it anything yet.
+        or vars(query) != vars(sql.Query(queryset.model))
+        or not objs
+        or not all(each._is_pk_set() for each in objs)
+    ):
+        return []
+    try:
+        fields = [meta.get_field(name) for name in names]
+    except FieldDoesNotExist:
+        return []
+    columns = {*meta.concrete_model._meta.local_concrete_fields}
+    if meta.pk not in columns or not columns.issuperset(fields):
+        return []
+    return [] if {*meta.pk_fields} & {*fields} else list(dict.fromkeys(fields))
+
+
+def _known(model: Any, db: str, fields: list[Any]) -> Join | None:
+    key = "join", db, model._meta.db_table, tuple(map(id, fields))
+    known = writes.of(model)
+    if key not in known:
+        known[key] = None  # as it stays where Django's CASE is to be sent
+        with suppress(Exception):
+            known[key] = _compiled(model, db, fields)
+    found: Join | None = known[key]
+    return found
+
+
+def _compiled(model: Any, db: str, fields: list[Any]) -> Join | None:
+    compiler = sql.UpdateQuery(model).get_compiler(db)
+    wrapper, pk = compiler.connection, model._meta.pk
+    columns = [Column(each, wrapper) for each in (pk, *fields)]
+    if (
+        not wrapper.features.requires_casted_case_in_updates
+        or not writes.can_compile(compiler, (pk, *fields))
+        or not all(each.is_encoded for each in columns)
+    ):
+        return None
+    quoted = wrapper.ops.quote_name
+    table = quoted(model._meta.db_table)
+    values = ", ".join(f"(%s)::{each.kind}[]" for each in columns)
+    names = ", ".join(f"c{i}" for i in range(len(columns)))
+    sets = ", ".join(
+        f"{quoted(each.column)} = (__values.c{i})::{each.cast_db_type(wrapper)}"
+        for i, each in enumerate(fields, 1)
+    )
+    text = (
+        f"UPDATE {table} SET {sets} FROM UNNEST({values}) "  # noqa: S608
+        f"AS __values ({names}) "
+        f"WHERE {table}.{quoted(pk.column)} = __values.c0"
+    )
+    return Join(compiler, text, (fields, pk), columns[0], columns[1:])
+
+
+_pk_of = attrgetter("pk")
+
+
+def _is_negative_zero(value: Any) -> bool:
+    # psycopg writes such a number as one that the server takes for a numeric, which
+    # has no sign of zero.
+    return type(value) is float and value == 0 and copysign(1, value) < 0
+
+
+def _params(entry: Join, objs: Sequence[Any], wrapper: Any) -> list[Any]:
+    """Return the arrays of a batch. Raises NotPlain where one cannot be."""
+    first: dict[Any, Any] = {}
+    for obj in objs:
+        # Of several objects of a row Django's CASE takes the first.
+        first.setdefault(_pk_of(obj), obj)
+    if len({*map(type, first)}) != 1 or not _KEYS.issuperset(map(type, first)):
+        raise writes.NotPlain
+    # The rows are locked in this order: two tasks that update the same have the same.
+    keys = sorted(first)
+    found = [entry.key.array(keys)]
+    for column in entry.columns:
+        values = column.of([first[key] for key in keys])
+        if column.is_float and any(map(_is_negative_zero, values)):
+            raise writes.NotPlain
+        array: Any = column.array(values)
+        if array is None:
+            array = column.prepared(values, wrapper)
+        found.append(array)
+    if not all(type(each) is statement.Array for each in found):
+        raise writes.NotPlain
+    if not sending.can_be_sent(found):
+        raise writes.NotPlain
+    return found
