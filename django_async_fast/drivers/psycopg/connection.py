@@ -221,6 +221,9 @@ class Connection(psycopg.Connection[Any]):
             wants = next(gen)
         except StopIteration as stop:
             return stop.value
+        except psycopg.ProgrammingError:
+            _ = self.pgconn.socket  # psycopg tells first of a connection that is closed
+            raise
         channel = self.session.channel or self._open_channel()
         try:
             return bridge.await_(channel.drive(gen, wants, timeout))
