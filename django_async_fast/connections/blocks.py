@@ -37,17 +37,8 @@ class Block:
     """
 
     __slots__ = (
-        "debug",
-        "force_rollback",
-        "loop",
-        "name",
-        "open",
-        "place",
-        "relations",
-        "shared",
-        "thread",
-        "units",
-        "wrappers",
+        *("debug", "force_rollback", "loop", "name", "open", "place", "relations"),
+        *("shared", "thread", "units", "wrappers"),
     )
 
     def __init__(

@@ -20,14 +20,8 @@ Row: TypeAlias = tuple[Any, ...]
 
 # Properties of Django's and psycopg's cursors that need no I/O.
 _PLAIN = {
-    "arraysize",
-    "description",
-    "lastrowid",
-    "name",
-    "query",
-    "rowcount",
-    "rownumber",
-    "statusmessage",
+    *("arraysize", "description", "lastrowid", "name", "query", "rowcount"),
+    *("rownumber", "statusmessage"),
 }
 
 

@@ -6,6 +6,8 @@ subclasses to say.
 
 from __future__ import annotations
 
+from typing import Any
+
 from .wrapper import BlockWrapper
 
 
@@ -19,6 +21,14 @@ class OtherWrapper(BlockWrapper):
 
     def _set_autocommit(self, autocommit: bool) -> None:
         super(BlockWrapper, self)._set_autocommit(autocommit)
+
+    def set_autocommit(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().set_autocommit(*args, **kwargs)
+        except BaseException as exc:
+            if not isinstance(exc, Exception):
+                self._discard()  # nobody knows which mode the driver is in
+            raise
 
     def close(self) -> None:
         super().close()

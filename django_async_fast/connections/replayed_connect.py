@@ -40,11 +40,7 @@ class ReplayedConnect:
     """What Django's `connect()` has set in a wrapper, to be set in others like it."""
 
     __slots__ = (
-        "_changed",
-        "_queries_limit",
-        "_settings",
-        "_unpatched",
-        "attributes",
+        *("_changed", "_queries_limit", "_settings", "_unpatched", "attributes"),
         "pool",
     )
 

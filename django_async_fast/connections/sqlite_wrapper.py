@@ -36,20 +36,6 @@ class SqliteWrapper(OtherWrapper):
             # Receivers of the signal do so again for whoever has it next.
             self.connection.session_changed = False
 
-    def set_autocommit(
-        self,
-        autocommit: bool,
-        force_begin_transaction_with_broken_autocommit: bool = False,
-    ) -> None:
-        try:
-            super().set_autocommit(
-                autocommit, force_begin_transaction_with_broken_autocommit
-            )
-        except BaseException as exc:
-            if not isinstance(exc, Exception):
-                self._discard()  # nobody knows which mode it is in
-            raise
-
     def in_transaction(self) -> bool:
         return self.connection is None or self.connection.in_transaction
 

@@ -16,22 +16,12 @@ class ThreadedWrapper(OtherWrapper):
         open_one = super().get_new_connection
         return threaded.connect(self.gate, partial(open_one, conn_params))
 
-    def set_autocommit(
-        self,
-        autocommit: bool,
-        force_begin_transaction_with_broken_autocommit: bool = False,
-    ) -> None:
+    def set_autocommit(self, *args: Any, **kwargs: Any) -> None:
         self.ensure_connection()
         raw = self.connection
         raw.may_be_in_transaction = True
         try:
-            super().set_autocommit(
-                autocommit, force_begin_transaction_with_broken_autocommit
-            )
-        except BaseException as exc:
-            if not isinstance(exc, Exception):
-                self._discard()  # nobody knows which mode the driver is in
-            raise
+            super().set_autocommit(*args, **kwargs)
         finally:
             raw.may_be_in_transaction = not self.autocommit
 

@@ -393,17 +393,9 @@ async def amark_for_rollback_on_error(using: str | None = None) -> AsyncIterator
 ADDED = {
     function.__name__: function
     for function in (
-        acommit,
-        arollback,
-        asavepoint,
-        asavepoint_commit,
-        asavepoint_rollback,
-        aclean_savepoints,
-        aget_autocommit,
-        aset_autocommit,
-        aget_rollback,
-        aset_rollback,
-        amark_for_rollback_on_error,
+        *(acommit, arollback, asavepoint, asavepoint_commit, asavepoint_rollback),
+        *(aclean_savepoints, aget_autocommit, aset_autocommit, aget_rollback),
+        *(aset_rollback, amark_for_rollback_on_error),
     )
 }
 ADDED["asavepoint"] = asavepoint

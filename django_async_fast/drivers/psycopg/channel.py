@@ -27,14 +27,7 @@ class Channel:
     """Drives the generators of one libpq connection on one event loop."""
 
     __slots__ = (
-        "_fd",
-        "_future",
-        "_gen",
-        "_loop",
-        "_pgconn",
-        "_poll",
-        "_reading",
-        "_timer",
+        *("_fd", "_future", "_gen", "_loop", "_pgconn", "_poll", "_reading", "_timer"),
         "_writing",
     )
 

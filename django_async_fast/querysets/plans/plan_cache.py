@@ -46,11 +46,6 @@ def needs_connection(compiler: Any) -> bool:
     )
 
 
-def is_stale(key: Any, made: Any) -> bool:
-    """Tell whether what `plan_for()` made for this key would be made anew."""
-    return _plain.get(key) is not made
-
-
 def _make(
     make_plan: Any, queryset: Any, compiler: Any, key: Any, keeps: bool = False
 ) -> tuple[Any, Types]:
