@@ -151,7 +151,7 @@ def project(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
         Account.objects.create()
         Invoice.objects.create(number=1)
         with override_settings(TEMPLATES=TEMPLATES):
-            yield names() | {"author": author}
+            yield names() | {"author": author, "author_id": author.pk}
     finally:
         for alias in ("default", "other"):
             with connections[alias].schema_editor() as editor:
