@@ -22,6 +22,7 @@ _PUBLIC = {
     "copy_from": "copying.load",
     "copy_to": "copying.export",
     "explain_plan": "querysets.plans.explain",
+    "explain_writes": "querysets.bulk.explain",
     "install": "seams.seam_list",
     "new_connection": "connections.blocks",
     "run": "bridge.driving",

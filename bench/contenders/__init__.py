@@ -43,6 +43,12 @@ QUERY_NAMES = (
     *("create", "get_or_create", "never_again", "first_time"),
 )
 
+# The writes of `bench/shop/bulk.py`, with their sizes.
+BULK_WRITES = {
+    "create": (10, 2_000, 100_000),
+    "update": (200, 2_000, 10_000),
+}
+
 
 class Contender:
     """What all have in common."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from bench.contenders import QUERY_NAMES
+from bench.contenders import BULK_WRITES, QUERY_NAMES
 from bench.contenders.django_sync import CHUNK, DjangoSync
 from bench.harness.timed_run import TimedRun
 from bench.shop import settings
@@ -169,3 +169,25 @@ for _name in QUERY_NAMES:
     _in_block, _sync = _query(_name)
     setattr(This, f"query_{_name}", _in_block)
     setattr(This, f"query_{_name}__sync", _sync)
+
+
+def _bulk(name: str) -> tuple[Any, Any]:
+    async def in_block(self: This, timed: TimedRun) -> None:
+        from bench.shop import bulk, queries
+
+        async with self.block():
+            await timed.written(bulk.BULK[name], queries.Awaited)
+
+    def sync(self: This, timed: TimedRun) -> None:
+        from bench.shop import bulk, queries
+
+        timed.written_now(bulk.BULK[name], queries.Now)
+
+    return in_block, sync
+
+
+for _name, _sizes in BULK_WRITES.items():
+    _in_block, _sync = _bulk(_name)
+    for _size in _sizes:
+        setattr(This, f"bulk_{_name}_{_size}", _in_block)
+        setattr(This, f"bulk_{_name}_{_size}__sync", _sync)

@@ -160,6 +160,35 @@ class TimedRun:
                 found = ask(do, turn)
         self._check_answer(query, turn, found)
 
+    # ----- many rows at once
+
+    async def written(self, bulk: Any, do: Any) -> None:
+        """Time one write of `times` objects, of `bench.shop.bulk`."""
+        with self._connected() as connection:
+            objs = bulk.prepare(connection, self.times)
+            with self.clock():
+                await bulk.ask(do, objs)
+            self._check_written(bulk, connection)
+
+    def written_now(self, bulk: Any, do: Any) -> None:
+        """The same in synchronous code."""
+        with self._connected() as connection:
+            objs = bulk.prepare(connection, self.times)
+            with self.clock():
+                bulk.ask(do, objs)
+            self._check_written(bulk, connection)
+
+    def _connected(self) -> Any:
+        import psycopg
+
+        connection = psycopg.connect(self.contender.dsn, autocommit=True)
+        connection.execute("SET TIME ZONE 'UTC'")
+        return connection
+
+    def _check_written(self, bulk: Any, connection: Any) -> None:
+        if wrong := bulk.check(connection, self.times):
+            raise WrongAnswer(wrong)
+
     # ----- whatever else
 
     @contextmanager

@@ -22,7 +22,7 @@ class Company(models.Model):
         managed = False
 
 
-class Person(models.Model):
+class PersonColumns(models.Model):
     id = models.BigAutoField(primary_key=True)
     name = models.CharField(max_length=100)
     email = models.TextField()
@@ -35,7 +35,20 @@ class Person(models.Model):
     born = models.DateField()
 
     class Meta:
+        abstract = True
+
+
+class Person(PersonColumns):
+    class Meta:
         db_table = "bench_person"
+        managed = False
+
+
+class Written(PersonColumns):
+    """What is written to in bulk."""
+
+    class Meta:
+        db_table = "bench_written"
         managed = False
 
 

@@ -128,13 +128,17 @@ class Column:
     def is_float(self) -> bool:
         return self.kind in ("double precision", "real")
 
+    def is_plain(self) -> bool:
+        """Tell whether the field hands on what is exactly of the column's class."""
+        return self._plain is not None and all(each() for each in self._plain)
+
     def of(self, objs: Sequence[Any]) -> list[Any]:
         """Return the attribute of each object."""
         return list(map(self._get, objs))
 
     def array(self, values: list[Any]) -> Array | None:
         """Return the array of values that Django would hand on; None if it may not."""
-        if self._plain is None or not all(each() for each in self._plain):
+        if not self.is_plain():
             return None
         return _array(self._oids[0], values)
 

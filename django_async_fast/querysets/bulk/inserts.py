@@ -82,7 +82,7 @@ def _run(compiler: Any, returning: Any) -> writes.Run | None:
     if key not in known:
         known[key] = None  # as it stays for what Django does not compile, or otherwise
         with suppress(Exception):
-            known[key] = _compiled(compiler, returning, left_out, kept)
+            known[key] = compiled(compiler, returning, left_out, kept)
     entry = known.get(key)
     if entry is None or not entry.holds(wrapper):
         return None
@@ -152,9 +152,10 @@ class _Values:
         return run
 
 
-def _compiled(
+def compiled(
     compiler: Any, returning: list[Any], left_out: tuple[str, ...], kept: Any
 ) -> Unnest | None:
+    """Return the statement; None where Django's text is not of UNNEST, or not kept."""
     query, wrapper = compiler.query, compiler.connection
     table = query.get_meta().db_table
     if not writes.can_compile(compiler, query.fields) or compiler.get_converters(

@@ -35,6 +35,7 @@ _OF_QUERYSETS = (
 _COMPILING = "__init__", "as_sql", "as_postgresql", "resolve_expression"
 # Each pair of them is equal in Python where it is on the server, and is ordered so.
 _KEYS = frozenset({int, UUID})
+_KEY_COLUMNS = frozenset({"bigint", "integer", "smallint", "uuid"})
 
 
 class Join(writes.Write):
@@ -94,7 +95,7 @@ def _run(
     wrapper = connections[db]
     if wrapper.vendor != "postgresql":
         return None
-    entry = _known(queryset.model, db, fields)
+    entry = known(queryset.model, db, fields)
     if entry is None or not entry.holds(wrapper):
         return None
     if sending.unobserved(wrapper) is None:
@@ -156,21 +157,29 @@ def _fields(queryset: Any, objs: tuple[Any, ...], names: list[Any]) -> list[Any]
         fields = [meta.get_field(name) for name in names]
     except FieldDoesNotExist:
         return []
-    columns = {*meta.concrete_model._meta.local_concrete_fields}
+    own = meta.concrete_model._meta.local_concrete_fields
+    columns = {each for each in own if not each.generated}
     if meta.pk not in columns or not columns.issuperset(fields):
         return []
     return [] if {*meta.pk_fields} & {*fields} else list(dict.fromkeys(fields))
 
 
-def _known(model: Any, db: str, fields: list[Any]) -> Join | None:
+def known(model: Any, db: str, fields: list[Any]) -> Join | None:
+    """Return the UPDATE of these fields; None where Django's is to be sent."""
     key = "join", db, model._meta.db_table, tuple(map(id, fields))
-    known = writes.of(model)
-    if key not in known:
-        known[key] = None  # as it stays where Django's CASE is to be sent
+    found = writes.of(model)
+    if key not in found:
+        found[key] = None  # as it stays where Django's CASE is to be sent
         with suppress(Exception):
-            known[key] = _compiled(model, db, fields)
-    found: Join | None = known[key]
-    return found
+            found[key] = _compiled(model, db, fields)
+    join: Join | None = found[key]
+    return join
+
+
+def is_key(field: Any, wrapper: Any) -> bool:
+    """Tell whether the rows of a primary key can be joined: by an integer or a UUID."""
+    column = Column(field, wrapper)
+    return column.is_plain() and column.kind in _KEY_COLUMNS
 
 
 def _compiled(model: Any, db: str, fields: list[Any]) -> Join | None:
