@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from bench.dashboard import records
-from bench.dashboard.page import page
-from bench.dashboard.ratios import changed, fallen, points, ratios
+from bench.dashboard import HISTORY
+from django_async_fast.benchmark import records
+from django_async_fast.benchmark.page import page
+from django_async_fast.benchmark.ratios import changed, fallen, points, ratios
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 
@@ -47,7 +48,7 @@ def run(commit: str, *, ours: float, minute: int = 0) -> dict[str, Any]:
                     "per": "get",
                     "cpu_seconds": [each * 0.98, each, each * 1.02],
                 },
-                "stats": {"data": [each, each * 2, each * 3]},
+                "stats": {"data": [each, each * 2, each * 3], "rounds": 3},
             }
             for name, each in seconds.items()
         ],
@@ -114,7 +115,7 @@ def test_the_page_has_all_that_it_needs(html: Path) -> None:
 
 
 def test_every_case_that_was_recorded_is_on_the_page() -> None:
-    made = records.load()
+    made = records.load(HISTORY)
     found = points(made)
     for each in made:
         compared = {name for name, case in each["cases"].items() if ratios(case, "cpu")}

@@ -38,6 +38,8 @@ class Build:
         auditwheel = self.tools / "bin" / "auditwheel"
         self._run(
             *(auditwheel, "repair", "--only-plat", "--patcher", "none"),
+            # musl's loader knows itself by that name; auditwheel, by Alpine's alone.
+            *("--exclude", "libc.so"),
             *("--wheel-dir", out, found),
             env=self._always(),
         )

@@ -32,8 +32,8 @@ function showRecords() {
             make("strong", {}, record.commit.slice(0, 9)),
             ` ${record.dirty ? "with changes " : ""}${record.date.replace("T", " ")}: `,
             record.subject, make("br"),
-            `${record.rounds} rounds, ${record.server}, ${record.machine.python}, `,
-            `${versions.join(", ")}; load ${record.load}`));
+            [`${record.rounds} rounds`, record.server, record.machine.python, ...versions,
+                record.load === null ? "" : `load ${record.load}`].filter(Boolean).join(", ")));
     });
 }
 

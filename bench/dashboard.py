@@ -15,12 +15,13 @@ import os
 import sys
 from pathlib import Path
 
-from . import records
-from .page import page
-from .ratios import fallen
+from django_async_fast.benchmark import records
+from django_async_fast.benchmark.page import page
+from django_async_fast.benchmark.ratios import fallen
 
-RESULTS = records.ROOT / "bench" / "results"
-PAGE = records.ROOT / "build" / "dashboard" / "index.html"
+ROOT = Path(__file__).resolve().parents[1]
+HISTORY, RESULTS = ROOT / "bench" / "history", ROOT / "bench" / "results"
+PAGE = ROOT / "build" / "dashboard" / "index.html"
 
 
 def main() -> int:
@@ -35,7 +36,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.act == "page":
         PAGE.parent.mkdir(parents=True, exist_ok=True)
-        PAGE.write_text(page(records.load(), arguments.commit_url))
+        PAGE.write_text(page(records.load(HISTORY), arguments.commit_url))
         print(f"{os.path.relpath(PAGE)}: {PAGE.stat().st_size:,} bytes")
         return 0
     run = arguments.run or max(RESULTS.glob("*.json"), default=None)
@@ -43,9 +44,9 @@ def main() -> int:
         sys.exit("There is no run in bench/results/: `make bench` makes one.")
     record = records.of_run(json.loads(run.read_text()))
     if arguments.act == "record":
-        print(f"recorded: {os.path.relpath(records.save(record))}")
+        print(f"recorded: {os.path.relpath(records.save(record, HISTORY))}")
         return 0
-    slower = list(fallen(records.load(), record))
+    slower = list(fallen(records.load(HISTORY), record))
     print(*(f"slower: {each}" for each in slower), sep="\n", end="\n" if slower else "")
     print(f"{len(record['cases'])} cases, {len(slower)} slower by more than the noise")
     return int(bool(slower))
