@@ -23,6 +23,8 @@ from psycopg.types.numeric import Int4
 
 from django_async_fast import _native
 
+from .counting import steady
+
 _decode = pytest.importorskip("django_async_fast._decode")
 
 UTC = dt.UTC
@@ -278,3 +280,28 @@ def test_a_list_that_changes_meanwhile() -> None:
 def test_types_that_are_never_encoded() -> None:
     with pytest.raises(ValueError, match="OID 600"):
         _decode.array_of(600, [])
+
+
+VALUES: dict[str, list[Any]] = {
+    "numeric": [Decimal("1.50"), Decimal("NaN")],
+    "text": ["a", "é", "\ud800"],
+    "timestamptz": [at(UTC), at(VIENNA), at(Zone(fail))],
+    "uuid": [uuid.UUID(int=1), 1],
+    "inet": [ipaddress.ip_address("::1"), ipaddress.ip_address("10.0.0.1"), 1],
+    "jsonb": ["{}", {}],
+    "interval": [dt.timedelta(1), 1],
+    "float8": [0.5, math.nan],
+    "bytea": [b"x", "x"],
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_nothing_is_kept(name: str) -> None:
+    *sound, refused = VALUES[name]
+    oid = TYPES[name].oid
+
+    def act() -> None:
+        assert _decode.array_of(oid, [*sound, None]) is not None
+        assert _decode.array_of(oid, [*sound, refused]) is None
+
+    steady(act, *sound, refused)
