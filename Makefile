@@ -223,7 +223,8 @@ lint: $(VENV)/.dev ## check style, types, Cython and Rust
 	$(RUN) -m ruff format --check
 	$(RUN) -m mypy
 	$(BIN)/lint-imports
-	$(RUN) -m mypy.stubtest django_async_fast._rows django_async_fast._decode
+	$(RUN) -m mypy.stubtest --mypy-config-file pyproject.toml \
+		django_async_fast._rows django_async_fast._decode
 	PATH="$(abspath $(BIN)):$$PATH" cython-lint native
 	cargo fmt --manifest-path rust/Cargo.toml --check
 	cargo clippy --manifest-path rust/Cargo.toml --quiet --all-targets -- -D warnings
