@@ -144,8 +144,10 @@ def _queryset_seams() -> Iterator[Seam]:
     from ..querysets.compiled import (
         deletes,
         execution,
+        filtered_deletes,
         filtered_updates,
         inserts,
+        saves,
         steps,
         updates,
     )
@@ -158,7 +160,10 @@ def _queryset_seams() -> Iterator[Seam]:
         for owner, name, replacement in (
             (QuerySet, "_insert", inserts.insert),
             (QuerySet, "update", filtered_updates.update),
+            (QuerySet, "delete", filtered_deletes.delete),
+            (QuerySet, "_raw_delete", filtered_deletes.raw_delete),
             (Model, "_do_update", updates.do_update),
+            (Model, "_save_table", saves.save_table),
             (DeleteQuery, "delete_batch", deletes.delete_batch),
         ):
             # One that a tool has put there runs, and Django's inside of it.

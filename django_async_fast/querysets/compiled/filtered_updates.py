@@ -11,20 +11,19 @@ end: as the node's other statements (`tree`).
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import wraps
 from typing import Any
 
-import django
 from django.db import transaction
 from django.db.models import F, QuerySet, Value, sql
 from django.db.models.expressions import Col, CombinedExpression, DurationExpression
 
-from . import entry, tree, writes
-from .holes import punch
-from .keys import Missed
-from .paths import PATH, djangos, replay
+from . import writes
+from .filtered_writes import FilteredCall, FilteredWrite, Prepare
+from .paths import PATH, djangos
 from .steps import path_of
+from .writes import NULL_IN_TEXT
 
 # Besides those of Write: what is not called here of expressions.
 _COMPILING = (
@@ -36,26 +35,13 @@ _EXPRESSIONS = Col, CombinedExpression, DurationExpression, F, Value
 _COMBINED = frozenset({"_constructor_args", "connector", "lhs", "rhs"})
 _VALUE = frozenset({"_constructor_args", "value"})
 
-# Whether Django writes NULL into the text of an UPDATE, not `%s`.
-NULL_IN_TEXT = django.VERSION < (6, 1)
 
-# How a new value, or one in an expression, becomes a parameter.
-Prepare = Callable[[Any, Any], Any]
+class FilteredUpdate(FilteredWrite):
+    """A compiled UPDATE of a queryset's rows."""
 
+    __slots__ = ()
 
-class FilteredUpdate(writes.Write):
-    """A compiled UPDATE, and how its new values are prepared."""
-
-    __slots__ = ("prepare", "where")
-
-    def __init__(
-        self, compiler: Any, text: str, prepare: list[Prepare], where: Any
-    ) -> None:
-        not_called = [(kind, kind, _COMPILING) for kind in _EXPRESSIONS]
-        super().__init__(compiler, text, None, *not_called)
-        self.prepare = prepare
-        # The statement, but for the new values' parameters.
-        self.where = where
+    not_called = tuple([(kind, kind, _COMPILING) for kind in _EXPRESSIONS])
 
     def send(self, using: str, statement: writes.Statement) -> Any:
         """Send the statement; return how many rows it has changed."""
@@ -123,72 +109,34 @@ class _Done:
         return changed
 
 
-class _Call(writes.Call):
+class _Call(FilteredCall):
+    write = FilteredUpdate
+
     def __init__(
         self, queryset: Any, path: Any, values: dict[str, Any], kinds: Any
     ) -> None:
-        self.using = queryset.db
-        self.known = path.node.entries
+        super().__init__(queryset, path, queryset.db)
         self.key = "update", self.using, tuple(values), kinds
-        self._queryset = queryset
-        self._path = path
         self._values = values
 
     def django(self) -> Any:
         # The queryset itself stays on its path.
-        return update.__wrapped__(djangos(self._queryset, self._path), **self._values)
+        return update.__wrapped__(djangos(self.queryset, self.path), **self._values)
 
-    def compiled(self) -> FilteredUpdate | None:
-        tree.grown()
-        query = replay(self._queryset, self._path)
-        compiler = self._compiler(punch(query, self._path.node.slots))
+    def prepares(self, compiler: Any) -> list[Prepare] | None:
         values = compiler.query.values
         if (
             not writes.can_compile(compiler, [field for field, _, _ in values])
-            or query.annotations
             or compiler.query.related_updates
             or len(values) != len(self._values)
         ):
             return None
-        text, constants = compiler.as_sql()
-        prepare = [
-            each for field, _, value in values for each in _prepare(field, value)
-        ]
-        # An entry takes numbers for constants.
-        numbers = [0] * len(prepare)
-        parts = [*entry.parts(text, [*numbers, *constants[len(prepare) :]])]
-        first, given = parts[0]
-        parts[0] = first, given[len(prepare) :]
-        where = entry.new(self._path.node.holes, parts)
-        where.compiler = compiler
-        entry.simplify(where, self._path, compiler.connection)
-        compiler.connection, wrapper = None, compiler.connection
-        compiler.query.values = []  # nothing of this call is kept
-        write = FilteredUpdate(self._compiler(query), text, prepare, where)
-        made, params, _ = self.statement(write, wrapper)
-        wanted, djangos_params = self._compiler(query).as_sql()
-        if made != wanted or not entry.same(params, djangos_params):
-            return None
-        return write
+        return [each for field, _, value in values for each in _prepare(field, value)]
 
-    def statement(self, write: FilteredUpdate, wrapper: Any) -> writes.Statement:
-        try:
-            text, where, template = entry.fill(write.where, self._path, self.using)
-        except Missed:
-            raise writes.NotPlain from None
-        leaves = [each for value in self._values.values() for each in _leaves(value)]
-        params = [
-            prepare(value, wrapper)
-            for prepare, value in zip(write.prepare, leaves, strict=True)
-        ]
-        return text, [*params, *where], template
+    def given(self) -> list[Any]:
+        return [each for value in self._values.values() for each in _leaves(value)]
 
-    def as_sql(self) -> tuple[str, Any]:
-        query = replay(self._queryset, self._path)
-        text, params = self._compiler(query).as_sql()
-        return text, params
-
-    def _compiler(self, query: Any) -> Any:
+    def compiler(self, query: Any) -> Any:
         query = query.chain(sql.UpdateQuery)
         query.add_update_values(self._values)
         query.clear_select_clause()

@@ -82,11 +82,13 @@ def _run(
     ):
         return None
     queryset._for_write = True
-    call = _Call(queryset, objs[0], fields, returning_fields, raw, using, on_conflict)
+    call = Call(queryset, objs[0], fields, returning_fields, raw, using, on_conflict)
     return writes.run_of(call)
 
 
-class _Call(writes.Call):
+class Call(writes.Call):
+    """One call of `QuerySet._insert()`."""
+
     def __init__(
         self,
         queryset: Any,
@@ -110,7 +112,7 @@ class _Call(writes.Call):
         self._raw = raw
         self._on_conflict = on_conflict
         # What is saved: each field's `pre_save()` is called once.
-        self._values: dict[int, Any] = {}
+        self.values: dict[int, Any] = {}
 
     def django(self) -> Any:
         return insert.__wrapped__(
@@ -126,7 +128,7 @@ class _Call(writes.Call):
     def compiled(self) -> Insert | None:
         for field in self._fields:
             # As it is: `pre_save()` has been called already.
-            self._values[id(field)] = value = getattr(self._instance, field.attname)
+            self.values[id(field)] = value = getattr(self._instance, field.attname)
             if not writes.is_plain(value):
                 raise writes.NotPlain
         compiler = self._compiler()
@@ -136,7 +138,7 @@ class _Call(writes.Call):
         ):
             return None
         text, params = self.as_sql()
-        self._values = {}
+        self.values = {}
         if not text.count("%s") == len(params) == len(self._fields):
             return None
         return Insert(compiler, text, self._returning)
@@ -152,7 +154,7 @@ class _Call(writes.Call):
             value = getattr(self._instance, field.attname)
         else:
             value = field.pre_save(self._instance, add=True)
-        self._values[id(field)] = value
+        self.values[id(field)] = value
         if not writes.is_plain(value):
             raise writes.NotPlain
         return value
@@ -174,8 +176,8 @@ class _Call(writes.Call):
         pre_save_val = compiler.pre_save_val
 
         def once(field: Any, instance: Any) -> Any:
-            if id(field) in self._values:
-                return self._values[id(field)]
+            if id(field) in self.values:
+                return self.values[id(field)]
             return pre_save_val(field, instance)
 
         compiler.pre_save_val = once

@@ -33,23 +33,23 @@ _INTEGERS = (
     models.PositiveSmallIntegerField,
 )
 # The fields, not their subclasses, that hand a value of this class on.
-_FIELDS: dict[type, tuple[Any, ...]] = {
+FIELDS: dict[type, tuple[Any, ...]] = {
     int: _INTEGERS,
     str: _TEXTS,
     UUID: (models.UUIDField,),
     dt.date: (models.DateField,),
     float: (models.FloatField,),
 }
-_KEYS = models.ForeignKey, models.OneToOneField
+KEYS = models.ForeignKey, models.OneToOneField
 
 # What is not called here, of a field, a lookup and the backend.
-_OF_FIELD = "get_prep_value", "get_db_prep_value", "get_internal_type", "to_python"
+OF_FIELD = "get_prep_value", "get_db_prep_value", "get_internal_type", "to_python"
 _OF_LOOKUP = (
     *("__init__", "get_prep_lookup", "get_db_prep_lookup", "process_rhs"),
     *("get_prep_lhs", "batch_process_rhs", "resolve_expression_parameter"),
     *("rhs_is_direct_value", "is_simple_lookup"),
 )
-_OF_OPS = (
+OF_OPS = (
     *("adapt_integerfield_value", "integer_field_range", "validate_autopk_value"),
     *("adapt_datefield_value", "prep_for_like_query", "prep_for_iexact_query"),
 )
@@ -87,7 +87,7 @@ def parameter_of(lookup: Any, value: Any, wrapper: Any) -> Any:
         return made if made.param(value) == params[0] else None
     if kind not in _MANY and (lookup.lookup_name not in _ONE or sql != "%s"):
         return None
-    target = field.target_field if type(field) in _KEYS else field
+    target = field.target_field if type(field) in KEYS else field
     attname = None
     if isinstance(value, models.Model) or isinstance(values[0], models.Model):
         attname = _attname(type(values[0]), target)
@@ -124,7 +124,7 @@ def like(
     """
     kind, param = type(values[0]), params[0]
     field = fields[-1]
-    if kind not in _FIELDS or type(field) not in _FIELDS[kind]:
+    if kind not in FIELDS or type(field) not in FIELDS[kind]:
         return None
     for made, value in zip(params, values, strict=True):
         if type(value) is not kind or type(made) is not type(param):
@@ -150,13 +150,13 @@ def _parameter(
 ) -> Any:
     of = lookup if isinstance(lookup, type) else type(lookup)
     unpatched = Unpatched(
-        *[(type(each), type(each), _OF_FIELD) for each in fields],
+        *[(type(each), type(each), OF_FIELD) for each in fields],
         (of, of, _OF_LOOKUP),
-        (type(wrapper.ops), DatabaseOperations, _OF_OPS),
+        (type(wrapper.ops), DatabaseOperations, OF_OPS),
     )
     return _native.rows.Parameter(
         tuple([vars(each) for each in fields]),
-        _OF_FIELD,
+        OF_FIELD,
         unpatched.watch,
         kind,
         **options,

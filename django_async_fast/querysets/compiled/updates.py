@@ -11,9 +11,7 @@ from django.db.models import Model, QuerySet, sql
 from ...unpatched import Unpatched
 from . import writes
 from .paths import plain
-
-# Whether Django writes NULL into the text of an UPDATE, not `%s`.
-_NULL_IN_TEXT = django.VERSION < (6, 1)
+from .writes import NULL_IN_TEXT
 
 
 @cache
@@ -72,10 +70,12 @@ def _run(
     ):
         return None
     args = pk_val, values, update_fields, forced_update, returning_fields
-    return writes.run_of(_Call(instance, base_qs, using, args))
+    return writes.run_of(Call(instance, base_qs, using, args))
 
 
-class _Call(writes.Call):
+class Call(writes.Call):
+    """One call of `Model._do_update()`."""
+
     def __init__(self, instance: Any, base_qs: Any, using: str, args: Any) -> None:
         self.using = using
         self._instance = instance
@@ -84,7 +84,7 @@ class _Call(writes.Call):
         self._pk_val, self._values, *_ = args
         model = base_qs.model
         fields = tuple([id(field) for field, _, _ in self._values])
-        nulls = _NULL_IN_TEXT and tuple([each is None for _, _, each in self._values])
+        nulls = NULL_IN_TEXT and tuple([each is None for _, _, each in self._values])
         self.known = writes.of(model)
         kind: Any = type(self._pk_val)
         self.key = "update", using, kind, model._meta.db_table, fields, nulls
@@ -101,7 +101,7 @@ class _Call(writes.Call):
         if not writes.can_compile(compiler, fields):
             return None
         text, params = compiler.as_sql()
-        nulls = _NULL_IN_TEXT and sum(value is None for _, _, value in self._values)
+        nulls = NULL_IN_TEXT and sum(value is None for _, _, value in self._values)
         if not text.count("%s") == len(params) == len(fields) - nulls + 1:
             return None
         key = writes.Key(compiler.query.where, self._pk_val, compiler)
@@ -113,7 +113,7 @@ class _Call(writes.Call):
             if not writes.is_plain(value):
                 raise writes.NotPlain
             params.append(writes.prepared(field, value, wrapper))
-        if _NULL_IN_TEXT:
+        if NULL_IN_TEXT:
             params = [each for each in params if each is not None]
         params.append(write.key.param(self._pk_val, wrapper))
         if len(params) != write.width:

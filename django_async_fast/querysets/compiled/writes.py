@@ -19,6 +19,7 @@ from contextlib import closing
 from operator import attrgetter
 from typing import Any
 
+import django
 from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db import connections
 from django.db.backends.postgresql.operations import DatabaseOperations
@@ -32,7 +33,9 @@ from . import verify
 from .holes import lookup_of
 from .prepared_values import like
 
-BOUND = 64
+BOUND = 256
+# Whether Django writes NULL into the text of an UPDATE, not `%s`.
+NULL_IN_TEXT = django.VERSION < (6, 1)
 
 # No expressions, whose `resolve_expression` and `as_sql` need not be looked for.
 _VALUES = frozenset(

@@ -66,7 +66,7 @@ def told(param: Any) -> Any:
     return type(param), param is None or sql.Literal(param).as_string(None)
 
 
-FIELDS = [each for kinds in prepared_values._FIELDS.values() for each in kinds]
+FIELDS = [each for kinds in prepared_values.FIELDS.values() for each in kinds]
 
 
 @pytest.mark.parametrize("kind", FIELDS, ids=lambda each: each.__name__)

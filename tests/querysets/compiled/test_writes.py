@@ -17,7 +17,7 @@ import pytest
 from django.contrib.contenttypes.models import ContentType
 from django.core.files.base import ContentFile
 from django.db import DatabaseError, connection, models, transaction
-from django.db.models import Case, F, Model, Q, QuerySet, Value, When
+from django.db.models import Case, F, Max, Model, Q, QuerySet, Value, When
 from django.db.models.functions import Upper
 from django.db.models.lookups import Exact, In
 from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
@@ -28,8 +28,11 @@ from django.test.utils import CaptureQueriesContext, isolate_apps, register_look
 from django_async_fast import new_connection, run_sync
 from django_async_fast.querysets.compiled import (
     deletes,
+    filtered_deletes,
     filtered_updates,
+    filtered_writes,
     inserts,
+    saves,
     tree,
     updates,
     verify,
@@ -53,7 +56,10 @@ from tests.testapp.models import (
 SEAMS = (
     (QuerySet, "_insert", inserts.insert),
     (QuerySet, "update", filtered_updates.update),
+    (QuerySet, "delete", filtered_deletes.delete),
+    (QuerySet, "_raw_delete", filtered_deletes.raw_delete),
     (Model, "_do_update", updates.do_update),
+    (Model, "_save_table", saves.save_table),
     (DeleteQuery, "delete_batch", deletes.delete_batch),
 )
 
@@ -311,6 +317,38 @@ WRITES: dict[str, Callable[[], Any]] = {
     "delete by cascade": lambda: Author.objects.get(pk=7).delete(),
     "delete a child": lambda: Novel.objects.get(pk=1).delete(),
     "delete a queryset": lambda: Tag.objects.filter(pk=5).delete(),
+    "delete rows": lambda: Unique.objects.filter(key__in=["k", "l"]).delete(),
+    "delete some rows": lambda: [
+        Unique.objects.bulk_create([Unique(key=k) for k in ("%s", "l", "m")]),
+        Unique.objects.filter(key__in=["%s", "l"]).order_by("-key").delete(),
+        Unique.objects.exclude(key="x").delete(),
+    ][1:],
+    "delete rows of a relation": lambda: Author.objects.get(pk=7).books.filter(
+        pages=1
+    ).delete(),
+    "delete rows by a relation": lambda: Profile.objects.filter(
+        author__name__contains="%"
+    ).delete(),
+    "delete distinct rows": lambda: Profile.objects.distinct().delete(),
+    "delete annotated rows": lambda: Profile.objects.annotate(n=Max("pk")).delete(),
+    "delete joined rows": lambda: Profile.objects.select_related("author").delete(),
+    "delete values": lambda: Profile.objects.values("pk").delete(),
+    "delete a slice": lambda: Profile.objects.all()[:1].delete(),
+    "delete none": lambda: Profile.objects.none().delete(),
+    "delete by an empty list": lambda: Profile.objects.filter(pk__in=[]).delete(),
+    "delete by a key too big": lambda: Profile.objects.filter(pk=2**70).delete(),
+    "remove": lambda: [
+        Book.objects.get(pk=1).tags.add(5), Book.objects.get(pk=1).tags.remove(5)
+    ],
+    "remove several": lambda: [
+        Book.objects.get(pk=1).tags.add(5), Book.objects.get(pk=1).tags.remove(5, 6)
+    ],
+    "clear": lambda: [
+        Book.objects.get(pk=1).tags.add(5), Book.objects.get(pk=1).tags.clear()
+    ],
+    "clear from the other side": lambda: [
+        Tag.objects.get(pk=5).books.add(1), Tag.objects.get(pk=5).books.clear()
+    ],
     "delete a protected value": lambda: CharKey(pk="a%s'").delete(),
 }  # fmt: skip
 
@@ -358,13 +396,13 @@ def test_compiled_once() -> None:
     forget(Unique)
     write_all()
     learnt = dict(vars(Unique._meta)["_daf_writes"])
-    assert len(learnt) == 4
+    assert len(learnt) == 7
     assert None not in learnt.values()
     with (
-        mock.patch.object(inserts._Call, "_compiler", side_effect=AssertionError),
-        mock.patch.object(updates._Call, "_compiler", side_effect=AssertionError),
+        mock.patch.object(inserts.Call, "_compiler", side_effect=AssertionError),
+        mock.patch.object(updates.Call, "_compiler", side_effect=AssertionError),
         mock.patch.object(
-            filtered_updates._Call, "_compiler", side_effect=AssertionError
+            filtered_writes.FilteredCall, "compiled", side_effect=AssertionError
         ),
         mock.patch.object(deletes._Call, "_compiler", side_effect=AssertionError),
     ):
@@ -389,6 +427,22 @@ def test_updates_that_are_compiled_once(name: str) -> None:
     with mock.patch.object(filtered_updates._Call, "django") as djangos:
         assert outcome(WRITES[name]) == expected
     assert not djangos.called
+
+
+@pytest.mark.parametrize(
+    "name", ["delete some rows", "delete rows", "delete joined rows", "remove", "clear"]
+)
+@pytest.mark.usefixtures("library")
+def test_deletes_that_are_compiled_once(name: str) -> None:
+    for _ in range(2):
+        expected = outcome(WRITES[name])
+    with (
+        mock.patch.object(filtered_deletes._Call, "django", side_effect=AssertionError),
+        mock.patch.object(
+            filtered_deletes.delete, "__wrapped__", side_effect=AssertionError
+        ),
+    ):
+        assert outcome(WRITES[name]) == expected
 
 
 def test_logged_as_djangos() -> None:
@@ -671,3 +725,187 @@ def test_the_features_decide_too() -> None:
         with djangos_writes():
             expected = outcome(lambda: Unique.objects.create(key="x"))
         assert outcome(lambda: Unique.objects.create(key="x")) == expected
+
+
+# ----- the row of a table, in one step
+
+
+@contextmanager
+def in_one_step() -> Iterator[None]:
+    """Fail where Django's own `_save_table()` is called."""
+    with (
+        mock.patch.object(saves.Call, "django", side_effect=AssertionError),
+        mock.patch.object(saves.save_table, "__wrapped__", side_effect=AssertionError),
+    ):
+        yield
+
+
+def test_rows_are_saved_in_one_step() -> None:
+    def write() -> None:
+        author = Author.objects.create(name="a")
+        author.save()
+        author.save(update_fields=["name"])
+        novel = Novel.objects.create(title="n", author=author, price="1.50")
+        novel.save()
+        UuidKey.objects.create(name="u").save()
+        CharKey.objects.create(pk=str(author.pk))
+
+    write()
+    with in_one_step():
+        write()
+
+
+@isolate_apps("tests.testapp")
+def test_stamps_are_as_many_as_djangos() -> None:
+    class Stamped(models.Model):
+        name = models.CharField(max_length=10)
+        made = models.DateTimeField(auto_now_add=True)
+        changed = models.DateTimeField(auto_now=True)
+        day = models.DateField(auto_now=True)
+
+        class Meta:
+            app_label = "testapp"
+
+    def stamps() -> Any:
+        now = mock.Mock(
+            side_effect=[NOON + dt.timedelta(hours=hour) for hour in range(20)]
+        )
+        with mock.patch("django.utils.timezone.now", now):
+            one = Stamped.objects.create(name="n")
+            seen = [one.made, one.changed, one.day]
+            one.save()
+            seen += [one.made, one.changed]
+            one.save(update_fields=["changed"])
+            one.refresh_from_db()
+            return [*seen, one.made, one.changed, now.call_count]
+
+    with table_of(Stamped):
+        with djangos_writes():
+            expected = stamps()
+        assert stamps() == expected
+        with in_one_step():
+            assert stamps() == expected
+
+
+@isolate_apps("tests.testapp")
+def test_an_attribute_of_ones_own_is_asked() -> None:
+    class Loud:
+        def __get__(self, instance: Any, owner: Any = None) -> Any:
+            return self if instance is None else instance.__dict__["name"] + "!"
+
+        def __set__(self, instance: Any, value: Any) -> None:
+            instance.__dict__["name"] = value
+
+    class Attributed(models.Model):
+        name = models.CharField(max_length=10)
+
+        class Meta:
+            app_label = "testapp"
+
+    with table_of(Attributed):
+        for name in ("n", "n!", "n!"):
+            if name == "n!":
+                Attributed.name = Loud()  # type: ignore[assignment]
+            made = Attributed.objects.create(name="n")
+            made.save()
+            assert Attributed.objects.filter(pk=made.pk, name=name).exists()
+
+
+@isolate_apps("tests.testapp")
+def test_what_a_tool_puts_into_a_field_or_a_model_is_called() -> None:
+    class Patched(models.Model):
+        name = models.CharField(max_length=10)
+
+        class Meta:
+            app_label = "testapp"
+
+    field: Any = Patched._meta.get_field("name")
+    with table_of(Patched):
+        made = Patched.objects.create(name="n")
+        made.save()
+        for owner, name in (
+            (field, "pre_save"),
+            (field, "get_db_prep_save"),
+            (models.CharField, "get_prep_value"),
+        ):
+            with mock.patch.object(owner, name, return_value="tool"):
+                made.save()
+                assert Patched.objects.values_list("name", flat=True)[0] == "tool"
+            made.save()
+        for name in ("_do_update", "_do_insert"):
+            with mock.patch.object(Patched, name, return_value=[()]) as tool:
+                (made if name == "_do_update" else Patched(name="n")).save()
+            assert tool.called
+            Patched(name="n").save()
+        asked = mock.Mock(side_effect=ZeroDivisionError)
+        kind = type("Own", (QuerySet,), {"_update": asked, "_insert": asked})
+        manager = Patched._base_manager
+        for owner, name, value in (
+            (manager, "_queryset_class", kind),
+            (manager, "get_queryset", asked),
+        ):
+            with mock.patch.object(owner, name, value):
+                for each in (made, Patched(name="n")):
+                    with pytest.raises(ZeroDivisionError):
+                        each.save()
+        field_added = models.CharField(max_length=10, default="d")
+        field_added.contribute_to_class(Patched, "added")
+        with connection.schema_editor() as editor:
+            editor.add_field(Patched, field_added)
+        Patched(pk=made.pk, name="n", added="x").save()
+        assert Patched.objects.get(pk=made.pk).added == "x"  # type: ignore[attr-defined]
+
+
+@isolate_apps("tests.testapp")
+def test_options_of_models_that_ask_first() -> None:
+    class Asked(models.Model):
+        name = models.CharField(max_length=10, null=True)
+
+        class Meta:
+            app_label = "testapp"
+            select_on_save = True
+
+    class Proxied(Author):
+        class Meta:
+            app_label = "testapp"
+            proxy = True
+            select_on_save = True
+
+    class Ordered(models.Model):
+        asked = models.ForeignKey(Asked, models.CASCADE)
+
+        class Meta:
+            app_label = "testapp"
+            order_with_respect_to = "asked"
+
+    def write() -> Any:
+        queries = Queries()
+        with transaction.atomic(), connection.execute_wrapper(queries):
+            one = Asked(pk=5, name="n")
+            one.save()
+            one.save(force_update=True)
+            proxied = Proxied.objects.create(name="x")
+            proxied.save()
+            proxied.save(force_update=True)
+            rows = [Ordered.objects.create(asked=one)._order for _ in "ab"]  # type: ignore[attr-defined]
+            transaction.set_rollback(True)
+        return rows, len(queries)
+
+    with table_of(Asked), table_of(Ordered):
+        with djangos_writes():
+            expected = write()
+        for _ in range(3):
+            assert write() == expected
+
+
+async def test_a_row_that_is_gone_is_made_in_a_block() -> None:
+    none = "did not affect any rows"
+    async with new_connection():
+        for number in range(1, 4):
+            gone = Author(pk=1000 + number, name="x")
+            with pytest.raises(DatabaseError, match=f"Forced update {none}"):
+                await gone.asave(force_update=True)
+            with pytest.raises(DatabaseError, match=f"Save with update_fields {none}"):
+                await gone.asave(update_fields=["name"])
+            await gone.asave()
+            assert await Author.objects.acount() == number

@@ -1,0 +1,73 @@
+"""`QuerySet.delete()` of a queryset that is a path, without a look at its rows.
+
+Django's Collector says whether they need one, deletes, and counts. What is taken down
+is the statement of `_raw_delete()`: the rows that point to a deleted one have it too.
+"""
+
+from __future__ import annotations
+
+from functools import cache, wraps
+from typing import Any
+
+from django.db.models import QuerySet, query, sql
+from django.db.models.deletion import Collector
+
+from ...unpatched import Unpatched
+from . import writes
+from .filtered_writes import FilteredCall
+from .paths import PATH, djangos
+from .steps import path_of
+
+
+@cache
+def _unpatched(kind: Any) -> Unpatched:
+    """Tell whether querysets of a class, and the Collector, delete as Django's."""
+    names = "_chain", "_clone", "_raw_delete", "db"
+    return Unpatched((kind, QuerySet, names), (Collector, Collector))
+
+
+@wraps(QuerySet.delete)
+def delete(self: Any) -> Any:
+    path = path_of(self) if PATH in self.__dict__ else None
+    if path is not None and path.limits is None and self._fields is None:
+        kind: Any = type(self)
+        if query.Collector is Collector and _unpatched(kind).holds():
+            rows = self._chain()
+            rows._for_write = True
+            collector = Collector(using=rows.db, origin=self)
+            if collector.can_fast_delete(rows):
+                collector.fast_deletes.append(rows)
+                deleted = collector.delete()
+                self._result_cache = None
+                return deleted
+    return delete.__wrapped__(self)
+
+
+@wraps(QuerySet._raw_delete)
+def raw_delete(self: Any, using: str) -> Any:
+    # Tools show what is in the frames around a query: see execution.get().
+    path = path_of(self) if PATH in self.__dict__ else None
+    run = None
+    if path is not None and path.limits is None:
+        run = writes.run_of(_Call(self, path, using))
+    if run is None:
+        call = [self]
+        del self, path
+        return raw_delete.__wrapped__(call.pop(), using)
+    del self, path
+    return run()
+
+
+class _Call(FilteredCall):
+    def __init__(self, queryset: Any, path: Any, using: str) -> None:
+        super().__init__(queryset, path, using)
+        self.key = "delete", using
+
+    def django(self) -> Any:
+        rows = djangos(self.queryset, self.path)
+        return raw_delete.__wrapped__(rows, self.using)
+
+    def compiler(self, query: Any) -> Any:
+        query = query.clone()
+        query.__class__ = sql.DeleteQuery
+        return query.get_compiler(self.using)

@@ -1,0 +1,103 @@
+"""What UPDATEs and DELETEs of a queryset that is a path have in common.
+
+In: the queryset's conditions, as `paths` has them, and what is written besides. Out:
+the statement, whose conditions are filled in as those of the queryset's rows (`entry`).
+
+Key: with the path's node, what else decides the text. Bound and end: as the node's
+other statements (`tree`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from . import entry, tree, writes
+from .holes import punch
+from .keys import Missed
+from .paths import replay
+
+# How a value that comes before the conditions becomes a parameter.
+Prepare = Callable[[Any, Any], Any]
+
+
+class FilteredWrite(writes.Write):
+    """A compiled statement, and how what comes before its conditions is prepared."""
+
+    __slots__ = ("prepare", "where")
+
+    # Besides those of Write: what is not called here.
+    not_called: tuple[tuple[Any, ...], ...] = ()
+
+    def __init__(
+        self, compiler: Any, text: str, prepare: list[Prepare], where: Any
+    ) -> None:
+        super().__init__(compiler, text, None, *self.not_called)
+        self.prepare = prepare
+        # The statement, but for the parameters that come first.
+        self.where = where
+
+
+class FilteredCall(writes.Call):
+    """One call of a write of a queryset's rows."""
+
+    write: type[FilteredWrite] = FilteredWrite
+
+    def __init__(self, queryset: Any, path: Any, using: str) -> None:
+        self.using = using
+        self.known = path.node.entries
+        self.queryset = queryset
+        self.path = path
+
+    def compiler(self, query: Any) -> Any:
+        """Return Django's compiler of the write of a query's rows."""
+        raise NotImplementedError
+
+    def prepares(self, compiler: Any) -> list[Prepare] | None:
+        """Return how each of `given()` is prepared, None for Django's way."""
+        return [] if writes.can_compile(compiler, ()) else None
+
+    def given(self) -> list[Any]:
+        """Return what becomes parameters, before the conditions'."""
+        return []
+
+    def compiled(self) -> FilteredWrite | None:
+        tree.grown()
+        query = replay(self.queryset, self.path)
+        compiler = self.compiler(punch(query, self.path.node.slots))
+        prepare = self.prepares(compiler)
+        if prepare is None or query.annotations:
+            return None
+        text, constants = compiler.as_sql()
+        # An entry takes numbers for constants.
+        numbers = [0] * len(prepare)
+        parts = [*entry.parts(text, [*numbers, *constants[len(prepare) :]])]
+        first, given = parts[0]
+        parts[0] = first, given[len(prepare) :]
+        where = entry.new(self.path.node.holes, parts)
+        where.compiler = compiler
+        entry.simplify(where, self.path, compiler.connection)
+        compiler.connection, wrapper = None, compiler.connection
+        vars(compiler.query).pop("values", None)  # nothing of this call is kept
+        write = self.write(self.compiler(query), text, prepare, where)
+        made, params, _ = self.statement(write, wrapper)
+        wanted, djangos_params = self.compiler(query).as_sql()
+        if made != wanted or not entry.same(params, djangos_params):
+            return None
+        return write
+
+    def statement(self, write: FilteredWrite, wrapper: Any) -> writes.Statement:
+        try:
+            text, where, template = entry.fill(write.where, self.path, self.using)
+        except Missed:
+            raise writes.NotPlain from None
+        params = [
+            prepare(value, wrapper)
+            for prepare, value in zip(write.prepare, self.given(), strict=True)
+        ]
+        return text, [*params, *where], template
+
+    def as_sql(self) -> tuple[str, Any]:
+        compiler = self.compiler(replay(self.queryset, self.path))
+        text, params = compiler.as_sql()
+        return text, params

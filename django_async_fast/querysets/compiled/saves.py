@@ -1,0 +1,321 @@
+"""The row of one table that `save()` ends with: `Model._save_table()` in one step.
+
+In: an instance, the model of the table, how it is saved. Out: whether a row was there.
+Next: the statements of `inserts` and `updates`, whose parameters are taken from the
+instance here, without the lists that Django makes of its fields for each.
+
+Key: in the `_meta` of the instance's class, with the other writes of it (`writes`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, partial, wraps
+from inspect import getattr_static
+from typing import Any
+
+import django
+from django.db import DatabaseError, connections, models
+from django.db.models import F, Manager, Model, QuerySet
+from django.db.models.fields.related_descriptors import ForeignKeyDeferredAttribute
+from django.db.models.query_utils import DeferredAttribute
+
+from ... import _native
+from ...unpatched import Unpatched, is_like
+from . import inserts, saved_values, updates, writes
+from .writes import NULL_IN_TEXT
+
+# What is not called here, of the instance, its fields, managers and querysets.
+_OF_MODEL = (
+    *("_do_insert", "_do_update", "_is_pk_set", "_get_pk_val", "_set_pk_val", "pk"),
+    *("_assign_returned_values", "__getattribute__"),
+)
+_OF_MANAGER = "get_queryset", "_insert", "using"
+_OF_QUERYSET = "_insert", "_update", "_chain", "_clone", "db", "filter", "using"
+_ATTRIBUTES = frozenset({DeferredAttribute, ForeignKeyDeferredAttribute})
+# Fields whose `pre_save()` may put another value into the instance.
+_STAMPS = models.DateTimeField, models.DateField, models.TimeField
+# How often Django calls it for an INSERT.
+_CALLS = 2 if django.VERSION >= (6,) else 1
+_OF_FIELD = "pre_save", *saved_values.OF_SAVED
+_MISSING = F("")  # as an attribute that is deferred: Django's
+
+_managers = Unpatched(
+    (Manager, Manager, ("get_queryset",)),
+    (QuerySet, QuerySet, _OF_QUERYSET),
+    *((each, each) for each in _ATTRIBUTES),
+)
+
+
+@cache
+def _own_pre_save(kind: Any) -> Unpatched:
+    """Tell whether fields of a class give what the instance has, but for stamps."""
+    base = next((each for each in _STAMPS if issubclass(kind, each)), models.Field)
+    return Unpatched((kind, base, ("pre_save",)))
+
+
+class _Plain:
+    """Whether what a class has by some names is what an instance has in its dict."""
+
+    def __init__(self, kind: Any, names: list[str]) -> None:
+        self._kind = kind
+        self._names = names
+        self._watch: Any = _native.rows.ClassWatch(kind, asked=self._ask)
+        self.holds: Callable[[], bool] = self._watch.holds
+
+    def _ask(self) -> bool:
+        _ = self._kind.__init__  # see Unpatched
+        self._watch.look()
+        return is_like(self._kind, Model, _OF_MODEL) and all(
+            type(getattr_static(self._kind, name, None)) in _ATTRIBUTES
+            for name in self._names
+        )
+
+
+class Row:
+    """How a table's columns are taken from an instance, and the statement for them."""
+
+    def __init__(self, kind: Any, model: Any, fields: list[Any], wrapper: Any) -> None:
+        self._meta = model._meta
+        self._manager = model._base_manager
+        self._concrete = self._meta.local_concrete_fields
+        self._columns = []
+        # Fields with a `pre_save()` to be called.
+        self._stamps = [
+            each
+            for each in fields
+            if getattr(each, "auto_now", False) or getattr(each, "auto_now_add", False)
+        ]
+        names = [each.attname for each in fields]
+        unpatched = {_managers}
+        for field in fields:
+            kind_of_field: Any = type(field)
+            unpatched.add(_own_pre_save(kind_of_field))
+            kinds, needs = saved_values.saved(field, wrapper)
+            self._columns.append((field.attname, kinds, field, vars(field).keys()))
+            unpatched.update(needs)
+        self._holds = [_Plain(kind, names).holds, *(each.holds for each in unpatched)]
+        # The statement, and its key among those of `inserts` and `updates`.
+        self.write: Any = None
+        self.key: Any = None
+
+    def holds(self, wrapper: Any) -> bool:
+        """Tell whether Django would save such instances as it did."""
+        meta = self._meta
+        for holds in self._holds:
+            if not holds():
+                return False
+        return (
+            meta.base_manager is self._manager
+            and self._manager._queryset_class is QuerySet
+            and self._manager.__dict__.keys().isdisjoint(_OF_MANAGER)
+            and meta.local_concrete_fields is self._concrete
+            and bool(self.write.holds(wrapper))
+        )
+
+    def send(self, using: str, statement: writes.Statement) -> Any:
+        """Send the statement; return what its write does."""
+        return self.write.send(using, statement)
+
+    def params(self, instance: Any, wrapper: Any, add: bool) -> list[Any]:
+        """Return the columns' parameters. Raises NotPlain."""
+        values = instance.__dict__
+        if self._stamps:
+            if not all(
+                writes.is_plain(values.get(attname, _MISSING))
+                for attname, *_ in self._columns
+            ):
+                raise writes.NotPlain
+            for field in self._stamps * (_CALLS if add else 1):
+                field.pre_save(instance, add)
+        params = []
+        for attname, kinds, field, own in self._columns:
+            value = values.get(attname, _MISSING)
+            if not own.isdisjoint(_OF_FIELD):
+                raise writes.NotPlain
+            try:
+                wrap = kinds[type(value)]
+                param = value if wrap is None else wrap(value)
+            except KeyError:
+                if not writes.is_plain(value):
+                    raise writes.NotPlain from None
+                param = writes.prepared(field, value, wrapper)
+            params.append(param)
+        return params
+
+
+@wraps(Model._save_table)
+def save_table(self: Any, /, *args: Any, **options: Any) -> Any:
+    run = _run(self, *args, **options)
+    if run is None:
+        return save_table.__wrapped__(self, *args, **options)
+    return run()
+
+
+def _run(
+    instance: Any,
+    raw: bool = False,
+    cls: Any = None,
+    force_insert: Any = False,
+    force_update: bool = False,
+    using: str | None = None,
+    update_fields: Any = None,
+) -> writes.Run | None:
+    """Return what saves the row; None where that is left to Django."""
+    if (
+        raw
+        or cls is None
+        or using is None
+        or not (update_fields is None or type(update_fields) is frozenset)
+    ):
+        return None
+    how = bool(force_insert), bool(force_update), update_fields
+    call = Call(instance, cls, using, how)
+    run = writes.run_of(call)
+    return run if run is None or run is call else partial(call.done, run)
+
+
+class Call(writes.Call):
+    """One call of `Model._save_table()`."""
+
+    def __init__(self, instance: Any, model: Any, using: str, how: Any) -> None:
+        self.using = using
+        self.known = writes.of(type(instance))
+        pk = instance.__dict__.get(model._meta.pk.attname)
+        self.key = "row", model, using, type(pk), instance._state.adding, how
+        self._instance = instance
+        self._model = model
+        self._how = how
+        self._pk = pk
+
+    def django(self) -> Any:
+        insert, update, names = self._how
+        instance, model, using = self._instance, self._model, self.using
+        return save_table.__wrapped__(
+            instance, False, model, insert, update, using, names
+        )
+
+    def _inserts(self) -> bool:
+        force_insert, force_update, _ = self._how
+        return bool(
+            self._pk is None
+            or force_insert
+            or (
+                not force_update
+                and self._instance._state.adding
+                and _has_default(self._model._meta.pk)
+            )
+        )
+
+    def compiled(self) -> Row | None:
+        meta, inserts = self._model._meta, self._inserts()
+        if (
+            len(meta.pk_fields) != 1
+            or type(self._model._base_manager) is not Manager
+            or connections[self.using].vendor != "postgresql"
+            or not (self._may_insert(meta) if inserts else self._may_update(meta))
+        ):
+            return None
+        fields = self._fields()
+        if not fields:
+            return None
+        wrapper = connections[self.using]
+        row = Row(type(self._instance), self._model, fields, wrapper)
+        inner = self._inner(fields)
+        if inner.key not in inner.known:
+            inner.learn()
+        row.key = inner.key
+        row.write = inner.known.get(inner.key, _MISSING)
+        if row.write is _MISSING:
+            raise writes.NotPlain
+        if row.write is None or not row.holds(wrapper):
+            return None
+        return row
+
+    def _may_insert(self, meta: Any) -> bool:
+        _, force_update, names = self._how
+        return not (
+            meta.order_with_respect_to
+            or (self._pk is None and meta.pk is not meta.auto_field)
+            or (self._pk is None and (force_update or names))
+        )
+
+    def _may_update(self, meta: Any) -> bool:
+        _, force_update, names = self._how
+        return not (
+            (self._instance._meta.select_on_save and not (force_update or names))
+            or any(each.generated for each in meta.local_concrete_fields)
+        )
+
+    def _fields(self) -> list[Any]:
+        meta, names = self._model._meta, self._how[2]
+        if self._inserts():
+            return [
+                each
+                for each in meta.local_concrete_fields
+                if not each.generated
+                and (self._pk is not None or each is not meta.auto_field)
+            ]
+        return [
+            each
+            for each in meta.local_concrete_fields
+            if each is not meta.pk
+            and (names is None or each.name in names or each.attname in names)
+        ]
+
+    def _inner(self, fields: list[Any]) -> writes.Call:
+        """Return the call of the write that Django's own `_save_table()` ends with."""
+        manager, instance = self._model._base_manager, self._instance
+        _, force_update, names = self._how
+        if self._inserts():
+            returning = self._model._meta.db_returning_fields
+            call = inserts.Call(
+                manager, instance, fields, returning, False, self.using, None
+            )
+            # `pre_save()` has been called.
+            call.values = {id(each): getattr(instance, each.attname) for each in fields}
+            return call
+        values = [(each, None, getattr(instance, each.attname)) for each in fields]
+        args = self._pk, values, names, names or force_update, ()
+        return updates.Call(instance, manager.using(self.using), self.using, args)
+
+    def statement(self, write: Row, wrapper: Any) -> writes.Statement:
+        add = self._inserts()
+        params = write.params(self._instance, wrapper, add)
+        found = write.write
+        if not add:
+            if NULL_IN_TEXT:
+                nulls = tuple([each is None for each in params])
+                found = writes.of(self._model).get((*write.key[:-1], nulls))
+                if found is None:
+                    raise writes.NotPlain
+                params = [each for each in params if each is not None]
+            params.append(found.key.param(self._pk, wrapper))
+        return found.sql, params, found.template
+
+    def as_sql(self) -> tuple[str, Any]:
+        return self._inner(self._fields()).as_sql()
+
+    def done(self, run: writes.Run) -> bool:
+        """Do it; return whether there was such a row to update."""
+        found = run()
+        _, force_update, names = self._how
+        instance, model = self._instance, self._model
+        if self._inserts():
+            if found:
+                fields = model._meta.db_returning_fields
+                for field, value in zip(fields, found[0], strict=True):
+                    setattr(instance, field.attname, value)
+            return False
+        if found:
+            return True
+        if force_update or names:
+            error = getattr(instance, "NotUpdated", DatabaseError)  # Django 6.0
+            what = "Forced update" if force_update else "Save with update_fields"
+            raise error(f"{what} did not affect any rows.")
+        done: bool = save_table(instance, False, model, True, False, self.using, None)
+        return done
+
+
+def _has_default(field: Any) -> bool:
+    return field.has_default() or field.has_db_default()
