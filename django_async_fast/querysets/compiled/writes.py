@@ -14,6 +14,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import uuid
+from asyncio import _get_running_loop
 from collections.abc import Callable
 from contextlib import closing
 from operator import attrgetter
@@ -148,6 +149,8 @@ class Call:
 
 def run_of(call: Call) -> Run | None:
     """Return what executes a call of a write; None where that is left to Django."""
+    if _get_running_loop() is not None:
+        return None  # Django refuses it, or lets it wait
     try:
         write = call.known[call.key]
     except KeyError:

@@ -15,6 +15,7 @@ from unittest import mock
 
 import pytest
 from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import SynchronousOnlyOperation
 from django.core.files.base import ContentFile
 from django.db import DatabaseError, connection, models, transaction
 from django.db.models import Case, F, Max, Model, Q, QuerySet, Value, When
@@ -909,3 +910,23 @@ async def test_a_row_that_is_gone_is_made_in_a_block() -> None:
                 await gone.asave(update_fields=["name"])
             await gone.asave()
             assert await Author.objects.acount() == number
+
+
+async def test_a_known_write_that_is_not_awaited_is_named() -> None:
+    def write() -> None:
+        tag = Tag.objects.create(name="n")
+        tag.save()
+        Tag.objects.filter(pk=tag.pk).update(name="m")
+
+    async with new_connection():
+        for _ in range(2):
+            async with transaction.atomic():
+                await run_sync(write)
+                await run_sync(transaction.set_rollback, True)
+        for refused in (
+            Tag(name="x").save,
+            Tag(pk=1, name="x").save,
+            lambda: Tag.objects.filter(pk=1).update(name="m"),
+        ):
+            with pytest.raises(SynchronousOnlyOperation, match="query for Tag objects"):
+                refused()
