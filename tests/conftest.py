@@ -20,6 +20,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from tools.conformance.cluster import cluster, system_binaries
 from tools.postgres import postgres, server_version
 from tools.versions import compiled_parts, versions
 
@@ -133,6 +134,18 @@ def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
 def server_dsn(pytestconfig: pytest.Config) -> str:
     """Conninfo of the server's maintenance database."""
     return pytestconfig.stash[_dsn]
+
+
+@pytest.fixture(scope="session")
+def system_dsn() -> Iterator[str]:
+    """Conninfo of the system's PostgreSQL, which has extensions."""
+    if system_binaries() is None:
+        pytest.skip("no system PostgreSQL")
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delenv("DATABASE_URL")  # of the package's server
+            dsn, _ = stack.enter_context(cluster())
+        yield dsn
 
 
 @pytest.fixture(scope="session")

@@ -94,8 +94,9 @@ def test_it_is_served_as_the_container_serves_it(environ: dict[str, str]) -> Non
         assert "<h1>0 books</h1>" in page
         assert answer(f"http://127.0.0.1:{port}/export/") == ""
         assert json.loads(answer(f"http://127.0.0.1:{port}/api/books/")) == []
-        with pytest.raises(urllib.error.HTTPError, match="404"):
+        with pytest.raises(urllib.error.HTTPError, match="404") as missing:
             answer(f"http://127.0.0.1:{port}/authors/0/")
+        missing.value.close()
     finally:
         process.send_signal(signal.SIGINT)
         errors = process.communicate(timeout=30)[1]

@@ -31,6 +31,7 @@ auth_type = any
 pool_mode = transaction
 default_pool_size = {servers}
 server_round_robin = 1
+{more}
 """
 
 
@@ -44,9 +45,8 @@ def pgbouncer(dsn: str, home: Path, servers: int) -> Iterator[str]:
     listen = _free_port()
     config = home / "pgbouncer.ini"
     password = f"password={target['password']}" if "password" in target else ""
-    config.write_text(
-        CONFIG.format(**target | {"password": password}, listen=listen, servers=servers)
-    )
+    values = target | {"password": password, "more": _follow_nothing()}
+    config.write_text(CONFIG.format(**values, listen=listen, servers=servers))
     command = [PROGRAM, "-q", str(config)]
     if os.geteuid() == 0:
         command[1:1] = ["-u", "nobody"]  # it refuses to run as root
@@ -59,6 +59,14 @@ def pgbouncer(dsn: str, home: Path, servers: int) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
+
+
+def _follow_nothing() -> str:
+    """Have a PgBouncer that can follow prepared statements do as older ones do."""
+    assert PROGRAM is not None
+    said = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True).stdout
+    version = said.split()[1].split(".")[:2]
+    return "max_prepared_statements = 0" if list(map(int, version)) >= [1, 21] else ""
 
 
 def _free_port() -> int:

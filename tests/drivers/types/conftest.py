@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from contextlib import ExitStack
 
 import psycopg
 import pytest
@@ -14,7 +13,6 @@ from django.db.backends.postgresql.psycopg_any import get_adapters_template
 from django.db.backends.signals import connection_created
 
 from django_async_fast import _native
-from tools.conformance.cluster import cluster, system_binaries
 from tools.postgres import django_database
 
 if not _native.COMPILED:
@@ -32,18 +30,6 @@ def connect(dsn: str) -> psycopg.Connection:
 def connection(dsn: str) -> Iterator[psycopg.Connection]:
     with connect(dsn) as connection:
         yield connection
-
-
-@pytest.fixture(scope="session")
-def system_dsn() -> Iterator[str]:
-    """Conninfo of the system's PostgreSQL, which has extensions."""
-    if system_binaries() is None:
-        pytest.skip("no system PostgreSQL")
-    with ExitStack() as stack:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.delenv("DATABASE_URL")  # of the package's server
-            dsn, _ = stack.enter_context(cluster())
-        yield dsn
 
 
 @pytest.fixture

@@ -1,0 +1,50 @@
+"""django-cachalot's own tests pass with the package as in stock Django.
+
+It puts wrappers around `Atomic` and the SQL compilers in `ready()`, and takes them off
+again: before ours, or after.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import pytest
+
+TIMEOUT = 400.0
+
+
+@pytest.fixture(scope="module")
+def outcome(system_dsn: str) -> Callable[[str], dict[str, Any]]:
+    """Return a function that runs the tests: `outcome("last")`."""
+
+    @cache
+    def run(place: str) -> dict[str, Any]:
+        environ = os.environ | {"DATABASE_URL": system_dsn}
+        environ.pop("DJANGO_SETTINGS_MODULE", None)
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.beside.cachalots_tests", place],
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return run
+
+
+@pytest.mark.parametrize("place", ["first", "last"])
+@pytest.mark.parametrize("name", ["cachalot:Cachalot"])
+def test_its_tests_pass_as_in_stock(
+    installed_tool: str, place: str, outcome: Callable[[str], dict[str, Any]]
+) -> None:
+    stock, ours = outcome("stock"), outcome(place)
+    assert stock["ran"] > 100
+    assert ours == stock
