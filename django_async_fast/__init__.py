@@ -23,6 +23,7 @@ _PUBLIC = {
     "copy_to": "copying.export",
     "explain_plan": "querysets.plans.explain",
     "explain_writes": "querysets.bulk.explain",
+    "from_rows": "querysets.given_rows",
     "install": "seams.seam_list",
     "new_connection": "connections.blocks",
     "run": "bridge.driving",

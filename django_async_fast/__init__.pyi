@@ -14,6 +14,7 @@ from .copying.export import copy_to as copy_to
 from .copying.load import acopy_from as acopy_from
 from .copying.load import copy_from as copy_from
 from .querysets.bulk.explain import explain_writes as explain_writes
+from .querysets.given_rows import from_rows as from_rows
 from .querysets.helpers import achunks as achunks
 from .querysets.helpers import afetch_related as afetch_related
 from .querysets.helpers import alist as alist

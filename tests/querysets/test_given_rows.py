@@ -1,0 +1,162 @@
+"""from_rows(): a queryset's objects from rows of other drivers."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import psycopg
+import pytest
+from django.db import connection
+from django.db.models import Count, F, QuerySet
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import dict_row
+
+from django_async_fast import alist, from_rows, new_connection
+from tests.support.describe import described as told
+from tests.support.other_databases import other_database
+from tests.testapp.models import Author, Book, Everything, OwnFromDb, Tag
+
+pytestmark = pytest.mark.usefixtures("books")
+
+QUERYSETS: dict[str, Any] = {
+    "all": lambda: Book.objects.order_by("pk"),
+    "select_related": lambda: Book.objects.select_related(
+        "author__mentor", "publisher"
+    ).order_by("pk"),
+    "reverse": lambda: Author.objects.select_related("profile").order_by("pk"),
+    "only": lambda: (
+        Book.objects.only("title", "author__name")
+        .select_related("author")
+        .order_by("pk")
+    ),
+    "annotated": lambda: Book.objects.annotate(
+        n=Count("tags"), double=F("pages") * 2
+    ).order_by("pk"),
+    "values": lambda: Book.objects.order_by("pk").values("title", "author__name"),
+    "values_list": lambda: Book.objects.order_by("pk").values_list("title", "price"),
+    "flat": lambda: Book.objects.order_by("pk").values_list("price", flat=True),
+    "named": lambda: Book.objects.order_by("pk").values_list(
+        "title", "price", named=True
+    ),
+    "union": lambda: Book.objects.values("title").union(Author.objects.values("name")),
+    "everything": lambda: Everything.objects.order_by("pk"),
+    "own from_db": lambda: OwnFromDb.objects.order_by("pk"),
+    "related": lambda: Author.objects.get(name="a").books.order_by("pk"),
+}
+
+
+@pytest.fixture
+def books() -> None:
+    mentor = Author.objects.create(name="m")
+    author = Author.objects.create(name="a", mentor=mentor)
+    Book.objects.create(title="x", author=author, price="1.50", published="2020-02-03")
+    Book.objects.create(title="y", author=mentor, pages=3).tags.add(
+        Tag.objects.create(name="t")
+    )
+    Everything.objects.create(
+        json={"a": [1]},
+        datetime=dt.datetime(2020, 1, 2, tzinfo=dt.UTC),
+        duration=dt.timedelta(days=1),
+        time=dt.time(1),
+        decimal="1.5",
+        inet="::1",
+        binary=b"\x00",
+    )
+    OwnFromDb.objects.create(name="o")
+
+
+def described(objects: Any) -> list[Any]:
+    return [told(each) for each in objects]
+
+
+@pytest.fixture(params=["core", "django"])
+def built_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "django":
+        from django_async_fast.querysets import given_rows
+
+        monkeypatch.setattr(given_rows, "PLANS", {})
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("built_by")
+@pytest.mark.parametrize("name", QUERYSETS)
+def test_they_are_what_the_query_gives(name: str) -> None:
+    queryset: QuerySet[Any] = QUERYSETS[name]()
+    sql, params = queryset.query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        rows = cursor.fetchall()
+    found = [*from_rows(queryset, rows)]
+    assert described(found) == described(queryset)
+    assert [*map(type, found)] == [*map(type, queryset)]
+
+
+async def test_asyncpgs_records_from_a_pool_of_its_own(dsn: str) -> None:
+    names = {"dbname": "database"}
+    where = {names.get(k, k): v for k, v in conninfo_to_dict(dsn).items()}
+    books = Book.objects.select_related("author").order_by("pk")
+    sql, _ = books.query.sql_with_params()
+    async with asyncpg.create_pool(min_size=1, max_size=2, **where) as pool:
+        found = [*from_rows(books, await pool.fetch(sql))]
+        async with pool.acquire() as session, session.transaction():
+            rows = session.cursor(sql)
+            streamed = [each async for each in from_rows(books, rows)]
+    async with new_connection():
+        expected = described(await alist(books))
+    assert described(found) == described(streamed) == expected
+    assert {each.author.name for each in found} == {"a", "m"}
+    assert found[0]._state.db == "default"
+    assert not found[0]._state.adding
+
+
+def test_sqlites_rows(tmp_path: Path) -> None:
+    with other_database("sqlite", tmp_path) as alias:
+        author = Author.objects.using(alias).create(name="s")
+        Book.objects.using(alias).create(
+            title="z", author=author, price="2.50", published="2021-01-02"
+        )
+        books = Book.objects.using(alias).select_related("author")
+        with sqlite3.connect(tmp_path / alias) as session:
+            session.row_factory = sqlite3.Row
+            rows = session.execute(books.query.sql_with_params()[0]).fetchall()
+        session.close()
+        (book,) = from_rows(books, rows)
+        assert described([book]) == described(books)
+        assert book.published == dt.date(2021, 1, 2)
+
+
+async def test_many_rows_come_as_they_are_asked_for() -> None:
+    taken = 0
+
+    def rows() -> Any:
+        nonlocal taken
+        for i in range(10_000):
+            taken += 1
+            yield (i, f"t{i}")
+
+    found = from_rows(Tag.objects.all(), rows())
+    assert next(found).pk == 0
+    assert taken <= 500
+    assert [tag.pk for tag in found] == [*range(1, 10_000)]
+
+    async def arows() -> AsyncIterator[Any]:
+        for row in rows():
+            yield row
+
+    assert len([tag async for tag in from_rows(Tag.objects.all(), arows())]) == 10_000
+
+
+def test_rows_that_cannot_be(dsn: str) -> None:
+    with pytest.raises(ValueError, match="3 values, the queryset 2 columns"):
+        list(from_rows(Tag.objects.all(), [(1, "a"), (1, "a", 2)]))
+    with psycopg.connect(dsn, row_factory=dict_row) as session:
+        rows = session.execute("SELECT 1 AS id, 'a' AS name").fetchall()
+    with pytest.raises(TypeError, match="not from a dict"):
+        list(from_rows(Tag.objects.all(), rows))
+    assert list(from_rows(Tag.objects.none(), [])) == []
+    assert [tag.pk for tag in from_rows(Tag.objects.none(), [(1, "a")])] == [1]
