@@ -148,10 +148,8 @@ class Columns:
 
     def _prepared(self, rows: list[Any], before: int) -> Any:
         width = len(self._columns)
-        for number, row in enumerate(rows, before + 1):
-            if len(row) != width:
-                message = f"{len(row)} values for {width} columns"
-                raise error(DataError, "row", number, None, message)
+        if {*map(len, rows)} != {width}:
+            raise _wrong_length(rows, before, width)
         values: list[Any] = list(zip(*rows, strict=True))
         # psycopg wants sequences of Python's.
         as_they_are = type(rows[0]) in (tuple, list)
@@ -175,6 +173,13 @@ class Columns:
         return error(DataError, "row", number, field, exc)
 
 
+def _wrong_length(rows: list[Any], before: int, width: int) -> Exception:
+    lengths = enumerate(map(len, rows), before + 1)
+    number, length = next((n, each) for n, each in lengths if each != width)
+    message = f"{length} values for {width} columns"
+    return error(DataError, "row", number, None, message)
+
+
 def _as_they_are(rows: list[Any], before: int) -> list[Any]:
     return rows
 
@@ -187,7 +192,11 @@ class _Column:
         self._prepare = partial(field.get_db_prep_save, connection=wrapper)
         self._kind = _handed_on(field)
         self._kinds = frozenset({self._kind, _NONE})
-        self._limits = _LIMITS.get(oid)
+        self._limits = _LIMITS.get(oid) if self._kind is int else None
+        # What is to be asked besides of values of that class.
+        self._is_certain = _CERTAIN.get(self._kind)
+        if self._limits is not None:
+            self._is_certain = partial(_within, self._limits)
         self.is_binary = self._kind is not None and _BINARY.get(oid) is self._kind
         if self._kind is dt.datetime and not settings.USE_TZ:
             self.is_binary = False
@@ -196,15 +205,14 @@ class _Column:
 
     def hands_on(self, values: Sequence[Any]) -> bool:
         """Tell whether the field would hand all of the values on as they are."""
-        if not self._kinds.issuperset(map(type, values)):
+        kinds = {*map(type, values)}
+        if not kinds <= self._kinds:
             return False
-        if self._kind is dt.datetime:
-            return None not in {each.tzinfo for each in values if each is not None}
-        if self._kind is Decimal:
-            return all(each is None or _is_short(each) for each in values)
-        if self._limits is not None:
-            return all(each is None or self._is_within(each) for each in values)
-        return True
+        if self._is_certain is None:
+            return True
+        if _NONE in kinds:
+            values = [each for each in values if each is not None]
+        return not values or self._is_certain(values)
 
     def prepared(self, values: Sequence[Any], before: int, binary: bool) -> list[Any]:
         """Return the values as the field prepares them."""
@@ -220,11 +228,6 @@ class _Column:
                 raise error(DataError, "row", number, self._field, exc) from exc
         return found
 
-    def _is_within(self, number: int) -> bool:
-        assert self._limits is not None
-        low, high = self._limits
-        return low <= number <= high
-
     def _for_binary(self, value: Any) -> Any:
         """Return what psycopg's binary form says as the server reads the text."""
         if value is None:
@@ -232,9 +235,9 @@ class _Column:
         kind: Any = self._kind
         if not isinstance(value, kind):
             raise TypeError(f"{value!r} is a {type(value).__name__}")
-        if self._limits is not None and not self._is_within(value):
+        if self._limits is not None and not _within(self._limits, [value]):
             raise OverflowError(f"{value} is out of range")
-        if kind is Decimal and value.is_finite() and not _is_short(value):
+        if kind is Decimal and value.is_finite() and not _are_short([value]):
             return self._rounded(value)
         return value
 
@@ -254,13 +257,28 @@ _LIMITS = {21: (-(2**15), 2**15 - 1), 23: (-(2**31), 2**31 - 1)}
 _RELATIONS = models.ForeignKey, models.OneToOneField
 
 
-def _is_short(value: Decimal) -> bool:
-    """Tell whether psycopg's binary form has room for a number, and Django takes it."""
+def _within(limits: tuple[int, int], values: Sequence[int]) -> bool:
+    return limits[0] <= min(values) and max(values) <= limits[1]
+
+
+def _are_short(values: Sequence[Decimal]) -> bool:
+    """Tell whether psycopg's binary form has room for numbers, and Django takes them."""
     return (
-        value.is_finite()
-        and -_DIGITS < value.adjusted() < _DIGITS
-        and value.__sizeof__() < _DIGITS
+        all(map(Decimal.is_finite, values))
+        and max(map(abs, map(Decimal.adjusted, values))) < _DIGITS
+        and max(map(Decimal.__sizeof__, values)) < _DIGITS
     )
+
+
+def _are_aware(values: Sequence[dt.datetime]) -> bool:
+    return None not in {*map(_TZINFO, values)}
+
+
+_TZINFO = attrgetter("tzinfo")
+_CERTAIN: dict[type | None, Callable[[Sequence[Any]], bool]] = {
+    Decimal: _are_short,
+    dt.datetime: _are_aware,
+}
 
 
 def _handed_on(field: Any) -> type | None:
