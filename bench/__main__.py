@@ -12,7 +12,7 @@ import pytest
 HERE = Path(__file__).resolve().parent
 SUITES = [
     str(HERE / "suites" / f"bench_{name}.py")
-    for name in ("rows", "single", "queries", "concurrency", "writes", "pages")
+    for name in ("rows", "single", "copying", "queries", "concurrency", "writes", "pages")
 ]
 
 

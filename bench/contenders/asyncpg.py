@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Awaitable
 from typing import Any
 
 from bench.contenders import Contender
@@ -41,6 +43,19 @@ class This(Contender):
     async def select_related(self, timed: TimedRun) -> None:
         await timed.fetch(lambda: self.connection.fetch(dataset.RELATED))
 
+    async def export_csv(self, timed: TimedRun) -> None:
+        file = io.BytesIO()
+        how = {"output": file, "format": "csv", "header": True}
+        await timed.copy(
+            lambda: _moved(self.connection.copy_from_query(dataset.PERSONS, **how))
+        )
+
+    async def import_tuples(self, timed: TimedRun) -> None:
+        await self.connection.execute("DELETE FROM bench_arrival")
+        copy = self.connection.copy_records_to_table
+        rows = dataset.people(timed.rows)
+        await timed.copy(lambda: _moved(copy("bench_arrival", records=rows)))
+
     async def get_by_key(self, timed: TimedRun) -> None:
         query = f"{dataset.PERSON} $1"
         await timed.repeat(lambda key: self.connection.fetchrow(query, key))
@@ -65,3 +80,8 @@ class This(Contender):
             for _ in times:
                 async with self.pool.acquire():
                     pass
+
+
+async def _moved(copy: Awaitable[str]) -> int:
+    """Return the number in `COPY 200000`."""
+    return int((await copy).split()[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from bench.contenders import BULK_WRITES, QUERY_NAMES
 from bench.contenders.django_sync import CHUNK, DjangoSync
 from bench.harness.timed_run import TimedRun
-from bench.shop import settings
+from bench.shop import dataset, settings
 
 
 class This(DjangoSync):
@@ -20,13 +21,15 @@ class This(DjangoSync):
         settings.configure(self.dsn, self.pool_size, "django_async_fast")
         from django.db import transaction
 
-        from bench.shop.models import Person
-        from django_async_fast import new_connection
+        from bench.shop.models import Arrival, Person
+        from django_async_fast import acopy_from, acopy_to, new_connection
 
         self.person = Person
+        self.arrival = Arrival
         self.pooled = Person.objects.using("pooled")
         self.atomic = transaction.atomic
         self.new_connection = new_connection
+        self.acopy_to, self.acopy_from = acopy_to, acopy_from
         async with new_connection("pooled"):
             await self.pooled.aget(pk=1)
 
@@ -73,6 +76,18 @@ class This(DjangoSync):
         people = self.person.objects.select_related("company__city")
         async with self.block():
             await timed.stream(lambda: people.aiterator(CHUNK))
+
+    async def export_csv(self, timed: TimedRun) -> None:
+        async with self.block():
+            await timed.copy(
+                lambda: self.acopy_to(self.person.objects.all(), io.BytesIO())
+            )
+
+    async def import_tuples(self, timed: TimedRun) -> None:
+        rows = dataset.people(timed.rows)
+        async with self.block():
+            await self.arrival.objects.all().adelete()
+            await timed.copy(lambda: self.acopy_from(self.arrival, rows))
 
     async def get_by_key(self, timed: TimedRun) -> None:
         async with self.block():

@@ -76,6 +76,12 @@ class TimedRun:
             count = query()
         self._check_count(count)
 
+    async def copy(self, copy: Callable[[], Awaitable[int]]) -> None:
+        """Time awaiting `copy()`, which returns the number of rows that it has moved."""
+        with self.clock():
+            count = await copy()
+        self._check_count(count)
+
     # ----- single rows
 
     async def repeat(self, get: Get) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import psycopg
@@ -115,6 +116,12 @@ def create(dsn: str, rows: int) -> None:
         connection.execute(VISIT.format(VISITS, **sizes))
         connection.execute("VACUUM (ANALYZE, FREEZE)")
         connection.execute("CHECKPOINT")
+
+
+@cache
+def people(rows: int) -> list[tuple[Any, ...]]:
+    """Return the table's rows, to be written to another."""
+    return [person(i) for i in range(1, rows + 1)]
 
 
 def key(turn: int, rows: int) -> int:
