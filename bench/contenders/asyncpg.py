@@ -51,7 +51,7 @@ class This(Contender):
         )
 
     async def import_tuples(self, timed: TimedRun) -> None:
-        await self.connection.execute("DELETE FROM bench_arrival")
+        await self.connection.execute(dataset.EMPTY)
         copy = self.connection.copy_records_to_table
         rows = dataset.people(timed.rows)
         await timed.copy(lambda: _moved(copy("bench_arrival", records=rows)))

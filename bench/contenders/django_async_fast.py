@@ -85,8 +85,9 @@ class This(DjangoSync):
 
     async def import_tuples(self, timed: TimedRun) -> None:
         rows = dataset.people(timed.rows)
-        async with self.block():
-            await self.arrival.objects.all().adelete()
+        async with self.block() as connection:
+            async with connection.acursor() as cursor:
+                await cursor.execute(dataset.EMPTY)
             await timed.copy(lambda: self.acopy_from(self.arrival, rows))
 
     async def get_by_key(self, timed: TimedRun) -> None:

@@ -77,7 +77,7 @@ class TimedRun:
         self._check_count(count)
 
     async def copy(self, copy: Callable[[], Awaitable[int]]) -> None:
-        """Time awaiting `copy()`, which returns the number of rows that it has moved."""
+        """Time awaiting `copy()`, which returns how many rows it has moved."""
         with self.clock():
             count = await copy()
         self._check_count(count)

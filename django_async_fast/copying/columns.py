@@ -262,7 +262,7 @@ def _within(limits: tuple[int, int], values: Sequence[int]) -> bool:
 
 
 def _are_short(values: Sequence[Decimal]) -> bool:
-    """Tell whether psycopg's binary form has room for numbers, and Django takes them."""
+    """Tell whether psycopg's binary form has room for them, and Django takes them."""
     return (
         all(map(Decimal.is_finite, values))
         and max(map(abs, map(Decimal.adjusted, values))) < _DIGITS
