@@ -252,7 +252,9 @@ class _Column:
 # How many digits a column with a precision has at most.
 _DIGITS = 1000
 # What psycopg does not look at when it writes so many bytes.
-_LIMITS = {21: (-(2**15), 2**15 - 1), 23: (-(2**31), 2**31 - 1)}
+_LIMITS = {
+    oid: (-(2**bits), 2**bits - 1) for oid, bits in ((21, 15), (23, 31), (20, 63))
+}
 
 _RELATIONS = models.ForeignKey, models.OneToOneField
 

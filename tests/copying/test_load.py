@@ -389,7 +389,7 @@ async def test_errors_of_rows(row: Any, kind: Any, field: Any, message: str) -> 
         ("integer", "abc", "expected a number"),
         ("integer", 2**31, "out of range"),
         ("small", -(2**15) - 1, "out of range"),
-        ("big", 2**63, "out of range|too|overflow"),
+        ("big", 2**63, "out of range"),
         ("decimal", "abc", "must be a decimal"),
         ("decimal", Decimal("1E+200000"), "overflow"),
         ("decimal", Decimal("1E+30"), "overflow"),
