@@ -121,6 +121,9 @@ class GateWaiter(Waiter):
 class Gate(WaiterQueue):
     """Lets one statement at a time through, and only from the innermost scope."""
 
+    # The task that keeps it busy, perhaps from one call to the next, by a COPY.
+    copier: Task[Any] | None = None
+
     def __init__(self, alias: str, where: Place, units: Units | None = None) -> None:
         # A future is resolved with `busy` already taken on behalf of its waiter, so
         # nobody can slip in between.
@@ -131,8 +134,6 @@ class Gate(WaiterQueue):
         self.root.entered_before = None
         self.innermost: Scope = self.root
         self.busy = False
-        # The task that keeps it busy, perhaps from one call to the next, by a COPY.
-        self.copier: Task[Any] | None = None
         # Those of its block.
         self.units = Units() if units is None else units
 
