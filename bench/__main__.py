@@ -12,7 +12,15 @@ import pytest
 HERE = Path(__file__).resolve().parent
 SUITES = [
     str(HERE / "suites" / f"bench_{name}.py")
-    for name in ("rows", "single", "copying", "queries", "concurrency", "writes", "pages")
+    for name in (
+        "rows",
+        "single",
+        "copying",
+        "queries",
+        "concurrency",
+        "writes",
+        "pages",
+    )
 ]
 
 

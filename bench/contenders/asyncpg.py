@@ -54,7 +54,7 @@ class This(Contender):
         await self.connection.execute(dataset.EMPTY)
         copy = self.connection.copy_records_to_table
         rows = dataset.people(timed.rows)
-        await timed.copy(lambda: _moved(copy("bench_arrival", records=rows)))
+        await timed.copy(lambda: _moved(copy("bench_written", records=rows)))
 
     async def get_by_key(self, timed: TimedRun) -> None:
         query = f"{dataset.PERSON} $1"

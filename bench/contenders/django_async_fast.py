@@ -21,11 +21,11 @@ class This(DjangoSync):
         settings.configure(self.dsn, self.pool_size, "django_async_fast")
         from django.db import transaction
 
-        from bench.shop.models import Arrival, Person
+        from bench.shop.models import Person, Written
         from django_async_fast import acopy_from, acopy_to, new_connection
 
         self.person = Person
-        self.arrival = Arrival
+        self.written = Written
         self.pooled = Person.objects.using("pooled")
         self.atomic = transaction.atomic
         self.new_connection = new_connection
@@ -88,7 +88,7 @@ class This(DjangoSync):
         async with self.block() as connection:
             async with connection.acursor() as cursor:
                 await cursor.execute(dataset.EMPTY)
-            await timed.copy(lambda: self.acopy_from(self.arrival, rows))
+            await timed.copy(lambda: self.acopy_from(self.written, rows))
 
     async def get_by_key(self, timed: TimedRun) -> None:
         async with self.block():

@@ -14,10 +14,10 @@ CHUNK = 2_000
 
 
 class DjangoSync(Contender):
-    """The ways that are synchronous; `open()` sets `person` and `arrival`."""
+    """The ways that are synchronous; `open()` sets `person` and `written`."""
 
     person: Any
-    arrival: Any
+    written: Any
 
     def stream_instances__sync(self, timed: TimedRun) -> None:
         timed.loop(lambda: self.person.objects.iterator(CHUNK))
@@ -51,11 +51,11 @@ class DjangoSync(Contender):
         """By `bulk_create()`, which fetches keys, too."""
         from django.db import connection
 
-        rows, create = dataset.people(timed.rows), self.arrival.objects.bulk_create
+        rows, create = dataset.people(timed.rows), self.written.objects.bulk_create
         with connection.cursor() as cursor:
             cursor.execute(dataset.EMPTY)
         timed.swallow(
-            lambda: len(create([self.arrival(*row) for row in rows], batch_size=CHUNK))
+            lambda: len(create([self.written(*row) for row in rows], batch_size=CHUNK))
         )
 
     def get_by_key__sync(self, timed: TimedRun) -> None:

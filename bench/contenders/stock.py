@@ -27,11 +27,11 @@ class This(DjangoSync):
         settings.configure(self.dsn, self.pool_size)
         from django.db import connections
 
-        from bench.shop.models import Arrival, Person
+        from bench.shop.models import Person, Written
 
         self.connections = connections
         self.person = Person
-        self.arrival = Arrival
+        self.written = Written
         self.pooled = Person.objects.using("pooled")
         # As many as a server of that many threads has.
         self.all_threads = ThreadPoolExecutor(TASKS)

@@ -94,7 +94,7 @@ VISIT = (
 # A scan always begins at the first page, and the rows come in one order.
 SETTINGS = {"synchronize_seqscans": "off", "max_parallel_workers_per_gather": "0"}
 
-EMPTY = "TRUNCATE bench_arrival"
+EMPTY = "TRUNCATE bench_written"
 
 _CREATED = datetime(2015, 1, 1, tzinfo=UTC)
 _STEP = timedelta(microseconds=1_234_567_891)
