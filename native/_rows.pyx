@@ -43,6 +43,7 @@ include "async_iterator.pxi"
 include "thread_locals.pxi"
 include "paths.pxi"
 include "statements.pxi"
+include "sending.pxi"
 
 
 def state_finalizer(state):

@@ -32,7 +32,7 @@ cdef class Parameter:
         self.many = many
 
     cdef bint holds(self) except -1:
-        if not (self.watch.answer if is_unchanged(self.watch) else self.watch.holds()):
+        if not is_right(self.watch):
             return False
         for field in self.fields:
             for name in self.names:

@@ -8,7 +8,9 @@ from typing import Any
 
 from django.db import DatabaseError
 from django.db.utils import ProgrammingError
+from psycopg import errors
 
+from .. import _native
 from ..connections import block_threads, lazy_wrapper
 from ..drivers.psycopg import results, statement
 from ..drivers.psycopg.fetched_rows import OF_QUERYSETS, Fetch, readable
@@ -33,30 +35,9 @@ def fetch(
     if wrapper._thread_ident != get_ident() and block_threads.in_block_thread():
         query = plan, types, columns, sql, params, template, how
         return block_threads.run_on_loop(fetch, wrapper, *query)
-    try:
-        oids = types.oids
-        if oids is not None and (raw := statement.unobserved(wrapper)) is not None:
-            decoders = results.decoders(raw)
-            # Django gives a cursor the wrapper's time zone where it is another.
-            if decoders.zone == wrapper.timezone and decoders.reads_binary(raw, oids):
-                try:
-                    result = statement.fetch(wrapper, raw, sql, params, template)
-                except ProgrammingError:
-                    types.forget()  # perhaps a type that has no binary form at all
-                    raise
-                try:
-                    if template is None:
-                        # A plan of one run, which may know objects: it is not kept.
-                        return decoders.batch(plan, raw, None, result, columns)
-                    return decoders.batch_of_known_plan(plan, raw, result, columns)
-                except results.UnknownType as unknown:
-                    types.has_changed(unknown.column)
-                    with wrapper.wrap_database_errors:
-                        return decoders.converted(plan, raw, result, columns)
-    except BaseException:
-        # Whoever has the error has the wrapper, in its frames.
-        vars(wrapper).pop("reusable", None)
-        raise
+    batch = READER.read(wrapper, plan, types, columns, sql, params, template)
+    if batch is not None:
+        return batch
     wrapper = lazy_wrapper.visible(wrapper)
     # As Django sends it: the result is text.
     with closing(wrapper.cursor()) as cursor:
@@ -66,6 +47,48 @@ def fetch(
             return results.loaded(plan, how.rows(cursor))
         learn(types, inner, columns)
         return batch(plan, inner, columns)
+
+
+def _failed(wrapper: Any, types: Types, error: BaseException | None) -> None:
+    """Note that a query has failed; raise that its result has no rows, without one."""
+    # Whoever has the error has the wrapper, in its frames.
+    vars(wrapper).pop("reusable", None)
+    if isinstance(error, ProgrammingError):
+        types.forget()  # perhaps a type that has no binary form at all
+    elif error is None:
+        with wrapper.wrap_database_errors:
+            raise errors.InternalError("a query for rows had no result with rows")
+
+
+def _first_batch(
+    wrapper: Any,
+    raw: Any,
+    decoders: Any,
+    plan: Any,
+    types: Types,
+    columns: int,
+    result: Any,
+    keeps: bool,
+) -> Any:
+    """Return a batch of a result of which the session has no decoder yet."""
+    try:
+        if keeps:
+            return decoders.batch_of_plan(plan, raw, result, columns)
+        # A plan of one run, which may know objects: it is not kept.
+        return decoders.batch(plan, raw, None, result, columns)
+    except results.UnknownType as unknown:
+        vars(wrapper).pop("reusable", None)
+        types.has_changed(unknown.column)
+        with wrapper.wrap_database_errors:
+            return decoders.converted(plan, raw, result, columns)
+
+
+READER: Any = _native.COMPILED and _native.rows.Reader(
+    statement.SENDER,
+    decoders_of=results.decoders,
+    converted=_first_batch,
+    failed=_failed,
+)
 
 
 def send(cursor: Any, sql: str, params: Any) -> None:

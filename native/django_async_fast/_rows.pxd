@@ -332,3 +332,37 @@ cdef class Statement:
     cdef object limited_template
 
     cdef list many(self, Parameter prepared, tuple values)
+
+
+cdef class Sender:
+    cdef object watch_of
+    cdef dict watches  # by class of wrappers
+    cdef tuple names
+    cdef object connections
+    cdef object cursor
+    cdef object cursor_wrapper
+    cdef dict utils
+    cdef object settings
+    cdef object apps
+    cdef object running_loop
+    cdef object refuse
+    cdef object tuple_row
+    cdef object transformer
+    cdef object is_psycopgs
+    cdef object text
+    cdef object merged
+    cdef object execute
+    cdef object result_format
+    cdef object failed
+    cdef object more_results
+
+    cdef bint debugs(self) except -1
+
+
+cdef class Reader:
+    cdef Sender sender
+    cdef object decoders_of
+    cdef object converted
+    cdef object failed
+
+    cdef object batch(self, Plan plan, decoder, result)

@@ -8,6 +8,7 @@ import weakref
 from typing import Any
 from unittest import mock
 
+import psycopg
 import pytest
 from django.db import DataError, connections
 from django.db.backends.utils import CursorWrapper
@@ -110,8 +111,8 @@ async def test_an_error_shows_it() -> None:
         with (
             pytest.raises(DataError),
             mock.patch(
-                "django_async_fast.drivers.psycopg.statement.fetch",
-                side_effect=DataError,
+                "django_async_fast.drivers.psycopg.connection.Connection.wait",
+                side_effect=psycopg.DataError,
             ),
         ):
             await get()

@@ -231,13 +231,13 @@ def formats_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         seen.append(given[-1])
         return get(self, *given)
 
-    def batch_of_known_plan(
-        self: Any, plan: Any, raw: Any, result: Any, columns: int
-    ) -> Any:
-        return self.batch(plan, raw, None, result, columns)  # whatever is known
+    def batch_of_plan(self: Any, plan: Any, raw: Any, result: Any, columns: int) -> Any:
+        return self.batch(plan, raw, None, result, columns)  # it is not known then
 
+    connection.ensure_connection()
+    results.decoders(connection.connection).known_plans.clear()
     monkeypatch.setattr(results.Decoders, "get", recording)
-    monkeypatch.setattr(results.Decoders, "batch_of_known_plan", batch_of_known_plan)
+    monkeypatch.setattr(results.Decoders, "batch_of_plan", batch_of_plan)
     return seen
 
 

@@ -6,7 +6,6 @@ and kept with the connection.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -46,7 +45,7 @@ class Decoders:
     def __init__(self, adapters: AdaptersMap) -> None:
         self._by_shape: dict[Any, Any] = {}
         # By plan: the last decoder of a binary result, and the session's time zone.
-        self._by_plan: dict[Any, tuple[Any, bytes]] = {}
+        self.known_plans: dict[Any, tuple[Any, bytes]] = {}
         # Django's time zone; a cursor may have one of its own.
         self.zone = _zone(adapters)
         self.type_kinds = type_kinds.TypeKinds(adapters)
@@ -83,22 +82,19 @@ class Decoders:
         decoder = self._decoder(connection, cursor, result.pgresult_ptr, columns)
         return _batch(plan, decoder, result)
 
-    def batch_of_known_plan(
+    def batch_of_plan(
         self, plan: Any, connection: Any, result: Any, columns: int
     ) -> Any:
         """Return what `batch()` does, for a binary result that came without a cursor.
 
-        A result of the same plan has the same columns as the last one, as a rule.
+        The next one of the same plan has the same columns, as a rule: the core looks
+        into `known_plans`.
         """
         zone = connection.pgconn.parameter_status(b"TimeZone")
-        decoder, known = self._by_plan.get(plan, (None, None))
-        if known == zone:
-            with suppress(ValueError):  # a column has another type now
-                return _batch(plan, decoder, result)
         decoder = self._decoder(connection, None, result.pgresult_ptr, columns)
-        if len(self._by_plan) == PLANS:
-            self._by_plan.clear()
-        self._by_plan[plan] = decoder, zone
+        if len(self.known_plans) == PLANS:
+            self.known_plans.clear()
+        self.known_plans[plan] = decoder, zone
         return _batch(plan, decoder, result)
 
     def _decoder(self, connection: Any, cursor: Any, address: int, columns: int) -> Any:

@@ -11,13 +11,13 @@ Next: `native/batches.pxi`.
 
 from __future__ import annotations
 
-from _thread import get_ident
 from asyncio import _get_running_loop
 from collections.abc import Generator, Iterable
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from django.apps import apps
+from django.conf import settings
 from django.db.backends import utils
 from django.db.backends.postgresql.base import Cursor, DatabaseWrapper
 from django.db.backends.utils import CursorWrapper
@@ -29,18 +29,20 @@ from psycopg.generators import execute as execute_query
 from psycopg.rows import tuple_row
 from psycopg.types.numeric import IntDumper
 
+from ... import _native
 from ...unpatched import Unpatched
 from .connection import Connection as BlockConnection
 
 BINARY = pq.Format.BINARY
-TUPLES_OK, FATAL_ERROR = pq.ExecStatus.TUPLES_OK, pq.ExecStatus.FATAL_ERROR
-_DONE = frozenset({TUPLES_OK, pq.ExecStatus.COMMAND_OK})
+FATAL_ERROR = pq.ExecStatus.FATAL_ERROR
+_DONE = frozenset({pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK})
 
 # What is not called here. Who watches queries, or has a backend of their own,
 # replaces one of these, in the class or in the connection.
 _NOT_CALLED = (
     *("cursor", "_cursor", "create_cursor", "make_cursor", "_prepare_cursor"),
-    *("close_if_health_check_failed", "validate_thread_sharing"),
+    *("close_if_health_check_failed", "validate_thread_sharing", "queries_logged"),
+    *("ensure_connection", "validate_no_broken_transaction"),
 )
 
 
@@ -52,7 +54,6 @@ class Array(NamedTuple):
 
 
 _CONNECTIONS = frozenset({Connection, BlockConnection})
-_INT = frozenset({int})
 
 
 @cache
@@ -66,43 +67,6 @@ def _unpatched(kind: Any) -> Unpatched:
     )
 
 
-def unobserved(wrapper: Any) -> Any:
-    """Return the open psycopg connection if the statement may skip the cursor."""
-    kind: Any = type(wrapper)
-    if (
-        not _unpatched(kind).holds()
-        or not wrapper.__dict__.keys().isdisjoint(_NOT_CALLED)
-        or utils.CursorWrapper is not CursorWrapper
-        or wrapper.queries_logged
-        or wrapper.execute_wrappers
-        or not apps.ready
-    ):
-        return None
-    raw = _connected(wrapper)
-    if (
-        # Not by `isinstance()`: a proxy pretends.
-        type(raw) not in _CONNECTIONS
-        or "cursor" in raw.__dict__
-        or raw.cursor_factory is not Cursor
-        or raw._pipeline
-        or raw.row_factory is not tuple_row
-    ):
-        return None
-    return raw
-
-
-def _connected(wrapper: Any) -> Any:
-    """Return the psycopg connection, after what `wrapper.cursor()` does with it."""
-    if _get_running_loop() is not None:
-        _refuse()
-    if wrapper.health_check_enabled:
-        wrapper.close_if_health_check_failed()
-    wrapper.ensure_connection()
-    if wrapper._thread_ident != get_ident():
-        wrapper.validate_thread_sharing()
-    return wrapper.connection
-
-
 @async_unsafe  # type: ignore[untyped-decorator]
 def _refuse() -> None:
     """Refuse a query in a coroutine, in Django's words, unless it is told not to."""
@@ -114,25 +78,14 @@ def template_of(sql: str) -> bytes:
     return template
 
 
-def fetch(
-    wrapper: Any, raw: Any, sql: str, params: Any, template: bytes | None = None
-) -> Any:
-    """Execute a query; return its binary result. `params` are merged on the client.
-
-    A `template` of the same `sql` saves reading it and counting the parameters.
-    """
-    result = _execute(wrapper, raw, sql, params, template)
-    if result.status == TUPLES_OK:
-        return result
-    with wrapper.wrap_database_errors:
-        raise errors.InternalError("a query for rows had no result with rows")
-
-
 def execute(
     wrapper: Any, raw: Any, sql: str, params: Any, template: bytes | None = None
 ) -> int:
-    """Execute a statement without rows, as `fetch()`; return how many it changed."""
-    changed = _execute(wrapper, raw, sql, params, template).command_tuples
+    """Execute a statement without rows; return how many it changed.
+
+    A `template` of the same `sql` saves reading it and counting the parameters.
+    """
+    changed = SENDER.send(wrapper, raw, sql, params, template).command_tuples
     return -1 if changed is None else int(changed)  # as a cursor's rowcount
 
 
@@ -141,43 +94,40 @@ def execute_arrays(wrapper: Any, raw: Any, template: bytes, params: Any) -> Any:
 
     What of `params` is an Array goes in binary, the others are merged on the client.
     """
-    return _execute(wrapper, raw, "", params, template, _with_arrays, _send_arrays)
-
-
-def _execute(
-    wrapper: Any,
-    raw: Any,
-    sql: str,
-    params: Any,
-    template: bytes | None,
-    merge: Any = None,
-    send: Any = None,
-) -> Any:
     wrapper.validate_no_broken_transaction()
     try:
-        query = (merge or merged)(raw, sql, params, template)
+        query, arrays = _with_arrays(raw, params, template)
+        with raw.lock:
+            return raw.wait(_send_arrays(raw, query, arrays))
+    except Exception as error:
+        _failed(wrapper, error)
+
+
+def _failed(wrapper: Any, error: Exception) -> NoReturn:
+    """Raise what Django would in the place of `error`."""
+    try:
         try:
-            with raw.lock:
-                return raw.wait((send or _send)(raw, query))
+            raise error
         except errors._NO_TRACEBACK as exc:
             raise exc.with_traceback(None) from None
     except Exception:
         # Made for each connection; most never need it.
         with wrapper.wrap_database_errors:
             raise
+    raise AssertionError  # not reached
 
 
 def merged(raw: Any, sql: str, params: Any, template: bytes | None = None) -> bytes:
     """Return the statement with its parameters in it, as psycopg merges them."""
     if template is not None:
-        return template % tuple(_literals(raw, params))
+        return template % tuple(SENDER.literals(raw, params))
     merged = PostgresClientQuery(Transformer(raw))
     merged.convert(sql, params)
     query: bytes = merged.query
     return query
 
 
-def _with_arrays(raw: Any, _: str, params: Any, template: bytes) -> Any:
+def _with_arrays(raw: Any, params: Any, template: bytes) -> Any:
     literal = Transformer(raw).as_literal
     arrays: list[Array] = []
     places = []
@@ -188,15 +138,6 @@ def _with_arrays(raw: Any, _: str, params: Any, template: bytes) -> Any:
         else:
             places.append(literal(each))
     return template % tuple(places), arrays
-
-
-def _literals(raw: Any, params: Any) -> Iterable[bytes]:
-    if _INT.issuperset(map(type, params)):
-        dumper = raw.adapters.get_dumper(int, PyFormat.TEXT)
-        if _is_psycopgs(dumper):
-            # As it quotes them, without the two dumpers that it makes for each.
-            return [b"%d" % each if each >= 0 else b" %d" % each for each in params]
-    return map(Transformer(raw).as_literal, params)
 
 
 @cache
@@ -216,15 +157,9 @@ def dumps_as_psycopg(raw: Any, kinds: Iterable[type[Any]]) -> bool:
     return all(_is_of_psycopg(dumper_of(each, PyFormat.TEXT)) for each in kinds)
 
 
-def _send(raw: Any, query: bytes) -> Generator[Any, Any, Any]:
-    if not raw._autocommit:
-        yield from raw._start_query()
-    raw.pgconn.send_query_params(query, None, result_format=BINARY)
-    return (yield from _answer(raw))
-
-
-def _send_arrays(raw: Any, merged: Any) -> Generator[Any, Any, Any]:
-    query, arrays = merged
+def _send_arrays(
+    raw: Any, query: bytes, arrays: list[Array]
+) -> Generator[Any, Any, Any]:
     if not raw._autocommit:
         yield from raw._start_query()
     raw.pgconn.send_query_params(
@@ -233,14 +168,44 @@ def _send_arrays(raw: Any, merged: Any) -> Generator[Any, Any, Any]:
         param_types=[each.oid for each in arrays],
         param_formats=[BINARY] * len(arrays),
     )
-    return (yield from _answer(raw))
-
-
-def _answer(raw: Any) -> Generator[Any, Any, Any]:
     results = yield from execute_query(raw.pgconn)
     if len(results) == 1 and results[0].status in _DONE:
         return results[0]
+    _more_results(raw, results)
+
+
+def _more_results(raw: Any, results: list[Any]) -> NoReturn:
+    """Raise the error among the results of a statement, or that they are too many."""
     for result in results:
         if result.status == FATAL_ERROR:
             raise errors.error_from_result(result, encoding=raw.info.encoding)
     raise errors.InternalError("a statement had more results than one, or another")
+
+
+# Without the core nothing is sent past a cursor.
+SENDER: Any = _native.COMPILED and _native.rows.Sender(
+    lambda kind: _unpatched(kind).watch,
+    names=_NOT_CALLED,
+    connections=_CONNECTIONS,
+    cursor=Cursor,
+    cursor_wrapper=CursorWrapper,
+    utils=vars(utils),
+    settings=settings,
+    apps=apps,
+    running_loop=_get_running_loop,
+    refuse=_refuse,
+    tuple_row=tuple_row,
+    transformer=Transformer,
+    is_psycopgs=_is_psycopgs,
+    text=PyFormat.TEXT,
+    merged=merged,
+    execute=execute_query,
+    result_format=BINARY,
+    failed=_failed,
+    more_results=_more_results,
+)
+
+
+def unobserved(wrapper: Any) -> Any:
+    """Return the open psycopg connection if the statement may skip the cursor."""
+    return SENDER.unobserved(wrapper)

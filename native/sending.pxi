@@ -1,0 +1,211 @@
+# One statement whose rows are wanted whole, sent without a cursor.
+#
+# In: a wrapper, the text as psycopg keeps it, and parameters.
+# Out: the result, in binary; or a batch of its rows.
+# Next: `batches.pxi`.
+
+cdef extern from "Python.h":
+    unsigned long PyThread_get_thread_ident() noexcept
+
+# libpq's ConnStatusType: the connection is closed, or broken.
+cdef enum:
+    BAD = 1
+
+
+@cython.final
+cdef class Sender:
+    """What stands in the way of a statement, and what sends it.
+
+    `watch_of` returns for a class of wrappers the ClassWatch of what is not called here
+    of the methods `names`, of Django's `cursor` around psycopg's and of psycopg;
+    `failed` raises what Django would for an error, `refuse` refuses in a coroutine.
+    The other arguments are Django's and psycopg's, by their names.
+    """
+
+    def __init__(
+        self, watch_of, *, tuple names, connections, cursor, cursor_wrapper,
+        dict utils, settings, apps, running_loop, refuse, tuple_row, transformer,
+        is_psycopgs, text, merged, execute, result_format, failed, more_results,
+    ):
+        self.watch_of = watch_of
+        self.watches = {}
+        self.names = names
+        self.connections = connections
+        self.cursor = cursor
+        self.cursor_wrapper = cursor_wrapper
+        self.utils = utils
+        self.settings = settings
+        self.apps = apps
+        self.running_loop = running_loop
+        self.refuse = refuse
+        self.tuple_row = tuple_row
+        self.transformer = transformer
+        self.is_psycopgs = is_psycopgs
+        self.text = text
+        self.merged = merged
+        self.execute = execute
+        self.result_format = result_format
+        self.failed = failed
+        self.more_results = more_results
+
+    cdef bint debugs(self) except -1:
+        # As Django's settings keep it, once it was asked for.
+        cdef PyObject *known = PyDict_GetItemWithError(
+            <dict> PyObject_GenericGetDict(self.settings, NULL), "DEBUG"
+        )
+        return self.settings.DEBUG if known is NULL else <object> known
+
+    def unobserved(self, wrapper):
+        """Return the open psycopg connection if the statement may skip the cursor."""
+        kind = type(wrapper)
+        cdef PyObject *known = PyDict_GetItemWithError(self.watches, kind)
+        if known is NULL:
+            self.watches[kind] = self.watch_of(kind)
+            known = PyDict_GetItemWithError(self.watches, kind)
+        if not is_right(<ClassWatch> known):
+            return None
+        cdef dict own = wrapper.__dict__
+        for name in self.names:
+            if name in own:
+                return None
+        if (
+            self.utils["CursorWrapper"] is not self.cursor_wrapper
+            or wrapper.force_debug_cursor
+            or wrapper.execute_wrappers
+            or self.debugs()
+            or not self.apps.ready
+        ):
+            return None
+        # What Django does with a connection before it makes a cursor.
+        if self.running_loop() is not None:
+            self.refuse()
+        if wrapper.health_check_enabled:
+            wrapper.close_if_health_check_failed()
+        raw = wrapper.connection
+        if raw is None or raw.pgconn.status == BAD:
+            wrapper.ensure_connection()
+            raw = wrapper.connection
+        if wrapper._thread_ident != PyThread_get_thread_ident():
+            wrapper.validate_thread_sharing()
+        if (
+            # Not by `isinstance()`: a proxy pretends.
+            type(raw) not in self.connections
+            or "cursor" in <dict> PyObject_GenericGetDict(raw, NULL)
+            or raw.cursor_factory is not self.cursor
+            or raw._pipeline
+            or raw.row_factory is not self.tuple_row
+        ):
+            return None
+        return raw
+
+    def literals(self, raw, params):
+        """Return the parameters as psycopg writes them into a text."""
+        cdef list found = []
+        for each in params:
+            if type(each) is not int:
+                literal = self.transformer(raw).as_literal
+                return [literal(each) for each in params]
+        if not found and params:
+            if not self.is_psycopgs(raw.adapters.get_dumper(int, self.text)):
+                literal = self.transformer(raw).as_literal
+                return [literal(each) for each in params]
+            # As it quotes them, without the two dumpers that it makes for each.
+            for each in params:
+                found.append(b"%d" % each if each >= 0 else b" %d" % each)
+        return found
+
+    def send(self, wrapper, raw, sql, params, bytes template=None):
+        """Execute a statement and return its result. Raises Django's errors.
+
+        A `template` of the same `sql` saves reading it and counting the parameters.
+        """
+        if wrapper.needs_rollback:
+            wrapper.validate_no_broken_transaction()
+        try:
+            if template is None:
+                query = self.merged(raw, sql, params)
+            else:
+                query = template % tuple(self.literals(raw, params))
+            with raw.lock:
+                return raw.wait(operation(self, raw, query))
+        except Exception as error:
+            return self.failed(wrapper, error)
+
+
+def operation(Sender sender not None, raw, query):
+    """Yield what psycopg waits for while it executes a query; return the result."""
+    if not raw._autocommit:
+        yield from raw._start_query()
+    pgconn = raw.pgconn
+    pgconn.send_query_params(query, None, result_format=sender.result_format)
+    results = yield from sender.execute(pgconn)
+    if len(results) == 1 and (results[0].status == 1 or results[0].status == 2):
+        return results[0]  # PGRES_COMMAND_OK, PGRES_TUPLES_OK
+    return sender.more_results(raw, results)
+
+
+cdef inline bint is_right(ClassWatch watch) except -1:
+    return watch.answer if is_unchanged(watch) else watch.holds()
+
+
+@cython.final
+cdef class Reader:
+    """What reads the rows of a statement that `sender` sends.
+
+    `decoders_of` returns a session's decoders, `converted` the batch of a result that
+    comes for the first time; `failed` is told of an error.
+    """
+
+    def __init__(self, Sender sender not None, *, decoders_of, converted, failed):
+        self.sender = sender
+        self.decoders_of = decoders_of
+        self.converted = converted
+        self.failed = failed
+
+    def read(
+        self, wrapper, Plan plan not None, types, Py_ssize_t columns, sql, params,
+        bytes template,
+    ):
+        """Return the rows of a query as a batch, None where a cursor is to read them.
+
+        With a template the plan is kept, and serves other runs.
+        """
+        oids = types.oids
+        if oids is None:
+            return None
+        raw = self.sender.unobserved(wrapper)
+        if raw is None:
+            return None
+        decoders = self.decoders_of(raw)
+        # Django gives a cursor the wrapper's time zone where it is another.
+        if decoders.zone != wrapper.timezone or not decoders.reads_binary(raw, oids):
+            return None
+        try:
+            result = self.sender.send(wrapper, raw, sql, params, template)
+            if result.status != 2:
+                self.failed(wrapper, types, None)
+        except BaseException as error:
+            # Whoever has the error has the wrapper, in its frames.
+            self.failed(wrapper, types, error)
+            raise
+        if template is not None:
+            known = decoders.known_plans.get(plan)
+            if (
+                known is not None
+                and (<tuple> known)[1] == raw.pgconn.parameter_status(TIME_ZONE)
+            ):
+                decoder = (<tuple> known)[0]
+                try:
+                    return self.batch(plan, decoder, result)
+                except ValueError:
+                    pass  # a column has another type now
+        return self.converted(
+            wrapper, raw, decoders, plan, types, columns, result, template is not None
+        )
+
+    cdef object batch(self, Plan plan, decoder, result):
+        address = result.pgresult_ptr
+        return ResultBatch(plan, decoder, result, address, decoder.check(address))
+
+
+cdef bytes TIME_ZONE = b"TimeZone"
