@@ -44,6 +44,7 @@ include "thread_locals.pxi"
 include "paths.pxi"
 include "statements.pxi"
 include "sending.pxi"
+include "known_statements.pxi"
 
 
 def state_finalizer(state):

@@ -144,11 +144,11 @@ cdef class Statement:
         self.models = []
         self.lent = []
 
-    def fill(self, Path path not None, wrapper_of):
+    def fill(self, Path path not None, connections, alias):
         """Return SQL, parameters and the template for the values of `path`.
 
-        None where that is Django's way, this time. `wrapper_of()` returns the alias's
-        wrapper, where Django's lookups are asked. Raises what they raise.
+        None where that is Django's way, this time. Django's lookups are asked with
+        `connections[alias]`. Raises what they raise.
         """
         cdef list texts = []
         cdef list params = []
@@ -179,7 +179,7 @@ cdef class Statement:
                         params.extend(<list> found)
                         continue
             if wrapper is None:
-                wrapper = wrapper_of()
+                wrapper = connections[alias]
             if type(value) is not hole.kind:
                 value = hole.lookup(value)
                 if value is None:

@@ -42,7 +42,8 @@ _cursor_iter = UnpatchedFunction(django_compiler, "cursor_iter")
 
 
 @cache
-def _unpatched(kind: Any) -> Unpatched:
+def unpatched(kind: Any) -> Unpatched:
+    """Tell whether compilers of a class execute and read as Django's."""
     return Unpatched((kind, SQLCompiler, _NOT_CALLED))
 
 
@@ -56,7 +57,7 @@ def why_not(compiler: Any) -> str:
 
 def why_not_kind(kind: Any) -> str:
     """Return why a class of compilers must be left to its own work, or ''."""
-    if not _unpatched(kind).holds():
+    if not unpatched(kind).holds():
         return f"{kind.__name__} is not Django's own compiler"
     if not _cursor_iter.holds():
         return "cursor_iter() has been replaced"

@@ -283,6 +283,7 @@ cdef class Steps:
     cdef public object epoch
     cdef public bint learns_at_once
     cdef public Py_ssize_t size  # nodes and statements
+    cdef public Py_ssize_t hits  # statements that were filled in
     cdef dict fresh
     cdef dict new
     cdef tuple kept
@@ -318,6 +319,8 @@ cdef class Statement:
     cdef public object compiler  # Django's, of the query without values or connection
     cdef public object made
     cdef public object make_plan
+    cdef public tuple watches  # of the compiler and the models; None to ask each time
+    cdef public object cursor_iter  # Django's
     cdef public tuple simple
     cdef public list models
     cdef public list lent
@@ -366,3 +369,48 @@ cdef class Reader:
     cdef object failed
 
     cdef object batch(self, Plan plan, decoder, result)
+
+
+cdef class Hidden:
+    cdef public object queryset
+    cdef public tuple args
+    cdef public dict kwargs
+    cdef public object limited
+
+
+cdef class StatementRun:
+    cdef Statement statement
+    cdef object plan
+    cdef object types
+    cdef object lent
+    cdef bint keeps
+    cdef object alias
+    cdef object sql
+    cdef object params
+    cdef object template
+
+
+cdef class KnownStatements:
+    cdef Steps steps
+    cdef dict iterates
+    cdef tuple receivers
+    cdef dict compilers
+    cdef object running_loop
+    cdef object connections
+    cdef object holds
+    cdef object plan_for
+    cdef object give_back
+    cdef tuple missed
+    cdef public object verify
+    cdef object wrapper_for
+    cdef object fetch
+    cdef object in_turns
+    cdef Py_ssize_t many
+    cdef object of_querysets
+    cdef object of_one
+    cdef object ask_rows
+
+    cdef bint is_as_learnt(self, Statement statement) except -1
+    cdef object kind_of_rows(self, dict values)
+    cdef StatementRun known(self, queryset, dict values, kind, ask)
+    cdef list run(self, StatementRun known, how)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db import connections
+from django.db.models.signals import post_init, pre_init
+from django.db.models.sql import compiler as django_compiler
 
 from ... import _native
 from ...drivers.psycopg.statement import template_of
@@ -38,7 +39,7 @@ def new(holes: tuple[Any, ...], parts: list[Any]) -> Any:
 def fill(entry: Any, path: Any, alias: str) -> Any:
     """Return SQL, parameters and the template for these values. Raises Missed."""
     try:
-        found = entry.fill(path, partial(connections.__getitem__, alias))
+        found = entry.fill(path, connections, alias)
     except (EmptyResultSet, FullResultSet):
         raise Missed from None
     if found is None:
@@ -165,6 +166,11 @@ def _plan(entry: Any, queryset: Any, make_plan: Any) -> None:
         keeps = False
     entry.made = plan if keeps else None, types
     entry.models = list(_models(compiler.klass_info))
+    if not (pre_init.receivers or post_init.receivers):
+        # Then `holds()` is known from these, asked by the core.
+        kind: Any = type(compiler)
+        entry.watches = streams.unpatched(kind).watch, row_plan.unpatched.watch
+        entry.cursor_iter = vars(django_compiler)["cursor_iter"]
 
 
 def _models(klass_info: Any) -> Iterator[tuple[Any, str]]:

@@ -12,8 +12,11 @@ from collections.abc import Iterator
 from functools import wraps
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db import connections
 from django.db.models import QuerySet
+from django.db.models.signals import post_init, pre_init
+from django.db.models.sql import compiler as django_compiler
 
 from ... import _native, bridge
 from ...connections import first_statement
@@ -22,106 +25,54 @@ from ...drivers.psycopg.fetched_rows import OF_ONE, OF_QUERYSETS
 from .. import iterables, streams, whole_results
 from ..plans import row_plan
 from . import tree, verify
-from .entry import Ask, fill, give_back, holds, learn, plan_for
+from .entry import Ask, give_back, holds, learn, plan_for
 from .keys import Missed
 from .paths import PATH, STEPS, djangos, on, replay
-from .steps import Call, path_of, take_first
+from .steps import METHODS, Call, has_put_off, path_of, take_first
 
 
-class Statement:
-    """A statement that is ready to be sent. Has the queryset where no tool shows it."""
-
-    __slots__ = ("_alias", "_ask", "_entry", "_path", "_queryset")
-
-    def __init__(
-        self, queryset: Any, path: Any, entry: Any, ask: Ask, alias: str
-    ) -> None:
-        self._queryset = queryset
-        self._path = path
-        self._entry = entry
-        self._ask = ask
-        self._alias = alias
-
-    def rows(self) -> list[Any] | None:
-        """Return the rows, None where Django is to fetch them."""
-        ready = self._ready()
-        if ready is None:
-            return None
-        statement, lent = ready
-        batch = whole_results.fetch(*statement)
-        found = _items(batch)
-        if lent is not None:
-            give_back(self._entry, lent)
-        return found
-
-    def fetch(self) -> bool:
-        """Give the rows to the queryset; tell whether that is done."""
-        rows = self.rows()
-        if rows is None:
-            return False
-        self._queryset._result_cache = rows
-        return True
-
-    def _ready(self) -> Any:
-        entry = self._entry
-        if not holds(entry):
-            return None
-        try:
-            sql, params, template = fill(entry, self._path, self._alias)
-            plan, types, lent = plan_for(entry, self._queryset, self._alias)
-        except (Missed, row_plan.Declined):
-            return None
-        if plan is not entry.made[0] and lent is None:
-            template = None  # a plan of this run alone
-        tree.counters.hits += 1
-        if verify.ON:
-            query = replay(self._queryset, self._path)
-            _, *compiled = self._ask(self._queryset, query, self._alias)
-            verify.same(sql, params, (compiled[0], compiled[1]))
-        # Last: nothing may be waited for between this and the statement.
-        wrapper = first_statement.wrapper(bridged_block(), self._alias)
-        how = OF_QUERYSETS if self._ask is _ask_rows else OF_ONE
-        return (wrapper, plan, types, entry.columns, sql, params, template, how), lent
-
-
-def statement(
-    queryset: Any, path: Any, kind: Any, ask: Ask, make_plan: Any
-) -> Statement | None:
-    """Return the statement of a queryset, None where Django is to make it."""
+def _learn(queryset: Any, path: Any, kind: Any, ask: Ask, make_plan: Any) -> bool:
+    """Learn the statement of a queryset if this is its second time; tell whether."""
     if _get_running_loop() is not None:
-        return None  # Django refuses it, or lets it wait
+        return False  # Django refuses it, or lets it wait
     alias = queryset.db
     key = kind, alias
     entries = path.node.entries
-    entry = entries.get(key)
-    if entry is None:
-        if not (path.fresh or verify.ON or path.node.has_seen(key)):
-            tree.counters.misses += 1
-            return None
-        try:
-            entry = learn(queryset, path, ask, make_plan, alias)
-            tree.counters.learnt += 1
-        except Missed:
-            return None
-        except Exception as refused:
-            entry = str(refused)
-            tree.counters.refused += 1
-        entries[key] = entry
-        tree.grown()
-    if type(entry) is str:
-        return None
-    return Statement(queryset, path, entry, ask, alias)
+    if key in entries or path.node.epoch is not STEPS.epoch:
+        return False
+    if not (path.fresh or verify.ON or path.node.has_seen(key)):
+        tree.counters.misses += 1
+        return False
+    try:
+        entry = learn(queryset, path, ask, make_plan, alias)
+        tree.counters.learnt += 1
+    except Missed:
+        return False
+    except Exception as refused:
+        entry = str(refused) or repr(refused)
+        tree.counters.refused += 1
+    entries[key] = entry
+    tree.grown()
+    return type(entry) is not str
 
 
-def _items(batch: Any) -> list[Any]:
-    """Return the rows; where many are built on the loop it has its turn meanwhile."""
-    if len(batch) <= streams.PART or not bridge.can_wait():
+def _in_turns(batch: Any) -> list[Any]:
+    """Return many rows; where they are built on the loop it has its turn meanwhile."""
+    if not bridge.can_wait():
         found: list[Any] = _native.rows.items(batch)
         return found
     found, advance = [], streams.in_parts(batch)
     while (part := advance()) is not None:
         found += _native.rows.items(part)
     return found
+
+
+def verify_run(
+    ask: Ask, queryset: Any, path: Any, alias: str, sql: str, params: Any
+) -> None:
+    """Compare a statement that was filled in with Django's."""
+    _, text, values = ask(queryset, replay(queryset, path), alias)
+    verify.same(sql, params, (text, values))
 
 
 def why_built(queryset: Any) -> str:
@@ -184,20 +135,50 @@ def _ask_count(queryset: Any, query: Any, alias: str) -> tuple[Any, str, Any]:
     return made, sql, params
 
 
+def _wrapper_for(alias: str) -> Any:
+    return first_statement.wrapper(bridged_block(), alias)
+
+
+KNOWN: Any = _native.COMPILED and _native.rows.KnownStatements(
+    STEPS,
+    iterates=iterables.WITH_THE_CORE,
+    receivers=(pre_init, post_init),
+    compilers=vars(django_compiler),
+    running_loop=_get_running_loop,
+    connections=connections,
+    holds=holds,
+    plan_for=plan_for,
+    give_back=give_back,
+    missed=(EmptyResultSet, FullResultSet, row_plan.Declined),
+    verify=verify_run if verify.ON else None,
+    wrapper_for=_wrapper_for,
+    fetch=whole_results.fetch,
+    in_turns=_in_turns,
+    many=streams.PART,
+    of_querysets=OF_QUERYSETS,
+    of_one=OF_ONE,
+    ask_rows=_ask_rows,
+)
+
+
 # ----- Django's methods
 
 
-def _statement_of_rows(queryset: Any) -> Statement | None:
+def _learn_rows(queryset: Any) -> bool:
+    """Learn the statement for a queryset's rows; tell whether it is known now."""
     if PATH not in queryset.__dict__ or queryset._result_cache is not None:
-        return None
+        return False
+    before = queryset.__dict__["_deferred_filter"]
     path = path_of(queryset)
     if path is None:
-        return None
+        return False
     iterable = queryset._iterable_class
     make_plan = iterables.PLANS.get(iterable)
     if make_plan is None or iterable.__iter__ is not iterables.WITH_THE_CORE[iterable]:
-        return None
-    return statement(queryset, path, _kind_of_rows(queryset), _ask_rows, make_plan)
+        return False
+    kind = _kind_of_rows(queryset)
+    # With a filter that had been put off it may have been known.
+    return _learn(queryset, path, kind, _ask_rows, make_plan) or before is not None
 
 
 def _kind_of_rows(queryset: Any) -> Any:
@@ -207,49 +188,43 @@ def _kind_of_rows(queryset: Any) -> Any:
 @wraps(QuerySet._fetch_all)
 def fetch_all(self: Any) -> Any:
     # Tools show what is in the frames around a query: the queryset is in none.
-    call = [self]
-    found = _statement_of_rows(self)
+    call = _native.rows.Hidden(self)
     del self
-    if found is not None:
-        hidden = _Hidden(call.pop())
-        found.fetch()
-        call.append(hidden.queryset)
-    return fetch_all.__wrapped__(call.pop())
-
-
-class _Hidden:
-    """Keeps a queryset where its repr, which is another query, is not asked for."""
-
-    __slots__ = ("queryset",)
-
-    def __init__(self, queryset: Any) -> None:
-        self.queryset = queryset
+    rows = KNOWN.rows(call)
+    if rows is None and _learn_rows(call.queryset):
+        rows = KNOWN.rows(call)
+    if rows is not None:
+        call.queryset._result_cache = rows
+    return fetch_all.__wrapped__(call.queryset)
 
 
 def _one_value(name: str, ask: Ask, make_plan: Any, value: Any) -> Any:
     @wraps(getattr(QuerySet, name))
     def method(self: Any) -> Any:
-        call = [self]
-        path = path_of(self) if PATH in self.__dict__ else None
-        if path is not None and self._result_cache is None:
-            found = None
-            if path.limits is None:
-                found = statement(self, path, name, ask, make_plan)
-            if found is None:
-                # The queryset itself stays on its path.
-                call = [djangos(self, path)]
-            else:
-                hidden = _Hidden(call.pop())
-                del self
-                rows = found.rows()
-                if rows is not None:
-                    return value(rows)
-                call.append(hidden.queryset)
-                self = None
-        del self, path
-        return method.__wrapped__(call.pop())
+        call = _native.rows.Hidden(self)
+        del self
+        rows = KNOWN.values(call, name, ask)
+        if rows is None and _learn_value(call, name, ask, make_plan):
+            rows = KNOWN.values(call, name, ask)
+        if rows is not None:
+            return value(rows)
+        if call.queryset._result_cache is None:
+            call.queryset = _stays(call.queryset)
+        return method.__wrapped__(call.queryset)
 
     return method
+
+
+def _learn_value(call: Any, kind: Any, ask: Ask, make_plan: Any) -> bool:
+    """Learn the statement for a value; tell whether it is known now."""
+    queryset = call.queryset
+    if PATH not in queryset.__dict__ or queryset._result_cache is not None:
+        return False
+    before = queryset.__dict__["_deferred_filter"]
+    path = path_of(queryset)
+    if path is None or path.limits is not None:
+        return False
+    return _learn(queryset, path, kind, ask, make_plan) or before is not None
 
 
 count = _one_value("count", _ask_count, row_plan.flat, lambda rows: rows[0])
@@ -287,20 +262,33 @@ class _Filtered:
 
 @wraps(QuerySet.get)
 def get(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-    call = [kwargs, args, self]
-    limited = _limited(self, args, kwargs) if PATH in self.__dict__ else None
-    found = None if limited is None else _statement_of_rows(limited)
-    if found is not None:
-        hidden = _Hidden(limited)
-        given = _Hidden(call)
-        del self, args, kwargs, limited, call
-        if found.fetch():
-            return _one(hidden, given)
-        call = given.queryset
-    else:
-        del self, args, kwargs, limited
-    call.append(_stays(call.pop()))
-    return get.__wrapped__(call.pop(), *call.pop(), **call.pop())
+    call = _native.rows.Hidden(self, args, kwargs)
+    del self, args, kwargs
+    rows = KNOWN.rows_of_get(call, METHODS["filter"].__wrapped__, _ordered_and_sliced)
+    if rows is None:
+        rows = _rows_of_get(call)
+    if rows is None:
+        return get.__wrapped__(_stays(call.queryset), *call.args, **call.kwargs)
+    if len(rows) == 1:
+        return rows[0]
+    # Django's words for none and for many.
+    found = _Filtered(call.queryset.model, rows)
+    return get.__wrapped__(found, *call.args, **call.kwargs)
+
+
+def _rows_of_get(call: Any) -> Any:
+    """Return the rows that `get()` looks at, not for the third time; or None."""
+    limited = _native.rows.Hidden(_limited(call))
+    if limited.queryset is None:
+        return None
+    rows = KNOWN.rows(limited)
+    if rows is None and _learn_rows(limited.queryset):
+        rows = KNOWN.rows(limited)
+    if rows is None or not limited.queryset._prefetch_related_lookups:
+        return rows
+    limited.queryset._result_cache = rows
+    limited.queryset._fetch_all()
+    return limited.queryset._result_cache
 
 
 def _stays(queryset: Any) -> Any:
@@ -315,29 +303,20 @@ def _stays(queryset: Any) -> Any:
     return djangos(queryset, path)
 
 
-def _one(hidden: _Hidden, given: _Hidden) -> Any:
-    if hidden.queryset._prefetch_related_lookups:
-        hidden.queryset._fetch_all()
-    rows = hidden.queryset._result_cache
-    if len(rows) == 1:
-        return rows[0]
-    # Django's words for none and for many.
-    queryset, args, kwargs = reversed(given.queryset)
-    return get.__wrapped__(_Filtered(queryset.model, rows), *args, **kwargs)
-
-
-def _limited(queryset: Any, args: Any, kwargs: Any) -> Any:
+def _limited(call: Any) -> Any:
     """Return the queryset whose rows `get()` looks at, None where Django makes it."""
-    path = path_of(queryset)
-    if path is None:
+    function = METHODS["filter"].__wrapped__
+    given = function, _ordered_and_sliced, call.args, call.kwargs
+    queryset, found = call.queryset, call.limited
+    if found is None and has_put_off(queryset) and path_of(queryset) is not None:
+        found = STEPS.limited(queryset, *given)
+    if type(found) is not tuple:
+        return found
+    step = Call(function, call.args, call.kwargs, *found)
+    found = take_first(queryset, on(queryset), step)
+    if PATH not in found.__dict__:
         return None
-    function = QuerySet.filter.__wrapped__
-    found = STEPS.limited(queryset, function, _ordered_and_sliced, args, kwargs)
-    if type(found) is tuple:
-        found = take_first(queryset, path, Call(function, args, kwargs, *found))
-        if found is None or PATH not in found.__dict__:
-            return None
-        STEPS.limit(found, _ordered_and_sliced)
+    STEPS.limit(found, _ordered_and_sliced)
     return found
 
 

@@ -175,7 +175,7 @@ def _conditions(name: str, negate: bool) -> Any:
                 self._defer_next_filter = False
                 new._deferred_filter = negate, args, kwargs
                 return new
-            if _has_put_off(self) and path_of(self):
+            if has_put_off(self) and path_of(self):
                 found = STEPS.conditions(self, name, function, args, kwargs)
         if type(found) is tuple:
             found = take_first(self, on(self), Call(function, args, kwargs, *found))
@@ -184,7 +184,8 @@ def _conditions(name: str, negate: bool) -> Any:
     return method
 
 
-def _has_put_off(queryset: Any) -> bool:
+def has_put_off(queryset: Any) -> bool:
+    """Tell whether a queryset on a path has a filter of its manager's to be applied."""
     values = queryset.__dict__
     return PATH in values and values["_deferred_filter"] is not None
 
@@ -204,7 +205,7 @@ def _names(name: str, needs_names: bool = False, step: Any = None) -> Any:
         if args or not needs_names:
             function = method.__wrapped__
             found = step(self, name, function, args, kwargs)
-            if found is None and _has_put_off(self) and path_of(self):
+            if found is None and has_put_off(self) and path_of(self):
                 found = step(self, name, function, args, kwargs)
             if type(found) is tuple:
                 found = take_first(self, on(self), Call(function, args, kwargs, *found))

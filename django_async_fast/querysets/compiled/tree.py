@@ -51,12 +51,12 @@ def _unpatched(kind: Any) -> Unpatched:
 class Counters:
     """How the cache does."""
 
-    __slots__ = ("hits", "learnt", "misses", "refused")
+    __slots__ = ("learnt", "misses", "refused")
 
     def __init__(self) -> None:
-        # Statements filled in; made by Django at their first time; taken down; not
-        # to be taken down.
-        self.hits = self.misses = self.learnt = self.refused = 0
+        # Statements made by Django at their first time; taken down; not to be taken
+        # down.
+        self.misses = self.learnt = self.refused = 0
 
 
 class CacheInfo(NamedTuple):
@@ -73,7 +73,8 @@ class CacheInfo(NamedTuple):
 def cache_info() -> CacheInfo:
     """Return how often statements have been filled in, and what is kept."""
     found = {name: getattr(counters, name) for name in Counters.__slots__}
-    return CacheInfo(**found, size=STEPS.size, bound=conf.get("COMPILED_QUERIES"))
+    kept = {"hits": STEPS.hits, "size": STEPS.size}
+    return CacheInfo(**found, **kept, bound=conf.get("COMPILED_QUERIES"))
 
 
 counters = Counters()

@@ -173,7 +173,7 @@ def why_from_db(model: type[Model]) -> str:
         post_init.receivers and post_init.has_listeners(model)
     ):
         return "pre_init or post_init has a receiver"
-    if not _unpatched.holds():
+    if not unpatched.holds():
         return "a part of Model has been replaced"
     reason = _why_class.get(model)
     if reason is None:
@@ -181,7 +181,8 @@ def why_from_db(model: type[Model]) -> str:
     return reason
 
 
-_unpatched = Unpatched((Model, Model, ("__init__", "__setattr__", "from_db")))
+# Whether instances are made as Django makes them.
+unpatched = Unpatched((Model, Model, ("__init__", "__setattr__", "from_db")))
 
 
 def calls_project(compiler: Any) -> bool:

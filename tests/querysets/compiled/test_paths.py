@@ -17,7 +17,7 @@ from django.test.utils import CaptureQueriesContext, override_settings
 
 from django_async_fast import _native, explain_plan, new_connection
 from django_async_fast.drivers.psycopg import statement
-from django_async_fast.querysets.compiled import paths, tree, verify
+from django_async_fast.querysets.compiled import execution, paths, tree, verify
 from django_async_fast.querysets.compiled.paths import PATH
 from tests.testapp.models import Author, Book, Publisher, Tag
 
@@ -93,14 +93,14 @@ def test_a_chain_like_one_before_is_django_s(name: str, books: Any) -> None:
         with CaptureQueriesContext(connection) as captured:
             found = chain(i, books)
         seen.append((found, [each["sql"] for each in captured.captured_queries]))
-    hits = tree.counters.hits
+    hits = tree.cache_info().hits
     for i in range(6):
         tree.clear()
         with CaptureQueriesContext(connection) as captured:
             found = chain(i, books)
         sql = [each["sql"] for each in captured.captured_queries]
         assert (found, sql) == seen[i]
-        assert tree.counters.hits == hits
+        assert tree.cache_info().hits == hits
 
 
 def ids(queryset: Any) -> list[int]:
@@ -330,6 +330,7 @@ def test_verify_mode_tells_a_difference(
 ) -> None:
     monkeypatch.setattr(verify, "ON", True)
     monkeypatch.setattr(paths.STEPS, "learns_at_once", True)
+    monkeypatch.setattr(execution.KNOWN, "verify", execution.verify_run)
     assert ids(Book.objects.filter(pages__lt=2)) == [0, 1]
     compared = verify.compared
     node: Any = tree.root(Book.objects._queryset_class, Book)

@@ -1,0 +1,177 @@
+# Statements of querysets that are known, run without Python code of ours in between.
+#
+# In: a queryset on a path. Out: its rows; None where Python code is to see to it.
+# Next: `connections/first_statement.py`, `sending.pxi`.
+
+@cython.final
+cdef class Hidden:
+    """Keeps what a method was called with where no tool that shows frames asks for it.
+
+    The repr of a queryset is another query.
+    """
+
+    def __init__(self, queryset, tuple args=(), dict kwargs=None):
+        self.queryset = queryset
+        self.args = args
+        self.kwargs = kwargs or {}
+
+
+@cython.final
+cdef class StatementRun:
+    """One run of a statement."""
+
+
+@cython.final
+cdef class KnownStatements:
+    """Runs statements that are known.
+
+    `iterates` has for each kind of iterable its `__iter__`; `holds` tells whether Django
+    would build rows as it did, in cases that are not seen at once; `plan_for` makes a
+    plan for one run and `give_back` takes it back; `missed` are the errors that tell
+    that the statement is another for these values; `verify` compares it; `wrapper_for`
+    is asked last, `fetch` sends it, `in_turns` builds rows that are many.
+    """
+
+    def __init__(
+        self, Steps steps not None, *, dict iterates, tuple receivers, dict compilers,
+        running_loop, connections, holds, plan_for, give_back, tuple missed, verify,
+        wrapper_for, fetch, in_turns, Py_ssize_t many, of_querysets, of_one, ask_rows,
+    ):
+        self.steps = steps
+        self.iterates = iterates
+        self.receivers = receivers
+        self.compilers = compilers
+        self.running_loop = running_loop
+        self.connections = connections
+        self.holds = holds
+        self.plan_for = plan_for
+        self.give_back = give_back
+        self.missed = missed
+        self.verify = verify
+        self.wrapper_for = wrapper_for
+        self.fetch = fetch
+        self.in_turns = in_turns
+        self.many = many
+        self.of_querysets = of_querysets
+        self.of_one = of_one
+        self.ask_rows = ask_rows
+
+    cdef bint is_as_learnt(self, Statement statement) except -1:
+        if statement.watches is None:
+            return self.holds(statement)
+        for watch in statement.watches:
+            if not is_right(<ClassWatch> watch):
+                return self.holds(statement)
+        for signal in self.receivers:
+            if signal.receivers:
+                return self.holds(statement)
+        # A tool may have replaced what reads the cursors.
+        if self.compilers["cursor_iter"] is not statement.cursor_iter:
+            return self.holds(statement)
+        return True
+
+    cdef object kind_of_rows(self, dict values):
+        """The kind of the statement for a queryset's rows, None for somebody's own."""
+        iterable = values["_iterable_class"]
+        cdef PyObject *known = PyDict_GetItemWithError(self.iterates, iterable)
+        if known is NULL or iterable.__iter__ is not <object> known:
+            return None
+        return iterable, values.get("_fetch_mode")
+
+    cdef StatementRun known(self, queryset, dict values, kind, ask):
+        cdef Path path = self.steps.path_of(values)
+        if path is None or values["_result_cache"] is not None:
+            return None
+        if not path.node.entries or path.node.epoch is not self.steps.epoch:
+            return None
+        if self.running_loop() is not None:
+            return None  # Django refuses it, or lets it wait
+        alias = queryset.db
+        cdef PyObject *entry = PyDict_GetItemWithError(path.node.entries, (kind, alias))
+        if entry is NULL or type(<object> entry) is not Statement:
+            return None
+        cdef Statement statement = <Statement> entry
+        if not self.is_as_learnt(statement):
+            return None
+        cdef StatementRun known = StatementRun.__new__(StatementRun)
+        plan, known.types = statement.made
+        known.keeps = plan is not None
+        try:
+            filled = statement.fill(path, self.connections, alias)
+            if filled is None:
+                return None
+            if plan is None or values["_known_related_objects"]:
+                plan, known.types, known.lent = self.plan_for(statement, queryset, alias)
+                known.keeps = known.keeps and known.lent is not None
+        except self.missed:
+            return None
+        known.statement, known.plan, known.alias = statement, plan, alias
+        known.sql, known.params, known.template = filled
+        self.steps.hits += 1
+        if self.verify is not None:
+            self.verify(ask, queryset, path, alias, known.sql, known.params)
+        return known
+
+    cdef list run(self, StatementRun known, how):
+        # Last: nothing may be waited for between this and the statement.
+        wrapper = self.wrapper_for(known.alias)
+        cdef Batch batch = self.fetch(
+            wrapper, known.plan, known.types, known.statement.columns, known.sql,
+            known.params, known.template if known.keeps else None, how,
+        )
+        rows = items(batch) if batch.rows <= self.many else self.in_turns(batch)
+        if known.lent is not None:
+            self.give_back(known.statement, known.lent)
+        return rows
+
+    def values(self, Hidden call not None, kind, ask):
+        """Return the rows of a statement for one value."""
+        cdef dict values = <dict> PyObject_GenericGetDict(call.queryset, NULL)
+        known = self.known(call.queryset, values, kind, ask)
+        return None if known is None else self.run(known, self.of_one)
+
+    def rows(self, Hidden call not None):
+        """Return a queryset's rows."""
+        cdef dict values = <dict> PyObject_GenericGetDict(call.queryset, NULL)
+        if ON not in values:
+            return None
+        kind = self.kind_of_rows(values)
+        if kind is None:
+            return None
+        known = self.known(call.queryset, values, kind, self.ask_rows)
+        return None if known is None else self.run(known, self.of_querysets)
+
+    def rows_of_get(self, Hidden call not None, filter_by, limit):
+        """Return the rows that `get()` looks at.
+
+        `call.limited` is then the queryset that has them, or a step to be learnt.
+        """
+        cdef dict values
+        call.limited = limited = self.steps.limited(
+            call.queryset, filter_by, limit, call.args, call.kwargs
+        )
+        if limited is None or type(limited) is tuple:
+            return None
+        values = <dict> PyObject_GenericGetDict(limited, NULL)
+        if values["_prefetch_related_lookups"]:
+            return None
+        kind = self.kind_of_rows(values)
+        if kind is None:
+            return None
+        known = self.known(limited, values, kind, self.ask_rows)
+        return None if known is None else self.run(known, self.of_querysets)
+
+    def statement_of(self, queryset):
+        """Return (alias, SQL, parameters, plan, types, columns) for a queryset's rows.
+
+        The plan is for one run.
+        """
+        cdef dict values = <dict> PyObject_GenericGetDict(queryset, NULL)
+        kind = None if ON not in values else self.kind_of_rows(values)
+        if kind is None or values["_known_related_objects"]:
+            return None
+        known = self.known(queryset, values, kind, self.ask_rows)
+        if known is None:
+            return None
+        columns = known.statement.columns
+        return known.alias, known.sql, known.params, known.plan, known.types, columns
