@@ -1,6 +1,6 @@
 """Rows into what a queryset yields, and the iterators that yield it."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from typing import Any, TypeAlias, final
 
 from typing_extensions import disjoint_base
@@ -250,6 +250,7 @@ class Steps:
     epoch: object
     learns_at_once: bool
     size: int
+    hits: int
     def on(self, queryset: Any) -> Path | None: ...
     def copy(self, queryset: Any, path: Path) -> Any: ...
     def clone(self, queryset: Any) -> Any: ...
@@ -346,14 +347,122 @@ class Statement:
     models: list[tuple[Any, str]]
     lent: list[Any]
     columns: int
+    watches: tuple[ClassWatch, ...] | None
+    cursor_iter: Any
     @property
     def holes(self) -> tuple[Hole, ...]: ...
     @property
     def parts(self) -> list[Any]: ...
     def fill(
-        self, path: Path, wrapper_of: Callable[[], Any]
+        self, path: Path, connections: Any, alias: str
     ) -> tuple[str, tuple[Any, ...], bytes] | None: ...
     def compiler_for(self, wrapper: Any) -> Any: ...
+
+@final
+class Sender:
+    def __init__(
+        self,
+        watch_of: Callable[[type[Any]], ClassWatch],
+        *,
+        names: tuple[str, ...],
+        connections: frozenset[type[Any]],
+        cursor: type[Any],
+        cursor_wrapper: type[Any],
+        utils: dict[str, Any],
+        settings: Any,
+        apps: Any,
+        running_loop: Callable[[], Any],
+        refuse: Callable[[], None],
+        tuple_row: Any,
+        transformer: Callable[[Any], Any],
+        is_psycopgs: Callable[[type[Any]], bool],
+        text: Any,
+        merged: Callable[..., bytes],
+        execute: Callable[[Any], Any],
+        result_format: Any,
+        failed: Callable[[Any, Exception], Any],
+        more_results: Callable[[Any, list[Any]], Any],
+    ) -> None: ...
+    def unobserved(self, wrapper: Any) -> Any: ...
+    def literals(self, raw: Any, params: Any) -> list[bytes]: ...
+    def send(
+        self,
+        wrapper: Any,
+        raw: Any,
+        sql: str,
+        params: Any,
+        template: bytes | None = None,
+    ) -> Any: ...
+
+def operation(sender: Sender, raw: Any, query: bytes) -> Generator[Any, Any, Any]: ...
+
+@final
+class Reader:
+    def __init__(
+        self,
+        sender: Sender,
+        *,
+        decoders_of: Callable[[Any], Any],
+        converted: Callable[..., Any],
+        failed: Callable[..., Any],
+    ) -> None: ...
+    def read(
+        self,
+        wrapper: Any,
+        plan: Plan,
+        types: Any,
+        columns: int,
+        sql: str,
+        params: Any,
+        template: bytes | None,
+    ) -> Batch | None: ...
+
+@final
+class Hidden:
+    def __init__(
+        self, queryset: Any, args: _Args = (), kwargs: _KwArgs | None = None
+    ) -> None: ...
+    queryset: Any
+    args: _Args
+    kwargs: _KwArgs
+    limited: Any
+
+@final
+class StatementRun: ...
+
+@final
+class KnownStatements:
+    def __init__(
+        self,
+        steps: Steps,
+        *,
+        iterates: dict[type[Any], Any],
+        receivers: tuple[Any, ...],
+        compilers: dict[str, Any],
+        running_loop: Callable[[], Any],
+        connections: Any,
+        holds: Callable[[Statement], bool],
+        plan_for: Callable[[Statement, Any, str], tuple[Any, Any, Any]],
+        give_back: Callable[[Statement, Any], None],
+        missed: tuple[type[BaseException], ...],
+        verify: Callable[..., None] | None,
+        wrapper_for: Callable[[str], Any],
+        fetch: Callable[..., Batch],
+        in_turns: Callable[[Batch], list[Any]],
+        many: int,
+        of_querysets: Any,
+        of_one: Any,
+        ask_rows: Any,
+    ) -> None: ...
+    verify: Callable[..., None] | None
+    def values(self, call: Hidden, kind: object, ask: Any) -> list[Any] | None: ...
+    def rows(self, call: Hidden) -> list[Any] | None: ...
+    def rows_of_get(
+        self, call: Hidden, filter_by: Any, limit: Any
+    ) -> list[Any] | None: ...
+    def statement_of(
+        self, queryset: Any
+    ) -> tuple[str, str, Any, Any, Any, int] | None: ...
 
 @final
 class ThreadLocals:
