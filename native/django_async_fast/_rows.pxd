@@ -403,7 +403,7 @@ cdef class KnownStatements:
     cdef tuple missed
     cdef public object verify
     cdef object wrapper_for
-    cdef object fetch
+    cdef public object fetch
     cdef object in_turns
     cdef Py_ssize_t many
     cdef object of_querysets

@@ -20,6 +20,7 @@ from django.db.models.signals import post_init
 from django_async_fast import new_connection, run_sync
 from django_async_fast.drivers.psycopg import results
 from django_async_fast.querysets import whole_results
+from django_async_fast.querysets.compiled import execution
 from django_async_fast.querysets.streams import Stream
 from tests.support.describe import described
 from tests.support.forget_types import forget_types
@@ -205,6 +206,7 @@ def reasons(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return batch
 
     monkeypatch.setattr(whole_results, "fetch", fetching)
+    monkeypatch.setattr(execution.KNOWN, "fetch", fetching)
     return seen
 
 
