@@ -461,9 +461,6 @@ class KnownStatements:
     def rows_of_get(
         self, call: Hidden, filter_by: Any, limit: Any
     ) -> list[Any] | None: ...
-    def statement_of(
-        self, queryset: Any
-    ) -> tuple[str, str, Any, Any, Any, int] | None: ...
 
 @final
 class ThreadLocals:

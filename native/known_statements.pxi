@@ -160,18 +160,3 @@ cdef class KnownStatements:
             return None
         known = self.known(limited, values, kind, self.ask_rows)
         return None if known is None else self.run(known, self.of_querysets)
-
-    def statement_of(self, queryset):
-        """Return (alias, SQL, parameters, plan, types, columns) for a queryset's rows.
-
-        The plan is for one run.
-        """
-        cdef dict values = <dict> PyObject_GenericGetDict(queryset, NULL)
-        kind = None if ON not in values else self.kind_of_rows(values)
-        if kind is None or values["_known_related_objects"]:
-            return None
-        known = self.known(queryset, values, kind, self.ask_rows)
-        if known is None:
-            return None
-        columns = known.statement.columns
-        return known.alias, known.sql, known.params, known.plan, known.types, columns

@@ -8,8 +8,9 @@ Next: `connections/first_statement.py`.
 from __future__ import annotations
 
 from asyncio import _get_running_loop
-from collections.abc import Iterator
-from functools import wraps
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial, wraps
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
@@ -26,7 +27,7 @@ from .. import iterables, streams, whole_results
 from ..plans import row_plan
 from . import tree, verify
 from .entry import Ask, give_back, holds, learn, plan_for
-from .keys import Missed
+from .keys import Missed, Refused, of_aggregates
 from .paths import PATH, STEPS, djangos, on, replay
 from .steps import METHODS, Call, has_put_off, path_of, take_first
 
@@ -108,6 +109,20 @@ class _Recorded(Exception):
 
 
 def _ask_count(queryset: Any, query: Any, alias: str) -> tuple[Any, str, Any]:
+    return _recorded(alias, lambda: query.get_count(alias))
+
+
+def _ask_aggregate(
+    queryset: Any, query: Any, alias: str, args: Any, kwargs: Any
+) -> tuple[Any, str, Any]:
+    new = object.__new__(type(queryset))
+    new.__dict__ = {**queryset.__dict__, "_query": query, "_db": alias}
+    new.__dict__.pop(PATH, None)
+    return _recorded(alias, lambda: aggregate.__wrapped__(new, *args, **kwargs))
+
+
+def _recorded(alias: str, run: Callable[[], Any]) -> tuple[Any, str, Any]:
+    """Return the compiler that `run` would execute, and its statement."""
     ops = connections[alias].ops
     make = ops.compiler
 
@@ -125,7 +140,8 @@ def _ask_count(queryset: Any, query: Any, alias: str) -> tuple[Any, str, Any]:
 
     ops.compiler = compiler
     try:
-        query.get_count(alias)
+        run()
+        raise Refused("it asks nothing of the database")
     except _Recorded as recorded:
         made = recorded.args[0]
     finally:
@@ -227,6 +243,28 @@ def _learn_value(call: Any, kind: Any, ask: Ask, make_plan: Any) -> bool:
     return _learn(queryset, path, kind, ask, make_plan) or before is not None
 
 
+@wraps(QuerySet.aggregate)
+def aggregate(self: Any, *args: Any, **kwargs: Any) -> Any:
+    call = _native.rows.Hidden(self, args, kwargs)
+    del self, args, kwargs
+    if PATH in call.queryset.__dict__ and call.queryset._result_cache is None:
+        with suppress(Refused):
+            key = of_aggregates("aggregate", call.args, call.kwargs)
+            ask = partial(_ask_aggregate, args=call.args, kwargs=call.kwargs)
+            rows = KNOWN.values(call, key, ask)
+            if rows is None and _learn_value(call, key, ask, _aggregates):
+                rows = KNOWN.values(call, key, ask)
+            if rows is not None:
+                return rows[0]
+        call.queryset = _stays(call.queryset)
+    return aggregate.__wrapped__(call.queryset, *call.args, **call.kwargs)
+
+
+def _aggregates(queryset: Any, compiler: Any, common: dict[str, Any]) -> Any:
+    names = list(compiler.query.annotation_select)
+    return _native.rows.DictPlan(names=names, **common)
+
+
 count = _one_value("count", _ask_count, row_plan.flat, lambda rows: rows[0])
 exists = _one_value("exists", _ask_exists, row_plan.flat, bool)
 
@@ -260,6 +298,27 @@ class _Filtered:
         return len(self._result_cache)
 
 
+@wraps(QuerySet._earliest)
+def earliest(self: Any, *fields: Any) -> Any:
+    call = _native.rows.Hidden(self, fields)
+    del self, fields
+    order = call.args or call.queryset.model._meta.get_latest_by
+    if type(order) is str:
+        order = (order,)
+    if (
+        order
+        and PATH in call.queryset.__dict__
+        and all(type(name) is str and name != "?" for name in order)
+    ):
+        # As Django orders and slices, for `get()` to look at the row.
+        rows = _rows_of(_native.rows.Hidden(call.queryset.order_by(*order)[:1]))
+        if rows is not None:
+            if rows:
+                return rows[0]
+            return get.__wrapped__(_Filtered(call.queryset.model, rows))
+    return earliest.__wrapped__(call.queryset, *call.args)
+
+
 @wraps(QuerySet.get)
 def get(self: Any, /, *args: Any, **kwargs: Any) -> Any:
     call = _native.rows.Hidden(self, args, kwargs)
@@ -281,14 +340,19 @@ def _rows_of_get(call: Any) -> Any:
     limited = _native.rows.Hidden(_limited(call))
     if limited.queryset is None:
         return None
-    rows = KNOWN.rows(limited)
-    if rows is None and _learn_rows(limited.queryset):
-        rows = KNOWN.rows(limited)
-    if rows is None or not limited.queryset._prefetch_related_lookups:
+    return _rows_of(limited)
+
+
+def _rows_of(call: Any) -> Any:
+    """Return the rows of a queryset with what it prefetches, None for Django's way."""
+    rows = KNOWN.rows(call)
+    if rows is None and _learn_rows(call.queryset):
+        rows = KNOWN.rows(call)
+    if rows is None or not call.queryset._prefetch_related_lookups:
         return rows
-    limited.queryset._result_cache = rows
-    limited.queryset._fetch_all()
-    return limited.queryset._result_cache
+    call.queryset._result_cache = rows
+    call.queryset._fetch_all()
+    return call.queryset._result_cache
 
 
 def _stays(queryset: Any) -> Any:
@@ -334,3 +398,5 @@ def seams() -> Iterator[tuple[Any, str, Any, str]]:
     yield QuerySet, "count", count, again
     yield QuerySet, "exists", exists, again
     yield QuerySet, "get", get, again
+    yield QuerySet, "aggregate", aggregate, again
+    yield QuerySet, "_earliest", earliest, again

@@ -289,7 +289,8 @@ def _looking(name: str) -> Any:
 
 
 LOOKING: dict[str, Any] = {
-    name: _looking(name) for name in ("first", "last", "in_bulk", "prefetch_related")
+    name: _looking(name)
+    for name in ("first", "last", "earliest", "latest", "in_bulk", "prefetch_related")
 }
 
 

@@ -12,13 +12,27 @@ from typing import Any
 
 import pytest
 from django.db import connection, models
-from django.db.models import Count, Q, QuerySet
-from django.test.utils import CaptureQueriesContext, override_settings
+from django.db.models import (
+    Avg,
+    Count,
+    IntegerField,
+    Lookup,
+    Max,
+    Q,
+    QuerySet,
+    Sum,
+)
+from django.test.utils import (
+    CaptureQueriesContext,
+    override_settings,
+    register_lookup,
+)
 
 from django_async_fast import _native, explain_plan, new_connection
 from django_async_fast.drivers.psycopg import statement
 from django_async_fast.querysets.compiled import execution, paths, tree, verify
 from django_async_fast.querysets.compiled.paths import PATH
+from tests.support.describe import Queries
 from tests.testapp.models import Author, Book, Publisher, Tag
 
 
@@ -376,3 +390,76 @@ def test_a_queryset_that_is_kept_stays_on_its_path_when_it_gets() -> None:
     before = tree.cache_info().hits
     assert kept.get(pk=1).name == "one"
     assert tree.cache_info().hits == before + 1
+
+
+AGGREGATES: dict[str, Any] = {
+    "one": lambda qs: qs.aggregate(Count("id")),
+    "several": lambda qs: qs.aggregate(
+        n=Count("author", distinct=True), m=Max("pages")
+    ),
+    "of nothing": lambda qs: qs.filter(pages__gt=99).aggregate(Sum("pages")),
+    "an average": lambda qs: qs.aggregate(Avg("pages")),
+}
+
+
+@pytest.mark.parametrize("name", AGGREGATES)
+def test_aggregates_are_known_from_their_third_time_on(books: Any, name: str) -> None:
+    def found(pages: int) -> Any:
+        return AGGREGATES[name](Book.objects.filter(pages__lt=pages))
+
+    queryset = Book.objects.filter(pages__lt=2)
+    assert queryset.query is not None
+    expected = AGGREGATES[name](queryset)
+    assert found(1) != {}
+    assert found(3) != {}
+    with connection.execute_wrapper(queries := Queries()):
+        known = tree.cache_info().hits
+        assert found(2) == expected
+        assert tree.cache_info().hits == known + 1
+    assert len(queries) == 1
+
+
+@pytest.mark.parametrize("name", ["earliest", "latest"])
+def test_the_earliest_and_the_latest_are_known(books: Any, name: str) -> None:
+    def found(least: int, *names: str) -> Any:
+        return getattr(Book.objects.filter(pages__gte=least), name)(*names).pages
+
+    expected = [1, 2] if name == "earliest" else [29, 29]
+    for _ in range(3):
+        known = tree.cache_info().hits
+        assert [found(1, "pages"), found(2, "pages", "pk")] == expected
+    assert tree.cache_info().hits == known + 2
+    with (
+        connection.execute_wrapper(queries := Queries()),
+        pytest.raises(Book.DoesNotExist, match="Book matching query does not exist"),
+    ):
+        found(99, "pages")
+    assert len(queries) == 1
+
+
+def test_what_was_learnt_of_a_kept_queryset_ends_with_what_it_was_learnt_of(
+    books: Any,
+) -> None:
+    class Above(Lookup):  # type: ignore[type-arg]
+        lookup_name = "exact"
+
+        def as_sql(self, compiler: Any, connection: Any) -> Any:
+            left, params = self.process_lhs(compiler, connection)
+            right, others = self.process_rhs(compiler, connection)
+            return f"{left} > {right}", [*params, *others]
+
+    kept = Book.objects.filter(pages__lt=3).order_by("pages")
+    for _ in range(3):
+        assert [book.pages for book in kept.filter(pages=1)] == [1]
+    with register_lookup(IntegerField, Above):
+        assert [book.pages for book in kept.filter(pages=1)] == [2]
+    assert [book.pages for book in kept.filter(pages=1)] == [1]
+
+
+def test_a_step_that_is_never_the_same_is_no_longer_noted(books: Any) -> None:
+    node: Any = tree.root(Book.objects._queryset_class, Book)
+    for number in range(300):
+        Book.objects.order_by(*["pk"] * number)
+    assert len(node.seen) < 150
+    Book.objects.filter(pages=1)
+    assert len(node.seen) < 150
