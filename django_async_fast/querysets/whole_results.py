@@ -35,9 +35,9 @@ def fetch(
     if wrapper._thread_ident != get_ident() and block_threads.in_block_thread():
         query = plan, types, columns, sql, params, template, how
         return block_threads.run_on_loop(fetch, wrapper, *query)
-    batch = READER.read(wrapper, plan, types, columns, sql, params, template)
-    if batch is not None:
-        return batch
+    found = READER.read(wrapper, plan, types, columns, sql, params, template)
+    if found is not None:
+        return found
     wrapper = lazy_wrapper.visible(wrapper)
     # As Django sends it: the result is text.
     with closing(wrapper.cursor()) as cursor:
