@@ -426,6 +426,7 @@ class Hidden:
     args: _Args
     kwargs: _KwArgs
     limited: Any
+    alias: Any
 
 @final
 class StatementRun: ...

@@ -78,7 +78,7 @@ cdef class KnownStatements:
             return None
         return iterable, values.get("_fetch_mode")
 
-    cdef StatementRun known(self, queryset, dict values, kind, ask):
+    cdef StatementRun known(self, queryset, dict values, kind, ask, alias):
         cdef Path path = self.steps.path_of(values)
         if path is None or values["_result_cache"] is not None:
             return None
@@ -86,7 +86,14 @@ cdef class KnownStatements:
             return None
         if self.running_loop() is not None:
             return None  # Django refuses it, or lets it wait
-        alias = queryset.db
+        # Routers are asked as often as by Django: only where that is of use.
+        for each in path.node.entries.values():
+            if type(each) is Statement:
+                break
+        else:
+            return None
+        if alias is None:
+            alias = queryset.db
         cdef PyObject *entry = PyDict_GetItemWithError(path.node.entries, (kind, alias))
         if entry is NULL or type(<object> entry) is not Statement:
             return None
@@ -127,7 +134,7 @@ cdef class KnownStatements:
     def values(self, Hidden call not None, kind, ask):
         """Return the rows of a statement for one value."""
         cdef dict values = <dict> PyObject_GenericGetDict(call.queryset, NULL)
-        known = self.known(call.queryset, values, kind, ask)
+        known = self.known(call.queryset, values, kind, ask, call.alias)
         return None if known is None else self.run(known, self.of_one)
 
     def rows(self, Hidden call not None):
@@ -138,7 +145,7 @@ cdef class KnownStatements:
         kind = self.kind_of_rows(values)
         if kind is None:
             return None
-        known = self.known(call.queryset, values, kind, self.ask_rows)
+        known = self.known(call.queryset, values, kind, self.ask_rows, call.alias)
         return None if known is None else self.run(known, self.of_querysets)
 
     def rows_of_get(self, Hidden call not None, filter_by, limit):
@@ -158,5 +165,5 @@ cdef class KnownStatements:
         kind = self.kind_of_rows(values)
         if kind is None:
             return None
-        known = self.known(limited, values, kind, self.ask_rows)
+        known = self.known(limited, values, kind, self.ask_rows, None)
         return None if known is None else self.run(known, self.of_querysets)

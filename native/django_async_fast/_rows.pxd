@@ -376,6 +376,7 @@ cdef class Hidden:
     cdef public tuple args
     cdef public dict kwargs
     cdef public object limited
+    cdef public object alias  # where somebody has asked for it
 
 
 cdef class StatementRun:
@@ -412,5 +413,5 @@ cdef class KnownStatements:
 
     cdef bint is_as_learnt(self, Statement statement) except -1
     cdef object kind_of_rows(self, dict values)
-    cdef StatementRun known(self, queryset, dict values, kind, ask)
+    cdef StatementRun known(self, queryset, dict values, kind, ask, alias)
     cdef list run(self, StatementRun known, how)

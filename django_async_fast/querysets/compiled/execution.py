@@ -32,17 +32,21 @@ from .paths import PATH, STEPS, djangos, on, replay
 from .steps import METHODS, Call, has_put_off, path_of, take_first
 
 
-def _learn(queryset: Any, path: Any, kind: Any, ask: Ask, make_plan: Any) -> bool:
+def _learn(call: Any, path: Any, kind: Any, ask: Ask, make_plan: Any) -> bool:
     """Learn the statement of a queryset if this is its second time; tell whether."""
     if _get_running_loop() is not None:
         return False  # Django refuses it, or lets it wait
-    alias = queryset.db
-    key = kind, alias
     entries = path.node.entries
-    if key in entries or path.node.epoch is not STEPS.epoch:
+    if path.node.epoch is not STEPS.epoch or kind in entries:
         return False
-    if not (path.fresh or verify.ON or path.node.has_seen(key)):
+    if not (path.fresh or verify.ON or path.node.has_seen(kind)):
         tree.counters.misses += 1
+        return False
+    queryset = call.queryset
+    # Routers are asked once.
+    call.alias = alias = queryset.db
+    key = kind, alias
+    if key in entries:
         return False
     try:
         entry = learn(queryset, path, ask, make_plan, alias)
@@ -50,7 +54,8 @@ def _learn(queryset: Any, path: Any, kind: Any, ask: Ask, make_plan: Any) -> boo
     except Missed:
         return False
     except Exception as refused:
-        entry = str(refused) or repr(refused)
+        # On any alias.
+        entries[kind] = entry = str(refused) or repr(refused)
         tree.counters.refused += 1
     entries[key] = entry
     tree.grown()
@@ -180,8 +185,9 @@ KNOWN: Any = _native.COMPILED and _native.rows.KnownStatements(
 # ----- Django's methods
 
 
-def _learn_rows(queryset: Any) -> bool:
+def _learn_rows(call: Any) -> bool:
     """Learn the statement for a queryset's rows; tell whether it is known now."""
+    queryset = call.queryset
     if PATH not in queryset.__dict__ or queryset._result_cache is not None:
         return False
     before = queryset.__dict__["_deferred_filter"]
@@ -194,7 +200,7 @@ def _learn_rows(queryset: Any) -> bool:
         return False
     kind = _kind_of_rows(queryset)
     # With a filter that had been put off it may have been known.
-    return _learn(queryset, path, kind, _ask_rows, make_plan) or before is not None
+    return _learn(call, path, kind, _ask_rows, make_plan) or before is not None
 
 
 def _kind_of_rows(queryset: Any) -> Any:
@@ -207,7 +213,7 @@ def fetch_all(self: Any) -> Any:
     call = _native.rows.Hidden(self)
     del self
     rows = KNOWN.rows(call)
-    if rows is None and _learn_rows(call.queryset):
+    if rows is None and _learn_rows(call):
         rows = KNOWN.rows(call)
     if rows is not None:
         call.queryset._result_cache = rows
@@ -240,7 +246,7 @@ def _learn_value(call: Any, kind: Any, ask: Ask, make_plan: Any) -> bool:
     path = path_of(queryset)
     if path is None or path.limits is not None:
         return False
-    return _learn(queryset, path, kind, ask, make_plan) or before is not None
+    return _learn(call, path, kind, ask, make_plan) or before is not None
 
 
 @wraps(QuerySet.aggregate)
@@ -346,7 +352,7 @@ def _rows_of_get(call: Any) -> Any:
 def _rows_of(call: Any) -> Any:
     """Return the rows of a queryset with what it prefetches, None for Django's way."""
     rows = KNOWN.rows(call)
-    if rows is None and _learn_rows(call.queryset):
+    if rows is None and _learn_rows(call):
         rows = KNOWN.rows(call)
     if rows is None or not call.queryset._prefetch_related_lookups:
         return rows

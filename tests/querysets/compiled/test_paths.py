@@ -463,3 +463,21 @@ def test_a_step_that_is_never_the_same_is_no_longer_noted(books: Any) -> None:
     assert len(node.seen) < 150
     Book.objects.filter(pages=1)
     assert len(node.seen) < 150
+
+
+@pytest.mark.parametrize("verified", [False, True])
+def test_routers_are_asked_once(
+    books: Any, verified: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify, "ON", verified)
+    monkeypatch.setattr(paths.STEPS, "learns_at_once", verified)
+    asked = []
+
+    class Router:
+        def db_for_read(self, model: Any, **hints: Any) -> None:
+            asked.append(model)
+
+    with override_settings(DATABASE_ROUTERS=[Router()]):
+        for times in range(1, 6):
+            list(Book.objects.filter(pages=times))
+            assert len(asked) == times
