@@ -20,7 +20,9 @@ from uuid import UUID
 
 from django.db import models
 from django.db.backends.postgresql.operations import DatabaseOperations
+from django.db.models import Case
 from django.db.models.fields import Field
+from django.db.models.functions import Cast
 from psycopg import Binary
 from psycopg.postgres import types
 from psycopg.types.json import Jsonb
@@ -142,8 +144,17 @@ class Column:
             return None
         return _array(self._oids[0], values)
 
-    def prepared(self, values: list[Any], wrapper: Any) -> Array | list[Any]:
-        """Return what Django makes of each value, as an array if it can be one.
+    def saves_expressions(self, wrapper: Any) -> bool:
+        """Tell whether the field hands on an expression, as Django's own fields do."""
+        if self.is_plain():
+            return True
+        asked = Cast(Case(), self.field)
+        with suppress(Exception):  # Django meets it again
+            return self.field.get_db_prep_save(asked, connection=wrapper) is asked
+        return False
+
+    def prepared(self, values: list[Any], wrapper: Any) -> list[Any]:
+        """Return what Django makes of each value.
 
         Raises NotPlain for an expression, or what becomes one.
         """
@@ -155,10 +166,14 @@ class Column:
             if hasattr(value, "as_sql"):
                 raise NotPlain
             found.append(value)
-        for oid in self._oids:
-            if (array := _array(oid, _inside(found))) is not None:
-                return array
         return found
+
+    def encoded(self, prepared: list[Any]) -> Array | list[Any]:
+        """Return what Django has made of values, as an array if it can be one."""
+        for oid in self._oids:
+            if (array := _array(oid, _inside(prepared))) is not None:
+                return array
+        return prepared
 
 
 def is_read(field: Any) -> bool:

@@ -130,6 +130,8 @@ def _why_not_updated(model: Any, alias: str, fields: list[Any]) -> str:
     others = [
         each.name
         for each in rest
-        if each not in own or updates.known(model, alias, [each]) is None
+        if each not in own
+        or updates.known(model, alias, [each]) is None
+        or not Column(each, connections[alias]).saves_expressions(connections[alias])
     ]
     return f"it writes CASE of {', '.join(others)}" if others else ""

@@ -132,7 +132,9 @@ class _Values:
             for each in self._objs:
                 values.append(field.pre_save(each, add=True))
         array = column.array(values)
-        return column.prepared(values, wrapper) if array is None else array
+        if array is not None:
+            return array
+        return column.encoded(column.prepared(values, wrapper))
 
     def djangos(self, compiler: Any, returning: Any) -> writes.Run:
         """Return Django's own INSERT, with the values that are found already."""

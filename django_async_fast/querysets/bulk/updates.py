@@ -66,7 +66,7 @@ def _unpatched(kind: Any) -> Unpatched:
 @wraps(QuerySet.bulk_update)
 def bulk_update(self: Any, objs: Any, fields: Any, batch_size: Any = None) -> Any:
     run = None
-    if fields and (batch_size is None or batch_size > 0):
+    if fields and (batch_size is None or not batch_size <= 0):
         # Once: either may be an iterator.
         objs, fields = tuple(objs), list(fields)
         run = _run(self, objs, fields, batch_size)
@@ -108,7 +108,8 @@ def _run(
             _params(entry, objs[i : i + size], wrapper)
             for i in range(0, len(objs), size)
         ]
-    except writes.NotPlain:
+    except Exception:
+        # Django meets it again, in its own place: a transaction is to be rolled back.
         return None
     return _Update((queryset, objs, names, batch_size), db, entry, batches)
 
@@ -230,11 +231,15 @@ def _params(entry: Join, objs: Sequence[Any], wrapper: Any) -> list[Any]:
     found = [entry.key.array(keys)]
     for column in entry.columns:
         values = column.of([first[key] for key in keys])
-        if column.is_float and any(map(_is_negative_zero, values)):
-            raise writes.NotPlain
         array: Any = column.array(values)
         if array is None:
-            array = column.prepared(values, wrapper)
+            # What Django saves is an expression: it asks the field of that, too.
+            if not column.saves_expressions(wrapper):
+                raise writes.NotPlain
+            values = column.prepared(values, wrapper)
+            array = column.encoded(values)
+        if column.is_float and any(map(_is_negative_zero, values)):
+            raise writes.NotPlain
         found.append(array)
     if not all(type(each) is statement.Array for each in found):
         raise writes.NotPlain

@@ -91,10 +91,14 @@ class FilteredCall(writes.Call):
             text, where, template = entry.fill(write.where, self.path, self.using)
         except Missed:
             raise writes.NotPlain from None
-        params = [
-            prepare(value, wrapper)
-            for prepare, value in zip(write.prepare, self.given(), strict=True)
-        ]
+        try:
+            params = [
+                prepare(value, wrapper)
+                for prepare, value in zip(write.prepare, self.given(), strict=True)
+            ]
+        except Exception:
+            # Django meets it again, where a transaction is to be rolled back.
+            raise writes.NotPlain from None
         return text, [*params, *where], template
 
     def as_sql(self) -> tuple[str, Any]:

@@ -18,7 +18,7 @@ from django.test.utils import CaptureQueriesContext, isolate_apps
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from django_async_fast import new_connection, run_sync
+from django_async_fast import explain_writes, new_connection, run_sync
 from django_async_fast.querysets.bulk import updates
 from tests.testapp.models import (
     Author,
@@ -158,7 +158,10 @@ DJANGOS: dict[str, Callable[[], Any]] = {
     ),
     "choices": both(char=Colour.RED),
     "subclasses": both(char=Str("x")),
+    "a size of text": lambda: Tag.objects.bulk_update(tags(1), ["name"], batch_size="1"),
     "a zero below zero": both(float=-0.0),
+    "a Decimal zero below zero": both(float=Decimal("-0.0")),
+    "a zero below zero of text": both(float="-0.0"),
     "not a number": both(float=float("nan")),
     "a negative zero": both(decimal=Decimal("-0.0")),
     "infinite": both(decimal=Decimal("Infinity")),
@@ -322,6 +325,43 @@ def test_what_is_patched_is_called(owner: Any, name: str) -> None:
 
 def test_a_queryset_of_ones_own_updates() -> None:
     assert OwnQuerySet(Tag).bulk_update(tags(1, 2), ["name"]) == 102
+
+
+class Sealed(models.TextField):
+    """Does with an expression as with a text."""
+
+    def get_db_prep_save(self, value: Any, connection: Any) -> Any:
+        return f"sealed {value is None or type(value).__name__}"
+
+
+@isolate_apps("tests.testapp")
+def test_a_field_that_does_not_hand_on_expressions() -> None:
+    class Letter(models.Model):
+        text = Sealed()
+
+        class Meta:
+            app_label = "testapp"
+
+    with table_of(Letter):
+        made = [Letter.objects.create(text="x") for _ in range(2)]
+
+        def write() -> Any:
+            return Letter.objects.bulk_update(made, ["text"])
+
+        with djangos():
+            wanted = outcome(write, Letter)
+        with arrays() as sent:
+            assert outcome(write, Letter) == wanted
+        assert sent == []
+        assert "text" in explain_writes(Letter).why_django_updates
+
+
+def test_a_value_that_cannot_be_prepared_breaks_the_transaction() -> None:
+    with transaction.atomic():
+        with pytest.raises(ValueError, match="expected a number"):
+            wide({"small": "x"})
+        assert connection.needs_rollback
+        transaction.set_rollback(True)
 
 
 def test_an_error_leaves_a_broken_transaction_as_djangos() -> None:

@@ -458,6 +458,7 @@ def test_logged_as_djangos() -> None:
 
 
 def test_verify_mode_tells_a_difference() -> None:
+    forget(Unique)
     write_all()
     write_all()
     entries = vars(Unique._meta)["_daf_writes"]
@@ -715,6 +716,17 @@ def test_a_broken_transaction() -> None:
         for write in (made.save, made.delete, Unique(key="y").save):
             with pytest.raises(transaction.TransactionManagementError):
                 write()
+
+
+def test_a_value_that_cannot_be_prepared_breaks_the_transaction() -> None:
+    for value in ("1", "2"):
+        Unique.objects.filter(key="x").update(value=value)
+    for wrong in ("x", "y"):
+        with transaction.atomic():
+            with pytest.raises(ValueError, match="expected a number"):
+                Unique.objects.filter(key="x").update(value=wrong)
+            assert connection.needs_rollback
+            transaction.set_rollback(True)
 
 
 def test_the_features_decide_too() -> None:
