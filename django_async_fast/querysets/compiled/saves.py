@@ -182,7 +182,8 @@ class Call(writes.Call):
         self.using = using
         self.known = writes.of(type(instance))
         pk = instance.__dict__.get(model._meta.pk.attname)
-        self.key = "row", model, using, type(pk), instance._state.adding, how
+        table = model._meta.db_table
+        self.key = "row", model, table, using, type(pk), instance._state.adding, how
         self._instance = instance
         self._model = model
         self._how = how

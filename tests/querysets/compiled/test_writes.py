@@ -729,6 +729,17 @@ def test_a_value_that_cannot_be_prepared_breaks_the_transaction() -> None:
             transaction.set_rollback(True)
 
 
+def test_a_table_that_gets_another_name() -> None:
+    write_all()
+    write_all()
+    with (
+        mock.patch.object(Unique._meta, "db_table", "another"),
+        pytest.raises(DatabaseError, match="another"),
+        transaction.atomic(),
+    ):
+        Unique.objects.create(key="k")
+
+
 def test_the_features_decide_too() -> None:
     write_all()
     name = "can_return_columns_from_insert"
