@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from unittest import mock
 
@@ -13,6 +13,7 @@ from django.db.models.sql.compiler import SQLInsertCompiler
 from django_async_fast.drivers.psycopg import statement
 from django_async_fast.querysets.bulk import inserts, updates
 from tests.support.describe import described
+from tests.support.without_seams import without
 
 SEAMS: tuple[tuple[Any, str, Any], ...] = (
     (SQLInsertCompiler, "execute_sql", inserts.execute_sql),
@@ -20,16 +21,9 @@ SEAMS: tuple[tuple[Any, str, Any], ...] = (
 )
 
 
-@contextmanager
-def djangos() -> Iterator[None]:
+def djangos() -> AbstractContextManager[None]:
     """Have Django's own code write."""
-    for owner, name, ours in SEAMS:
-        setattr(owner, name, ours.__wrapped__)
-    try:
-        yield
-    finally:
-        for owner, name, ours in SEAMS:
-            setattr(owner, name, ours)
+    return without(SEAMS)
 
 
 @contextmanager

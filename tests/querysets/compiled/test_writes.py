@@ -9,7 +9,7 @@ import gc
 import uuid
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from unittest import mock
 
@@ -39,6 +39,7 @@ from django_async_fast.querysets.compiled import (
     verify,
 )
 from tests.support.describe import Queries, described
+from tests.support.without_seams import without
 from tests.testapp.models import (
     Author,
     Bestseller,
@@ -71,15 +72,8 @@ def _compiled_writes() -> None:
         pytest.skip("without the compiled core Django's own writes run")
 
 
-@contextmanager
-def djangos_writes() -> Iterator[None]:
-    for owner, name, ours in SEAMS:
-        setattr(owner, name, ours.__wrapped__)
-    try:
-        yield
-    finally:
-        for owner, name, ours in SEAMS:
-            setattr(owner, name, ours)
+def djangos_writes() -> AbstractContextManager[None]:
+    return without(SEAMS)
 
 
 @pytest.fixture
