@@ -89,6 +89,7 @@ def stored(model: Any, *names: str) -> list[str]:
 
 
 def by_django(model: Any, names: list[str], rows: list[Any]) -> list[str]:
+    model.objects.all().delete()
     model.objects.bulk_create(
         [model(**dict(zip(names, row, strict=True))) for row in rows]
     )
@@ -128,7 +129,8 @@ PLAIN = {
     ),
     "boolean": st.booleans(),
     "decimal": st.decimals(-(10**19), 10**19, places=10, allow_nan=False),
-    "float": st.floats(),
+    # Django's SQL of one row has -0.0 as a number, whose sign PostgreSQL drops.
+    "float": st.floats().map(lambda value: value + 0.0),
     "datetime": st.datetimes(timezones=st.just(dt.UTC)),
     "date": st.dates(),
     "duration": st.timedeltas(dt.timedelta(days=-999_999), dt.timedelta(days=999_999)),
