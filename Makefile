@@ -41,8 +41,8 @@ help: ## list the acts
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: $(VENV)/.package ## stream 200,000 rows, stock Django against this package
-	@$(RUN) examples/demo.py $(ARGS)
+demo: $(VENV)/.package ## stream 200,000 rows, serve a site: stock Django, and this package
+	@$(RUN) examples/demo $(ARGS)
 
 .PHONY: test
 test: $(VENV)/.package ## run the tests on a real PostgreSQL (ARGS=... goes to pytest)

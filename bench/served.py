@@ -113,8 +113,7 @@ def measure(
         dsn = stack.enter_context(postgres())
         dsn = stack.enter_context(database(dsn, "django_async_fast_bench"))
         dataset.create(dsn, dataset.QUICK_ROWS)
-        prepare = "from bench.pages import applications as a, site; a.asgi()"
-        _python(f"{prepare}; site.prepare()", dsn)
+        prepare(dsn)
         turns = [server for _ in range(rounds) for server in SERVERS]
         for server in track(turns, "servers"):
             with running(server, dsn, own) as (port, pid):
@@ -234,7 +233,11 @@ def _environment(dsn: str) -> dict[str, str]:
     return {**os.environ, "BENCH_DSN": dsn, "BENCH_POOL": str(POOL)}
 
 
-def _python(program: str, dsn: str) -> None:
+def prepare(dsn: str) -> None:
+    """Make the tables of Django's own applications, a user and a session."""
+    program = (
+        "from bench.pages import applications as a, site; a.asgi(); site.prepare()"
+    )
     subprocess.run([sys.executable, "-c", program], env=_environment(dsn), check=True)
 
 

@@ -83,7 +83,7 @@ def trial(python: Path, wheel: Path, part: list[str]) -> list[str]:
         pytest = [venv / "bin" / "python", "-m", "pytest", "-q", "-p", "no:randomly"]
         runs = {
             "modules": ("native", [venv / "bin" / "python", "-c", WHERE]),
-            "demo": ("native", [venv / "bin" / "python", "examples/demo.py"]),
+            "demo": ("native", [venv / "bin" / "python", "examples/demo"]),
             "fallback": ("python", [*pytest, "-m", "fallback", "tests/native"]),
             "tests": ("native", [*pytest, *part]),
         }

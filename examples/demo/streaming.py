@@ -1,4 +1,4 @@
-"""`make demo`: stream 200,000 books, with Django alone and with django-async-fast.
+"""200,000 books, streamed with Django alone and with django-async-fast.
 
 Stock Django runs in a process of its own that never imports this package, because
 installing it speeds up Django's own querysets too. The two processes take turns, round
@@ -8,7 +8,6 @@ does, nothing else. Only the parent talks to the terminal.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import gc
@@ -25,7 +24,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 BOOKSHOP = ROOT / "examples" / "bookshop"
 sys.path[:0] = [str(ROOT), str(BOOKSHOP)]
 
@@ -187,7 +186,7 @@ def streamer(kind: str, dsn: str) -> Iterator[Streamer]:
         "BOOKSHOP_STOCK": "1" if kind == "stock" else "0",
     }
     process = subprocess.Popen(
-        [sys.executable, __file__, "--stream", kind],
+        [sys.executable, __file__, kind],
         env=environ,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -249,6 +248,15 @@ def measure(stock: Streamer, native: Streamer, rounds: int, progress: Any) -> No
         raise SystemExit("The two did not read the same books.")
 
 
+def run(dsn: str, rounds: int, progress: Any) -> tuple[Streamer, Streamer]:
+    """Return what stock Django and the package did, in so many rounds."""
+    migrate(dsn)
+    seed(dsn, progress)
+    with streamer("stock", dsn) as stock, streamer("native", dsn) as native:
+        measure(stock, native, rounds, progress)
+        return stock, native
+
+
 def show(stock: Streamer, native: Streamer, server: str, console: Any) -> None:
     from rich.table import Table
 
@@ -278,41 +286,5 @@ def show(stock: Streamer, native: Streamer, server: str, console: Any) -> None:
     )
 
 
-def main(rounds: int) -> None:
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn
-    from rich.progress import TimeElapsedColumn as Elapsed
-
-    from tools.postgres import database, postgres, server_version
-
-    # A signal to end must run the `finally` blocks too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    bars = SpinnerColumn(), *Progress.get_default_columns()[:2]
-    progress = Progress(
-        *bars, MofNCompleteColumn(), Elapsed(), console=Console(stderr=True)
-    )
-    with contextlib.ExitStack() as stack:
-        with progress:
-            dsn = stack.enter_context(postgres())
-            dsn = stack.enter_context(database(dsn, "django_async_fast_demo"))
-            migrate(dsn)
-            seed(dsn, progress)
-            stock = stack.enter_context(streamer("stock", dsn))
-            native = stack.enter_context(streamer("native", dsn))
-            measure(stock, native, rounds, progress)
-        server = server_version(dsn)
-    show(stock, native, server, Console())
-
-
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--stream", choices=("stock", "native"), help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.stream:
-        stream_on_request(arguments.stream)
-    else:
-        try:
-            main(arguments.rounds)
-        except KeyboardInterrupt:
-            sys.exit(130)
+    stream_on_request(sys.argv[1])
