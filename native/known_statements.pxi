@@ -100,6 +100,8 @@ cdef class KnownStatements:
         cdef Statement statement = <Statement> entry
         if not self.is_as_learnt(statement):
             return None
+        if statement.locks and self.connections[alias].get_autocommit():
+            return None
         cdef StatementRun known = StatementRun.__new__(StatementRun)
         plan, known.types = statement.made
         known.keeps = plan is not None

@@ -141,6 +141,7 @@ cdef class Statement:
         self.parts = parts
         self.template_of = template_of
         self.simple = ()
+        self.tail = ""
         self.models = []
         self.lent = []
 
@@ -208,7 +209,7 @@ cdef class Statement:
             return text, tuple(params), template
         if usual and self.limits is not None and self.limits == path.limits:
             return self.limited_text, tuple(params), self.limited_template
-        limit = limit_of(path.limits)
+        limit = limit_of(path.limits) + self.tail
         text, template = text + limit, template + (<str> limit).encode()
         if usual:
             self.limits, self.limited_text, self.limited_template = None, text, template
@@ -223,6 +224,16 @@ cdef class Statement:
                 return None
             found.append(param)
         return found
+
+    def cut_tail(self, str sql not None, tuple limits not None):
+        """Leave out what comes after the LIMIT, to be put there; `sql` has both."""
+        cdef str limit = limit_of(limits)
+        cdef str tail = sql.rpartition(limit)[2] if limit else ""
+        cdef Py_ssize_t end = len(self.parts) - 1
+        last = self.parts[end]
+        if tail and type(last) is tuple and (<str> last[0]).endswith(tail):
+            self.parts[end] = (<str> last[0]).removesuffix(tail), last[1]
+            self.tail = tail
 
     def compiler_for(self, wrapper):
         """Return the compiler of the query without values, for a connection."""

@@ -325,6 +325,8 @@ cdef class Statement:
     cdef public list models
     cdef public list lent
     cdef public Py_ssize_t columns
+    cdef public str tail  # what comes after its LIMIT
+    cdef public bint locks  # FOR UPDATE, which Django refuses outside a transaction
     cdef readonly tuple holes
     cdef readonly list parts
     cdef object template_of

@@ -14,6 +14,7 @@ from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db import connections
 from django.db.models.signals import post_init, pre_init
 from django.db.models.sql import compiler as django_compiler
+from django.db.transaction import TransactionManagementError
 
 from ... import _native
 from ...drivers.psycopg.statement import template_of
@@ -111,7 +112,7 @@ def learn(queryset: Any, path: Any, ask: Ask, make_plan: Any, alias: str) -> Any
         compiler, text, constants = ask(
             queryset, _without_limits(punch(query, path.node.slots), path), alias
         )
-    except (EmptyResultSet, FullResultSet):
+    except (EmptyResultSet, FullResultSet, TransactionManagementError):
         raise Missed from None
     if reason := streams.why_not(compiler):
         raise Refused(reason)
@@ -121,7 +122,10 @@ def learn(queryset: Any, path: Any, ask: Ask, make_plan: Any, alias: str) -> Any
     numbers = [part for part in entry.parts if type(part) is int]
     if sorted(numbers) != list(range(len(entry.holes))):
         raise Refused("a condition is not once in its SQL")
+    if path.limits is not None:
+        entry.cut_tail(sql, path.limits)
     entry.compiler = compiler
+    entry.locks = compiler.query.select_for_update
     entry.columns = compiler.col_count
     entry.make_plan = make_plan
     try:

@@ -100,8 +100,10 @@ class LazyQuery:
         query = path.query or replay(queryset, path)
         if values["_result_cache"] is not None:
             # As it is when its rows have been fetched: with its joins.
+            locks, query.select_for_update = query.select_for_update, False
             with suppress(EmptyResultSet, FullResultSet):
                 query.get_compiler(queryset.db).as_sql()
+            query.select_for_update = locks
         values["_query"] = query
         values.pop(PATH, None)
         return query

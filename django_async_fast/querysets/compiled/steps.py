@@ -78,7 +78,7 @@ def _child(node: Any, before: Any, result: Any, items: Items) -> Any:
     child.own = tuple(
         [(i, hole) for i, hole in zip(places, added, strict=True) if hole is not None]
     )
-    for name in ("_fields", "_iterable_class"):
+    for name in ("_fields", "_iterable_class", "_for_write"):
         if getattr(result, name) is not getattr(before, name):
             child.sets[name] = getattr(result, name)
     return child
@@ -221,6 +221,18 @@ def _nothing(queryset: Any, name: str, function: Any, args: Any, kwargs: Any) ->
     return STEPS.step(queryset, function, (name,), None, args, kwargs, False)
 
 
+def _locks(queryset: Any, name: str, function: Any, args: Any, kwargs: Any) -> Any:
+    """Take the step of `select_for_update()`, its options given by their names."""
+    if args or PATH not in queryset.__dict__ or path_of(queryset) is None:
+        return None
+    for each in kwargs.values():
+        names = each if type(each) is tuple else ()
+        if type(each) not in (bool, tuple) or any(type(of) is not str for of in names):
+            return None
+    key = name, tuple(kwargs.items())
+    return STEPS.step(queryset, function, key, None, args, kwargs, False)
+
+
 def _aggregates(queryset: Any, name: str, function: Any, args: Any, kwargs: Any) -> Any:
     """Take the step of `annotate()` by Django's aggregates of columns."""
     if PATH not in queryset.__dict__ or path_of(queryset) is None:
@@ -244,6 +256,7 @@ METHODS: dict[str, Any] = {
     "distinct": _names("distinct", step=_nothing),
     "reverse": _names("reverse"),
     "annotate": _names("annotate", step=_aggregates),
+    "select_for_update": _names("select_for_update", step=_locks),
 }
 
 

@@ -7,12 +7,13 @@ import pickle
 import threading
 import weakref
 from collections.abc import Callable
+from contextlib import nullcontext
 from copy import deepcopy
 from typing import Any
 from unittest import mock
 
 import pytest
-from django.db import connection, models
+from django.db import connection, models, transaction
 from django.db.models import (
     Avg,
     Count,
@@ -23,6 +24,7 @@ from django.db.models import (
     QuerySet,
     Sum,
 )
+from django.db.transaction import TransactionManagementError
 from django.test.utils import (
     CaptureQueriesContext,
     override_settings,
@@ -89,6 +91,19 @@ CHAINS = {
     ],
     "bad": lambda i, a: outcome(lambda: Book.objects.filter(pages=f"x{i}")),
     "overflow": lambda i, a: list(Book.objects.filter(pages=10 ** (i * 5))),
+    "locked": transaction.atomic(
+        lambda i, a: list(Book.objects.select_for_update().filter(pages=i))
+    ),
+    "locked_get": transaction.atomic(
+        lambda i, a: Book.objects.select_for_update(nowait=True).get(pages=i)
+    ),
+    "locked_page": transaction.atomic(
+        lambda i, a: list(
+            Book.objects.select_related("author").select_for_update(
+                skip_locked=True, of=("self", "author"), no_key=True
+            )[i : i + 2]
+        )
+    ),
     "in_bulk": lambda i, a: Book.objects.in_bulk([a[0].pk, i]),
 }
 
@@ -361,6 +376,33 @@ def test_verify_mode_tells_a_difference(
     with pytest.raises(verify.Difference, match="WHERE  "):
         list(Book.objects.filter(pages__lt=2))
     assert verify.compared == compared + 1
+
+
+@transaction.atomic
+def test_locked_rows_are_known(books: Any) -> None:
+    for i in range(4):
+        known = tree.cache_info().hits
+        assert Book.objects.select_for_update().get(pages=i).pages == i
+        assert ids(Book.objects.select_for_update()[i : i + 1]) == [i]
+    assert tree.cache_info().hits == known + 2
+
+
+def test_rows_are_locked_in_transactions_only() -> None:
+    publisher = Publisher.objects.create(name="p")
+
+    def locked() -> Any:
+        return Publisher.objects.select_for_update().filter(name="p")
+
+    for inside in (False, True, True, True, False):
+        queryset = locked()
+        with transaction.atomic() if inside else nullcontext():
+            if inside:
+                assert list(queryset) == [publisher]
+            else:
+                with pytest.raises(TransactionManagementError, match="outside of a"):
+                    list(queryset)
+        assert queryset.query.select_for_update
+        assert list(queryset.exclude(name="q").values("name").order_by()[:0]) == []
 
 
 def test_explained(books: Any) -> None:
