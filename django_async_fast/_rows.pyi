@@ -168,7 +168,10 @@ class AsyncRowIterator:
 @final
 class ClassWatch:
     def __init__(
-        self, *classes: type[Any], asked: Callable[[], bool] | None = None
+        self,
+        *classes: type[Any],
+        asked: Callable[[], bool] | None = None,
+        names: tuple[tuple[str, ...], ...] | None = None,
     ) -> None: ...
     def look(self) -> None: ...
     def unchanged(self) -> bool: ...

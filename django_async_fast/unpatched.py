@@ -61,15 +61,12 @@ class Unpatched:
         self.holds = self._ask
         if _native.COMPILED:
             classes = [each[0] for each in asked]
-            self.watch = _native.rows.ClassWatch(*classes, asked=self._ask)
+            names = tuple([tuple(each[2]) if each[2:] else () for each in asked])
+            self.watch = _native.rows.ClassWatch(*classes, asked=self._ask, names=names)
             self.holds = self.watch.holds
 
     def _ask(self) -> bool:
         if self.watch is not None:
-            for kind, *_ in self._asked:
-                # A class is given its version when something is looked up in it; none
-                # that changes too often, as Field does with each field.
-                _ = kind.__init__
             self.watch.look()
         found = [each for asked in self._asked for each in _values(*asked)]
         # By identity: a proxy is equal to what it stands for.

@@ -3,6 +3,13 @@
 cdef extern from "Python.h":
     ctypedef struct ClassVersion "PyTypeObject":
         unsigned int tp_version_tag
+        unsigned long tp_flags
+        PyObject *tp_dict
+        PyObject *tp_mro
+    unsigned long Py_TPFLAGS_HEAPTYPE
+    int PyDict_Next(
+        PyObject *values, Py_ssize_t *at, PyObject **key, PyObject **value
+    ) noexcept
 
 
 @cython.final
@@ -10,23 +17,32 @@ cdef class ClassWatch:
     """Classes that were right when `look()` was called, last.
 
     CPython gives a class another version when it, or what it inherits, is changed; 0
-    is none, and says nothing (types.h: `tp_version_tag`).
+    is none, and says nothing (types.h: `tp_version_tag`). From 3.13 a class has a
+    thousand of them, then none: `Field` counts its instances in itself. Then what it
+    has by `names` is compared, for each class some of them or, if those are none, all;
+    without `names` it is asked each time.
     """
 
-    def __init__(self, *classes, asked=None):
+    def __init__(self, *classes, asked=None, tuple names=None):
         if len(classes) > WATCHED_CLASSES:
             raise ValueError(f"at most {WATCHED_CLASSES} classes, got {len(classes)}")
         for each in classes:
             if not isinstance(each, type):
                 raise TypeError(f"expected a class, got {each!r}")
+        if names is not None and len(names) != len(classes):
+            raise ValueError("expected names for each class")
         self.classes = classes
         self.asked = asked
+        self.names = names
 
     def look(self):
         """Take the classes as they are now for what they should be."""
-        cdef Py_ssize_t i
-        for i in range(len(self.classes)):
-            self.versions[i] = version_of(self.classes[i])
+        self.seen = None
+        take_versions(self)
+        if self.names is not None:
+            seen = []
+            compare(self, seen, True)
+            self.seen = seen
 
     def unchanged(self):
         """Tell whether no class has been changed since; False if that is unknown."""
@@ -37,7 +53,7 @@ cdef class ClassWatch:
 
         It has to call `look()`, before it looks itself.
         """
-        if not is_unchanged(self):
+        if not is_unchanged(self) and not is_same(self):
             self.answer = self.asked()
         return self.answer
 
@@ -48,6 +64,72 @@ cdef bint is_unchanged(ClassWatch self):
         if self.versions[i] == 0 or self.versions[i] != version_of(self.classes[i]):
             return False
     return True
+
+
+cdef bint is_same(ClassWatch self) except -1:
+    """Tell whether the classes have what they had when somebody looked."""
+    cdef list seen = self.seen
+    if seen is None:
+        return False
+    # Before it is compared: what is changed meanwhile has another.
+    take_versions(self)
+    if compare(self, seen, False):
+        return True
+    self.seen = None
+    return False
+
+
+cdef int take_versions(ClassWatch self) except -1:
+    cdef Py_ssize_t i
+    for i in range(len(self.classes)):
+        # A class is given its version when something is looked up in it.
+        _ = self.classes[i].__init__
+        self.versions[i] = version_of(self.classes[i])
+    return 0
+
+
+cdef bint compare(ClassWatch self, list seen, bint take) except -1:
+    """Compare what the classes have with what was seen, or take it down."""
+    cdef Py_ssize_t i, at = 0, next
+    cdef ClassVersion *owner
+    cdef PyObject *value
+    cdef tuple names, mro
+    for i in range(len(self.classes)):
+        mro = <tuple> (<ClassVersion *> self.classes[i]).tp_mro
+        if not is_next(seen, &at, <PyObject *> mro, take):
+            return False
+        names = self.names[i]
+        for each in mro:
+            owner = <ClassVersion *> each
+            if not owner.tp_flags & Py_TPFLAGS_HEAPTYPE:
+                continue  # nobody can change it
+            if names:
+                for name in names:
+                    value = PyDict_GetItemWithError(<dict> owner.tp_dict, name)
+                    if value is NULL:
+                        value = <PyObject *> ABSENT
+                    if not is_next(seen, &at, value, take):
+                        return False
+            else:
+                next = 0
+                while PyDict_Next(owner.tp_dict, &next, NULL, &value):
+                    if not is_next(seen, &at, value, take):
+                        return False
+    return at == len(seen)
+
+
+cdef inline bint is_next(
+    list seen, Py_ssize_t *at, PyObject *value, bint take
+) except -1:
+    if take:
+        seen.append(<object> value)
+    elif at[0] >= len(seen) or <PyObject *> seen[at[0]] != value:
+        return False
+    at[0] += 1
+    return True
+
+
+cdef object ABSENT = object()
 
 
 cdef inline unsigned int version_of(object kind):

@@ -215,6 +215,8 @@ cdef enum:
 cdef class ClassWatch:
     cdef tuple classes
     cdef object asked
+    cdef tuple names
+    cdef list seen  # what the classes have by these names
     cdef bint answer
     cdef unsigned int versions[WATCHED_CLASSES]
 

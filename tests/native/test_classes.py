@@ -57,6 +57,68 @@ def test_a_class_that_changes_for_ever_is_never_taken_as_unchanged() -> None:
         assert not watch.unchanged()
 
 
+def test_a_class_that_changes_elsewhere_for_ever_is_asked_once() -> None:
+    class Restless:
+        value = 0
+        named = 1
+
+    class Heir(Restless):
+        pass
+
+    asked = []
+
+    def ask() -> bool:
+        watch.look()
+        asked.append(Heir.named)
+        return Heir.named == 1
+
+    watch = rows.ClassWatch(Heir, asked=ask, names=(("named", "absent"),))
+    for value in range(3_000):
+        Restless.value = value
+        assert Heir.value == value
+        assert watch.holds()
+    assert asked == [1]
+    Heir.named = 2
+    assert not watch.holds()
+    assert not watch.holds()
+    assert asked == [1, 2]
+    del Heir.named
+    assert watch.holds()
+    Heir.absent = 1
+    assert watch.holds()
+    assert asked == [1, 2, 1, 1]
+    Restless.value = -1
+    assert watch.holds()
+    assert asked == [1, 2, 1, 1]
+
+
+def test_all_that_a_class_has_is_compared() -> None:
+    class Whole(Base):
+        value = 0
+
+    asked = []
+
+    def ask() -> bool:
+        watch.look()
+        asked.append(Whole.value)
+        return True
+
+    watch = rows.ClassWatch(Whole, asked=ask, names=((),))
+    assert watch.holds()
+    Whole.value = 1
+    assert watch.holds()
+    Whole.new = 1
+    assert watch.holds()
+    del Whole.new
+    assert watch.holds()
+    Base.new = 1
+    del Base.new
+    assert watch.holds()
+    assert asked == [0, 1, 1, 1]
+    with pytest.raises(ValueError, match="names for each class"):
+        rows.ClassWatch(Whole, names=())
+
+
 def test_other_bases_are_noticed(watch: Any) -> None:
     before = Found.__bases__
     try:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache, partial, wraps
 from inspect import getattr_static
+from operator import is_
 from typing import Any
 
 import django
@@ -60,11 +61,12 @@ class _Plain:
     def __init__(self, kind: Any, names: list[str]) -> None:
         self._kind = kind
         self._names = names
-        self._watch: Any = _native.rows.ClassWatch(kind, asked=self._ask)
+        self._watch: Any = _native.rows.ClassWatch(
+            kind, asked=self._ask, names=((*_OF_MODEL, *names),)
+        )
         self.holds: Callable[[], bool] = self._watch.holds
 
     def _ask(self) -> bool:
-        _ = self._kind.__init__  # see Unpatched
         self._watch.look()
         return is_like(self._kind, Model, _OF_MODEL) and all(
             type(getattr_static(self._kind, name, None)) in _ATTRIBUTES
@@ -106,12 +108,32 @@ class Row:
             if not holds():
                 return False
         return (
-            meta.base_manager is self._manager
+            (
+                (
+                    meta.base_manager is self._manager
+                    and meta.local_concrete_fields is self._concrete
+                )
+                or self._is_like(meta)
+            )
             and self._manager._queryset_class is QuerySet
             and self._manager.__dict__.keys().isdisjoint(_OF_MANAGER)
-            and meta.local_concrete_fields is self._concrete
             and bool(self.write.holds(wrapper))
         )
+
+    def _is_like(self, meta: Any) -> bool:
+        """Tell whether what Django has made anew for a model is as it was.
+
+        A class of models, wherever it is made, has it forget that of all.
+        """
+        manager, concrete = meta.base_manager, meta.local_concrete_fields
+        if (
+            type(manager) is not Manager
+            or len(concrete) != len(self._concrete)
+            or not all(map(is_, concrete, self._concrete))
+        ):
+            return False
+        self._manager, self._concrete = manager, concrete
+        return True
 
     def send(self, using: str, statement: writes.Statement) -> Any:
         """Send the statement; return what its write does."""

@@ -14,6 +14,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import SynchronousOnlyOperation
 from django.core.files.base import ContentFile
@@ -771,6 +772,20 @@ def test_rows_are_saved_in_one_step() -> None:
     for model in (Author, Book, Novel, UuidKey, CharKey):
         forget(model)  # what other tests have left, or have made no statement of
     write()
+    with in_one_step():
+        write()
+
+
+def test_rows_are_saved_in_one_step_when_more_models_are_made() -> None:
+    def write() -> None:
+        Author.objects.create(name="a").save()
+
+    forget(Author)
+    write()
+    # Wherever a class of models is made, Django has all of them forget what it found.
+    before = Author._base_manager
+    apps.clear_cache()
+    assert Author._base_manager is not before
     with in_one_step():
         write()
 
