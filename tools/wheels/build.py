@@ -11,6 +11,7 @@ from pathlib import Path
 from .targets import Target
 
 CARGO = Path(__file__).with_name("cargo")
+CONTENTS = Path(__file__).with_name("contents.py")
 
 
 class Build:
@@ -43,7 +44,10 @@ class Build:
             *("--wheel-dir", out, found),
             env=self._always(),
         )
-        return max(out.glob("*.whl"), key=lambda each: each.stat().st_mtime_ns)
+        wheel = max(out.glob("*.whl"), key=lambda each: each.stat().st_mtime_ns)
+        contents = self.tools / "bin" / "python", CONTENTS
+        self._run(*contents, wheel, env=self._always())
+        return wheel
 
     def _environ(
         self, python: Path, version: str, target: Target, tree: Path

@@ -47,6 +47,9 @@ def faults(wheel: Path, target: Target) -> Iterator[str]:
             yield "no py.typed"
         if not any(name.endswith("licenses/LICENSE") for name in names):
             yield "no LICENSE"
+        for name in [n for n in names if n.endswith("sboms/contents.cdx.json")] or [""]:
+            if not name or b"pkg:cargo/pyo3@" not in archive.read(name):
+                yield "no list of what is linked into it"
         if strangers := [n for n in names if n.endswith((".c", ".pyx", ".pxi", ".rs"))]:
             yield f"sources: {strangers}"
 
