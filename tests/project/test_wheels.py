@@ -21,6 +21,7 @@ GOOD = {
     "django_async_fast/_decode.cpython-313-x86_64-linux-gnu.so": "",
     "django_async_fast/py.typed": "",
     "django_async_fast-1.dist-info/licenses/LICENSE": "",
+    "django_async_fast-1.dist-info/sboms/contents.cdx.json": '"pkg:cargo/pyo3@0.30.0"',
 }
 
 Make = Callable[..., list[str]]
@@ -54,6 +55,7 @@ def test_a_good_wheel_has_no_fault(faults: Make) -> None:
         (NAME.replace("x86_64", "aarch64"), {}, "not for manylinux_2_28_x86_64"),
         (NAME.replace("manylinux_2_28", "musllinux_1_2"), {}, "not for"),
         (NAME, {"django_async_fast/py.typed": None}, "no py.typed"),
+        (NAME, {"django_async_fast-1.dist-info/sboms/contents.cdx.json": ""}, "linked"),
         (NAME, {"django_async_fast/_rows.pyx": ""}, "sources"),
         (NAME, {next(iter(GOOD)): None}, "0 files of _rows"),
         (NAME, {"large": os.urandom(check.LIMIT)}, "at most"),
