@@ -5,7 +5,8 @@
 
 A plan says what a row becomes, a batch holds rows, an iterator asks a source for one
 batch after the other. No I/O, no Django, no settings: those are the caller's.
-Beside them, what has nothing to do with rows: sets of `threading.local` values.
+Beside them, what has nothing to do with rows: sets of `threading.local` values, and
+what a task awaits.
 """
 cimport cython
 from cpython.dict cimport PyDict_Copy
@@ -45,6 +46,7 @@ include "paths.pxi"
 include "statements.pxi"
 include "sending.pxi"
 include "known_statements.pxi"
+include "waiting.pxi"
 
 
 def state_finalizer(state):

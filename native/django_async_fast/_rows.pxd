@@ -419,3 +419,19 @@ cdef class KnownStatements:
     cdef object kind_of_rows(self, dict values)
     cdef StatementRun known(self, queryset, dict values, kind, ask, alias)
     cdef list run(self, StatementRun known, how)
+
+
+cdef class Wait:
+    cdef public bint _asyncio_future_blocking
+    cdef object loop
+    cdef object value  # the result, the error, or the message of a cancellation
+    cdef object callback  # the first one: there is one in most
+    cdef object context
+    cdef list others
+    cdef int state
+
+    cdef int settle(self, int state, value) except -1
+    cdef int wake(self) except -1
+    cdef int schedule(self) except -1
+    cdef list callbacks(self)
+    cdef object no_result(self)

@@ -3,24 +3,37 @@
 psycopg's operations are generators that yield what they wait for. Its own
 `wait_async` registers and unregisters the socket for every wait; here the
 registration stays, and the reader callback drives the generator itself, so a
-round trip costs one awaited future and no system call but `recv`.
+round trip costs one awaited future and no system call but `recv`. With the core the
+task goes on in the callback that has the result, not in the loop's next turn.
 """
 
 from __future__ import annotations
 
 import select
 from asyncio import AbstractEventLoop, Future, TimerHandle
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from time import monotonic
 from typing import Any
 
 from psycopg import errors, pq
 from psycopg.waiting import Ready, Wait
 
+from ... import _native
+
 BAD = pq.ConnStatus.BAD
 
 # How long one callback may serve a socket that always has more, in seconds.
 BUSY_LIMIT = 0.001
+
+# How a wait ends. The core's future lets its task go on before these return.
+new_future: Any
+resolve: Callable[[Any, Any], None]
+fail: Callable[[Any, BaseException], None]
+if _native.COMPILED:
+    new_future = _native.rows.Wait
+    resolve, fail = new_future.resolve, new_future.fail
+else:
+    new_future, resolve, fail = Future, Future.set_result, Future.set_exception
 
 
 class Channel:
@@ -52,7 +65,7 @@ class Channel:
     ) -> Future[Any]:
         """Return the future result of `gen`, which has asked for `wants`."""
         self._gen = gen
-        self._future = future = self._loop.create_future()
+        self._future = future = new_future(loop=self._loop)
         if timeout is not None:
             self._timer = self._loop.call_later(timeout, self._expire)
         self._watch(wants)
@@ -96,6 +109,7 @@ class Channel:
         gen = self._gen
         assert gen is not None
         limit = 0.0
+        result, error = None, None
         try:
             while True:
                 wants = gen.send(ready)
@@ -108,14 +122,19 @@ class Channel:
                     limit = now + BUSY_LIMIT
                 elif now > limit:
                     break
-        except StopIteration as stop:
-            self._settle(stop.value, None)
-        except BaseException as exc:
-            self._settle(None, exc)
-        else:
             self._watch(wants)
+            return
+        except StopIteration as stop:
+            result = stop.value
+        except BaseException as exc:
+            error = exc
+        # Not while an exception is handled: a task may go on from here.
+        try:
+            self._settle(result, error)
+        finally:
+            del error  # which knows this frame
 
-    def _settle(self, result: Any, exc: BaseException | None) -> None:
+    def _settle(self, result: Any, error: BaseException | None) -> None:
         future = self._end()
         if self._pgconn.status == BAD:
             # libpq has closed the socket: forget the number before it is reused.
@@ -123,12 +142,13 @@ class Channel:
             self._stop_writing()
         if future is None or future.done():
             return
-        if exc is None:
-            future.set_result(result)
-        elif isinstance(exc, OSError):
-            future.set_exception(errors.OperationalError("connection socket closed"))
+        # From here on the channel may be somebody else's.
+        if error is None:
+            resolve(future, result)
+        elif isinstance(error, OSError):
+            fail(future, errors.OperationalError("connection socket closed"))
         else:
-            future.set_exception(exc)
+            fail(future, error)
 
     def _end(self) -> Future[Any] | None:
         future, self._future, self._gen = self._future, None, None
