@@ -43,10 +43,11 @@ include "iterators.pxi"
 include "async_iterator.pxi"
 include "thread_locals.pxi"
 include "paths.pxi"
+include "waiting.pxi"
+include "bridging.pxi"
 include "statements.pxi"
 include "sending.pxi"
 include "known_statements.pxi"
-include "waiting.pxi"
 
 
 def state_finalizer(state):

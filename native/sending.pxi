@@ -18,7 +18,8 @@ cdef class Sender:
 
     `watch_of` returns for a class of wrappers the ClassWatch of what is not called here
     of the methods `names`, of Django's `cursor` around psycopg's and of psycopg;
-    `failed` raises what Django would for an error, `refuse` refuses in a coroutine.
+    `failed` raises what Django would for an error, `refuse` refuses in a coroutine;
+    `round_trips` sends and waits.
     The other arguments are Django's and psycopg's, by their names.
     """
 
@@ -26,7 +27,9 @@ cdef class Sender:
         self, watch_of, *, tuple names, connections, cursor, cursor_wrapper,
         dict utils, settings, apps, running_loop, refuse, tuple_row, transformer,
         is_psycopgs, text, merged, execute, result_format, failed, more_results,
+        RoundTrips round_trips not None,
     ):
+        self.round_trips = round_trips
         self.watch_of = watch_of
         self.watches = {}
         self.names = names
@@ -126,8 +129,7 @@ cdef class Sender:
                 query = self.merged(raw, sql, params)
             else:
                 query = template % tuple(self.literals(raw, params))
-            with raw.lock:
-                return raw.wait(operation(self, raw, query))
+            return self.round_trips.run(raw, operation(self, raw, query))
         except Exception as error:
             return self.failed(wrapper, error)
 

@@ -12,6 +12,11 @@
 #include <Python.h>
 #include <string.h>
 
+/* The context that is entered, or NULL: borrowed. */
+#define current_context(thread) ((thread)->context)
+/* asyncio's running loop is among the values. */
+#define LOOP_IN_LOCALS (PY_VERSION_HEX < 0x030D0000)
+
 #if PY_VERSION_HEX >= 0x030D0000
 typedef struct {
     PyObject *key;

@@ -1,6 +1,7 @@
 """Run synchronous code on the event loop: where it would block, the loop awaits."""
 
 from .greenlets import (
+    BRIDGE,
     BridgeError,
     Call,
     GreenletExit,
@@ -27,6 +28,7 @@ from .greenlets import (
 )
 
 __all__ = [
+    "BRIDGE",
     "BridgeError",
     "Call",
     "GreenletExit",

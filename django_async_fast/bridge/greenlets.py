@@ -25,6 +25,8 @@ from greenlet import GreenletExit as GreenletExit
 from greenlet import getcurrent as getcurrent
 from greenlet import greenlet
 
+from .. import _native
+
 T = TypeVar("T")
 
 # An idle greenlet keeps about 12 KB of stack; a new one costs 8 us more at its first
@@ -492,7 +494,7 @@ async def run(fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
     own = thread_locals.get()
     if own is not None:
         worker.locals, worker.idle_workers = own, idle
-    waiting_for = _resume(worker, loop, worker.switch, call)
+    waiting_for = _go_on(worker, loop, call)
     while waiting_for is not _FINISHED:
         try:
             value = await waiting_for
@@ -503,7 +505,7 @@ async def run(fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
                 worker, loop, worker.throw, type(exc), exc, exc.__traceback__
             )
         else:
-            waiting_for = _resume(worker, loop, worker.switch, value)
+            waiting_for = _go_on(worker, loop, value)
             # The next wait may be long: do not keep this result alive meanwhile.
             value = None
     return _finish(worker, idle)
@@ -560,6 +562,24 @@ def _resume(
         if _ONE_TASK and running is not None:
             _swap_current_task(running, worker.hidden_task)
             worker.hidden_task = None  # else the task, which has it, would have itself
+
+
+def _go_on_in_python(worker: Worker, loop: AbstractEventLoop, value: Any) -> Any:
+    return _resume(worker, loop, worker.switch, value)
+
+
+# The core does it where nothing is unusual.
+BRIDGE: Any = _native.COMPILED and _native.rows.Bridge(
+    names=globals(),
+    resume=_resume,
+    worker=Worker,
+    getcurrent=getcurrent,
+    get_running_loop=_get_running_loop,
+    set_running_loop=_set_running_loop,
+    swap_current_task=_swap_current_task if _ONE_TASK else None,
+    greenlet_exit=GreenletExit,
+)
+_go_on: Callable[..., Any] = BRIDGE.go_on if BRIDGE else _go_on_in_python
 
 
 def _step(loop: AbstractEventLoop, how: Callable[..., Any], *args: Any) -> Any:

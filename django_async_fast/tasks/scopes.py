@@ -21,13 +21,19 @@ from typing import Any
 from django.db import InterfaceError
 from django.db.transaction import TransactionManagementError
 
-from .. import bridge
+from .. import _native, bridge
 from ..bridge import Call, Worker, getcurrent, outer_call
 from ..bridge.users_code import Place, describe, place, place_of
 from .units import Units, Waiter, WaiterQueue
 
 # The innermost scope that this context has entered, over all connections.
 entered_scope: ContextVar[Scope | None] = ContextVar("daf_scope", default=None)
+
+
+# Takes a gate for a call that is its block's only unit, which a worker stands for.
+TURNS: Any = _native.COMPILED and _native.rows.Turns(
+    bridge.BRIDGE, entered_scope=entered_scope, outer_call=outer_call
+)
 
 
 class ScopeTimeout(TransactionManagementError):
@@ -162,26 +168,13 @@ class Gate(WaiterQueue):
 
     def acquire(self) -> None:
         """Wait until a statement may be sent, and take the connection for it."""
-        scope = self.innermost
-        # In a context of its own, it may have entered more than is seen there.
-        if scope is not self.root or entered_scope.get() is not None:
-            scope = self.caller_scope()
-        if not self.busy and scope is self.innermost and scope.open:
-            worker, units = getcurrent(), self.units
-            if units.calls:
-                free = worker is units.calls[-1] and worker.held_gate is self
-            else:
-                free = (
-                    type(worker) is Worker
-                    and worker.call is None
-                    and outer_call.get() is None
-                )
-                if free:  # the first statement of most calls
-                    units.calls = [worker]
-                    worker.held_gate = self
-            if free or self._hold():
-                self.busy = True
-                return
+        if TURNS and TURNS.take(self):
+            return
+        scope = self.caller_scope()
+        free = not self.busy and scope is self.innermost and scope.open
+        if free and self._hold():
+            self.busy = True
+            return
         self._check(scope)
         self._wait(scope)
 

@@ -342,6 +342,7 @@ cdef class Statement:
 
 
 cdef class Sender:
+    cdef RoundTrips round_trips
     cdef object watch_of
     cdef dict watches  # by class of wrappers
     cdef tuple names
@@ -435,3 +436,41 @@ cdef class Wait:
     cdef int schedule(self) except -1
     cdef list callbacks(self)
     cdef object no_result(self)
+
+
+cdef class Bridge:
+    cdef dict names
+    cdef object resume
+    cdef object worker
+    cdef object getcurrent
+    cdef object get_running_loop
+    cdef object set_running_loop
+    cdef object swap_current_task
+    cdef object greenlet_exit
+
+    cdef bint in_call_context(self, worker) except -1
+    cdef object waiting_worker(self)
+
+
+cdef class Turns:
+    cdef Bridge bridge
+    cdef object entered_scope
+    cdef object outer_call
+
+
+cdef class Readable:
+    cdef object channel
+    cdef object ready
+
+
+cdef class RoundTrips:
+    cdef Bridge bridge
+    cdef Turns turns
+    cdef object view
+    cdef dict names
+    cdef long reads
+    cdef object closed
+
+    cdef object run(self, raw, gen)
+    cdef object wait(self, raw, gen)
+    cdef object future(self, channel, gen, wants)

@@ -192,7 +192,7 @@ async def test_the_socket_stays_with_the_loop() -> None:
             session = conn.connection.session
         assert session.channel._reading
     assert loop.remove_reader(session.pgconn.socket)
-    loop.add_reader(session.pgconn.socket, session.channel._readable)
+    loop.add_reader(session.pgconn.socket, session.channel.readable)
     (entry,) = loop_pool._pools[loop].values()
     await entry.pool.check()  # psycopg registers, and unregisters, it itself
     async with new_connection("pooled") as conn:

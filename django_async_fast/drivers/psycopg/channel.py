@@ -12,6 +12,8 @@ from __future__ import annotations
 import select
 from asyncio import AbstractEventLoop, Future, TimerHandle
 from collections.abc import Callable, Generator
+from functools import partial
+from operator import attrgetter
 from time import monotonic
 from typing import Any
 
@@ -25,15 +27,19 @@ BAD = pq.ConnStatus.BAD
 # How long one callback may serve a socket that always has more, in seconds.
 BUSY_LIMIT = 0.001
 
-# How a wait ends. The core's future lets its task go on before these return.
+# How a wait ends. The core's future lets its task go on before these return. And what
+# the loop calls where a socket is readable.
 new_future: Any
 resolve: Callable[[Any, Any], None]
 fail: Callable[[Any, BaseException], None]
+reader: Callable[[Channel], Callable[[], None]]
 if _native.COMPILED:
     new_future = _native.rows.Wait
     resolve, fail = new_future.resolve, new_future.fail
+    reader = partial(_native.rows.Readable, ready=Ready.R)
 else:
     new_future, resolve, fail = Future, Future.set_result, Future.set_exception
+    reader = attrgetter("readable")
 
 
 class Channel:
@@ -86,42 +92,43 @@ class Channel:
 
     def _watch(self, wants: int) -> None:
         if wants & Wait.R and not self._reading:
-            self._loop.add_reader(self._fd, self._readable)
+            self._loop.add_reader(self._fd, reader(self))
             self._reading = True
         if wants & Wait.W:
             self._loop.add_writer(self._fd, self._writable)
             self._writing = True
 
-    def _readable(self) -> None:
+    def readable(self) -> None:
+        """Go on with the operation that waits to read."""
         if self._gen is None or self._future is None or self._future.done():
             # Readable although idle: a notice, or the server closed the connection.
             # The next operation reads it; until then it must not wake the loop.
             self._stop_reading()
         else:
-            self._advance(Ready.R)
+            self.advance(Ready.R)
 
     def _writable(self) -> None:
         self._stop_writing()
         if self._gen is not None:
-            self._advance(Ready.W)
+            self.advance(Ready.W)
 
-    def _advance(self, ready: int) -> None:
+    def advance(self, ready: int, wants: int | None = None) -> None:
+        """Go on with the operation; what it `wants` next, if it has gone on already."""
         gen = self._gen
         assert gen is not None
         limit = 0.0
         result, error = None, None
         try:
-            while True:
+            if wants is None:
                 wants = gen.send(ready)
-                # Reading on costs a poll; a trip through the loop costs ten.
-                if wants != Wait.R or not self._poll.poll(0):
-                    break
-                ready = Ready.R
+            # Reading on costs a poll; a trip through the loop costs ten.
+            while wants == Wait.R and self._poll.poll(0):
                 now = monotonic()
                 if not limit:
                     limit = now + BUSY_LIMIT
                 elif now > limit:
                     break
+                wants = gen.send(Ready.R)
             self._watch(wants)
             return
         except StopIteration as stop:
@@ -130,11 +137,16 @@ class Channel:
             error = exc
         # Not while an exception is handled: a task may go on from here.
         try:
-            self._settle(result, error)
+            self.settle(result, error)
         finally:
             del error  # which knows this frame
 
-    def _settle(self, result: Any, error: BaseException | None) -> None:
+    def is_to_be_left(self) -> bool:
+        """Tell whether the end of an operation is that of more than itself."""
+        return bool(self._timer or self._writing or self._pgconn.status == BAD)
+
+    def settle(self, result: Any, error: BaseException | None) -> None:
+        """End the operation; whoever awaits it goes on."""
         future = self._end()
         if self._pgconn.status == BAD:
             # libpq has closed the socket: forget the number before it is reused.

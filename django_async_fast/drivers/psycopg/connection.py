@@ -20,10 +20,11 @@ from typing import Any
 import psycopg
 from django.db.backends.utils import CursorWrapper
 from psycopg import pq
+from psycopg.waiting import Wait
 
-from ... import bridge
+from ... import _native, bridge
 from ...attribute_copies import AttributeCopies
-from ...tasks.scopes import Gate
+from ...tasks.scopes import TURNS, Gate
 from ...unpatched import Unpatched, inside
 from . import server_names
 from .channel import Channel
@@ -228,16 +229,30 @@ class Connection(psycopg.Connection[Any]):
         try:
             return bridge.await_(channel.drive(gen, wants, timeout))
         except BaseException as exc:
-            if channel.busy and resumable:
-                channel.detach()
-            elif channel.busy:
-                self._broken_off = True
-                self._interrupted(gen, channel, exc)
-            elif isinstance(exc, KeyboardInterrupt):
-                self.drop()  # it came out of the operation, which is dead now
-            if before == IDLE and self._autocommit:
-                self._disown()
+            self.wait_failed(gen, channel, exc, before, resumable)
             raise
+
+    def wait_failed(
+        self,
+        gen: Generator[Any, Any, Any],
+        channel: Channel,
+        exc: BaseException,
+        before: int,
+        resumable: bool = False,
+    ) -> None:
+        """See to an operation that has failed, or was broken off.
+
+        `before` is the status of the transaction in which it began.
+        """
+        if channel.busy and resumable:
+            channel.detach()
+        elif channel.busy:
+            self._broken_off = True
+            self._interrupted(gen, channel, exc)
+        elif isinstance(exc, KeyboardInterrupt):
+            self.drop()  # it came out of the operation, which is dead now
+        if before == IDLE and self._autocommit:
+            self._disown()
 
     def set_autocommit(self, value: bool) -> None:
         """Set it as psycopg does; Django asks each block's connection for it."""
@@ -457,6 +472,17 @@ class Session(psycopg.AsyncConnection[Any]):
         if self.channel is not None and not self.inherited:
             self.channel.close()
         self.channel = None
+
+
+# What sends statements past a cursor waits so.
+ROUND_TRIPS: Any = _native.COMPILED and _native.rows.RoundTrips(
+    bridge.BRIDGE,
+    TURNS,
+    view=Connection,
+    names=globals(),
+    reads=int(Wait.R),
+    closed=psycopg.ProgrammingError,
+)
 
 
 def _psycopgs_connect() -> Any:

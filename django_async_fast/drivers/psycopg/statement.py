@@ -31,6 +31,7 @@ from psycopg.types.numeric import IntDumper
 
 from ... import _native
 from ...unpatched import Unpatched
+from .connection import ROUND_TRIPS
 from .connection import Connection as BlockConnection
 
 BINARY = pq.Format.BINARY
@@ -203,6 +204,7 @@ SENDER: Any = _native.COMPILED and _native.rows.Sender(
     result_format=BINARY,
     failed=_failed,
     more_results=_more_results,
+    round_trips=ROUND_TRIPS,
 )
 
 

@@ -1,0 +1,250 @@
+# The straight way of a bridged call: into its greenlet, and out to whoever awaits.
+#
+# In: a worker, or a gate or connection of a block's. Out: what the worker waits for; or
+# that something is not as usual, which Python code sees to.
+# Next: `waiting.pxi`.
+
+cdef extern from "thread_locals.h":
+    bint LOOP_IN_LOCALS
+    PyObject *current_context(PyThreadState *thread) noexcept
+
+
+cdef extern from "Python.h":
+    int PyContextVar_Get(object variable, PyObject *default, PyObject **value) except -1
+
+
+cdef inline object value_of(variable):
+    """What a context variable is here, or None."""
+    cdef PyObject *value
+    PyContextVar_Get(variable, <PyObject *> None, &value)
+    return steal_reference(value)
+
+
+@cython.final
+cdef class Bridge:
+    """Resumes workers, where they need neither be timed nor told of an error.
+
+    `names` are the globals of `bridge/greenlets.py`; `resume` does what is done here in
+    any case. The other arguments are greenlet's and asyncio's, by their names;
+    `swap_current_task` is None where no task is hidden.
+    """
+
+    def __init__(
+        self, *, dict names, resume, worker, getcurrent, get_running_loop,
+        set_running_loop, swap_current_task, greenlet_exit,
+    ):
+        self.names = names
+        self.resume = resume
+        self.worker = worker
+        self.getcurrent = getcurrent
+        self.get_running_loop = get_running_loop
+        self.set_running_loop = set_running_loop
+        self.swap_current_task = swap_current_task
+        self.greenlet_exit = greenlet_exit
+
+    def go_on(self, worker, loop, value):
+        """Let `worker` go on with `value`; return what it waits for then."""
+        cdef PyThreadState *thread = PyThreadState_Get()
+        own = worker.locals
+        if self.names["timed_step"] is not None or (own is not None and LOOP_IN_LOCALS):
+            return self.resume(worker, loop, worker.switch, value)
+        here = self.getcurrent()
+        # Both can differ from one step to the next: a coroutine may be driven by
+        # another task, or inside somebody else's greenlet.
+        if worker.parent is not here:
+            worker.parent = here
+        context = worker.call_context
+        cdef PyObject *current = current_context(thread)
+        if current is NULL:
+            current = <PyObject *> None
+        # Else `Context.run()` must find its own.
+        if current != <PyObject *> context and worker.gr_context is context:
+            worker.gr_context = worker.call_context = <object> current
+        # Synchronous code must find itself in the synchronous world.
+        running = self.get_running_loop()
+        hides = self.swap_current_task is not None and running is not None
+        if hides:
+            worker.hidden_task = self.swap_current_task(running, None)
+        self.set_running_loop(None)
+        try:
+            if own is None:
+                return worker.switch(value)
+            return (<ThreadLocals> own).call(worker.switch, value)
+        finally:
+            self.set_running_loop(running)
+            if hides:
+                self.swap_current_task(running, worker.hidden_task)
+                worker.hidden_task = None  # else the task, which has it, has itself
+
+    cdef bint in_call_context(self, worker) except -1:
+        cdef PyObject *current = current_context(PyThreadState_Get())
+        context = worker.call_context
+        return current == <PyObject *> context or (current is NULL and context is None)
+
+    cdef object waiting_worker(self):
+        """The worker that may be stopped here, None where more is to be asked."""
+        worker = self.getcurrent()
+        if (
+            type(worker) is not self.worker
+            or worker.task is not None
+            or worker.abandoned
+            or self.get_running_loop() is not None
+        ):
+            return None
+        return worker
+
+
+@cython.final
+cdef class Turns:
+    """Takes a gate that is free, for a call that is the only one of its block.
+
+    `entered_scope` and `outer_call` are the context variables of these names.
+    """
+
+    def __init__(self, Bridge bridge not None, *, entered_scope, outer_call):
+        self.bridge = bridge
+        self.entered_scope = entered_scope
+        self.outer_call = outer_call
+
+    def take(self, gate):
+        """Take `gate` for a statement; return False where others are to be asked."""
+        scope = gate.innermost
+        if gate.busy or not scope.open:
+            return False
+        worker = self.bridge.getcurrent()
+        if type(worker) is not self.bridge.worker:
+            return False
+        entered = value_of(self.entered_scope)
+        if entered is None:
+            if scope is not gate.root:
+                return False
+        elif entered is not scope or not self.bridge.in_call_context(worker):
+            # In a context of its own, it may have entered more than is seen there.
+            return False
+        units = gate.units
+        calls = units.calls
+        if not calls:
+            # The first statement of most calls.
+            if worker.call is not None or value_of(self.outer_call) is not None:
+                return False
+            units.calls = [worker]
+            worker.held_gate = gate
+        elif (<list> calls)[len(<list> calls) - 1] is not worker:
+            return False
+        elif worker.held_gate is not gate:
+            return False
+        gate.busy = True
+        return True
+
+
+@cython.final
+cdef class Readable:
+    """What the loop calls when a channel may be read: most answers are there, whole.
+
+    `ready` is what psycopg's operations are told then.
+    """
+
+    def __init__(self, channel, ready):
+        self.channel = channel
+        self.ready = ready
+
+    def __call__(self):
+        cdef PyObject *found = NULL
+        cdef PySendResult outcome
+        channel = self.channel
+        gen, future = channel._gen, channel._future
+        if gen is None or (<Wait?> future).state != PENDING:
+            return channel.readable()
+        outcome = PyIter_Send(<PyObject *> gen, <PyObject *> self.ready, &found)
+        if outcome == PYGEN_NEXT:
+            return channel.advance(self.ready, steal_reference(found))
+        value = error = None
+        if outcome == PYGEN_RETURN:
+            value = steal_reference(found)
+        else:
+            try:
+                propagate_error()
+            except BaseException as exc:
+                error = exc
+        # Not while an exception is handled: a task may go on from here.
+        if error is not None or channel.is_to_be_left():
+            return channel.settle(value, error)
+        channel._gen = channel._future = None
+        (<Wait> future).resolve(value)
+
+
+@cython.final
+cdef class RoundTrips:
+    """Waits for the operations of a block's connection, where nothing is unusual.
+
+    `view` is the class of these connections, `names` are the globals of its module,
+    `reads` is what an operation yields that waits to read, `closed` the error of one
+    that cannot begin.
+    """
+
+    def __init__(
+        self, Bridge bridge not None, Turns turns not None, *, view, dict names,
+        long reads, closed,
+    ):
+        self.bridge = bridge
+        self.turns = turns
+        self.view = view
+        self.names = names
+        self.reads = reads
+        self.closed = closed
+
+    cdef object run(self, raw, gen):
+        """Do as `with raw.lock: return raw.wait(gen)`."""
+        if type(raw) is not self.view:
+            with raw.lock:
+                return raw.wait(gen)
+        gate = raw.gate
+        if not self.turns.take(gate):
+            gate.acquire()
+        try:
+            # Perhaps while we waited: now the session may be another block's.
+            if raw.returned or raw.unsettled:
+                raw.settle()
+            return self.wait(raw, gen)
+        finally:
+            gate.busy = False
+            if gate.waiting or gate.units.waiting:
+                gate.release()
+
+    cdef object wait(self, raw, gen):
+        cdef PyObject *found = NULL
+        cdef PySendResult outcome
+        worker = self.bridge.waiting_worker()
+        session = raw.session
+        channel = session.channel
+        if worker is None or channel is None or session.forks != self.names["_forks"]:
+            return raw.wait(gen)
+        pgconn = raw.pgconn
+        before = pgconn.transaction_status
+        outcome = PyIter_Send(<PyObject *> gen, <PyObject *> None, &found)
+        if outcome == PYGEN_RETURN:
+            return steal_reference(found)
+        if outcome == PYGEN_ERROR:
+            try:
+                propagate_error()
+            except self.closed:
+                pgconn.socket  # psycopg tells first of a connection that is closed
+                raise
+        wants = steal_reference(found)
+        try:
+            return worker.parent.switch(self.future(channel, gen, wants))
+        except BaseException as error:
+            if isinstance(error, self.bridge.greenlet_exit):
+                worker.abandoned = True
+            raw.wait_failed(gen, channel, error, before)
+            raise
+
+    cdef object future(self, channel, gen, wants):
+        cdef Wait future
+        if wants != self.reads or not channel._reading:
+            return channel.drive(gen, wants)
+        future = Wait.__new__(Wait)
+        future.loop = channel._loop
+        channel._gen = gen
+        channel._future = future
+        return future
