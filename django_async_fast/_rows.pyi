@@ -2,7 +2,7 @@
 
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
-from contextvars import Context
+from contextvars import Context, ContextVar
 from typing import Any, Self, TypeAlias, final
 
 from typing_extensions import disjoint_base
@@ -387,6 +387,7 @@ class Sender:
         result_format: Any,
         failed: Callable[[Any, Exception], Any],
         more_results: Callable[[Any, list[Any]], Any],
+        round_trips: RoundTrips,
     ) -> None: ...
     def unobserved(self, wrapper: Any) -> Any: ...
     def literals(self, raw: Any, params: Any) -> list[bytes]: ...
@@ -494,6 +495,52 @@ class Wait:
     def __await__(self) -> Self: ...
     def __iter__(self) -> Self: ...
     def __next__(self) -> Self: ...
+
+@final
+class Bridge:
+    def __init__(
+        self,
+        *,
+        names: dict[str, Any],
+        resume: Callable[..., Any],
+        worker: type[Any],
+        getcurrent: Callable[[], Any],
+        get_running_loop: Callable[[], AbstractEventLoop | None],
+        set_running_loop: Callable[[AbstractEventLoop | None], None],
+        swap_current_task: Callable[[AbstractEventLoop, Any], Any] | None,
+        greenlet_exit: type[BaseException],
+    ) -> None: ...
+    def go_on(self, worker: Any, loop: AbstractEventLoop, value: object) -> Any: ...
+
+@final
+class Turns:
+    def __init__(
+        self,
+        bridge: Bridge,
+        *,
+        entered_scope: ContextVar[Any],
+        outer_call: ContextVar[Any],
+    ) -> None: ...
+    def take(self, gate: Any) -> bool: ...
+
+@final
+class Readable:
+    def __init__(self, channel: Any, ready: int) -> None: ...
+    def __call__(self) -> None: ...
+
+@final
+class RoundTrips:
+    def __init__(
+        self,
+        bridge: Bridge,
+        turns: Turns,
+        *,
+        view: type[Any],
+        watch: ClassWatch,
+        names: dict[str, Any],
+        reads: int,
+        closed: type[BaseException],
+    ) -> None: ...
 
 def state_finalizer(state: Any) -> None: ...
 def state_finalizer_for(state_class: type[Any]) -> Callable[[Any], None]: ...

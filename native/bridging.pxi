@@ -177,25 +177,27 @@ cdef class Readable:
 cdef class RoundTrips:
     """Waits for the operations of a block's connection, where nothing is unusual.
 
-    `view` is the class of these connections, `names` are the globals of its module,
+    `view` is the class of these connections, whose methods are its own while `watch`
+    holds; `names` are the globals of its module,
     `reads` is what an operation yields that waits to read, `closed` the error of one
     that cannot begin.
     """
 
     def __init__(
-        self, Bridge bridge not None, Turns turns not None, *, view, dict names,
-        long reads, closed,
+        self, Bridge bridge not None, Turns turns not None, *, view,
+        ClassWatch watch not None, dict names, long reads, closed,
     ):
         self.bridge = bridge
         self.turns = turns
         self.view = view
+        self.watch = watch
         self.names = names
         self.reads = reads
         self.closed = closed
 
     cdef object run(self, raw, gen):
         """Do as `with raw.lock: return raw.wait(gen)`."""
-        if type(raw) is not self.view:
+        if type(raw) is not self.view or not is_right(self.watch):
             with raw.lock:
                 return raw.wait(gen)
         gate = raw.gate

@@ -134,3 +134,7 @@ cdef object ABSENT = object()
 
 cdef inline unsigned int version_of(object kind):
     return (<ClassVersion *> kind).tp_version_tag
+
+
+cdef inline bint is_right(ClassWatch watch) except -1:
+    return watch.answer if is_unchanged(watch) else watch.holds()

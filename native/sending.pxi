@@ -146,10 +146,6 @@ def operation(Sender sender not None, raw, query):
     return sender.more_results(raw, results)
 
 
-cdef inline bint is_right(ClassWatch watch) except -1:
-    return watch.answer if is_unchanged(watch) else watch.holds()
-
-
 @cython.final
 cdef class Reader:
     """What reads the rows of a statement that `sender` sends.

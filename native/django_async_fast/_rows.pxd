@@ -467,6 +467,7 @@ cdef class RoundTrips:
     cdef Bridge bridge
     cdef Turns turns
     cdef object view
+    cdef ClassWatch watch
     cdef dict names
     cdef long reads
     cdef object closed

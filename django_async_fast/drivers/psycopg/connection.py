@@ -474,11 +474,25 @@ class Session(psycopg.AsyncConnection[Any]):
         self.channel = None
 
 
+_OWN = {name: vars(Connection)[name] for name in ("wait", "lock")}
+
+
+def _waits_as_written() -> bool:
+    """Tell whether nobody has replaced how views take their turn and wait."""
+    _views.look()
+    return all(vars(Connection)[name] is each for name, each in _OWN.items())
+
+
+_views: Any = _native.COMPILED and _native.rows.ClassWatch(
+    Connection, asked=_waits_as_written
+)
+
 # What sends statements past a cursor waits so.
 ROUND_TRIPS: Any = _native.COMPILED and _native.rows.RoundTrips(
     bridge.BRIDGE,
     TURNS,
     view=Connection,
+    watch=_views,
     names=globals(),
     reads=int(Wait.R),
     closed=psycopg.ProgrammingError,
