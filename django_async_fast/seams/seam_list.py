@@ -133,42 +133,20 @@ def _transaction_seams() -> Iterator[Seam]:
 
 
 def _queryset_seams() -> Iterator[Seam]:
-    from django.db.models import Model, QuerySet
-    from django.db.models.sql import DeleteQuery
+    from django.db.models import QuerySet
     from django.db.models.sql.compiler import SQLInsertCompiler
 
     from .. import _native
     from ..querysets import iterables
     from ..querysets.bulk import inserts as bulk_inserts
     from ..querysets.bulk import updates as bulk_updates
-    from ..querysets.compiled import (
-        deletes,
-        execution,
-        filtered_deletes,
-        filtered_updates,
-        inserts,
-        saves,
-        steps,
-        updates,
-    )
+    from ..querysets.compiled import execution, replaced_writes, steps
     from ..unpatched import is_like
 
     yield from (Seam(*each) for each in iterables.seams())
     if _native.COMPILED:
-        yield from (Seam(*each) for each in (*steps.seams(), *execution.seams()))
-        again = "the text of a write like one before is not compiled again"
-        for owner, name, replacement in (
-            (QuerySet, "_insert", inserts.insert),
-            (QuerySet, "update", filtered_updates.update),
-            (QuerySet, "delete", filtered_deletes.delete),
-            (QuerySet, "_raw_delete", filtered_deletes.raw_delete),
-            (Model, "_do_update", updates.do_update),
-            (Model, "_save_table", saves.save_table),
-            (DeleteQuery, "delete_batch", deletes.delete_batch),
-        ):
-            # One that a tool has put there runs, and Django's inside of it.
-            if is_like(owner, owner, (name,)):
-                yield Seam(owner, name, replacement, again)
+        for room in (steps, execution, replaced_writes):
+            yield from (Seam(*each) for each in room.seams())
         arrays = "the values of many objects go as a binary array for each column"
         for owner, name, replacement in (
             (SQLInsertCompiler, "execute_sql", bulk_inserts.execute_sql),

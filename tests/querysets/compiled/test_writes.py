@@ -19,11 +19,10 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import SynchronousOnlyOperation
 from django.core.files.base import ContentFile
 from django.db import DatabaseError, connection, models, transaction
-from django.db.models import Case, F, Max, Model, Q, QuerySet, Value, When
+from django.db.models import Case, F, Max, Q, QuerySet, Value, When
 from django.db.models.functions import Upper
 from django.db.models.lookups import Exact, In
 from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
-from django.db.models.sql import DeleteQuery
 from django.db.models.sql.compiler import SQLInsertCompiler
 from django.test.utils import CaptureQueriesContext, isolate_apps, register_lookup
 
@@ -34,6 +33,7 @@ from django_async_fast.querysets.compiled import (
     filtered_updates,
     filtered_writes,
     inserts,
+    replaced_writes,
     saves,
     tree,
     updates,
@@ -56,16 +56,6 @@ from tests.testapp.models import (
     UuidKey,
 )
 
-SEAMS = (
-    (QuerySet, "_insert", inserts.insert),
-    (QuerySet, "update", filtered_updates.update),
-    (QuerySet, "delete", filtered_deletes.delete),
-    (QuerySet, "_raw_delete", filtered_deletes.raw_delete),
-    (Model, "_do_update", updates.do_update),
-    (Model, "_save_table", saves.save_table),
-    (DeleteQuery, "delete_batch", deletes.delete_batch),
-)
-
 
 @pytest.fixture(autouse=True)
 def _compiled_writes() -> None:
@@ -74,7 +64,7 @@ def _compiled_writes() -> None:
 
 
 def djangos_writes() -> AbstractContextManager[None]:
-    return without(SEAMS)
+    return without(replaced_writes.REPLACED)
 
 
 @pytest.fixture
