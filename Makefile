@@ -133,7 +133,7 @@ soak-requests: $(VENV)/.package ## 20,000 requests, clients leaving, sessions ki
 	$(RUN) -m tests.faults.soak $(ARGS)
 
 .PHONY: conformance
-conformance: ## Django's own suite (DJANGO=5.2 MODE="sync bridge" LABELS=orm PARALLEL=2)
+conformance: ## Django's own suite (DJANGO=5.2 MODE="sync bridge" LABELS=orm DATABASE=sqlite)
 ifeq ($(DJANGO),)
 	$(MAKE) conformance-run
 else
@@ -143,6 +143,7 @@ endif
 .PHONY: conformance-run
 conformance-run: $(VENV)/.conformance
 	$(RUN) -m tools.conformance $(if $(MODE),--mode '$(MODE)') \
+		$(if $(DATABASE),--database $(DATABASE)) \
 		$(if $(PARALLEL),--parallel $(PARALLEL)) \
 		$(if $(TASKS),--tasks $(TASKS)) $(LABELS)
 

@@ -3,6 +3,8 @@
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from contextvars import Context, ContextVar
+from decimal import Context as DecimalContext
+from decimal import Decimal
 from typing import Any, Self, TypeAlias, final
 
 from typing_extensions import disjoint_base
@@ -14,6 +16,39 @@ _ConverterTriple: TypeAlias = tuple[
 _TranslateError: TypeAlias = Callable[[Exception], BaseException]
 # name, column, and whether to store past the class's descriptors
 _AnnotationColumn: TypeAlias = tuple[str, int] | tuple[str, int, bool]
+
+@disjoint_base
+class CompiledConverter:
+    def __init__(self, name: str) -> None: ...
+    def __call__(self, value: Any, expression: Any, connection: Any) -> Any: ...
+
+@final
+class BooleanConverter(CompiledConverter): ...
+
+@final
+class DateConverter(CompiledConverter): ...
+
+@final
+class TimeConverter(CompiledConverter): ...
+
+@final
+class DateTimeConverter(CompiledConverter): ...
+
+@final
+class UUIDConverter(CompiledConverter): ...
+
+@final
+class DurationConverter(CompiledConverter): ...
+
+@final
+class DecimalConverter(CompiledConverter):
+    def __init__(
+        self,
+        name: str,
+        precision: int,
+        quantum: Decimal | None = None,
+        context: DecimalContext | None = None,
+    ) -> None: ...
 
 @disjoint_base
 class Plan:
@@ -135,7 +170,9 @@ class Part(Batch):
 
 @final
 class TupleBatch(RowBatch):
-    def __init__(self, plan: Plan, rows: list[Any]) -> None: ...
+    def __init__(
+        self, plan: Plan, rows: list[Any], connection: object = None
+    ) -> None: ...
 
 @final
 class ResultBatch(RowBatch):
@@ -325,7 +362,12 @@ class Parameter:
 @final
 class Hole:
     def __init__(
-        self, kind: type[Any], lhs: Any, simple: bool, prepared: Parameter | None = None
+        self,
+        kind: type[Any],
+        lhs: Any,
+        simple: bool,
+        prepared: Parameter | None = None,
+        vendor: str = "postgresql",
     ) -> None: ...
     prepared: Parameter | None
     @property
@@ -334,6 +376,8 @@ class Hole:
     def lhs(self) -> Any: ...
     @property
     def simple(self) -> bool: ...
+    @property
+    def vendor(self) -> str: ...
     def made(self, value: Any) -> Any: ...
     def lookup(self, value: Any) -> Any: ...
 
@@ -349,6 +393,9 @@ class Statement:
     made: Any
     make_plan: Any
     simple: tuple[str | None, ...]
+    prepared: tuple[Parameter | None, ...]
+    converters: Any
+    no_limit: int | None
     models: list[tuple[Any, str]]
     lent: list[Any]
     columns: int

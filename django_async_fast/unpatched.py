@@ -108,6 +108,12 @@ def is_like(kind: Any, base: Any, names: tuple[str, ...] = ()) -> bool:
     )
 
 
+def djangos_class(kind: Any) -> Any:
+    """Return the first of a class and its bases that is Django's; object for none."""
+    found = (each for each in kind.__mro__ if each.__module__.startswith("django."))
+    return next(found, object)
+
+
 def _values(kind: Any, base: Any, names: tuple[str, ...] = ()) -> Iterable[Any]:
     return (value for owner in kind.__mro__ for value in _of_class(owner, names))
 

@@ -36,6 +36,7 @@ cdef extern from "python_slots.h":
 
 
 include "classes.pxi"
+include "converters.pxi"
 include "plans.pxi"
 include "model_plan.pxi"
 include "batches.pxi"

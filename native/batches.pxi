@@ -60,10 +60,13 @@ cdef class Part(Batch):
 cdef class RowBatch(Batch):
     """Rows for a plan. `load` is C: 0, or -1 with the error set and nothing handed over."""
 
-    cdef int set_plan(self, Plan plan) except -1:
+    cdef int set_plan(self, Plan plan, connection=None) except -1:
         if not plan.ready:
             raise ValueError("the plan was never initialised")
         self.plan = plan
+        self.connection = plan.connection if connection is None else connection
+        if plan.zoned:
+            self.zone = self.connection.timezone
         return 0
 
     cdef int load(self, Py_ssize_t index, PyObject **out) noexcept:
@@ -85,7 +88,7 @@ cdef class RowBatch(Batch):
             raise_decoding_error(plan)
         try:
             if plan.converters is not None:
-                plan.convert(row)
+                plan.convert(row, self.connection, self.zone)
             return plan.build(row)
         finally:
             for i in range(plan.width):
@@ -111,11 +114,11 @@ cdef class TupleBatch(RowBatch):
     """Rows that a driver has decoded: a list of sequences of `plan.width` columns.
 
     What a row has beyond that is left out, as SQLCompiler does with columns that only
-    the ordering needs.
+    the ordering needs. A plan that is kept is given the `connection` of the rows.
     """
 
-    def __init__(self, Plan plan not None, list rows not None):
-        self.set_plan(plan)
+    def __init__(self, Plan plan not None, list rows not None, connection=None):
+        self.set_plan(plan, connection)
         self.values = rows
         self.rows = len(rows)
         self.as_they_are = (

@@ -15,6 +15,9 @@ cdef class _Converter:
         self.column = column
         self.functions = tuple(functions)
         self.expression = expression
+        self.zoned = any(
+            [type(function) is DateTimeConverter for function in self.functions]
+        )
 
 
 cdef class Plan:
@@ -31,6 +34,7 @@ cdef class Plan:
         self.converters = tuple([_Converter(*triple) for triple in converters]) or None
         for converter in self.converters or ():
             self.check_column((<_Converter> converter).column)
+            self.zoned = self.zoned or (<_Converter> converter).zoned
         self.ready = True
 
     cdef int check_column(self, Py_ssize_t column) except -1:
@@ -38,15 +42,20 @@ cdef class Plan:
             raise ValueError(f"no column {column} in a row of {self.width}")
         return 0
 
-    cdef int convert(self, PyObject **row) except -1:
-        """As SQLCompiler.apply_converters."""
+    cdef int convert(self, PyObject **row, object connection, zone) except -1:
+        """As SQLCompiler.apply_converters; `zone` is what the connection's times have."""
         cdef _Converter converter
-        cdef object value
+        cdef object value, expression
         cdef PyObject *old
         for converter in self.converters:
-            value = <object> row[converter.column]
+            value, expression = <object> row[converter.column], converter.expression
             for function in converter.functions:
-                value = function(value, converter.expression, self.connection)
+                if isinstance(function, CompiledConverter):
+                    value = (<CompiledConverter> function).convert(
+                        value, expression, connection, zone
+                    )
+                else:
+                    value = function(value, expression, connection)
             old = row[converter.column]
             Py_INCREF(value)
             row[converter.column] = <PyObject *> value

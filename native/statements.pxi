@@ -94,11 +94,14 @@ cdef enum:
 
 @cython.final
 cdef class Hole:
-    """A lookup without its value."""
+    """A lookup without its value, as it was on a database of Django's name `vendor`."""
 
-    def __init__(self, kind, lhs, bint simple, Parameter prepared=None):
+    def __init__(
+        self, kind, lhs, bint simple, Parameter prepared=None, str vendor="postgresql"
+    ):
         self.kind = kind
         self.lhs = lhs
+        self.vendor = vendor
         # Whether only the parameter differs while the right side is one `%s`.
         self.simple = simple
         # How a value becomes a parameter without a lookup; None where Django is asked.
@@ -133,7 +136,9 @@ cdef class Statement:
 
     Each of `parts` is (text, parameters), or the number of a hole. `simple` has for each
     hole its text, with `prepared.many` that before the values; None where Django's
-    lookup is asked for it. `template_of` makes of a text what psycopg keeps.
+    lookup is asked for it; `prepared` how its values become this database's parameters.
+    `no_limit` is the LIMIT of an OFFSET alone, None for none. `template_of` makes of a
+    text what psycopg keeps.
     """
 
     def __init__(self, tuple holes not None, list parts not None, template_of):
@@ -142,6 +147,7 @@ cdef class Statement:
         self.template_of = template_of
         self.simple = ()
         self.tail = ""
+        self.prepared = tuple([(<Hole> hole).prepared for hole in holes])
         self.models = []
         self.lent = []
 
@@ -164,7 +170,7 @@ cdef class Statement:
                 continue
             hole, value = self.holes[part], path.values[part]
             text = self.simple[part]
-            prepared = hole.prepared
+            prepared = self.prepared[part]
             if prepared is not None and text is not None and prepared.holds():
                 if not prepared.many:
                     param = prepared.one(value)
@@ -209,7 +215,7 @@ cdef class Statement:
             return text, tuple(params), template
         if usual and self.limits is not None and self.limits == path.limits:
             return self.limited_text, tuple(params), self.limited_template
-        limit = limit_of(path.limits) + self.tail
+        limit = limit_of(path.limits, self.no_limit) + self.tail
         text, template = text + limit, template + (<str> limit).encode()
         if usual:
             self.limits, self.limited_text, self.limited_template = None, text, template
@@ -227,7 +233,7 @@ cdef class Statement:
 
     def cut_tail(self, str sql not None, tuple limits not None):
         """Leave out what comes after the LIMIT, to be put there; `sql` has both."""
-        cdef str limit = limit_of(limits)
+        cdef str limit = limit_of(limits, self.no_limit)
         cdef str tail = sql.rpartition(limit)[2] if limit else ""
         cdef Py_ssize_t end = len(self.parts) - 1
         last = self.parts[end]
@@ -247,7 +253,10 @@ cdef class Statement:
 cdef list PLACES = ["(" + ", ".join(["%s"] * count) + ")" for count in range(MANY + 1)]
 
 
-cdef str limit_of(tuple limits):
+cdef str limit_of(tuple limits, no_limit):
     low, high = limits
-    limit = "" if high is None else f" LIMIT {high - low}"
+    if high is not None:
+        limit = f" LIMIT {high - low}"
+    else:
+        limit = f" LIMIT {no_limit}" if low and no_limit is not None else ""
     return f"{limit} OFFSET {low}" if low else limit

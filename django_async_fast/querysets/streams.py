@@ -49,9 +49,6 @@ def unpatched(kind: Any) -> Unpatched:
 
 def why_not(compiler: Any) -> str:
     """Return why Django's own code must run this query, or ''."""
-    connection = compiler.connection
-    if connection.vendor != "postgresql":
-        return f"the backend of '{connection.alias}' is not PostgreSQL"
     return why_not_kind(type(compiler))
 
 

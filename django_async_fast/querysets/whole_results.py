@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from _thread import get_ident
+from collections.abc import Callable
 from contextlib import closing
+from functools import cache
 from typing import Any
 
 from django.db import DatabaseError
@@ -39,12 +41,16 @@ def fetch(
     if found is not None:
         return found
     wrapper = lazy_wrapper.visible(wrapper)
-    # As Django sends it: the result is text.
+    if (read := _reader_of(wrapper.vendor)) is not None:
+        rows = read(wrapper, sql, params)
+        if rows is not None:
+            return _native.rows.TupleBatch(plan, rows, wrapper)
+    # As Django sends it: psycopg's result is text.
     with closing(wrapper.cursor()) as cursor:
         send(cursor, sql, params)
         inner = readable(cursor, how)
         if not is_to_be_read(inner):
-            return results.loaded(plan, how.rows(cursor))
+            return results.loaded(plan, how.rows(cursor), wrapper)
         learn(types, inner, columns)
         return batch(plan, inner, columns)
 
@@ -81,6 +87,19 @@ def _first_batch(
         types.has_changed(unknown.column)
         with wrapper.wrap_database_errors:
             return decoders.converted(plan, raw, result, columns)
+
+
+@cache
+def _reader_of(vendor: str) -> Callable[[Any, str, Any], list[Any] | None] | None:
+    """Return what reads all rows of a query as tuples, if it can; None for cursors.
+
+    `vendor` is Django's name of a database.
+    """
+    if vendor != "sqlite" or not _native.COMPILED:
+        return None
+    from ..drivers.sqlite import statement
+
+    return statement.rows
 
 
 READER: Any = _native.COMPILED and _native.rows.Reader(

@@ -35,17 +35,56 @@ cdef class _Converter:
     cdef Py_ssize_t column
     cdef tuple functions
     cdef object expression
+    cdef bint zoned  # whether a function asks for the connection's time zone
+
+
+cdef class CompiledConverter:
+    cdef str name  # of the backend's method
+
+    cdef object convert(self, object value, object expression, object connection, zone)
+    cdef object ask(self, object value, object expression, object connection)
+
+
+cdef class BooleanConverter(CompiledConverter):
+    pass
+
+
+cdef class DateConverter(CompiledConverter):
+    pass
+
+
+cdef class TimeConverter(CompiledConverter):
+    pass
+
+
+cdef class DateTimeConverter(CompiledConverter):
+    pass
+
+
+cdef class UUIDConverter(CompiledConverter):
+    pass
+
+
+cdef class DurationConverter(CompiledConverter):
+    pass
+
+
+cdef class DecimalConverter(CompiledConverter):
+    cdef object create  # a float's first digits
+    cdef object quantum
+    cdef object context
 
 
 cdef class Plan:
     cdef readonly Py_ssize_t width
     cdef bint ready
     cdef tuple converters  # of _Converter; None when there are none
+    cdef bint zoned  # whether one of them asks for the connection's time zone
     cdef object connection
     cdef object translate_error
 
     cdef int check_column(self, Py_ssize_t column) except -1
-    cdef int convert(self, PyObject **row) except -1
+    cdef int convert(self, PyObject **row, object connection, zone) except -1
     cdef object build(self, PyObject **row)
 
 
@@ -143,8 +182,10 @@ cdef class Batch:
 
 cdef class RowBatch(Batch):
     cdef Plan plan
+    cdef object connection  # what converters are called with
+    cdef object zone  # its time zone, where they ask for it
 
-    cdef int set_plan(self, Plan plan) except -1
+    cdef int set_plan(self, Plan plan, connection=*) except -1
     cdef int load(self, Py_ssize_t index, PyObject **out) noexcept
 
 
@@ -244,6 +285,7 @@ cdef class Hole:
     cdef readonly object lhs
     cdef public Parameter prepared
     cdef readonly bint simple
+    cdef readonly str vendor
 
     cdef object make(self, value)
 
@@ -323,7 +365,10 @@ cdef class Statement:
     cdef public object make_plan
     cdef public tuple watches  # of the compiler and the models; None to ask each time
     cdef public object cursor_iter  # Django's
+    cdef public object converters  # of the rows, in the place of Django's; or None
     cdef public tuple simple
+    cdef public tuple prepared
+    cdef public object no_limit
     cdef public list models
     cdef public list lent
     cdef public Py_ssize_t columns

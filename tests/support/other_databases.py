@@ -13,7 +13,10 @@ from django.db import connections
 from django.test.utils import override_settings
 
 # Its models are there when Django has been set up.
-MODELS = "Author", "Publisher", "Tag", "Book", "Profile", "Novel", "Reading"
+MODELS = (
+    *("Author", "Publisher", "Tag", "Book", "Profile", "Novel", "Reading"),
+    "Everything",
+)
 
 IN_THREADS = "file, threads", "strict file, threads", "test database, threads"
 ON_THE_LOOP = "file", "WAL", "immediate", "test database"

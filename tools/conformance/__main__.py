@@ -15,7 +15,7 @@ from pathlib import Path
 import django
 
 from tools.conformance import results
-from tools.conformance.cluster import cluster, has_extras
+from tools.conformance.cluster import DATABASES, has_extras, server_of
 from tools.conformance.labels import chosen, named
 from tools.conformance.results import CACHE, MODES, ROOT, Report
 
@@ -23,7 +23,7 @@ from tools.conformance.results import CACHE, MODES, ROOT, Report
 def main() -> int:
     options = _options()
     tests = suite_folder(django.__version__)
-    with cluster() as (dsn, server):
+    with server_of(options.database) as (dsn, server):
         print(f"Django {django.__version__}, {server}", flush=True)
         new = [
             _one_mode(tests, dsn, server, mode, options)
@@ -35,6 +35,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.conformance")
     parser.add_argument("--mode", default="bridge", help=f"of {' '.join(MODES)}")
+    parser.add_argument("--database", default="postgresql", choices=DATABASES)
     parser.add_argument("--parallel", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--tasks", type=int, default=8, help="of concurrent, at once")
     parser.add_argument(
@@ -69,11 +70,13 @@ def _one_mode(
     options: argparse.Namespace,
 ) -> list[str]:
     """Run the labels in `mode`; return the tests that fail here and not in stock."""
-    labels = chosen(tests, options.labels, mode, has_extras(dsn))
+    extras = options.database != "postgresql" or has_extras(dsn)
+    labels = chosen(tests, options.labels, mode, extras)
     name = named(options.labels, mode)
     report = run(tests, dsn, mode, labels, options.parallel, options.tasks)
     report |= {"django": django.__version__, "mode": mode, "server": server}
     report |= {"labels": name, "only_here": [], "revision": _revision()}
+    report |= {"database": options.database}
     _tell(report)
     if mode == "stock":
         results.keep(report)
@@ -102,7 +105,7 @@ def _stock(tests: Path, dsn: str, report: Report) -> Report:
 
     On the same server: in a run of all labels that is there, or now, by themselves.
     """
-    known = results.last("stock", django.__version__)
+    known = results.last("stock", django.__version__, database=report["database"])
     if known and known["server"] == report["server"]:
         return known
     failed = results.failed(report) - results.exceptions(report["mode"]).keys()
@@ -153,6 +156,7 @@ def _start(
         "CONFORMANCE_SHARD": str(shard),
         "CONFORMANCE_RESULT": str(result),
         "PYTHONPATH": str(ROOT),
+        **({"CONFORMANCE_FILES": "1"} if mode == "concurrent" else {}),
     }
     at_once = tasks if mode == "concurrent" else 1
     command = [sys.executable, "-m", "tools.conformance.inside", mode]

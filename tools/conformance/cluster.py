@@ -1,4 +1,4 @@
-"""The PostgreSQL that Django's suite runs on: the system's, with its extensions.
+"""The database that Django's suite runs on: the system's PostgreSQL, or SQLite.
 
 The suite wants extensions and collations that the server which the tests start does not
 have. Without a system PostgreSQL that one is used all the same.
@@ -9,12 +9,17 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sqlite3
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 
 from tools.postgres import postgres
+
+# Django's names of them.
+DATABASES = "postgresql", "sqlite"
 
 
 def system_binaries() -> Path | None:
@@ -35,6 +40,20 @@ def cluster() -> Iterator[tuple[str, str]]:
         about = "the PostgreSQL of DATABASE_URL"
     with postgres(binaries, autovacuum="off") as dsn:
         yield dsn, about
+
+
+@contextlib.contextmanager
+def files() -> Iterator[tuple[str, str]]:
+    """Yield the address of a folder for files of SQLite's, and its version."""
+    with tempfile.TemporaryDirectory(prefix="conformance") as folder:
+        yield f"sqlite:///{folder}", f"SQLite {sqlite3.sqlite_version}"
+
+
+def server_of(
+    database: str,
+) -> contextlib.AbstractContextManager[tuple[str, str]]:
+    """Return what yields where the databases are, and what is to be said about it."""
+    return files() if database == "sqlite" else cluster()
 
 
 def has_extras(dsn: str) -> bool:

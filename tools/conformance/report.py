@@ -6,14 +6,16 @@ from collections import Counter
 from typing import Any
 
 from tools.conformance import results
+from tools.conformance.cluster import DATABASES
 from tools.conformance.results import MODES, ROOT, Report
 
+NAMES = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}
 PAGE = ROOT / "docs" / "conformance.md"
 
 HEAD = """\
 # Conformance
 
-Django's own test suite, unmodified, on PostgreSQL, in five modes:
+Django's own test suite, unmodified, on PostgreSQL and SQLite, in five modes:
 
 - `stock`: Django alone, in the same environment. What fails here fails everywhere.
 - `sync`: the package installed, no block: the core builds rows for the synchronous ORM.
@@ -32,6 +34,7 @@ $ make conformance DJANGO=5.2 MODE=sync PARALLEL=2
 $ make conformance MODE="sync bridge" LABELS=orm    # what the CI runs
 $ make conformance MODE=request
 $ make conformance MODE=concurrent TASKS=8 LABELS="queries basic"
+$ make conformance DATABASE=sqlite MODE="sync bridge" LABELS=orm
 $ make conformance-report                           # this page, from the last runs
 ```
 
@@ -43,6 +46,7 @@ something else (below). The revision is the package's.
 
 COLUMNS = (
     "Django",
+    "database",
     "mode",
     "labels",
     "revision",
@@ -69,8 +73,10 @@ def main() -> None:
 def _reports() -> list[Report]:
     """Return each mode's report on each Django: of all labels, else of the ORM's."""
     found = [
-        results.last(mode, version) or results.last(mode, version, "orm")
+        results.last(mode, version, "all", database)
+        or results.last(mode, version, "orm", database)
         for version in results.versions()
+        for database in DATABASES
         for mode in MODES
     ]
     return [report for report in found if report]
@@ -87,6 +93,7 @@ def _row(report: Report) -> list[Any]:
     measured = ("waits awaited", "threads started", "rows built")
     return [
         report["django"],
+        NAMES[report.get("database", "postgresql")],
         f"`{mode}`",
         report["labels"],
         "" if mode == "stock" else report.get("revision", ""),

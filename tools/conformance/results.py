@@ -17,14 +17,15 @@ Report = dict[str, Any]
 
 def keep(report: Report) -> None:
     CACHE.mkdir(parents=True, exist_ok=True)
-    _file(report["mode"], report["django"], report["labels"]).write_text(
-        json.dumps(report, indent=1)
-    )
+    which = report["mode"], report["django"], report["labels"], report["database"]
+    _file(*which).write_text(json.dumps(report, indent=1))
 
 
-def last(mode: str, django: str, labels: str = "all") -> Report | None:
+def last(
+    mode: str, django: str, labels: str = "all", database: str = "postgresql"
+) -> Report | None:
     """Return the report of the last run of `labels`, "all" or "orm", or None."""
-    path = _file(mode, django, labels)
+    path = _file(mode, django, labels, database)
     return json.loads(path.read_text()) if path.exists() else None
 
 
@@ -35,8 +36,9 @@ def versions() -> list[str]:
     return sorted(found, key=lambda version: [int(n) for n in version.split(".")])
 
 
-def _file(mode: str, django: str, labels: str) -> Path:
-    return CACHE / f"{mode}-{django}-{labels}.json"
+def _file(mode: str, django: str, labels: str, database: str) -> Path:
+    other = "" if database == "postgresql" else f"-{database}"
+    return CACHE / f"{mode}-{django}-{labels}{other}.json"
 
 
 def every_exception() -> dict[str, dict[str, str]]:

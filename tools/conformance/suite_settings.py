@@ -1,23 +1,40 @@
-"""Settings for Django's suite: its own example, on PostgreSQL."""
+"""Settings for Django's suite: its own example, on PostgreSQL or SQLite.
+
+Where several classes run at once SQLite's databases are files, else in memory.
+"""
 
 import os
 
 import django
 from psycopg.conninfo import conninfo_to_dict
 
-_server = conninfo_to_dict(os.environ["DATABASE_URL"])
+_url = os.environ["DATABASE_URL"]
 _shard = os.environ.get("CONFORMANCE_SHARD", "0")
 
 
 def _database(name):
+    if _url.startswith("sqlite:"):
+        return _file(name)
+    server = conninfo_to_dict(_url)
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": "postgres",
-        "USER": _server.get("user", ""),
-        "PASSWORD": _server.get("password", ""),
-        "HOST": _server.get("host", ""),
-        "PORT": str(_server.get("port", "")),
+        "USER": server.get("user", ""),
+        "PASSWORD": server.get("password", ""),
+        "HOST": server.get("host", ""),
+        "PORT": str(server.get("port", "")),
         "TEST": {"NAME": f"conformance_{name}_{_shard}"},
+    }
+
+
+def _file(name):
+    in_memory = "CONFORMANCE_FILES" not in os.environ
+    folder = _url.removeprefix("sqlite://")
+    path = None if in_memory else f"{folder}/{name}_{_shard}.sqlite3"
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "OPTIONS": {"init_command": "PRAGMA synchronous=OFF"},
+        "TEST": {"NAME": path},
     }
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from itertools import chain
 from typing import Any, NamedTuple
 
 import psycopg
@@ -28,8 +27,11 @@ class Fetch(NamedTuple):
 
 
 def _in_chunks(cursor: Any) -> list[Any]:
-    chunks = iter(lambda: cursor.fetchmany(GET_ITERATOR_CHUNK_SIZE), [])
-    return [*chain.from_iterable(chunks)]
+    rows: list[Any] = []
+    # Of MySQLdb's there is no list at the end, but a tuple.
+    while found := cursor.fetchmany(GET_ITERATOR_CHUNK_SIZE):
+        rows += found
+    return rows
 
 
 OF_QUERYSETS = Fetch(("fetchmany", "close"), _in_chunks)

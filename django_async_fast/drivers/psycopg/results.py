@@ -6,6 +6,7 @@ and kept with the connection.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -168,15 +169,16 @@ class Decoders:
         return self.type_kinds.of(oids), {}
 
 
-def loaded(plan: Any, rows: list[Any]) -> Any:
-    """Return rows that psycopg has loaded as a batch for `plan`.
+def loaded(plan: Any, rows: list[Any], wrapper: Any = None) -> Any:
+    """Return rows that a driver has loaded as a batch for `plan`.
 
-    Raises TypeError where a `row_factory` has made something else than sequences.
+    A plan that is kept is given the `wrapper` whose rows they are. Raises TypeError
+    where a `row_factory` has made something else than sequences.
     """
-    if rows and not isinstance(rows[0], (tuple, list)):
+    if rows and isinstance(rows[0], (Mapping, str, bytes)):
         kind = type(rows[0]).__name__
         raise TypeError(f"Rows are read by position, not from a {kind}.")
-    return _native.rows.TupleBatch(plan, rows)
+    return _native.rows.TupleBatch(plan, rows, wrapper)
 
 
 def _batch(plan: Any, decoder: Any, result: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db import connections
+from django.db.backends.base.operations import BaseDatabaseOperations
 from django.db.models.signals import post_init, pre_init
 from django.db.models.sql import compiler as django_compiler
 from django.db.transaction import TransactionManagementError
@@ -19,13 +20,15 @@ from django.db.transaction import TransactionManagementError
 from ... import _native
 from ...drivers.psycopg.statement import template_of
 from .. import streams
-from ..plans import plan_cache, row_plan
+from ..plans import compiled_converters, plan_cache, row_plan
 from . import paths
 from .holes import punch
 from .keys import Missed, Refused
+from .prepared_values import parameter_of
 
 # So many plans wait to be lent again.
 LENT = 8
+_LIMIT = BaseDatabaseOperations.limit_offset_sql
 _TOKEN = re.compile("\0(\\d+)\0")
 
 # (queryset, its query, alias) -> (compiler, SQL, parameters)
@@ -51,6 +54,8 @@ def fill(entry: Any, path: Any, alias: str) -> Any:
 def holds(entry: Any) -> bool:
     """Tell whether Django would compile and build such rows as it did."""
     if streams.why_not_kind(type(entry.compiler)):
+        return False
+    if entry.converters is not None and not entry.converters.holds():
         return False
     return all(row_plan.why_from_db(model) == why for model, why in entry.models)
 
@@ -104,8 +109,8 @@ class _Asked:
 def learn(queryset: Any, path: Any, ask: Ask, make_plan: Any, alias: str) -> Any:
     """Return the statement of a queryset. Raises Refused, and Missed."""
     wrapper = connections[alias]
-    if wrapper.vendor != "postgresql":
-        raise Refused(f"the backend of '{alias}' is not PostgreSQL")
+    if type(wrapper.ops).limit_offset_sql is not _LIMIT:
+        raise Refused(f"the backend of '{alias}' has a LIMIT of its own")
     query = path.query or paths.replay(queryset, path)
     try:
         _, sql, params = ask(queryset, query, alias)
@@ -122,10 +127,12 @@ def learn(queryset: Any, path: Any, ask: Ask, make_plan: Any, alias: str) -> Any
     numbers = [part for part in entry.parts if type(part) is int]
     if sorted(numbers) != list(range(len(entry.holes))):
         raise Refused("a condition is not once in its SQL")
+    entry.no_limit = wrapper.ops.no_limit_value()
     if path.limits is not None:
         entry.cut_tail(sql, path.limits)
     entry.compiler = compiler
-    entry.locks = compiler.query.select_for_update
+    locks = wrapper.features.has_select_for_update
+    entry.locks = locks and compiler.query.select_for_update
     entry.columns = compiler.col_count
     entry.make_plan = make_plan
     try:
@@ -169,11 +176,14 @@ def _plan(entry: Any, queryset: Any, make_plan: Any) -> None:
     if fetch_mode is not None and fetch_mode.track_peers:
         keeps = False
     entry.made = plan if keeps else None, types
+    entry.converters = compiled_converters.of_compiler(compiler) if keeps else None
     entry.models = list(_models(compiler.klass_info))
     if not (pre_init.receivers or post_init.receivers):
         # Then `holds()` is known from these, asked by the core.
         kind: Any = type(compiler)
         entry.watches = streams.unpatched(kind).watch, row_plan.unpatched.watch
+        if entry.converters is not None:
+            entry.watches += (entry.converters.watch,)
         entry.cursor_iter = vars(django_compiler)["cursor_iter"]
 
 
@@ -185,23 +195,33 @@ def _models(klass_info: Any) -> Iterator[tuple[Any, str]]:
 
 
 def simplify(entry: Any, path: Any, wrapper: Any) -> None:
-    """Note the texts of conditions in which only a parameter can differ."""
+    """Note how conditions are filled in, by text, in which only a parameter differs."""
     compiler = entry.compiler_for(wrapper)
-    entry.simple = tuple(
-        [
-            _text(hole, value, compiler)
-            for hole, value in zip(entry.holes, path.values, strict=True)
-        ]
-    )
+    found = [
+        _simple(hole, value, compiler)
+        for hole, value in zip(entry.holes, path.values, strict=True)
+    ]
+    entry.simple = tuple([text for text, _ in found])
+    entry.prepared = tuple([prepared for _, prepared in found])
 
 
-def _text(hole: Any, value: Any, compiler: Any) -> str | None:
-    if not hole.simple:
-        return None
+def _simple(hole: Any, value: Any, compiler: Any) -> tuple[str | None, Any]:
+    """Return the text of a condition, and how its values become parameters."""
+    wrapper = compiler.connection
+    if not hole.simple or hasattr(hole.kind, f"as_{wrapper.vendor}"):
+        return None, None
     lookup = value if type(value) is hole.kind else hole.lookup(value)
+    prepared = hole.prepared
+    if wrapper.vendor != hole.vendor:
+        given = lookup.rhs if type(value) is hole.kind else value
+        prepared = parameter_of(lookup, given, wrapper)
+    return _text(lookup, prepared, compiler), prepared
+
+
+def _text(lookup: Any, prepared: Any, compiler: Any) -> str | None:
     places = "%s"
     try:
-        if hole.prepared is not None and hole.prepared.many:
+        if prepared is not None and prepared.many:
             places, params = lookup.process_rhs(None, compiler.connection)
             if places != f"({', '.join(['%s'] * len(params))})":
                 return None

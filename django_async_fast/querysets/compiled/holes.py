@@ -30,11 +30,7 @@ _PLAIN_SQL = (
 
 
 def _is_simple(kind: Any) -> bool:
-    return (
-        kind.__module__.startswith("django.db.models.")
-        and not hasattr(kind, "as_postgresql")
-        and kind.as_sql in _PLAIN_SQL
-    )
+    return kind.__module__.startswith("django.db.models.") and kind.as_sql in _PLAIN_SQL
 
 
 def leaves(where: Any) -> list[Any]:
@@ -86,12 +82,17 @@ def _hole(value: Any, lookup: Any, wrapper: Any) -> Any:
     # Whether only the parameter differs while the right side is one `%s`.
     simple = type(lookup.lhs) is Col and _is_simple(kind)
     prepared = parameter_of(lookup, value, wrapper) if simple else None
-    return _native.rows.Hole(kind, lookup.lhs, simple, prepared)
+    return _native.rows.Hole(kind, lookup.lhs, simple, prepared, wrapper.vendor)
 
 
 # ----- in a query
 
 
+# What a compiler may ask a lookup for, by Django's names of databases.
+_AS_SQL = (
+    *("as_sql", "as_postgresql", "as_sqlite", "as_mysql", "as_oracle"),
+    *("as_mariadb",),
+)
 _punched: dict[type[Any], type[Any]] = {}
 
 
@@ -128,7 +129,7 @@ def _token(lookup: Any, number: int) -> Any:
         def as_sql(self: Any, compiler: Any, connection: Any) -> Any:
             return f"\0{self._daf_hole}\0", []
 
-        names = {"as_sql": as_sql, "as_postgresql": as_sql}
+        names = dict.fromkeys(_AS_SQL, as_sql)
         punched = _punched[kind] = type(kind.__name__, (kind,), names)
     new = copy.copy(lookup)
     new.__class__ = punched

@@ -14,13 +14,12 @@ from uuid import UUID
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db import models
-from django.db.backends.postgresql.operations import DatabaseOperations
 from django.db.models import lookups
 from django.db.models.fields import related_lookups
 from django.db.models.query_utils import DeferredAttribute
 
 from ... import _native
-from ...unpatched import Unpatched
+from ...unpatched import Unpatched, djangos_class
 
 _TEXTS = (
     *(models.CharField, models.EmailField, models.SlugField, models.TextField),
@@ -152,7 +151,7 @@ def _parameter(
     unpatched = Unpatched(
         *[(type(each), type(each), OF_FIELD) for each in fields],
         (of, of, _OF_LOOKUP),
-        (type(wrapper.ops), DatabaseOperations, OF_OPS),
+        (type(wrapper.ops), djangos_class(type(wrapper.ops)), OF_OPS),
     )
     return _native.rows.Parameter(
         tuple([vars(each) for each in fields]),

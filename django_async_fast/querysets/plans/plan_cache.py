@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import connections
 
+from . import compiled_converters
 from .result_format import Types, types_of
 from .row_plan import Declined, models, plain_key
 
@@ -37,12 +38,10 @@ def make(
 def needs_connection(compiler: Any) -> bool:
     """Tell whether the plan of a compiled query needs the run's own connection."""
     fields = [column[0] for column in compiler.select[: compiler.col_count]]
-    converters = compiler.get_converters(fields).values()
-    # Those of an expression by itself make a number of a number.
+    converters = compiled_converters.compiled(compiler, compiler.get_converters(fields))
     return any(
-        each.__module__ != "django.db.models.expressions"
-        for functions, _ in converters
-        for each in functions
+        compiled_converters.need_connection(compiler, functions)
+        for _, functions, _ in converters
     )
 
 
@@ -74,10 +73,7 @@ def common(compiler: Any, fields: list[Any]) -> dict[str, Any]:
     converters = compiler.get_converters(fields)
     return {
         "width": len(fields),
-        "converters": [
-            (i, tuple(functions), expression)
-            for i, (functions, expression) in converters.items()
-        ],
+        "converters": list(compiled_converters.compiled(compiler, converters)),
         # For the converters; a plan that is kept must not keep it.
         "connection": connection if converters else None,
         "translate_error": translator(connection.alias),

@@ -1,0 +1,368 @@
+"""Rows of SQLite by the core: as Django builds them, whoever waits."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.db import connection, connections, models
+from django.db.backends.sqlite3.base import DatabaseOperations, SQLiteCursorWrapper
+from django.db.models import Count, F, Q, Sum
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import Upper
+from django.test.utils import CaptureQueriesContext, override_settings
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from django_async_fast import new_connection, run_sync
+from django_async_fast.querysets.compiled import tree
+from django_async_fast.querysets.plans import compiled_converters
+from tests.support.describe import described
+from tests.support.django_rows import djangos_rows
+from tests.support.other_databases import other_database
+from tests.testapp.models import Author, Book, Everything, Tag
+
+AT = dt.datetime(2026, 11, 28, 12, 34, 56, 789, tzinfo=dt.UTC)
+VALUES: list[dict[str, Any]] = [
+    {},
+    {
+        "small": -1,
+        "integer": 2**31 - 1,
+        "big": -(2**63),
+        "positive": 2**62,
+        "char": "é\N{SNOWMAN}",
+        "text": "",
+        "boolean": True,
+        "decimal": Decimal("1.5000000000"),
+        "float": math.pi,
+        "datetime": AT,
+        "date": dt.date(2024, 2, 29),
+        "time": dt.time(23, 59, 59, 999999),
+        "duration": dt.timedelta(-3, 5, 7),
+        "uuid": uuid.UUID(int=2**127 + 5),
+        "json": {"a": [1, None, True, "x"]},
+        "inet": "192.168.0.1",
+    },
+    {
+        "boolean": False,
+        "decimal": Decimal(-10),
+        "float": -0.0,
+        "datetime": AT.replace(microsecond=0),
+        "date": dt.date.min,
+        "time": dt.time(0),
+        "duration": dt.timedelta.max.__class__(days=10**6),
+        "uuid": uuid.UUID(int=0),
+        "json": "text",
+    },
+]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[str]:
+    with other_database("file", tmp_path) as alias:
+        rows = Everything.objects.using(alias)
+        for values in VALUES:
+            rows.create(**values)
+        author = Author.objects.using(alias).create(name="A")
+        for i in range(5):
+            Book.objects.using(alias).create(
+                title=f"b{i}",
+                pages=i,
+                price=Decimal(i) / 4,
+                in_print=i % 2,
+                published=dt.date(2020, 1, 1 + i) if i else None,
+                author=author,
+            )
+        yield alias
+
+
+def _querysets(alias: str) -> list[Any]:
+    everything = Everything.objects.using(alias).order_by("pk")
+    books = Book.objects.using(alias).order_by("pk")
+    return [
+        everything,
+        everything.filter(boolean=True),
+        everything.values(),
+        everything.values_list(),
+        everything.values_list("uuid", flat=True),
+        everything.values_list("datetime", "json__a", named=True),
+        everything.only("date"),
+        everything.defer("json", "datetime"),
+        everything.annotate(next=F("big"), shouted=Upper("char")),
+        books.select_related("author", "publisher"),
+        books.annotate(n=Count("tags"), total=Sum("price")),
+        books.filter(Q(pages__gte=2) | Q(title="b0"), pk__in=[1, 2, 3, 4]),
+        books.filter(title__icontains="B", price__lt=Decimal("0.75")),
+        books[1:3],
+        books[2:],
+        books.filter(published__gte=dt.date(2020, 1, 3)),
+        books.union(books.filter(pages=1)).order_by("pk"),
+        books.dates("published", "month"),
+        everything.datetimes("datetime", "hour"),
+    ]
+
+
+def _djangos(alias: str) -> list[Any]:
+    with djangos_rows():
+        return [described(list(queryset)) for queryset in _querysets(alias)]
+
+
+def test_rows_are_djangos_in_synchronous_code(log: str) -> None:
+    wanted = _djangos(log)
+    for _ in range(3):  # built and compiled, learnt, filled in
+        assert [described(list(queryset)) for queryset in _querysets(log)] == wanted
+
+
+def test_rows_are_djangos_in_a_block(log: str) -> None:
+    wanted = _djangos(log)
+    connections[log].close()
+
+    async def run() -> None:
+        async with new_connection(log):
+            for _ in range(3):
+                querysets = _querysets(log)
+                assert [described([r async for r in q]) for q in querysets] == wanted
+            streamed = [
+                described([row async for row in queryset.aiterator(2)])
+                for queryset in _querysets(log)
+            ]
+            assert streamed == wanted
+            assert await run_sync(
+                lambda: [described(list(q)) for q in _querysets(log)] == wanted
+            )
+
+    async_to_sync(run)()
+
+
+def test_queries_that_are_learnt_are_djangos(log: str) -> None:
+    rows = Book.objects.using(log)
+    for _ in range(3):
+        assert rows.get(pk=2).title == "b1"
+        assert rows.filter(pages__gt=1).count() == 3
+        assert rows.filter(title="b4").exists()
+        assert list(rows.order_by("pk").values_list("pk", flat=True)[3:]) == [4, 5]
+    before = tree.cache_info().hits
+    with CaptureQueriesContext(connections[log]) as queries:
+        assert list(rows.order_by("pk").values_list("pk", flat=True)[2:]) == [3, 4, 5]
+    assert tree.cache_info().hits > before
+    assert queries[0]["sql"].endswith("LIMIT -1 OFFSET 2")
+
+
+def test_one_path_serves_databases_of_two_kinds(log: str) -> None:
+    tag = Tag.objects.create(name="x")
+    Tag.objects.using(log).create(name="x")
+    Everything.objects.create(uuid=VALUES[1]["uuid"])
+    for _ in range(4):
+        for alias in ("default", log):
+            tags = Tag.objects.using(alias)
+            assert tags.get(name="x").name == "x"
+            assert len(tags.filter(pk__in=[1, tag.pk])) == 1
+            found = Everything.objects.using(alias).filter(uuid=VALUES[1]["uuid"])
+            assert found.get().uuid == VALUES[1]["uuid"]
+            (row,) = Everything.objects.using(alias).filter(uuid=VALUES[1]["uuid"])
+            assert row._state.db == alias
+
+
+# ----- converters
+
+DIGITS = st.text("0123456789abcdefABCDEF-", max_size=36)
+TEXTS = st.one_of(
+    st.datetimes().map(str),
+    st.datetimes(timezones=st.just(dt.UTC)).map(str),
+    st.datetimes().map(dt.datetime.isoformat),
+    st.dates().map(str),
+    st.times().map(str),
+    st.uuids().map(str),
+    st.uuids().map(lambda u: u.hex),
+    st.uuids().map(lambda u: u.hex.upper()),
+    st.decimals(-(10**9), 10**9, places=3).map(str),
+    st.from_regex(r"[0-3]\d{3}-[01]\d-[0-3]\d", fullmatch=True),
+    st.from_regex(
+        r"[0-3]\d{3}-[01]\d-[0-3]\d[ T]\d\d:\d\d(:\d\d(\.\d{1,7})?)?", fullmatch=True
+    ),
+    st.from_regex(r"\d\d:\d\d(:\d\d(\.\d{1,7})?)?", fullmatch=True),
+    st.from_regex(r"20[0-9]{2}-02-(28|29|30)( 10:11:12)?", fullmatch=True),
+    DIGITS,
+    st.text(max_size=12),
+)
+GIVEN = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-2, 2),
+    st.integers(-(2**70), 2**70),
+    st.floats(),
+    st.binary(max_size=4),
+    st.datetimes(),
+    st.datetimes(timezones=st.just(dt.UTC)),
+    st.dates(),
+    st.times(),
+    TEXTS,
+)
+
+
+def _outcome(function: Any, *args: Any) -> Any:
+    try:
+        value = function(*args)
+    except Exception as exc:
+        return type(exc), str(exc)
+    if isinstance(value, uuid.UUID):
+        return value, value.is_safe, value.int
+    return type(value), repr(value)
+
+
+FIELDS = "boolean", "date", "datetime", "decimal", "duration", "time", "uuid"
+
+
+@pytest.mark.parametrize(
+    ("field", "use_tz"), [*[(field, True) for field in FIELDS], ("datetime", False)]
+)
+def test_converters_are_djangos(field: str, use_tz: bool, tmp_path: Path) -> None:
+    with (
+        override_settings(USE_TZ=use_tz),
+        other_database("test database", tmp_path) as alias,
+    ):
+        wrapper = connections[alias]
+        column = Everything._meta.get_field(field)
+        _compare(wrapper, column.get_col("t"))
+        if field == "decimal":  # of an expression it is not quantized
+            _compare(wrapper, models.Value(None, column))
+
+
+def _compare(wrapper: Any, expression: Any) -> None:
+    compiler = mock.Mock(connection=wrapper)
+    djangos = [
+        *wrapper.ops.get_db_converters(expression),
+        *expression.output_field.get_db_converters(wrapper),
+    ]
+    found = compiled_converters.compiled(compiler, {0: (djangos, expression)})
+    ((_, ours, _),) = found
+    assert all(a is not b for a, b in zip(djangos, ours, strict=True))
+    assert djangos
+
+    @settings(
+        max_examples=40,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
+    @given(GIVEN)
+    def compare(value: Any) -> None:
+        for their, our in zip(djangos, ours, strict=True):
+            assert _outcome(our, value, expression, wrapper) == _outcome(
+                their, value, expression, wrapper
+            )
+
+    compare()
+
+
+def test_the_zone_is_that_of_the_connection(log: str) -> None:
+    rows = Everything.objects.using(log).filter(date=dt.date(2024, 2, 29))
+    for _ in range(3):
+        assert rows.all()[0].datetime == AT
+    wrapper = connections[log]
+    for zone, hours in (("Asia/Tokyo", 9), (None, 0)):
+        wrapper.settings_dict["TIME_ZONE"] = zone
+        del wrapper.timezone
+        assert rows.all()[0].datetime == AT - dt.timedelta(hours=hours)
+        assert rows.all()[0].datetime.tzinfo is wrapper.timezone
+
+
+def test_a_converter_that_is_not_djangos_is_called(
+    log: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = Book.objects.using(log)
+    for _ in range(3):
+        assert rows.get(pk=1).in_print is False
+
+    def convert(self: Any, value: Any, expression: Any, connection: Any) -> Any:
+        return "patched"
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DatabaseOperations, "convert_booleanfield_value", convert)
+        for _ in range(3):
+            assert rows.get(pk=1).in_print == "patched"
+    assert rows.get(pk=1).in_print is False
+    with monkeypatch.context() as patch:
+        patch.setattr(f"{DatabaseOperations.__module__}.parse_datetime", lambda _: AT)
+        odd = RawSQL("'odd'", (), models.DateTimeField())
+        Tag.objects.using(log).create(name="x")
+        assert Tag.objects.using(log).annotate(at=odd).get().at == AT
+    own = connections[log].ops
+    own.convert_booleanfield_value = lambda value, *rest: "its own"
+    try:
+        assert [row.in_print for row in rows.filter(pk=1)] == ["its own"]
+    finally:
+        del own.convert_booleanfield_value
+
+
+# ----- who watches
+
+
+def test_who_watches_queries_sees_them(
+    log: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = Tag.objects.using(log)
+    for _ in range(3):
+        assert not rows.filter(name="none").exists()
+    seen: list[str] = []
+
+    def watch(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        seen.append(sql)
+        return execute(sql, params, many, context)
+
+    with connections[log].execute_wrapper(watch):
+        rows.filter(name="none").exists()
+    assert len(seen) == 1
+    with CaptureQueriesContext(connections[log]) as queries:
+        rows.filter(name="none").exists()
+    assert len(queries) == 1
+    execute = SQLiteCursorWrapper.execute
+
+    def patched(self: Any, query: str, params: Any = None) -> Any:
+        seen.append(query)
+        return execute(self, query, params)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SQLiteCursorWrapper, "execute", patched)
+        rows.filter(name="none").exists()
+    assert len(seen) == 2
+    connections[log].connection.set_trace_callback(seen.append)
+    rows.filter(name="none").exists()
+    connections[log].connection.set_trace_callback(None)
+    assert len(seen) == 3
+
+
+def test_rows_of_a_factory_are_read_by_position(log: str) -> None:
+    wrapper = connections[log]
+    wrapper.ensure_connection()
+    wrapper.connection.row_factory = sqlite3.Row
+    for _ in range(3):
+        rows = Book.objects.using(log).order_by("pk")
+        assert [book.title for book in rows] == [f"b{i}" for i in range(5)]
+        assert rows.values_list("title", flat=True)[0] == "b0"
+
+
+def test_errors_are_djangos(log: str) -> None:
+    from django.db import OperationalError
+    from django.db.transaction import TransactionManagementError, atomic
+
+    rows = Tag.objects.using(log)
+    for _ in range(3):
+        list(rows.filter(name="x"))
+    with connections[log].cursor() as cursor:
+        cursor.execute("ALTER TABLE testapp_tag RENAME TO elsewhere")
+    with pytest.raises(OperationalError, match="no such table: testapp_tag"):
+        list(rows.filter(name="x"))
+    with atomic(log):
+        connections[log].needs_rollback = True
+        with pytest.raises(TransactionManagementError):
+            list(rows.filter(name="x"))
+    assert connection.vendor == "postgresql"
