@@ -127,6 +127,7 @@ cdef class KnownStatements:
         cdef Batch batch = self.fetch(
             wrapper, known.plan, known.types, known.statement.columns, known.sql,
             known.params, known.template if known.keeps else None, how,
+            known.statement.binds,
         )
         rows = items(batch) if batch.rows <= self.many else self.in_turns(batch)
         if known.lent is not None:

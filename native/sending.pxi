@@ -28,6 +28,8 @@ cdef class Sender:
         dict utils, settings, apps, running_loop, refuse, tuple_row, transformer,
         is_psycopgs, text, merged, execute, result_format, failed, more_results,
         RoundTrips round_trips not None,
+        binding_cursor, tuple integers, dict kinds, is_dumper, manager_of, forgotten,
+        no_prepare, should_prepare,
     ):
         self.round_trips = round_trips
         self.watch_of = watch_of
@@ -50,6 +52,14 @@ cdef class Sender:
         self.result_format = result_format
         self.failed = failed
         self.more_results = more_results
+        self.binding_cursor = binding_cursor
+        self.integers = dict.fromkeys(integers)
+        self.kinds = kinds
+        self.is_dumper = is_dumper
+        self.manager_of = manager_of
+        self.forgotten = forgotten
+        self.no_prepare = no_prepare
+        self.should_prepare = should_prepare
 
     cdef bint debugs(self) except -1:
         # As Django's settings keep it, once it was asked for.
@@ -60,6 +70,9 @@ cdef class Sender:
 
     def unobserved(self, wrapper):
         """Return the open psycopg connection if the statement may skip the cursor."""
+        return self.open_connection(wrapper, False)
+
+    cdef object open_connection(self, wrapper, bint binds):
         kind = type(wrapper)
         cdef PyObject *known = PyDict_GetItemWithError(self.watches, kind)
         if known is NULL:
@@ -94,7 +107,10 @@ cdef class Sender:
             # Not by `isinstance()`: a proxy pretends.
             type(raw) not in self.connections
             or "cursor" in <dict> PyObject_GenericGetDict(raw, NULL)
-            or raw.cursor_factory is not self.cursor
+            or not (
+                raw.cursor_factory is self.cursor
+                or (binds and raw.cursor_factory is self.binding_cursor)
+            )
             or raw._pipeline
             or raw.row_factory is not self.tuple_row
         ):
@@ -117,14 +133,61 @@ cdef class Sender:
                 found.append(b"%d" % each if each >= 0 else b" %d" % each)
         return found
 
-    def send(self, wrapper, raw, sql, params, bytes template=None):
+    cdef Bound bound(self, raw, bytes template, tuple params):
+        """The statement with its values beside it, None where psycopg has to write them.
+
+        Each has the type that its literal would have in the text.
+        """
+        cdef Bound new = Bound.__new__(Bound)
+        cdef list types = []
+        cdef list places = []
+        new.values, new.formats = [], []
+        get_dumper = raw.adapters.get_dumper
+        seen = None
+        for each in params:
+            kind = type(each)
+            if kind is not seen:
+                if kind not in self.integers and kind not in self.kinds:
+                    return None
+                if not self.is_dumper(kind, get_dumper(kind, self.text)):
+                    return None
+                seen = kind
+            if kind in self.integers:
+                if INT4_LEAST <= each <= INT4_MOST:
+                    oid, value, size = INT4, each, 4
+                elif INT8_LEAST <= each <= INT8_MOST:
+                    oid, value, size = INT8, each, 8
+                else:
+                    return None
+                new.values.append(int(value).to_bytes(size, "big", signed=True))
+                new.formats.append(1)
+            else:
+                value = (<tuple> self.kinds[kind])[1](each)
+                if value is None:
+                    return None
+                oid, _, of_value = self.kinds[kind]
+                new.values.append(value)
+                new.formats.append(of_value)
+            types.append(oid)
+            places.append(b"$%d" % len(types))
+        if len(types) > MOST_VALUES:
+            return None
+        new.query, new.types = template % tuple(places), tuple(types)
+        return new
+
+    def send(
+        self, wrapper, raw, sql, params, bytes template=None, Bound bound=None
+    ):
         """Execute a statement and return its result. Raises Django's errors.
 
         A `template` of the same `sql` saves reading it and counting the parameters.
+        With `bound` its values are sent beside it.
         """
         if wrapper.needs_rollback:
             wrapper.validate_no_broken_transaction()
         try:
+            if bound is not None:
+                return self.round_trips.run(raw, bound_operation(self, raw, bound))
             if template is None:
                 query = self.merged(raw, sql, params)
             else:
@@ -147,6 +210,65 @@ def operation(Sender sender not None, raw, query):
 
 
 @cython.final
+cdef class Bound:
+    """A statement whose values are sent beside it.
+
+    `query` and `types` are what psycopg knows a prepared statement by.
+    """
+
+
+cdef object INT4 = 23
+cdef object INT4_LEAST = -(2**31)
+cdef object INT4_MOST = 2**31 - 1
+cdef object INT8 = 20
+cdef object INT8_LEAST = -(2**63)
+cdef object INT8_MOST = 2**63 - 1
+cdef enum:
+    MOST_VALUES = 65535  # the protocol counts them in two bytes
+
+
+def bound_operation(Sender sender not None, raw, Bound bound not None):
+    """Yield what psycopg waits for while it executes a query; return the result.
+
+    psycopg's own manager tells whether the server is to prepare it first.
+    """
+    if not raw._autocommit:
+        yield from raw._start_query()
+    pgconn, manager = raw.pgconn, sender.manager_of(raw)
+    prepare, name = manager.get(bound)
+    if prepare is sender.no_prepare:
+        pgconn.send_query_params(
+            bound.query, bound.values, bound.types, bound.formats, sender.result_format
+        )
+    else:
+        if prepare is sender.should_prepare:
+            pgconn.send_prepare(name, bound.query, bound.types)
+            results = yield from sender.execute(pgconn)
+            if len(results) != 1 or results[0].status != 1:
+                return sender.more_results(raw, results)
+        pgconn.send_query_prepared(
+            name, bound.values, bound.formats, sender.result_format
+        )
+    key = manager.maybe_add_to_cache(bound, prepare, name)
+    results = yield from sender.execute(pgconn)
+    if key is not None:
+        manager.validate(key, prepare, name, results)
+    if len(results) == 1 and (results[0].status == 1 or results[0].status == 2):
+        if manager._to_flush:
+            yield from manager.maintain_gen(raw)
+        return results[0]
+    if (
+        prepare is not sender.no_prepare
+        and len(results) == 1
+        and sender.forgotten(manager, bound, name, results[0])
+        and pgconn.transaction_status == 0  # PQTRANS_IDLE
+    ):
+        # The server has refused to run it: nothing is sent twice.
+        return (yield from bound_operation(sender, raw, bound))
+    return sender.more_results(raw, results)
+
+
+@cython.final
 cdef class Reader:
     """What reads the rows of a statement that `sender` sends.
 
@@ -162,24 +284,33 @@ cdef class Reader:
 
     def read(
         self, wrapper, Plan plan not None, types, Py_ssize_t columns, sql, params,
-        bytes template,
+        bytes template, bint binds=False,
     ):
         """Return the rows of a query as a batch, None where a cursor is to read them.
 
-        With a template the plan is kept, and serves other runs.
+        With a template the plan is kept, and serves other runs. `binds` tells that the
+        values may be sent beside the text, where the connection is asked to prepare.
         """
+        cdef Bound bound = None
         oids = types.oids
         if oids is None:
             return None
-        raw = self.sender.unobserved(wrapper)
+        binds = binds and template is not None
+        raw = self.sender.open_connection(wrapper, binds)
         if raw is None:
             return None
         decoders = self.decoders_of(raw)
         # Django gives a cursor the wrapper's time zone where it is another.
         if decoders.zone != wrapper.timezone or not decoders.reads_binary(raw, oids):
             return None
+        if binds:
+            on_server = raw.cursor_factory is self.sender.binding_cursor
+            if on_server or raw._prepared.prepare_threshold is not None:
+                bound = self.sender.bound(raw, template, params)
+            if on_server and bound is None:
+                return None
         try:
-            result = self.sender.send(wrapper, raw, sql, params, template)
+            result = self.sender.send(wrapper, raw, sql, params, template, bound)
             if result.status != 2:
                 self.failed(wrapper, types, None)
         except BaseException as error:

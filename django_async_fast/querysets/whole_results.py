@@ -28,16 +28,18 @@ def fetch(
     params: Any,
     template: bytes | None = None,
     how: Fetch = OF_QUERYSETS,
+    binds: bool = False,
 ) -> Any:
     """Return all rows of a query, as a batch.
 
     `template` is what `statement.template_of(sql)` returned, to save that; `how` is
-    what Django does for the rows. Raises what the query does.
+    what Django does for the rows, `binds` tells that the values may be sent beside the
+    text. Raises what the query does.
     """
     if wrapper._thread_ident != get_ident() and block_threads.in_block_thread():
-        query = plan, types, columns, sql, params, template, how
+        query = plan, types, columns, sql, params, template, how, binds
         return block_threads.run_on_loop(fetch, wrapper, *query)
-    found = READER.read(wrapper, plan, types, columns, sql, params, template)
+    found = READER.read(wrapper, plan, types, columns, sql, params, template, binds)
     if found is not None:
         return found
     wrapper = lazy_wrapper.visible(wrapper)

@@ -374,6 +374,7 @@ cdef class Statement:
     cdef public Py_ssize_t columns
     cdef public str tail  # what comes after its LIMIT
     cdef public bint locks  # FOR UPDATE, which Django refuses outside a transaction
+    cdef public bint binds  # whether its values may be sent beside it
     cdef readonly tuple holes
     cdef readonly list parts
     cdef object template_of
@@ -408,8 +409,26 @@ cdef class Sender:
     cdef object result_format
     cdef object failed
     cdef object more_results
+    cdef object binding_cursor
+    cdef object get_dumper
+    cdef dict integers  # int and psycopg's
+    cdef dict kinds
+    cdef object is_dumper
+    cdef object manager_of
+    cdef object forgotten
+    cdef object no_prepare
+    cdef object should_prepare
 
     cdef bint debugs(self) except -1
+    cdef object open_connection(self, wrapper, bint binds)
+    cdef Bound bound(self, raw, bytes template, tuple params)
+
+
+cdef class Bound:
+    cdef readonly bytes query
+    cdef readonly tuple types
+    cdef readonly list values
+    cdef readonly list formats
 
 
 cdef class Reader:

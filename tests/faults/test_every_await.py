@@ -21,6 +21,7 @@ from .scenarios import (
     called,
     checkout_and_return,
     fill,
+    get,
     siblings,
     units,
 )
@@ -71,6 +72,15 @@ def test_at_every_await(watch: Watch, scenario: Scenario, how: str, where: str) 
     loop, options, settled = connected(watch, where)
     with configured(OPTIONS=options):
         run(loop, at_every_await(watch, scenario, break_off, settled))
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_while_a_statement_is_prepared(watch: Watch, how: str) -> None:
+    _, options, settled = connected(watch, "direct")
+    with configured(OPTIONS=options | {"prepare_threshold": 0}):
+        run(
+            "asyncio", at_every_await(watch, get, partial(broken_off, how=how), settled)
+        )
 
 
 # ----- a slot that one has to wait for

@@ -137,6 +137,7 @@ WATCHED = {
     "psycopg.cursor.Cursor.copy": "drivers/psycopg/copies.py: copying",
     "psycopg._cursor_base.BaseCursor._execute_gen": "drivers/psycopg/statement.py: fetch",
     "psycopg._cursor_base.BaseCursor._maybe_prepare_gen": "drivers/psycopg/statement.py: fetch",
+    "psycopg._preparing.PrepareManager": "drivers/psycopg/prepared_statements.py; native/sending.pxi: bound_operation",
     "psycopg._queries.PostgresClientQuery": "drivers/psycopg/statement.py: fetch",
     "psycopg._queries._query2pg_client_nocache": "drivers/psycopg/statement.py: template_of",
     "django.db.models.query_utils.RegisterLookupMixin": "querysets/compiled/steps.py: Registering",

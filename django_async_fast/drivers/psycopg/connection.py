@@ -26,7 +26,7 @@ from ... import _native, bridge
 from ...attribute_copies import AttributeCopies
 from ...tasks.scopes import TURNS, Gate
 from ...unpatched import Unpatched, inside
-from . import server_names
+from . import prepared_statements
 from .channel import Channel
 
 logger = logging.getLogger("django_async_fast")
@@ -424,7 +424,7 @@ class Session(psycopg.AsyncConnection[Any]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.forks = _forks
-        self._prepared._prepared_idx = server_names.first_prepared()
+        self._prepared = prepared_statements.Prepared()
         # As psycopg's, but made once, not for each view.
         self.served = served = _ServedView()
         here: Any = served

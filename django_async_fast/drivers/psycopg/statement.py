@@ -13,28 +13,37 @@ from __future__ import annotations
 
 from asyncio import _get_running_loop
 from collections.abc import Generator, Iterable
+from datetime import date, datetime
 from functools import cache
+from operator import attrgetter
 from typing import Any, NamedTuple, NoReturn
+from uuid import UUID
 
 from django.apps import apps
 from django.conf import settings
 from django.db.backends import utils
-from django.db.backends.postgresql.base import Cursor, DatabaseWrapper
+from django.db.backends.postgresql.base import (
+    Cursor,
+    DatabaseWrapper,
+    ServerBindingCursor,
+)
 from django.db.backends.utils import CursorWrapper
 from django.utils.asyncio import async_unsafe
 from psycopg import Connection, errors, pq
+from psycopg._preparing import Prepare
 from psycopg._queries import PostgresClientQuery, _query2pg_client
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.generators import execute as execute_query
 from psycopg.rows import tuple_row
-from psycopg.types.numeric import IntDumper
+from psycopg.types.numeric import Int2, Int4, Int8, IntDumper
 
 from ... import _native
 from ...unpatched import Unpatched
+from . import prepared_statements
 from .connection import ROUND_TRIPS
 from .connection import Connection as BlockConnection
 
-BINARY = pq.Format.BINARY
+BINARY, TEXT = pq.Format.BINARY, pq.Format.TEXT
 FATAL_ERROR = pq.ExecStatus.FATAL_ERROR
 _DONE = frozenset({pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK})
 
@@ -64,6 +73,7 @@ def _unpatched(kind: Any) -> Unpatched:
         (kind, DatabaseWrapper, _NOT_CALLED),
         (CursorWrapper, CursorWrapper),
         (Cursor, Cursor),
+        (ServerBindingCursor, ServerBindingCursor),
         (Connection, Connection, ("cursor",)),
     )
 
@@ -144,18 +154,19 @@ def _with_arrays(raw: Any, params: Any, template: bytes) -> Any:
 @cache
 def _is_psycopgs(dumper: Any) -> bool:
     """Tell whether a class is psycopg's dumper of int, in Python or compiled."""
-    return _is_of_psycopg(dumper) and dumper.__name__ == IntDumper.__name__
-
-
-def _is_of_psycopg(dumper: Any) -> bool:
-    package: str = dumper.__module__.partition(".")[0]
-    return package in ("psycopg", "psycopg_binary", "psycopg_c")
+    return (
+        prepared_statements.is_of_psycopg(dumper)
+        and dumper.__name__ == IntDumper.__name__
+    )
 
 
 def dumps_as_psycopg(raw: Any, kinds: Iterable[type[Any]]) -> bool:
     """Tell whether values of these classes are dumped by psycopg's own code."""
     dumper_of = raw.adapters.get_dumper
-    return all(_is_of_psycopg(dumper_of(each, PyFormat.TEXT)) for each in kinds)
+    return all(
+        prepared_statements.is_of_psycopg(dumper_of(each, PyFormat.TEXT))
+        for each in kinds
+    )
 
 
 def _send_arrays(
@@ -183,6 +194,24 @@ def _more_results(raw: Any, results: list[Any]) -> NoReturn:
     raise errors.InternalError("a statement had more results than one, or another")
 
 
+# As psycopg dumps such values, None where it does otherwise.
+
+
+def _text(value: str) -> bytes | None:
+    try:
+        return None if "\0" in value else value.encode()
+    except UnicodeEncodeError:
+        return None
+
+
+def _printed(value: date) -> bytes:
+    return str(value).encode()
+
+
+def _moment(value: datetime) -> bytes | None:
+    return str(value).encode() if value.tzinfo else None
+
+
 # Without the core nothing is sent past a cursor.
 SENDER: Any = _native.COMPILED and _native.rows.Sender(
     lambda kind: _unpatched(kind).watch,
@@ -205,6 +234,19 @@ SENDER: Any = _native.COMPILED and _native.rows.Sender(
     failed=_failed,
     more_results=_more_results,
     round_trips=ROUND_TRIPS,
+    binding_cursor=ServerBindingCursor,
+    integers=(int, Int2, Int4, Int8),
+    kinds={
+        str: (prepared_statements.UNKNOWN, _text, TEXT),
+        UUID: (prepared_statements.UUIDS, attrgetter("bytes"), BINARY),
+        date: (prepared_statements.DATES, _printed, TEXT),
+        datetime: (prepared_statements.MOMENTS, _moment, TEXT),
+    },
+    is_dumper=prepared_statements.is_psycopgs,
+    manager_of=prepared_statements.manager_of,
+    forgotten=prepared_statements.forgotten,
+    no_prepare=Prepare.NO,
+    should_prepare=Prepare.SHOULD,
 )
 
 

@@ -134,6 +134,10 @@ def learn(queryset: Any, path: Any, ask: Ask, make_plan: Any, alias: str) -> Any
     locks = wrapper.features.has_select_for_update
     entry.locks = locks and compiler.query.select_for_update
     entry.columns = compiler.col_count
+    # Where an expression stands twice, two values beside the text are not one.
+    entry.binds = not constants or not any(
+        clause in text for clause in ("GROUP BY", "ORDER BY", "DISTINCT")
+    )
     entry.make_plan = make_plan
     try:
         _plan(entry, queryset, make_plan)

@@ -1,0 +1,265 @@
+"""With `prepare_threshold` known statements are prepared by the server."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+import psycopg
+import pytest
+from asgiref.sync import async_to_sync
+from django.db import DatabaseError, NotSupportedError, connections, transaction
+from django.db.models import Count
+
+from django_async_fast import new_connection, run_sync
+from tests.support.describe import described
+from tests.support.targets import FIVE_BOOKS, plant
+from tests.testapp.models import Author, Book, Everything, Tag
+
+pytestmark = [pytest.mark.core, pytest.mark.usefixtures("known_gets")]
+
+OFTEN = {"prepare_threshold": 1}
+ON_SERVER = {"server_side_binding": True}
+MOMENT = dt.datetime(2024, 2, 29, 23, 30, tzinfo=dt.UTC)
+KEY = uuid.UUID(int=9)
+
+CALLS: dict[str, Callable[[], Any]] = {
+    "get": lambda: Author.objects.get(pk=1),
+    "none": lambda: Author.objects.filter(pk=-1).first(),
+    "big": lambda: list(Everything.objects.values("pk").filter(big__lt=2**40)),
+    "out of range": lambda: list(Everything.objects.values("pk").filter(small=2**40)),
+    "text": lambda: list(Book.objects.filter(title="o'neill %s \\ é")),
+    "null byte": lambda: list(Book.objects.filter(title="a\0")),
+    "surrogate": lambda: list(Book.objects.filter(title="\ud800")),
+    "exists": lambda: Book.objects.filter(title="a").exists(),
+    "count": lambda: Book.objects.filter(pages__gte=1).count(),
+    "like": lambda: list(Book.objects.filter(title__icontains="1%")),
+    "in": lambda: list(Book.objects.filter(pk__in=[1, 2, 2**40]).order_by("pk")),
+    "uuid": lambda: list(Everything.objects.values("pk").filter(uuid=KEY)),
+    "date": lambda: list(Everything.objects.values("pk").filter(date=MOMENT.date())),
+    "datetime": lambda: list(Everything.objects.values("pk").filter(datetime__lte=MOMENT)),
+    "float": lambda: list(Everything.objects.values("pk").filter(float=0.1)),
+    "json": lambda: list(Everything.objects.values("pk").filter(json={"a": 1})),
+    "join": lambda: list(Book.objects.filter(author__name="a").order_by("pk")[:2]),
+    "grouped": lambda: list(
+        Author.objects.annotate(n=Count("books")).filter(n__gt=0).order_by("pk")
+    ),
+    "values": lambda: list(Book.objects.order_by("pk").values("pk", "title")),
+}  # fmt: skip
+# These values psycopg writes into the text.
+NOT_BOUND = {"out of range", "null byte", "surrogate", "float", "json"}
+
+
+@contextmanager
+def connected(**options: Any) -> Iterator[None]:
+    settings = connections.settings["default"]
+    changed = {"OPTIONS": {**settings.get("OPTIONS", {}), **options}}
+    connections["default"].close()
+    del connections["default"]
+    try:
+        with mock.patch.dict(settings, changed):
+            yield
+    finally:
+        connections["default"].close()
+        del connections["default"]
+
+
+def prepared() -> list[str]:
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SELECT statement FROM pg_prepared_statements")
+        return [text for (text,) in cursor.fetchall()]
+
+
+def outcomes(times: int = 6) -> dict[str, Any]:
+    def one(call: Callable[[], Any]) -> Any:
+        try:
+            return described(call())
+        except Exception as exc:
+            return type(exc), str(exc)
+
+    return {name: [one(call) for _ in range(times)] for name, call in CALLS.items()}
+
+
+@pytest.fixture
+def rows() -> None:
+    plant(FIVE_BOOKS)
+    Everything.objects.create(
+        big=5, uuid=KEY, date=MOMENT.date(), datetime=MOMENT, float=0.1, json={"a": 1}
+    )
+
+
+@pytest.mark.parametrize("options", [OFTEN, ON_SERVER, OFTEN | ON_SERVER])
+def test_as_django_has_them(
+    options: dict[str, Any], rows: None, without_core: Any
+) -> None:
+    async def in_a_block() -> Any:
+        async with new_connection():
+            return await run_sync(outcomes), await run_sync(prepared)
+
+    with without_core():
+        expected = outcomes(1)
+    with connected(**options):
+        found, texts = outcomes(), prepared()
+        in_block, texts_of_block = async_to_sync(in_a_block)()
+    for each in (found, in_block):
+        for name, outcome in expected.items():
+            assert each[name] == outcome * 6, name
+    if "prepare_threshold" in options:
+        wanted = len(CALLS) - len(NOT_BOUND)
+        for each in (texts, texts_of_block):
+            ours = [text for text in each if "testapp_" in text]
+            assert len(ours) >= wanted, ours
+            assert any('"id" = $1 LIMIT 21' in text for text in ours)
+    else:
+        assert texts == texts_of_block == []
+
+
+def test_off_by_default(rows: None) -> None:
+    outcomes()
+    assert prepared() == []
+
+
+def get(pk: int) -> Any:
+    return Author.objects.get(pk=pk)
+
+
+def run_in(where: str, test: Callable[[], None]) -> None:
+    async def in_a_block() -> None:
+        async with new_connection():
+            await run_sync(test)
+
+    with connected(**OFTEN):
+        async_to_sync(in_a_block)() if where == "block" else test()
+
+
+anywhere = pytest.mark.parametrize("where", ["sync", "block"])
+
+
+def known_and_prepared() -> None:
+    for pk in (1, 2, 1, 2, 1):
+        get(pk)
+    assert any("testapp_author" in text for text in prepared())
+
+
+@contextmanager
+def other_type(dsn: str) -> Iterator[None]:
+    """Give a column another type, for other sessions to find out."""
+    change = "ALTER TABLE testapp_author ALTER COLUMN name TYPE {}"
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        admin.execute(change.format("text"))
+        try:
+            yield
+        finally:
+            admin.execute(change.format("varchar(100)"))
+
+
+@anywhere
+def test_a_changed_table_is_no_error(where: str, rows: None, dsn: str) -> None:
+    def test() -> None:
+        known_and_prepared()
+        name = get(1).name
+        with other_type(dsn):
+            assert get(1).name == name
+            for _ in range(4):
+                assert get(2).pk == 2
+        assert get(1).name == name
+
+    run_in(where, test)
+
+
+@anywhere
+def test_a_changed_table_in_a_transaction(where: str, rows: None, dsn: str) -> None:
+    def test() -> None:
+        known_and_prepared()
+        with other_type(dsn):
+            # The transaction is over, whoever asks; the next one is not.
+            with pytest.raises(NotSupportedError), transaction.atomic():
+                get(1)
+            with transaction.atomic():
+                assert get(1).pk == 1
+
+    run_in(where, test)
+
+
+@anywhere
+@pytest.mark.parametrize("forget", ["DEALLOCATE ALL", "DISCARD ALL"])
+def test_a_session_that_was_reset(where: str, forget: str, rows: None) -> None:
+    def test() -> None:
+        for _ in range(3):  # psycopg looks at the first alone
+            known_and_prepared()
+            with connections["default"].cursor() as cursor:
+                cursor.execute(forget)
+            with transaction.atomic():
+                assert get(1).pk == 1
+        known_and_prepared()
+        # Not by psycopg's cursor: nobody knows.
+        raw = connections["default"].connection
+        raw.wait(raw._exec_command(forget.encode()))
+        assert get(2).pk == 2
+        known_and_prepared()
+
+    run_in(where, test)
+
+
+async def test_a_session_that_the_pool_has_reset(rows: None) -> None:
+    async def reset(connection: Any) -> None:
+        await connection.set_autocommit(True)
+        await connection.execute("DISCARD ALL")
+        await connection.set_autocommit(False)
+
+    pool = {"min_size": 1, "max_size": 1, "reset": reset}
+    settings = connections.settings["default"]
+    with mock.patch.dict(settings, OPTIONS={**OFTEN, "pool": pool}):
+        for _ in range(4):
+            async with new_connection():
+                await run_sync(known_and_prepared)
+            async with new_connection(), transaction.atomic():
+                assert (await Author.objects.aget(pk=1)).pk == 1
+
+
+def test_a_statement_is_sent_once(rows: None) -> None:
+    def runs() -> int:
+        with connections["default"].cursor() as cursor:
+            cursor.execute(
+                "SELECT sum(generic_plans + custom_plans) FROM pg_prepared_statements"
+                " WHERE statement LIKE '%testapp_author%'"
+            )
+            return int(cursor.fetchone()[0])
+
+    with connected(**OFTEN):
+        known_and_prepared()
+        before = runs()
+        for times in range(1, 10):
+            assert get(1).pk == 1
+            assert runs() == before + times
+
+
+def test_names_are_nobody_elses(rows: None) -> None:
+    names = "SELECT name FROM pg_prepared_statements"
+    seen: list[str] = []
+    for _ in range(2):
+        with connected(**OFTEN):
+            known_and_prepared()
+            with connections["default"].cursor() as cursor:
+                cursor.execute(names)
+                seen += [name for (name,) in cursor.fetchall()]
+    assert len({*seen}) == len(seen) > 1
+
+
+def test_an_error_is_djangos(rows: None, dsn: str) -> None:
+    with connected(**OFTEN):
+        Tag.objects.create(pk=99, name="t")
+        for _ in range(5):
+            assert Tag.objects.get(pk=99).name == "t"
+        with psycopg.connect(dsn, autocommit=True) as admin:
+            admin.execute("ALTER TABLE testapp_tag RENAME TO gone")
+            try:
+                with pytest.raises(DatabaseError, match="does not exist"):
+                    Tag.objects.get(pk=99)
+            finally:
+                admin.execute("ALTER TABLE gone RENAME TO testapp_tag")
+        assert Tag.objects.get(pk=99).name == "t"
