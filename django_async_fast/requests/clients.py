@@ -8,7 +8,7 @@ for a while.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from typing import Any
 
@@ -19,18 +19,23 @@ PAUSE = 0.05
 
 
 class Client:
-    """Whoever waits for a response; `present` ends as a timeout does when he leaves."""
+    """Waits for a response; if he leaves, the task that makes it is cancelled."""
 
     __slots__ = (
-        *("_clients", "_context", "_dismissed", "_listener", "_listening"),
-        "present",
+        *("_cancelled", "_cancelling", "_clients", "_context", "_dismissed"),
+        *("_listen", "_listener", "_task"),
     )
 
-    def __init__(self, clients: Clients, listening: Coroutine[Any, Any, None]) -> None:
-        self.present = asyncio.timeout(None)
-        self._listening = listening
+    def __init__(
+        self, clients: Clients, listen: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
+        task = asyncio.current_task(clients.loop)
+        assert task is not None
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._cancelled = self._dismissed = False
+        self._listen = listen
         self._listener: asyncio.Task[None] | None = None
-        self._dismissed = False
         self._context = copy_context()
         self._clients = clients
         clients.add(self)
@@ -40,20 +45,36 @@ class Client:
         self._dismissed = True
         if self._listener is None:
             self._clients.remove(self)
-            self._listening.close()
         elif not self._listener.get_loop().is_closed():
             self._listener.cancel()
 
-    def check(self) -> None:
-        """Raise what the server has sent in place of a disconnect."""
+    def end(self) -> None:
+        """Dismiss him where the task goes on with something else."""
+        self._take_back()
+        self.dismiss()
+
+    def has_left(self) -> bool:
+        """Tell whether the task was cancelled because he has left, and for no more.
+
+        Takes back that cancellation. Raises what the server has sent in place of a
+        disconnect.
+        """
+        if not self._cancelled or self._take_back() > self._cancelling:
+            return False
         assert self._listener is not None
         failure = self._listener.exception()
         if failure is not None and not isinstance(failure, RequestAborted):
             raise failure
+        return True
+
+    def _take_back(self) -> int:
+        """Return how many cancellations of the task are left without his leaving."""
+        cancelled, self._cancelled = self._cancelled, False
+        return self._task.uncancel() if cancelled else self._task.cancelling()
 
     def listen(self) -> None:
         """Notice from now on that he leaves."""
-        task = asyncio.create_task(self._listening, context=self._context)
+        task = asyncio.create_task(self._listen(), context=self._context)
         task.add_done_callback(self._left)
         self._listener = task
 
@@ -63,7 +84,7 @@ class Client:
         listener.exception()  # else the loop says that nobody has seen it
         # Servers say that he has left also when he has all of the response.
         if not self._dismissed:
-            self.present.reschedule(0)
+            self._cancelled = self._task.cancel()
 
 
 class Clients:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from functools import partial, wraps
+from functools import lru_cache, partial, wraps
+from types import FunctionType
 from typing import Any, TypeAlias
 
 from asgiref.sync import AsyncToSync, SyncToAsync, iscoroutinefunction
@@ -22,8 +23,10 @@ from django.urls import set_script_prefix
 
 from .. import _native, bridge
 from ..bridge import driving
+from ..unpatched import Unpatched
 from . import lifespan
 from .clients import Client, Clients
+from .receivers import OnlyReceivers
 from .request_block import Life, respond
 
 Scope: TypeAlias = dict[str, Any]
@@ -31,6 +34,10 @@ Receive: TypeAlias = Callable[[], Awaitable[Any]]
 Send: TypeAlias = Callable[[Any], Awaitable[None]]
 
 _END: Any = object()
+
+_started = OnlyReceivers(
+    signals.request_started, "reset_queries", "close_old_connections"
+)
 
 
 class _Served(ASGIHandler):
@@ -50,6 +57,9 @@ class Handler(_Served):
     def __init__(self, in_threads: bool = False) -> None:
         self.in_threads = in_threads
         self._clients: Clients | None = None
+        # Where nothing in between can wait, and nothing has to be driven.
+        names = "run_get_response", "get_response_async"
+        self._synchronous = Unpatched((type(self), ASGIHandler, names))
         super().__init__()
 
     # ----- the chain
@@ -83,14 +93,16 @@ class Handler(_Served):
 
     def make_view_atomic(self, view: Callable[..., Any]) -> Any:
         """Wrap the view as Django does; an `async def` is driven from there."""
-        view = super().make_view_atomic(view)
-        if iscoroutinefunction(view):
-            return _driven(view)
-        return _in_thread(view) if self.in_threads else view
+        atomic = super().make_view_atomic(view)
+        if atomic is view and type(view) is FunctionType:
+            return _adapted_once(view, self.in_threads)
+        return _adapted(atomic, self.in_threads)
 
     async def get_response_async(self, request: Any) -> Any:
         """Return the response of the synchronous chain, for `run_get_response()`."""
-        return await bridge.run(self.get_response, request)
+        if bridge.in_coroutine():
+            return await bridge.run(self.get_response, request)
+        return self.get_response(request)
 
     # ----- one request
 
@@ -100,17 +112,16 @@ class Handler(_Served):
             body_file = await self.read_body(receive)
         except RequestAborted:
             return
-        client = Client(self._clients_here(), self.listen_for_disconnect(receive))
+        listen = partial(self.listen_for_disconnect, receive)
+        client = Client(self._clients_here(), listen)
         try:
-            async with client.present:
-                with driving.own_thread_locals():
-                    await bridge.run(self._serve, scope, body_file, send, client)
-        except TimeoutError:
-            if not client.present.expired():
+            with driving.own_thread_locals():
+                await bridge.run(self._serve, scope, body_file, send, client)
+        except asyncio.CancelledError:
+            if not client.has_left():
                 raise
-            client.check()
         finally:
-            client.dismiss()
+            client.end()
             body_file.close()
 
     def _clients_here(self) -> Clients:
@@ -124,7 +135,7 @@ class Handler(_Served):
         response = None
         try:
             with life:
-                response = self._respond(scope, body_file)
+                response = self._respond(scope, body_file, life)
                 if response.streaming:
                     self._stream(response, send, client)
             # Its connections are given back: the client may take its time.
@@ -141,13 +152,24 @@ class Handler(_Served):
                 # it has opened in there are to be found by the signal's receivers.
                 (_in_thread(close) if _has_thread() and bridge.can_wait() else close)()
 
-    def _respond(self, scope: Scope, body_file: Any) -> Any:
+    def _respond(self, scope: Scope, body_file: Any, life: Life) -> Any:
         set_script_prefix(get_script_prefix(scope))
-        signals.request_started.send(sender=self.__class__, scope=scope)
+        if life.block.wrappers or not _started.hold():
+            signals.request_started.send(sender=self.__class__, scope=scope)
         request, response = self.create_request(scope, body_file)
         if request is None:
             return response
-        return bridge.drive_alone(self.run_get_response(request))
+        made = self.run_get_response(request)
+        if not self._synchronous.holds():
+            return bridge.drive_alone(made)
+        try:
+            made.send(None)
+        except StopIteration as stop:
+            return stop.value
+        finally:
+            # Its turn with the connection is over, as that of a call.
+            bridge.getcurrent().end_call()
+        raise AssertionError("the synchronous chain has awaited something")
 
     def _stream(self, response: Any, send: Send, client: Client) -> None:
         if not getattr(response, "is_async", True):
@@ -192,8 +214,19 @@ def _bridged(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
     return inner
 
 
+def _adapted(view: Callable[..., Any], in_threads: bool) -> Callable[..., Any]:
+    """Return what the synchronous chain calls for `view`."""
+    if iscoroutinefunction(view):
+        return _driven(view)
+    return _in_thread(view) if in_threads else view
+
+
+# Not asked again for each request. By view, as many as most sites have.
+_adapted_once = lru_cache(maxsize=1024)(_adapted)
+
+
 def _driven(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Return what Django makes with `async_to_sync()`, for each request anew."""
+    """Return what Django makes of it with `async_to_sync()`."""
 
     def inner(*args: Any, **kwargs: Any) -> Any:
         if bridge.can_wait():

@@ -129,7 +129,9 @@ class Life:
 
     def __exit__(self, *exc: object) -> None:
         try:
-            if not bridge.can_wait():
+            if not (self.joined or self.block.wrappers):
+                self.block.open = False  # nobody has asked for a connection
+            elif not bridge.can_wait():
                 self.abandon()
             elif self.joined or not self.block.close_at_once():
                 self._end()

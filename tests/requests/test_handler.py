@@ -733,6 +733,41 @@ async def test_queries_of_a_view_after_those_of_a_receiver(url: str) -> None:
         request_started.disconnect(started)
 
 
+async def test_receivers_that_come_and_go_between_requests() -> None:
+    heard: list[str] = []
+
+    def started(**kwargs: Any) -> None:
+        heard.append("started")
+
+    application = get_asgi_application()
+    application.get_response = lambda request: HttpResponse("plain")
+    await get("/plain", application)
+    request_started.connect(started)
+    try:
+        await get("/plain", application)
+    finally:
+        request_started.disconnect(started)
+    await get("/plain", application)
+    assert heard == ["started"]
+
+
+@pytest.mark.parametrize("owner", [request_started, type(request_started)])
+async def test_a_signal_whose_send_is_somebody_elses(
+    owner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = []
+
+    def send(*args: Any, **named: Any) -> list[Any]:
+        sent.append(named.get("scope"))
+        return []
+
+    application = get_asgi_application()
+    await get("/plain", application)
+    monkeypatch.setattr(owner, "send", send)
+    exchange = await get("/plain", application)
+    assert exchange.scope in sent
+
+
 async def test_the_query_log_is_emptied(settings_override: Callable[..., None]) -> None:
     settings_override(DEBUG=True, MIDDLEWARE=[])
     logged = []
@@ -966,6 +1001,26 @@ async def test_a_client_with_the_whole_response_has_not_left(
         request_finished.disconnect(closing)
     await asyncio.sleep(0.05)
     assert (exchange.body, seen["closed"], caplog.records) == (b"late", True, [])
+
+
+async def test_a_client_leaves_and_the_server_cancels_as_well() -> None:
+    async def ask(times: int) -> tuple[bool, int]:
+        exchange = Exchange(get_asgi_application(), "/sleeps")
+        seen["inside"] = asyncio.Event()
+        task = exchange.start()
+        await asyncio.wait_for(seen["inside"].wait(), 5)
+        await asyncio.sleep(3 * clients.PAUSE)
+        exchange.left.set()
+        for _ in range(times):
+            # After the listener has ended, before the view is told.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            task.cancel()
+        await asyncio.wait([task], timeout=5)
+        return task.cancelled(), task.cancelling()
+
+    assert await ask(0) == (False, 0)
+    assert await ask(1) == (True, 1)
 
 
 async def test_a_message_after_the_body_is_an_error() -> None:
