@@ -37,6 +37,7 @@ BARS = {
     "pages-asgi": ("stock ASGI", "#d98e04"),
     "pages-wsgi": ("stock WSGI", "#8a8f98"),
     "pages-starlette": ("Starlette + SQLAlchemy", "#5b7fb5"),
+    "pages-starlette-asyncpg": ("Starlette + asyncpg", "#9b6a9e"),
 }
 
 Figures = dict[str, dict[str, float]]
@@ -76,6 +77,7 @@ def _figures(run: Any) -> Figures:
 def table(figures: Figures, run: Any) -> str:
     facts = run["machine_info"]["bench"]
     versions = facts["versions"]
+    others = {name: bar for name, bar in BARS.items() if name != "pages-fast"}
     lines = [
         f"![Processor time a request]({PLOT.relative_to(ROOT)})\n",
         (
@@ -84,17 +86,14 @@ def table(figures: Figures, run: Any) -> str:
             f"({facts['server']}, {facts['python']['version']}, "
             f"Django {versions['Django']}; `python -m bench --only page_`):\n"
         ),
-        "| page | us | x stock ASGI | x stock WSGI | x Starlette + SQLAlchemy |",
-        "|---|---|---|---|---|",
+        f"| page | us | {' | '.join(f'x {title}' for title, _ in others.values())} |",
+        f"|---|---{'|---' * len(others)}|",
     ]
     for page, title in PAGES.items():
         us = figures.get(page, {})
         if (ours := us.get("pages-fast")) is None:
             continue
-        ratios = [
-            f"{us[name] / ours:.2f}" if name in us else ""
-            for name in ("pages-asgi", "pages-wsgi", "pages-starlette")
-        ]
+        ratios = [f"{us[name] / ours:.2f}" if name in us else "" for name in others]
         lines.append(f"| {title} | {ours:,.0f} | {' | '.join(ratios)} |")
     return "\n".join(lines) + "\n"
 
@@ -107,11 +106,11 @@ def svg(figures: Figures) -> str:
     for line, step in lines:
         drawn.append(line.format(y=y))
         y += step
-    legend, x = [], 150
+    legend, x = [], 20
     for name, colour in BARS.values():
         legend.append(f'<rect x="{x}" y="14" width="10" height="10" fill="{colour}"/>')
         legend.append(f'<text x="{x + 15}" y="23">{escape(name)}</text>')
-        x += 150
+        x += 45 + round(6.5 * len(name))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 {height}" '
         'font-family="sans-serif" font-size="12" fill="#555">\n'

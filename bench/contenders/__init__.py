@@ -34,6 +34,7 @@ NAMES = (
     "pages_wsgi",
     "pages_wsgi_fast",
     "pages_starlette",
+    "pages_starlette_asyncpg",
 )
 
 # The queries of `bench/shop/queries.py`, which only a process with Django imports.

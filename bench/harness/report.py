@@ -114,6 +114,7 @@ SERVERS = {
     "wsgi": "WSGI",
     "wsgi_fast": "WSGI+",
     "starlette": "S",
+    "starlette_asyncpg": "S+a",
 }
 
 
@@ -123,7 +124,8 @@ def show_pages(
     """Print a line for each page: the processor time of each server, and of ours."""
     table = Table(
         title="Pages: us of processor time a request, and how many times ours is less\n"
-        "WSGI+: with this package installed; S: Starlette, SQLAlchemy over asyncpg",
+        "WSGI+: with this package installed; S: Starlette, SQLAlchemy over asyncpg;\n"
+        "S+a: Starlette, asyncpg without an ORM",
         title_justify="left",
         box=None,
         pad_edge=False,
