@@ -411,6 +411,20 @@ class Statement:
     def compiler_for(self, wrapper: Any) -> Any: ...
 
 @final
+class Literals:
+    def __init__(
+        self,
+        kinds: dict[type[Any], str],
+        *,
+        adapters_map: type[Any],
+        text: Any,
+        is_psycopgs: Callable[[type[Any], Any], bool],
+        transformer: Callable[[Any], Any],
+        is_utf8: Callable[[Any], bool],
+    ) -> None: ...
+    def written(self, raw: Any, params: Any) -> list[bytes]: ...
+
+@final
 class Sender:
     def __init__(
         self,
@@ -426,9 +440,7 @@ class Sender:
         running_loop: Callable[[], Any],
         refuse: Callable[[], None],
         tuple_row: Any,
-        transformer: Callable[[Any], Any],
-        is_psycopgs: Callable[[type[Any]], bool],
-        text: Any,
+        literals: Literals,
         merged: Callable[..., bytes],
         execute: Callable[[Any], Any],
         result_format: Any,
@@ -437,7 +449,6 @@ class Sender:
         round_trips: RoundTrips,
     ) -> None: ...
     def unobserved(self, wrapper: Any) -> Any: ...
-    def literals(self, raw: Any, params: Any) -> list[bytes]: ...
     def send(
         self,
         wrapper: Any,

@@ -47,6 +47,7 @@ include "paths.pxi"
 include "waiting.pxi"
 include "bridging.pxi"
 include "statements.pxi"
+include "literals.pxi"
 include "sending.pxi"
 include "known_statements.pxi"
 

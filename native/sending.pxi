@@ -25,11 +25,10 @@ cdef class Sender:
 
     def __init__(
         self, watch_of, *, tuple names, connections, cursor, cursor_wrapper,
-        dict utils, settings, apps, running_loop, refuse, tuple_row, transformer,
-        is_psycopgs, text, merged, execute, result_format, failed, more_results,
-        RoundTrips round_trips not None,
-        binding_cursor, tuple integers, dict kinds, is_dumper, manager_of, forgotten,
-        no_prepare, should_prepare,
+        dict utils, settings, apps, running_loop, refuse, tuple_row,
+        Literals literals not None, merged, execute, result_format, failed,
+        more_results, RoundTrips round_trips not None, binding_cursor, tuple integers,
+        dict kinds, is_dumper, manager_of, forgotten, no_prepare, should_prepare,
     ):
         self.round_trips = round_trips
         self.watch_of = watch_of
@@ -44,9 +43,7 @@ cdef class Sender:
         self.running_loop = running_loop
         self.refuse = refuse
         self.tuple_row = tuple_row
-        self.transformer = transformer
-        self.is_psycopgs = is_psycopgs
-        self.text = text
+        self.literals = literals
         self.merged = merged
         self.execute = execute
         self.result_format = result_format
@@ -117,22 +114,6 @@ cdef class Sender:
             return None
         return raw
 
-    def literals(self, raw, params):
-        """Return the parameters as psycopg writes them into a text."""
-        cdef list found = []
-        for each in params:
-            if type(each) is not int:
-                literal = self.transformer(raw).as_literal
-                return [literal(each) for each in params]
-        if not found and params:
-            if not self.is_psycopgs(raw.adapters.get_dumper(int, self.text)):
-                literal = self.transformer(raw).as_literal
-                return [literal(each) for each in params]
-            # As it quotes them, without the two dumpers that it makes for each.
-            for each in params:
-                found.append(b"%d" % each if each >= 0 else b" %d" % each)
-        return found
-
     cdef Bound bound(self, raw, bytes template, tuple params):
         """The statement with its values beside it, None where psycopg has to write them.
 
@@ -149,7 +130,7 @@ cdef class Sender:
             if kind is not seen:
                 if kind not in self.integers and kind not in self.kinds:
                     return None
-                if not self.is_dumper(kind, get_dumper(kind, self.text)):
+                if not self.is_dumper(kind, get_dumper(kind, self.literals.text)):
                     return None
                 seen = kind
             if kind in self.integers:
@@ -191,7 +172,7 @@ cdef class Sender:
             if template is None:
                 query = self.merged(raw, sql, params)
             else:
-                query = template % tuple(self.literals(raw, params))
+                query = template % tuple(self.literals.written(raw, params))
             return self.round_trips.run(raw, operation(self, raw, query))
         except Exception as error:
             return self.failed(wrapper, error)

@@ -387,6 +387,19 @@ cdef class Statement:
     cdef list many(self, Parameter prepared, tuple values)
 
 
+cdef class Literals:
+    cdef dict kinds  # class of values -> (how it is written, psycopg's dumper)
+    cdef object adapters_map
+    cdef object text
+    cdef object is_psycopgs
+    cdef object transformer
+    cdef object is_utf8
+
+    cdef bint learns(self, kind, dumper) except -1
+    cdef object literal(self, raw, int how, value)
+    cdef object quoted(self, raw, str value)
+
+
 cdef class Sender:
     cdef RoundTrips round_trips
     cdef object watch_of
@@ -401,9 +414,7 @@ cdef class Sender:
     cdef object running_loop
     cdef object refuse
     cdef object tuple_row
-    cdef object transformer
-    cdef object is_psycopgs
-    cdef object text
+    cdef Literals literals
     cdef object merged
     cdef object execute
     cdef object result_format

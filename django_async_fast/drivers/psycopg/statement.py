@@ -35,13 +35,14 @@ from psycopg._queries import PostgresClientQuery, _query2pg_client
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.generators import execute as execute_query
 from psycopg.rows import tuple_row
-from psycopg.types.numeric import Int2, Int4, Int8, IntDumper
+from psycopg.types.numeric import Int2, Int4, Int8
 
 from ... import _native
 from ...unpatched import Unpatched
 from . import prepared_statements
 from .connection import ROUND_TRIPS
 from .connection import Connection as BlockConnection
+from .literals import LITERALS
 
 BINARY, TEXT = pq.Format.BINARY, pq.Format.TEXT
 FATAL_ERROR = pq.ExecStatus.FATAL_ERROR
@@ -131,7 +132,7 @@ def _failed(wrapper: Any, error: Exception) -> NoReturn:
 def merged(raw: Any, sql: str, params: Any, template: bytes | None = None) -> bytes:
     """Return the statement with its parameters in it, as psycopg merges them."""
     if template is not None:
-        return template % tuple(SENDER.literals(raw, params))
+        return template % tuple(LITERALS.written(raw, params))
     merged = PostgresClientQuery(Transformer(raw))
     merged.convert(sql, params)
     query: bytes = merged.query
@@ -149,15 +150,6 @@ def _with_arrays(raw: Any, params: Any, template: bytes) -> Any:
         else:
             places.append(literal(each))
     return template % tuple(places), arrays
-
-
-@cache
-def _is_psycopgs(dumper: Any) -> bool:
-    """Tell whether a class is psycopg's dumper of int, in Python or compiled."""
-    return (
-        prepared_statements.is_of_psycopg(dumper)
-        and dumper.__name__ == IntDumper.__name__
-    )
 
 
 def dumps_as_psycopg(raw: Any, kinds: Iterable[type[Any]]) -> bool:
@@ -225,9 +217,7 @@ SENDER: Any = _native.COMPILED and _native.rows.Sender(
     running_loop=_get_running_loop,
     refuse=_refuse,
     tuple_row=tuple_row,
-    transformer=Transformer,
-    is_psycopgs=_is_psycopgs,
-    text=PyFormat.TEXT,
+    literals=LITERALS,
     merged=merged,
     execute=execute_query,
     result_format=BINARY,
