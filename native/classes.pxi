@@ -58,6 +58,14 @@ cdef class ClassWatch:
         return self.answer
 
 
+def all_hold(tuple watches not None):
+    """Tell whether `holds()` of each ClassWatch does."""
+    for each in watches:
+        if not is_right(<ClassWatch?> each):
+            return False
+    return True
+
+
 cdef bint is_unchanged(ClassWatch self):
     cdef Py_ssize_t i
     for i in range(len(self.classes)):

@@ -43,10 +43,10 @@ class FilteredUpdate(FilteredWrite):
 
     not_called = tuple([(kind, kind, _COMPILING) for kind in _EXPRESSIONS])
 
-    def send(self, using: str, statement: writes.Statement) -> Any:
+    def send(self, wrapper: Any, statement: writes.Statement) -> Any:
         """Send the statement; return how many rows it has changed."""
-        with transaction.mark_for_rollback_on_error(using=using):
-            return super().send(using, statement)
+        with transaction.mark_for_rollback_on_error(using=wrapper.alias):
+            return super().send(wrapper, statement)
 
 
 @wraps(QuerySet.update)

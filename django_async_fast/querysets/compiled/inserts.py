@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial, wraps
 from typing import Any
 
-from django.db import connections
 from django.db.models import QuerySet, sql
 
 from ... import _native
@@ -34,14 +33,14 @@ class Insert(writes.Write):
             translate_error=plan_cache.translator(db),
         )
 
-    def send(self, using: str, statement: writes.Statement) -> list[Any]:
+    def send(self, wrapper: Any, statement: writes.Statement) -> list[Any]:
         """Send the statement; return what it returns."""
         if not self._width:
-            super().send(using, statement)
+            super().send(wrapper, statement)
             return []
         sql, params, template = statement
         batch = whole_results.fetch(
-            *(connections[using], self._plan, self._types, self._width),
+            *(wrapper, self._plan, self._types, self._width),
             *(sql, tuple(params), template, OF_INSERTS),
         )
         found: list[Any] = _native.rows.items(batch)

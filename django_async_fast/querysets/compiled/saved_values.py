@@ -7,16 +7,18 @@ or wrapped for psycopg.
 from __future__ import annotations
 
 import datetime as dt
-from functools import cache
+from functools import cache, partial
 from typing import Any
 from uuid import UUID
 
 from django.db import models
 from django.db.backends.postgresql.operations import DatabaseOperations
+from psycopg.types.numeric import Int2, Int4, Int8
 
 from ...unpatched import Unpatched
 from .prepared_values import FIELDS, KEYS, OF_FIELD, OF_OPS
 
+_SIZES = Int2, Int4, Int8
 # Each is of another class.
 _SAMPLES = 1, "x", UUID(int=1), dt.date(2000, 1, 1), 1.5
 # The fields, besides FIELDS, that save a value of this class as it is.
@@ -32,6 +34,11 @@ _ADAPTED = (
 
 class Djangos(KeyError):
     """A value that Django is to be asked for."""
+
+
+def _wrap(kind: Any) -> Any:
+    """Return what psycopg's class of numbers of a size makes of one, without a call."""
+    return partial(int.__new__, kind) if kind in _SIZES else kind
 
 
 def _aware(value: Any) -> Any:
@@ -58,7 +65,7 @@ def saved(field: Any, wrapper: Any) -> tuple[dict[type, Any], list[Unpatched]]:
         if type(target) in FIELDS[kind]:
             param = field.get_db_prep_save(sample, wrapper)
             if isinstance(param, kind) and param == sample:
-                kinds[kind] = None if type(param) is kind else type(param)
+                kinds[kind] = None if type(param) is kind else _wrap(type(param))
     for kind, like in _AS_IT_IS.items():
         if type(target) is like:
             kinds[kind] = None

@@ -9,8 +9,8 @@ Key: in the `_meta` of the instance's class, with the other writes of it (`write
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache, partial, wraps
+from asyncio import _get_running_loop
+from functools import cache, wraps
 from inspect import getattr_static
 from operator import is_
 from typing import Any
@@ -23,7 +23,7 @@ from django.db.models.query_utils import DeferredAttribute
 
 from ... import _native
 from ...unpatched import Unpatched, is_like
-from . import inserts, saved_values, updates, writes
+from . import inserts, saved_values, updates, verify, writes
 from .writes import NULL_IN_TEXT
 
 # What is not called here, of the instance, its fields, managers and querysets.
@@ -61,13 +61,12 @@ class _Plain:
     def __init__(self, kind: Any, names: list[str]) -> None:
         self._kind = kind
         self._names = names
-        self._watch: Any = _native.rows.ClassWatch(
+        self.watch: Any = _native.rows.ClassWatch(
             kind, asked=self._ask, names=((*_OF_MODEL, *names),)
         )
-        self.holds: Callable[[], bool] = self._watch.holds
 
     def _ask(self) -> bool:
-        self._watch.look()
+        self.watch.look()
         return is_like(self._kind, Model, _OF_MODEL) and all(
             type(getattr_static(self._kind, name, None)) in _ATTRIBUTES
             for name in self._names
@@ -77,11 +76,13 @@ class _Plain:
 class Row:
     """How a table's columns are taken from an instance, and the statement for them."""
 
-    def __init__(self, kind: Any, model: Any, fields: list[Any], wrapper: Any) -> None:
+    def __init__(
+        self, kind: Any, model: Any, fields: list[Any], wrapper: Any, inserts: bool
+    ) -> None:
         self._meta = model._meta
         self._manager = model._base_manager
         self._concrete = self._meta.local_concrete_fields
-        self._columns = []
+        self._columns: list[Any] = []
         # Fields with a `pre_save()` to be called.
         self._stamps = [
             each
@@ -94,21 +95,20 @@ class Row:
             kind_of_field: Any = type(field)
             unpatched.add(_own_pre_save(kind_of_field))
             kinds, needs = saved_values.saved(field, wrapper)
-            self._columns.append((field.attname, kinds, field, vars(field).keys()))
+            self._columns.append((field.attname, kinds, vars(field), field))
             unpatched.update(needs)
-        self._holds = [_Plain(kind, names).holds, *(each.holds for each in unpatched)]
+        self._watches = (_Plain(kind, names).watch, *(each.watch for each in unpatched))
         # The statement, and its key among those of `inserts` and `updates`.
         self.write: Any = None
         self.key: Any = None
+        self.inserts = inserts
 
     def holds(self, wrapper: Any) -> bool:
         """Tell whether Django would save such instances as it did."""
         meta = self._meta
-        for holds in self._holds:
-            if not holds():
-                return False
         return (
-            (
+            _native.rows.all_hold(self._watches)
+            and (
                 (
                     meta.base_manager is self._manager
                     and meta.local_concrete_fields is self._concrete
@@ -135,11 +135,25 @@ class Row:
         self._manager, self._concrete = manager, concrete
         return True
 
-    def send(self, using: str, statement: writes.Statement) -> Any:
+    def send(self, wrapper: Any, statement: writes.Statement) -> Any:
         """Send the statement; return what its write does."""
-        return self.write.send(using, statement)
+        return self.write.send(wrapper, statement)
 
-    def params(self, instance: Any, wrapper: Any, add: bool) -> list[Any]:
+    def statement(self, instance: Any, pk: Any, wrapper: Any) -> writes.Statement:
+        """Return what is to be sent for an instance. Raises NotPlain."""
+        params, found = self.params(instance, wrapper), self.write
+        if not self.inserts:
+            if NULL_IN_TEXT:
+                nulls = tuple([each is None for each in params])
+                model = self._meta.model
+                found = writes.of(model).get((*self.key[:-1], nulls))
+                if found is None:
+                    raise writes.NotPlain
+                params = [each for each in params if each is not None]
+            params.append(found.key.param(pk, wrapper))
+        return found.sql, params, found.template
+
+    def params(self, instance: Any, wrapper: Any) -> list[Any]:
         """Return the columns' parameters. Raises NotPlain."""
         values = instance.__dict__
         if self._stamps:
@@ -148,12 +162,19 @@ class Row:
                 for attname, *_ in self._columns
             ):
                 raise writes.NotPlain
-            for field in self._stamps * (_CALLS if add else 1):
-                field.pre_save(instance, add)
+            for field in self._stamps * (_CALLS if self.inserts else 1):
+                field.pre_save(instance, self.inserts)
+        known: list[Any] | None = _native.rows.saved_values(
+            values, self._columns, _OF_FIELD
+        )
+        return self._params(values, wrapper) if known is None else known
+
+    def _params(self, values: dict[str, Any], wrapper: Any) -> list[Any]:
+        """Return the parameters, of which Django prepares some. Raises NotPlain."""
         params = []
-        for attname, kinds, field, own in self._columns:
+        for attname, kinds, own, field in self._columns:
             value = values.get(attname, _MISSING)
-            if not own.isdisjoint(_OF_FIELD):
+            if not own.keys().isdisjoint(_OF_FIELD):
                 raise writes.NotPlain
             try:
                 wrap = kinds[type(value)]
@@ -167,49 +188,105 @@ class Row:
 
 
 @wraps(Model._save_table)
-def save_table(self: Any, /, *args: Any, **options: Any) -> Any:
-    run = _run(self, *args, **options)
-    if run is None:
-        return save_table.__wrapped__(self, *args, **options)
-    return run()
-
-
-def _run(
-    instance: Any,
+def save_table(
+    self: Any,
+    /,
     raw: bool = False,
     cls: Any = None,
     force_insert: Any = False,
     force_update: bool = False,
     using: str | None = None,
     update_fields: Any = None,
-) -> writes.Run | None:
-    """Return what saves the row; None where that is left to Django."""
+) -> Any:
     if (
         raw
         or cls is None
         or using is None
         or not (update_fields is None or type(update_fields) is frozenset)
     ):
-        return None
+        return save_table.__wrapped__(
+            self, raw, cls, force_insert, force_update, using, update_fields
+        )
     how = bool(force_insert), bool(force_update), update_fields
-    call = Call(instance, cls, using, how)
-    run = writes.run_of(call)
-    return run if run is None or run is call else partial(call.done, run)
+    pk = self.__dict__.get(cls._meta.pk.attname)
+    known = writes.of(type(self))
+    table = cls._meta.db_table
+    key = "row", cls, table, using, type(pk), self._state.adding, how
+    row = known.get(key)
+    if type(row) is not Row or verify.ON or _get_running_loop() is not None:
+        call = Call(self, cls, using, how, known, key, pk)
+        run = writes.run_of(call)
+        if run is call:
+            return run()
+        if run is not None:
+            return _saved(self, cls, using, how, call.inserts, run())
+    else:
+        # As `writes.run_of()` does, for rows like one before.
+        wrapper = connections[using]
+        if row.holds(wrapper):
+            try:
+                statement = row.statement(self, pk, wrapper)
+            except writes.NotPlain:
+                statement = None
+            if statement is not None:
+                found = row.write.send(wrapper, statement)
+                return _saved(self, cls, using, how, row.inserts, found)
+    return save_table.__wrapped__(
+        self, raw, cls, force_insert, force_update, using, update_fields
+    )
+
+
+def _saved(
+    instance: Any, model: Any, using: str, how: Any, inserts: bool, found: Any
+) -> bool:
+    """Do with what a write has returned as Django; return whether a row was updated."""
+    if inserts:
+        if found:
+            fields = model._meta.db_returning_fields
+            for field, value in zip(fields, found[0], strict=True):
+                setattr(instance, field.attname, value)
+        return False
+    if found:
+        return True
+    _, force_update, names = how
+    if force_update or names:
+        error = getattr(instance, "NotUpdated", DatabaseError)  # Django 6.0
+        what = "Forced update" if force_update else "Save with update_fields"
+        raise error(f"{what} did not affect any rows.")
+    done: bool = save_table(instance, False, model, True, False, using, None)
+    return done
 
 
 class Call(writes.Call):
     """One call of `Model._save_table()`."""
 
-    def __init__(self, instance: Any, model: Any, using: str, how: Any) -> None:
+    def __init__(
+        self,
+        instance: Any,
+        model: Any,
+        using: str,
+        how: Any,
+        known: Any,
+        key: Any,
+        pk: Any,
+    ) -> None:
         self.using = using
-        self.known = writes.of(type(instance))
-        pk = instance.__dict__.get(model._meta.pk.attname)
-        table = model._meta.db_table
-        self.key = "row", model, table, using, type(pk), instance._state.adding, how
+        self.known = known
+        self.key = key
         self._instance = instance
         self._model = model
         self._how = how
         self._pk = pk
+        force_insert, force_update, _ = how
+        self.inserts = bool(
+            pk is None
+            or force_insert
+            or (
+                not force_update
+                and instance._state.adding
+                and _has_default(model._meta.pk)
+            )
+        )
 
     def django(self) -> Any:
         insert, update, names = self._how
@@ -218,20 +295,8 @@ class Call(writes.Call):
             instance, False, model, insert, update, using, names
         )
 
-    def _inserts(self) -> bool:
-        force_insert, force_update, _ = self._how
-        return bool(
-            self._pk is None
-            or force_insert
-            or (
-                not force_update
-                and self._instance._state.adding
-                and _has_default(self._model._meta.pk)
-            )
-        )
-
     def compiled(self) -> Row | None:
-        meta, inserts = self._model._meta, self._inserts()
+        meta, inserts = self._model._meta, self.inserts
         if (
             len(meta.pk_fields) != 1
             or type(self._model._base_manager) is not Manager
@@ -243,7 +308,7 @@ class Call(writes.Call):
         if not fields:
             return None
         wrapper = connections[self.using]
-        row = Row(type(self._instance), self._model, fields, wrapper)
+        row = Row(type(self._instance), self._model, fields, wrapper, inserts)
         inner = self._inner(fields)
         if inner.key not in inner.known:
             inner.learn()
@@ -272,7 +337,7 @@ class Call(writes.Call):
 
     def _fields(self) -> list[Any]:
         meta, names = self._model._meta, self._how[2]
-        if self._inserts():
+        if self.inserts:
             return [
                 each
                 for each in meta.local_concrete_fields
@@ -290,7 +355,7 @@ class Call(writes.Call):
         """Return the call of the write that Django's own `_save_table()` ends with."""
         manager, instance = self._model._base_manager, self._instance
         _, force_update, names = self._how
-        if self._inserts():
+        if self.inserts:
             returning = self._model._meta.db_returning_fields
             call = inserts.Call(
                 manager, instance, fields, returning, False, self.using, None
@@ -303,41 +368,10 @@ class Call(writes.Call):
         return updates.Call(instance, manager.using(self.using), self.using, args)
 
     def statement(self, write: Row, wrapper: Any) -> writes.Statement:
-        add = self._inserts()
-        params = write.params(self._instance, wrapper, add)
-        found = write.write
-        if not add:
-            if NULL_IN_TEXT:
-                nulls = tuple([each is None for each in params])
-                found = writes.of(self._model).get((*write.key[:-1], nulls))
-                if found is None:
-                    raise writes.NotPlain
-                params = [each for each in params if each is not None]
-            params.append(found.key.param(self._pk, wrapper))
-        return found.sql, params, found.template
+        return write.statement(self._instance, self._pk, wrapper)
 
     def as_sql(self) -> tuple[str, Any]:
         return self._inner(self._fields()).as_sql()
-
-    def done(self, run: writes.Run) -> bool:
-        """Do it; return whether there was such a row to update."""
-        found = run()
-        _, force_update, names = self._how
-        instance, model = self._instance, self._model
-        if self._inserts():
-            if found:
-                fields = model._meta.db_returning_fields
-                for field, value in zip(fields, found[0], strict=True):
-                    setattr(instance, field.attname, value)
-            return False
-        if found:
-            return True
-        if force_update or names:
-            error = getattr(instance, "NotUpdated", DatabaseError)  # Django 6.0
-            what = "Forced update" if force_update else "Save with update_fields"
-            raise error(f"{what} did not affect any rows.")
-        done: bool = save_table(instance, False, model, True, False, self.using, None)
-        return done
 
 
 def _has_default(field: Any) -> bool:

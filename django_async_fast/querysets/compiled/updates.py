@@ -30,9 +30,9 @@ class Update(writes.Write):
         self.key = key
         self.width = text.count("%s")
 
-    def send(self, using: str, statement: writes.Statement) -> Any:
+    def send(self, wrapper: Any, statement: writes.Statement) -> Any:
         """Send the statement; return what Django's `_do_update()` does."""
-        changed = super().send(using, statement)
+        changed = super().send(wrapper, statement)
         return changed > 0 if django.VERSION < (6,) else [()] * changed
 
 

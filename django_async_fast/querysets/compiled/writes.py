@@ -93,9 +93,9 @@ class Write:
         """Tell whether Django's own code would compile the same on this connection."""
         return self._unpatched.holds() and self._features == _features(wrapper.features)
 
-    def send(self, using: str, statement: Statement) -> Any:
+    def send(self, wrapper: Any, statement: Statement) -> Any:
         """Send the statement; return how many rows it has changed."""
-        return execute(connections[using], *statement)
+        return execute(wrapper, *statement)
 
 
 class Call:
@@ -167,23 +167,23 @@ def run_of(call: Call) -> Run | None:
         return call.after_values()
     if verify.ON:
         verify.same(statement[0], statement[1], call.as_sql())
-    return Again(write.send, call.using, statement)
+    return Again(write.send, wrapper, statement)
 
 
 class Again:
     """A write like one before, with its values, which tools see in no frame."""
 
-    __slots__ = ("_send", "_statement", "_using")
+    __slots__ = ("_send", "_statement", "_wrapper")
 
     def __init__(
-        self, send: Callable[[str, Statement], Any], using: str, statement: Statement
+        self, send: Callable[[Any, Statement], Any], wrapper: Any, statement: Statement
     ) -> None:
         self._send = send
-        self._using = using
+        self._wrapper = wrapper
         self._statement = statement
 
     def __call__(self) -> Any:
-        return self._send(self._using, self._statement)
+        return self._send(self._wrapper, self._statement)
 
 
 def execute(wrapper: Any, sql: str, params: Any, template: bytes) -> int:
