@@ -236,6 +236,7 @@ class Node:
     own: tuple[tuple[int, Hole], ...]
     why_not: str
     peeked: Any
+    sticky: bool
     @property
     def slots(self) -> tuple[Any, ...]: ...
     @property

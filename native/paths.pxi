@@ -189,10 +189,10 @@ cdef class Steps:
         )
 
     def clone(self, queryset):
-        """Return what Django's `_clone()` would; None for one that has a query."""
+        """Return what Django's `_clone()` would; None where that is a step of its own."""
         cdef dict values = <dict> PyObject_GenericGetDict(queryset, NULL)
         cdef Path path = self.path_on(values)
-        if path is None or values["_deferred_filter"] is not None:
+        if path is None or values["_deferred_filter"] is not None or path.node.sticky:
             return None
         path = new_path(path.node, path.steps, path.values, path.limits)
         return self.copy_of(queryset, values, path)

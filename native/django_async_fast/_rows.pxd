@@ -298,6 +298,7 @@ cdef class Node:
     cdef public tuple own
     cdef public str why_not
     cdef public object peeked
+    cdef public bint sticky  # the next filter uses the joins of the last one
     cdef readonly tuple slots
     cdef readonly tuple holes
     cdef readonly object epoch

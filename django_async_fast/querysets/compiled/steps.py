@@ -75,6 +75,8 @@ def _child(node: Any, before: Any, result: Any, items: Items) -> Any:
     places = [
         i for i, (name, value) in enumerate(items) if not _makes_none(name, value)
     ]
+    # As Django's query tells it when it is chained.
+    child.sticky = result._query.filter_is_sticky
     child.own = tuple(
         [(i, hole) for i, hole in zip(places, added, strict=True) if hole is not None]
     )
@@ -171,7 +173,9 @@ def _conditions(name: str, negate: bool) -> Any:
                 if not _may_wait(self):
                     return function(self, *args, **kwargs)
                 # As `_filter_or_exclude()` does, without a look at the query.
-                new = self._chain()
+                new = _stuck(self)
+                if new is None:
+                    new = self._chain()
                 self._defer_next_filter = False
                 new._deferred_filter = negate, args, kwargs
                 return new
@@ -278,7 +282,64 @@ def getitem(self: Any, k: Any) -> Any:
 @wraps(QuerySet._clone)
 def clone(self: Any) -> Any:
     new = STEPS.clone(self)
+    if new is None and PATH in self.__dict__:
+        new = _late_clone(self)
     return clone.__wrapped__(self) if new is None else new
+
+
+def _late_clone(queryset: Any) -> Any:
+    """Return a copy of a queryset whose manager's filter is not applied, or sticks."""
+    path = path_of(queryset)
+    if path is None or not path.node.sticky:
+        return path and STEPS.clone(queryset)
+    return _own_step(queryset, _chained, "chain")
+
+
+def _stuck(queryset: Any) -> Any:
+    """Return the queryset of which two filters use the same joins, None for Django's.
+
+    Relations of many to many have that of their own filter and the next one.
+    """
+    values = queryset.__dict__
+    if not values["_sticky_filter"]:
+        return None
+    # In place, where cloning is switched off.
+    cloning = values.get("_cloning_enabled", True)
+    if not cloning:
+        values["_cloning_enabled"] = True
+    try:
+        new = _own_step(queryset, _sticky, "sticky")
+    finally:
+        if not cloning:
+            values["_cloning_enabled"] = False
+    if new is None:
+        return None
+    if not cloning:
+        _moved(queryset, new)
+        new = queryset
+    new._sticky_filter = False
+    return new
+
+
+def _own_step(queryset: Any, function: Any, name: str) -> Any:
+    """Take the step of something that Django's `_chain()` does with the query."""
+    new = STEPS.step(queryset, function, (name,), None, (), {}, False)
+    if type(new) is tuple:
+        call = Call(function, (), {}, *new)
+        new = take_first(queryset, on(queryset), call)
+    return new
+
+
+def _sticky(queryset: Any) -> Any:
+    new = djangos_copy(queryset)
+    new._query.filter_is_sticky = True
+    return new
+
+
+def _chained(queryset: Any) -> Any:
+    new = djangos_copy(queryset)
+    new._query = queryset._query.chain()
+    return new
 
 
 def _looking(name: str) -> Any:

@@ -107,6 +107,30 @@ CHAINS = {
     "in_bulk": lambda i, a: Book.objects.in_bulk([a[0].pk, i]),
 }
 
+# A filter shares the joins of a manager's own, or does not: by how often it was chained.
+SHARED = {
+    "all": lambda reads: list(reads.all()),
+    "count": lambda reads: reads.count(),
+    "keys": lambda reads: set(reads.using("default").values_list("pk", flat=True)),
+    "filter": lambda reads: list(reads.filter(readers__name="a1")),
+    "two filters": lambda reads: list(
+        reads.filter(readers__name__contains="a").filter(readers__name="a1")
+    ),
+    "all, filter": lambda reads: list(reads.all().all().filter(readers__name="a1")),
+    "all, all, filter": lambda reads: list(
+        reads.all().all().all().filter(readers__name="a1")
+    ),
+    "ordered, filter": lambda reads: list(
+        reads.order_by("pk").filter(readers__name="a1")
+    ),
+    "using, filter": lambda reads: list(
+        reads.using("default").filter(readers__name="a1")
+    ),
+    "exclude": lambda reads: list(reads.exclude(readers__name="a1")),
+    "get": lambda reads: outcome(lambda: reads.get(readers__name="a1", pages=0)),
+    "page": lambda reads: list(reads.order_by("-pages")[1:3]),
+}
+
 
 def outcome(call: Any) -> Any:
     try:
@@ -131,6 +155,52 @@ def test_a_chain_like_one_before_is_django_s(name: str, books: Any) -> None:
         sql = [each["sql"] for each in captured.captured_queries]
         assert (found, sql) == seen[i]
         assert tree.cache_info().hits == hits
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_relations_of_many_to_many_are_known(name: str, books: Any) -> None:
+    for book in Book.objects.filter(pages__lt=6):
+        book.readers.add(*books[: 1 + book.pages % 3])
+
+    def asked(i: int) -> Any:
+        with CaptureQueriesContext(connection) as captured:
+            found = SHARED[name](books[i % 3].reads)
+        return found, [each["sql"] for each in captured.captured_queries]
+
+    tree.clear()
+    seen = []
+    for i in range(6):
+        before = tree.cache_info().hits
+        seen.append(asked(i))
+    # What is excluded by a relation of many is a subquery, which is Django's.
+    assert tree.cache_info().hits > before or name == "exclude"
+    for i in range(6):
+        tree.clear()
+        assert asked(i) == seen[i]
+
+
+def test_writes_of_relations_and_rows_that_may_be_there_are_known(books: Any) -> None:
+    tags = [Tag.objects.create(name=f"g{i}") for i in range(4)]
+    book = Book.objects.get(pages=1)
+    writes = {
+        "update_or_create": lambda i: Tag.objects.update_or_create(
+            name="g1", defaults={"name": "g1"}
+        ),
+        "set": lambda i: book.tags.set(tags[i % 3 : i % 3 + 2]),
+        "remove": lambda i: book.tags.remove(tags[i % 3 + 1]),
+        "clear": lambda i: book.tags.clear(),
+    }
+    for name, write in writes.items():
+        for i in range(6):
+            write(i)
+        with mock.patch.object(execution, "learn", side_effect=AssertionError):
+            hits, misses = tree.cache_info().hits, tree.cache_info().misses
+            write(6)
+        if name in ("update_or_create", "set"):
+            assert tree.cache_info().hits > hits, name
+        assert tree.cache_info().misses == misses, name
+        if name == "set":
+            assert set(book.tags.all()) == set(tags[0:2])
 
 
 def ids(queryset: Any) -> list[int]:
