@@ -517,7 +517,7 @@ class KnownStatements:
         give_back: Callable[[Statement, Any], None],
         missed: tuple[type[BaseException], ...],
         verify: Callable[..., None] | None,
-        wrapper_for: Callable[[str], Any],
+        routes: Routes,
         fetch: Callable[..., Batch],
         in_turns: Callable[[Batch], list[Any]],
         many: int,
@@ -573,8 +573,21 @@ class Bridge:
         set_running_loop: Callable[[AbstractEventLoop | None], None],
         swap_current_task: Callable[[AbstractEventLoop, Any], Any] | None,
         greenlet_exit: type[BaseException],
+        finish: Callable[[Any, list[Any]], Any],
+        idle: int,
     ) -> None: ...
     def go_on(self, worker: Any, loop: AbstractEventLoop, value: object) -> Any: ...
+    def end(self, worker: Any, idle: list[Any]) -> Any: ...
+
+@final
+class Routes:
+    def __init__(
+        self,
+        bridge: Bridge,
+        *,
+        entered_block: ContextVar[Any],
+        wrapper_for: Callable[[str], Any],
+    ) -> None: ...
 
 @final
 class Turns:

@@ -35,6 +35,8 @@ DEFAULTS: dict[str, Any] = {
 }
 
 _read: dict[str, Any] = {}
+# Django's settings as it keeps them, once they were asked for: asking costs a call.
+_settings: dict[str, Any] = object.__getattribute__(settings, "__dict__")
 
 
 def get(name: str) -> Any:
@@ -56,4 +58,5 @@ setting_changed.connect(_forget)
 
 def debugging(loop: AbstractEventLoop) -> bool:
     """Tell whether what runs on `loop` is to be watched: Django's or its own debug."""
-    return settings.DEBUG or loop.get_debug()
+    debug: bool | None = _settings.get("DEBUG")
+    return (settings.DEBUG if debug is None else debug) or loop.get_debug()

@@ -10,6 +10,7 @@ cdef extern from "thread_locals.h":
 
 
 cdef extern from "Python.h":
+    object PyObject_GenericGetAttr(object obj, object name)
     int PyContextVar_Get(object variable, PyObject *default, PyObject **value) except -1
 
 
@@ -24,14 +25,15 @@ cdef inline object value_of(variable):
 cdef class Bridge:
     """Resumes workers, where they need neither be timed nor told of an error.
 
-    `names` are the globals of `bridge/greenlets.py`; `resume` does what is done here in
-    any case. The other arguments are greenlet's and asyncio's, by their names;
-    `swap_current_task` is None where no task is hidden.
+    `names` are the globals of `bridge/greenlets.py`; `resume` and `finish` do what is
+    done here in any case. No more than `idle` workers rest. The other arguments are
+    greenlet's and asyncio's, by their names; `swap_current_task` is None where no task
+    is hidden.
     """
 
     def __init__(
         self, *, dict names, resume, worker, getcurrent, get_running_loop,
-        set_running_loop, swap_current_task, greenlet_exit,
+        set_running_loop, swap_current_task, greenlet_exit, finish, Py_ssize_t idle,
     ):
         self.names = names
         self.resume = resume
@@ -41,6 +43,8 @@ cdef class Bridge:
         self.set_running_loop = set_running_loop
         self.swap_current_task = swap_current_task
         self.greenlet_exit = greenlet_exit
+        self.finish = finish
+        self.idle = idle
 
     def go_on(self, worker, loop, value):
         """Let `worker` go on with `value`; return what it waits for then."""
@@ -76,6 +80,17 @@ cdef class Bridge:
                 self.swap_current_task(running, worker.hidden_task)
                 worker.hidden_task = None  # else the task, which has it, has itself
 
+    def end(self, worker, list idle not None):
+        """Return what `worker` has returned, and have it rest among `idle`."""
+        if worker.failure is not None or worker.abandoned or len(idle) >= self.idle:
+            return self.finish(worker, idle)
+        outcome = worker.outcome
+        worker.outcome = worker.gr_context = worker.call_context = None
+        if worker.locals is not None:
+            worker.locals = worker.idle_workers = None
+        idle.append(worker)
+        return outcome
+
     cdef bint in_call_context(self, worker) except -1:
         cdef PyObject *current = current_context(PyThreadState_Get())
         context = worker.call_context
@@ -92,6 +107,41 @@ cdef class Bridge:
         ):
             return None
         return worker
+
+
+@cython.final
+cdef class Routes:
+    """Finds the wrapper for a statement of a block that is connected.
+
+    `entered_block` is the context variable of this name; `wrapper_for` finds it in any
+    case. Nothing may be waited for between this and the statement.
+    """
+
+    def __init__(self, Bridge bridge not None, *, entered_block, wrapper_for):
+        self.bridge = bridge
+        self.entered_block = entered_block
+        self.wrapper_for = wrapper_for
+
+    cdef object wrapper(self, alias):
+        cdef PyObject *found
+        block = value_of(self.entered_block)
+        if block is None or not block.open:
+            return self.wrapper_for(alias)
+        worker = self.bridge.waiting_worker()
+        if worker is None or worker.loop is not block.loop:
+            return self.wrapper_for(alias)
+        found = PyDict_GetItemWithError(<dict?> block.wrappers, alias)
+        if found is not NULL:
+            wrapper = <object> found
+            built = getattr(type(wrapper), "built", None)
+            if built is True:
+                return wrapper
+            if built is False:
+                # Not by its class's way, which would build it.
+                hidden = (<tuple?> PyObject_GenericGetAttr(wrapper, "_arguments"))[4]
+                if hidden is not None:
+                    return hidden
+        return self.wrapper_for(alias)
 
 
 @cython.final

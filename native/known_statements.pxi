@@ -28,14 +28,15 @@ cdef class KnownStatements:
     `iterates` has for each kind of iterable its `__iter__`; `holds` tells whether Django
     would build rows as it did, in cases that are not seen at once; `plan_for` makes a
     plan for one run and `give_back` takes it back; `missed` are the errors that tell
-    that the statement is another for these values; `verify` compares it; `wrapper_for`
-    is asked last, `fetch` sends it, `in_turns` builds rows that are many.
+    that the statement is another for these values; `verify` compares it; `routes`
+    are asked last, `fetch` sends it, `in_turns` builds rows that are many.
     """
 
     def __init__(
         self, Steps steps not None, *, dict iterates, tuple receivers, dict compilers,
         running_loop, connections, holds, plan_for, give_back, tuple missed, verify,
-        wrapper_for, fetch, in_turns, Py_ssize_t many, of_querysets, of_one, ask_rows,
+        Routes routes not None, fetch, in_turns, Py_ssize_t many, of_querysets, of_one,
+        ask_rows,
     ):
         self.steps = steps
         self.iterates = iterates
@@ -48,7 +49,7 @@ cdef class KnownStatements:
         self.give_back = give_back
         self.missed = missed
         self.verify = verify
-        self.wrapper_for = wrapper_for
+        self.routes = routes
         self.fetch = fetch
         self.in_turns = in_turns
         self.many = many
@@ -123,7 +124,7 @@ cdef class KnownStatements:
 
     cdef list run(self, StatementRun known, how):
         # Last: nothing may be waited for between this and the statement.
-        wrapper = self.wrapper_for(known.alias)
+        wrapper = self.routes.wrapper(known.alias)
         cdef Batch batch = self.fetch(
             wrapper, known.plan, known.types, known.statement.columns, known.sql,
             known.params, known.template if known.keeps else None, how,

@@ -13,7 +13,7 @@ import inspect
 import sys
 import threading
 import types
-from asyncio import AbstractEventLoop, current_task
+from asyncio import AbstractEventLoop, current_task, get_running_loop
 from asyncio.events import _get_running_loop, _set_running_loop
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import suppress
@@ -484,7 +484,7 @@ async def run(fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
     del fn, args, kwargs
     if type(here) is Worker and here.task is not None and can_wait():
         return _call(here, call)
-    loop = asyncio.get_running_loop()
+    loop = get_running_loop()
     # `_idle` is one of the thread-locals that may be exchanged.
     idle = here.idle_workers if type(here) is Worker else None
     if idle is None:
@@ -508,7 +508,7 @@ async def run(fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
             waiting_for = _go_on(worker, loop, value)
             # The next wait may be long: do not keep this result alive meanwhile.
             value = None
-    return _finish(worker, idle)
+    return _end(worker, idle)
 
 
 def _call(worker: Worker, function: list[Any]) -> Any:
@@ -568,27 +568,6 @@ def _go_on_in_python(worker: Worker, loop: AbstractEventLoop, value: Any) -> Any
     return _resume(worker, loop, worker.switch, value)
 
 
-# The core does it where nothing is unusual.
-BRIDGE: Any = _native.COMPILED and _native.rows.Bridge(
-    names=globals(),
-    resume=_resume,
-    worker=Worker,
-    getcurrent=getcurrent,
-    get_running_loop=_get_running_loop,
-    set_running_loop=_set_running_loop,
-    swap_current_task=_swap_current_task if _ONE_TASK else None,
-    greenlet_exit=GreenletExit,
-)
-_go_on: Callable[..., Any] = BRIDGE.go_on if BRIDGE else _go_on_in_python
-
-
-def _step(loop: AbstractEventLoop, how: Callable[..., Any], *args: Any) -> Any:
-    """Take a step with the thread-locals of the call in place."""
-    # Also where asyncio keeps the loop beside them: it remembers what it has set last.
-    _set_running_loop(None)
-    return how(*args) if timed_step is None else timed_step(loop, how, *args)
-
-
 def _finish(worker: Worker, idle: list[Worker]) -> Any:
     outcome, failure = worker.outcome, worker.failure
     worker.outcome = worker.failure = worker.gr_context = worker.call_context = None
@@ -602,6 +581,30 @@ def _finish(worker: Worker, idle: list[Worker]) -> Any:
         raise failure
     finally:
         del failure  # else the traceback and this frame hold each other
+
+
+# The core does both where nothing is unusual.
+BRIDGE: Any = _native.COMPILED and _native.rows.Bridge(
+    names=globals(),
+    resume=_resume,
+    worker=Worker,
+    getcurrent=getcurrent,
+    get_running_loop=_get_running_loop,
+    set_running_loop=_set_running_loop,
+    swap_current_task=_swap_current_task if _ONE_TASK else None,
+    greenlet_exit=GreenletExit,
+    finish=_finish,
+    idle=IDLE_PER_THREAD,
+)
+_go_on: Callable[..., Any] = BRIDGE.go_on if BRIDGE else _go_on_in_python
+_end: Callable[..., Any] = BRIDGE.end if BRIDGE else _finish
+
+
+def _step(loop: AbstractEventLoop, how: Callable[..., Any], *args: Any) -> Any:
+    """Take a step with the thread-locals of the call in place."""
+    # Also where asyncio keeps the loop beside them: it remembers what it has set last.
+    _set_running_loop(None)
+    return how(*args) if timed_step is None else timed_step(loop, how, *args)
 
 
 def _discard(awaitable: Any) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import threading
-from asyncio import AbstractEventLoop
+from _thread import get_ident
+from asyncio import AbstractEventLoop, _get_running_loop
 from collections.abc import Callable, Coroutine, Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -48,8 +48,10 @@ class Block:
         shared: bool = False,
         name: str | None = None,
     ) -> None:
-        self.loop = bridge.current_loop() or asyncio.get_running_loop()
-        self.thread = threading.get_ident()
+        self.loop = (
+            _get_running_loop() or bridge.current_loop() or asyncio.get_running_loop()
+        )
+        self.thread = get_ident()
         self.force_rollback = force_rollback
         self.shared = shared
         self.place = where
@@ -162,8 +164,10 @@ def current_block() -> Block | None:
     Raises InterfaceError in a task that outlived its block.
     """
     block = entered_block.get() or bridge.get_in_call_context(entered_block)
-    if block is None or block.thread != threading.get_ident():
+    if block is None or block.thread != get_ident():
         return None
+    if block.open and block.loop is _get_running_loop():
+        return block
     if block.loop is not bridge.current_loop():
         return None
     if not block.open:
@@ -187,8 +191,11 @@ def open_block(loop: AbstractEventLoop | None = None) -> Block | None:
 
 def shared_block() -> Block | None:
     """Return the shared block that a new block would join, or None."""
-    block = open_block()
-    return block if block is not None and block.shared else None
+    block = entered_block.get()
+    # Most blocks are not nested.
+    if block is None or not block.shared:
+        return None
+    return open_block()
 
 
 class new_connection:

@@ -484,7 +484,7 @@ cdef class KnownStatements:
     cdef object give_back
     cdef tuple missed
     cdef public object verify
-    cdef object wrapper_for
+    cdef Routes routes
     cdef public object fetch
     cdef object in_turns
     cdef Py_ssize_t many
@@ -523,9 +523,19 @@ cdef class Bridge:
     cdef object set_running_loop
     cdef object swap_current_task
     cdef object greenlet_exit
+    cdef object finish
+    cdef Py_ssize_t idle
 
     cdef bint in_call_context(self, worker) except -1
     cdef object waiting_worker(self)
+
+
+cdef class Routes:
+    cdef Bridge bridge
+    cdef object entered_block
+    cdef object wrapper_for
+
+    cdef object wrapper(self, alias)
 
 
 cdef class Turns:

@@ -21,6 +21,7 @@ from django.db.models.sql import compiler as django_compiler
 
 from ... import _native, bridge
 from ...connections import first_statement
+from ...connections.blocks import entered_block
 from ...connections.routing import bridged_block
 from ...drivers.psycopg.fetched_rows import OF_ONE, OF_QUERYSETS
 from .. import iterables, streams, whole_results
@@ -172,7 +173,9 @@ KNOWN: Any = _native.COMPILED and _native.rows.KnownStatements(
     give_back=give_back,
     missed=(EmptyResultSet, FullResultSet, row_plan.Declined),
     verify=verify_run if verify.ON else None,
-    wrapper_for=_wrapper_for,
+    routes=_native.rows.Routes(
+        bridge.BRIDGE, entered_block=entered_block, wrapper_for=_wrapper_for
+    ),
     fetch=whole_results.fetch,
     in_turns=_in_turns,
     many=streams.PART,
