@@ -46,5 +46,5 @@ def test_its_tests_pass_as_in_stock(
     installed_tool: str, place: str, outcome: Callable[[str], dict[str, Any]]
 ) -> None:
     stock, ours = outcome("stock"), outcome(place)
-    assert stock["ran"] > 100
+    assert stock["ran"] > 100, stock
     assert ours == stock
