@@ -28,8 +28,11 @@ from .turns import Turns, turns_of
 
 T = TypeVar("T")
 
-# SQLite asks after so many of its steps, each of which takes about 50 ns.
-STEPS = 1000
+# SQLite asks after so many of its steps, the fewest at first: each takes about 50 ns,
+# or a millisecond, where it copies a large value.
+FEWEST, MOST = 16, 1024
+# Seconds between two questions, where steps can be chosen so: at least, and at most.
+SOON, LATE = 0.0001, 0.0005
 
 # Seconds that a cancelled statement still has, where to end it would roll back the
 # transaction that it is in.
@@ -97,13 +100,49 @@ def _on_the_loop(kind: Any) -> Any:
     return type(kind.__name__, (Connection, kind), {"__module__": kind.__module__})
 
 
+class Pace:
+    """After how many of its steps SQLite asks, by the time that they take."""
+
+    __slots__ = ("connection", "since", "steps")
+
+    def __init__(self) -> None:
+        self.steps = FEWEST
+        # When it has asked last; 0.0 if it has not in this call.
+        self.since = 0.0
+        # While a call is made.
+        self.connection: Connection | None = None
+
+    def begin(self, connection: Connection) -> None:
+        """Begin a call."""
+        self.connection, self.since = connection, 0.0
+        if self.steps != FEWEST:
+            self._choose(FEWEST)
+
+    def look_at(self, now: float) -> None:
+        """Choose the steps to the next question."""
+        since, self.since = self.since, now
+        if not since:
+            return
+        if now - since < SOON:
+            if self.steps < MOST:
+                self._choose(self.steps * 2)
+        elif now - since > LATE and self.steps > FEWEST:
+            self._choose(max(self.steps // 8, FEWEST))
+
+    def _choose(self, steps: int) -> None:
+        if self.connection is not None:
+            self.steps = steps
+            self.connection.ask_after(steps)
+
+
 class Progress:
     """The progress handler of a connection, and why it has ended a statement."""
 
-    __slots__ = ("closing", "end", "failure", "may_end", "turns")
+    __slots__ = ("closing", "end", "failure", "may_end", "pace", "turns")
 
     def __init__(self, turns: Turns) -> None:
         self.turns = turns
+        self.pace = Pace()
         # Whether the statement may be ended for a cancellation.
         self.may_end = True
         # What its task was told while it was stopped.
@@ -115,17 +154,23 @@ class Progress:
 
     def __call__(self) -> int:
         """Let the loop have its turn; return 1 where SQLite is to end the statement."""
-        due = self.turns.due
-        if due is None:  # the loop has had its turn while this one waited for a lock
-            self.turns.begin()
-        elif perf_counter() >= due and bridge.can_wait():
-            try:
-                self.turns.wait()
-            except BaseException as exc:
-                self._note_failure(exc)
+        try:
+            self._have_turn()
+        except BaseException as exc:
+            # Nothing leaves this: sqlite3 would look at the handler that was replaced.
+            self._note_failure(exc)
         if self.failure is not None:
             return int(perf_counter() >= self.end)
         return int(self.closing)
+
+    def _have_turn(self) -> None:
+        due, now = self.turns.due, perf_counter()
+        self.pace.look_at(now)
+        if due is None:  # the loop has had its turn while this one waited for a lock
+            self.turns.begin()
+        elif now >= due and bridge.can_wait():
+            self.turns.wait()
+            self.pace.since = perf_counter()
 
     def _note_failure(self, exc: BaseException) -> None:
         patient = not self.may_end and self.failure is None and bridge.can_wait()
@@ -141,6 +186,8 @@ class Connection(sqlite3.Connection):
     turns: Turns
     lock_queue: LockQueue
     progress: Progress
+    # It, or it and one of the project's.
+    progress_handler: Callable[[], Any]
     # Where it is kept between blocks (`idle_connections.py`), and the file it has open.
     idle: Any = None
     file: tuple[int, int] | None = None
@@ -170,8 +217,8 @@ class Connection(sqlite3.Connection):
         self.path = path
         self.turns = turns_of(loop)
         self.lock_queue = lock_queue_of(loop, path)
-        self.progress = Progress(self.turns)
-        super().set_progress_handler(self.progress, STEPS)
+        self.progress = self.progress_handler = Progress(self.turns)
+        self.ask_after(FEWEST)
 
     @property
     def inherited(self) -> bool:
@@ -212,6 +259,7 @@ class Connection(sqlite3.Connection):
         self.session_changed = self.session_changed or kind is StatementKind.OTHER
         self.progress.may_end = not inside or kind is not StatementKind.WRITE
         self._running = me
+        self.progress.pace.begin(self)
         try:
             if not self.lock_queue.waiting or not self._lets_others_go_first(kind):
                 try:
@@ -226,7 +274,7 @@ class Connection(sqlite3.Connection):
                 first=kind is StatementKind.COMMIT,
             )
         finally:
-            self._running = None
+            self._running = self.progress.pace.connection = None
             if self.progress.failure is not None or self.progress.closing:
                 self._break_off(inside and kind is not StatementKind.COMMIT)
             elif not self._has_lock and self.in_transaction:
@@ -327,7 +375,13 @@ class Connection(sqlite3.Connection):
         """Have `handler` called as well as ours, at most so often as that."""
         self.session_changed = True
         both = self.progress if handler is None else _both(self.progress, handler)
-        super().set_progress_handler(both, STEPS)
+        self.progress_handler = both
+        self.ask_after(self.progress.pace.steps)
+
+    def ask_after(self, steps: int) -> None:
+        """Have SQLite ask after so many steps, also while it runs a statement."""
+        if self._running is None or self.progress_handler is self.progress:
+            super().set_progress_handler(self.progress_handler, steps)
 
     def __exit__(self, kind: Any, exc: Any, traceback: Any) -> Any:
         # sqlite3's own does not call these.

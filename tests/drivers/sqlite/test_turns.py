@@ -41,6 +41,8 @@ class Ticks:
     def __init__(self) -> None:
         self.number = 0
         self.longest = 0.0
+        # The same in processor time of the thread.
+        self.longest_at_work = 0.0
 
     async def __aenter__(self) -> Ticks:
         self._task = asyncio.create_task(self._tick())
@@ -52,8 +54,10 @@ class Ticks:
 
     async def _tick(self) -> None:
         while True:
-            before = time.perf_counter()
+            before, at_work = time.perf_counter(), time.thread_time()
             await asyncio.sleep(0)
+            at_work = time.thread_time() - at_work
+            self.longest_at_work = max(self.longest_at_work, at_work)
             self.longest = max(self.longest, time.perf_counter() - before)
             self.number += 1
 
@@ -73,6 +77,40 @@ async def test_the_loop_goes_on(log: str) -> None:
     # A slice is a millisecond; the machine may be busy.
     assert ticks.number > took / 0.02
     assert ticks.longest < took / 5
+
+
+# Some thousands of quick steps, and few that are slow: they copy large values.
+LONG = {
+    "steps": COUNT.replace("%s", "300000"),
+    "scan": "SELECT count(*) FROM large, large AS other WHERE large.id <> other.id",
+    "fetched": "SELECT * FROM large",
+    "computed": "SELECT sum(length(hex(data))) FROM large",
+}
+FILL_LARGE = (
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300) "
+    "INSERT INTO large (data) SELECT randomblob(200000) FROM n"
+)
+
+
+@pytest.mark.parametrize("statement", LONG)
+async def test_a_turn_comes_every_five_milliseconds(file: str, statement: str) -> None:
+    """By the thread's processor time, of several runs: others use the machine, too."""
+
+    def run(sql: str) -> None:
+        with connections[file].cursor() as cursor:
+            cursor.execute(sql)
+            cursor.fetchall()
+
+    async with new_connection(file):
+        await run_sync(run, "CREATE TABLE large (id integer PRIMARY KEY, data blob)")
+        await run_sync(run, FILL_LARGE)
+        longest = []
+        for _ in range(5):
+            async with Ticks() as ticks:
+                await run_sync(run, LONG[statement])
+            assert ticks.number > 5
+            longest.append(ticks.longest_at_work)
+        assert min(longest) < 0.005
 
 
 async def test_short_statements_let_the_loop_go_on(log: str) -> None:
@@ -227,7 +265,8 @@ async def test_a_progress_handler_of_the_projects(log: str) -> None:
 def often(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Statements are stopped all the time."""
     monkeypatch.setattr("django_async_fast.drivers.sqlite.turns.SLICE", 0.0)
-    monkeypatch.setattr(driver, "STEPS", 10)
+    monkeypatch.setattr(driver, "FEWEST", 10)
+    monkeypatch.setattr(driver, "MOST", 10)
     yield
 
 
