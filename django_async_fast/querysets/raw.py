@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import wraps
+from itertools import islice
 from typing import Any
 
 from django.db import connections
@@ -16,7 +17,7 @@ from django.db.models.query import RawModelIterable
 from django.db.models.sql.query import RawQuery
 
 from .. import _native
-from ..drivers.psycopg import fetched_rows
+from ..drivers.psycopg import fetched_rows, results
 from ..unpatched import Unpatched
 from . import whole_results
 from .plans import plan_cache
@@ -55,21 +56,36 @@ class RawRows:
         queryset, query = self._iterable.queryset, self._query
         db = queryset.db
         wrapper = connections[db]
-        own = type(query) is RawQuery and _unpatched.holds()
-        if not own or wrapper.vendor != "postgresql":
+        if not (type(query) is RawQuery and _unpatched.holds()):
             return self._leave_to_django()
         query._execute_query()
         compiler = wrapper.ops.compiler("SQLCompiler")(query, wrapper, db)
+        loads = wrapper.vendor != "postgresql"
         inner = fetched_rows.readable(query.cursor, fetched_rows.OF_RAW)
         try:
-            if not whole_results.is_to_be_read(inner):
+            if not loads and not whole_results.is_to_be_read(inner):
                 raise Declined("its rows are fetched from the cursor")
             plan = raw(queryset, compiler, plan_cache.common)
         except Declined:
             query.__class__ = _Executed
             return self._leave_to_django()
+        if loads:
+            self._advance = self._loaded(plan, iter(query.cursor), wrapper)
+            return self._advance()
         self._advance = self.close
         return whole_results.batch(plan, inner, len(queryset.columns))
+
+    def _loaded(
+        self, plan: Any, rows: Iterator[Any], wrapper: Any
+    ) -> Callable[[], Any]:
+        """Return a source of the rows that a driver loads, as they are asked for."""
+
+        def advance() -> Any:
+            if found := list(islice(rows, self._iterable.chunk_size)):
+                return results.loaded(plan, found, wrapper)
+            return self.close()
+
+        return advance
 
     def _leave_to_django(self) -> Any:
         rows = iterate.__wrapped__(self._iterable)

@@ -37,18 +37,23 @@ class PlanExplanation:
     instances: dict[str, str]
     # Why Django builds and compiles its query; '' where it is known from before.
     why_built: str = ""
+    # Whether the database's driver loads the values: it is not PostgreSQL.
+    loaded: bool = False
 
     @property
     def binary(self) -> bool:
         """Whether the result is asked for in binary."""
-        return not self.why_django and not any(c.why_text for c in self.columns)
+        if self.why_django or self.loaded:
+            return False
+        return not any(c.why_text for c in self.columns)
 
     def __str__(self) -> str:
         if self.why_django:
             return f"{self.output}: built by Django, because {self.why_django}"
         known = self.why_built or "known from before, only filled in"
         lines = [f"{self.output}: built by the core"]
-        lines.append(f"result: {'binary' if self.binary else 'text'}")
+        format_ = "values of the driver" if self.loaded else "text"
+        lines.append(f"result: {'binary' if self.binary else format_}")
         for column in self.columns:
             notes = [column.field, column.type, column.why_text]
             notes.append("converted" * column.converted)
@@ -77,6 +82,7 @@ def explain_plan(queryset: Any) -> PlanExplanation:
             for model in row_plan.models_of(compiler.klass_info)
         },
         why_built=why_built,
+        loaded=compiler.connection.vendor != "postgresql",
     )
 
 
@@ -98,6 +104,7 @@ def _columns(compiler: Any) -> Any:
     expressions = [column[0] for column in compiler.select[: compiler.col_count]]
     converters = compiler.get_converters(expressions)
     types = types_of(compiler)
+    loaded = compiler.connection.vendor != "postgresql"
     for i, expression in enumerate(expressions):
         field = getattr(expression, "output_field", None)
         target = getattr(expression, "target", None)
@@ -105,6 +112,6 @@ def _columns(compiler: Any) -> Any:
             name=compiler.select[i][2] or getattr(target, "attname", f"column {i + 1}"),
             field=type(field).__name__,
             type=(field and field.db_type(compiler.connection)) or "",
-            why_text=types.why_text(i),
+            why_text="" if loaded else types.why_text(i),
             converted=i in converters,
         )

@@ -19,11 +19,12 @@ from django.db.backends.sqlite3.base import DatabaseOperations, SQLiteCursorWrap
 from django.db.models import Count, F, Q, Sum
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Upper
+from django.db.models.query import RawModelIterable
 from django.test.utils import CaptureQueriesContext, override_settings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from django_async_fast import new_connection, run_sync
+from django_async_fast import explain_plan, new_connection, run_sync
 from django_async_fast.querysets.compiled import tree
 from django_async_fast.querysets.plans import compiled_converters
 from tests.support.describe import described
@@ -170,6 +171,40 @@ def test_one_path_serves_databases_of_two_kinds(log: str) -> None:
             assert found.get().uuid == VALUES[1]["uuid"]
             (row,) = Everything.objects.using(alias).filter(uuid=VALUES[1]["uuid"])
             assert row._state.db == alias
+
+
+def _raw(alias: str) -> list[Any]:
+    everything, book = Everything.objects.using(alias), Book.objects.using(alias)
+    return [
+        everything.raw("SELECT * FROM testapp_everything ORDER BY id"),
+        everything.raw(
+            "SELECT id, uuid, datetime, 1 + 1 AS two FROM testapp_everything"
+        ),
+        book.raw("SELECT * FROM testapp_book WHERE pages > %s", [2]),
+        book.raw("SELECT * FROM testapp_book WHERE pages > 99"),
+    ]
+
+
+def test_instances_of_sql_are_djangos(log: str) -> None:
+    with djangos_rows():
+        wanted = [described(list(rows)) for rows in _raw(log)]
+    assert [described(list(rows)) for rows in _raw(log)] == wanted
+    with mock.patch.object(RawModelIterable.__iter__, "__wrapped__", None):
+        assert [described(list(rows)) for rows in _raw(log)] == wanted
+
+    async def run() -> None:
+        async with new_connection(log):
+            assert [described([r async for r in rows]) for rows in _raw(log)] == wanted
+
+    async_to_sync(run)()
+
+
+def test_the_plan_says_whose_values_they_are(log: str) -> None:
+    explanation = explain_plan(Everything.objects.using(log))
+    assert explanation.loaded
+    assert not explanation.binary
+    assert "result: values of the driver" in str(explanation)
+    assert not explain_plan(Everything.objects.all()).loaded
 
 
 # ----- converters
