@@ -356,6 +356,7 @@ class Parameter:
         pattern: str | None = None,
         attname: str | None = None,
         many: bool = False,
+        array: Callable[[list[Any]], tuple[bytes, int, int] | None] | None = None,
     ) -> None: ...
     @property
     def kind(self) -> type[Any]: ...
@@ -412,7 +413,11 @@ class Statement:
     @property
     def parts(self) -> list[Any]: ...
     def fill(
-        self, path: Path, connections: Any, alias: str
+        self,
+        path: Path,
+        connections: Any,
+        alias: str,
+        arrays: list[tuple[bytes, int, int]] | None = None,
     ) -> tuple[str, tuple[Any, ...], bytes] | None: ...
     def compiler_for(self, wrapper: Any) -> Any: ...
 
@@ -475,6 +480,7 @@ class Reader:
         decoders_of: Callable[[Any], Any],
         converted: Callable[..., Any],
         failed: Callable[..., Any],
+        takes_arrays: Callable[[Any], bool],
     ) -> None: ...
     def read(
         self,
@@ -485,6 +491,8 @@ class Reader:
         sql: str,
         params: Any,
         template: bytes | None,
+        binds: bool = False,
+        arrays: list[tuple[bytes, int, int]] | None = None,
     ) -> Batch | None: ...
 
 @final
@@ -499,7 +507,8 @@ class Hidden:
     alias: Any
 
 @final
-class StatementRun: ...
+class StatementRun:
+    def written_out(self) -> tuple[str, tuple[Any, ...]]: ...
 
 @final
 class KnownStatements:

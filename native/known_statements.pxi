@@ -20,6 +20,10 @@ cdef class Hidden:
 cdef class StatementRun:
     """One run of a statement."""
 
+    def written_out(self):
+        """Return Django's SQL and parameters, where others were to be sent."""
+        return self.statement.fill(self.path, self.connections, self.alias)[:2]
+
 
 @cython.final
 cdef class KnownStatements:
@@ -106,8 +110,9 @@ cdef class KnownStatements:
         cdef StatementRun known = StatementRun.__new__(StatementRun)
         plan, known.types = statement.made
         known.keeps = plan is not None
+        known.arrays = []
         try:
-            filled = statement.fill(path, self.connections, alias)
+            filled = statement.fill(path, self.connections, alias, known.arrays)
             if filled is None:
                 return None
             if plan is None or values["_known_related_objects"]:
@@ -117,9 +122,10 @@ cdef class KnownStatements:
             return None
         known.statement, known.plan, known.alias = statement, plan, alias
         known.sql, known.params, known.template = filled
+        known.path, known.connections = path, self.connections
         self.steps.hits += 1
         if self.verify is not None:
-            self.verify(ask, queryset, path, alias, known.sql, known.params)
+            self.verify(ask, queryset, path, alias, *known.written_out())
         return known
 
     cdef list run(self, StatementRun known, how):
@@ -128,7 +134,7 @@ cdef class KnownStatements:
         cdef Batch batch = self.fetch(
             wrapper, known.plan, known.types, known.statement.columns, known.sql,
             known.params, known.template if known.keeps else None, how,
-            known.statement.binds,
+            known.statement.binds, known.arrays or None, known,
         )
         rows = items(batch) if batch.rows <= self.many else self.in_turns(batch)
         if known.lent is not None:

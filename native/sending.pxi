@@ -157,12 +157,14 @@ cdef class Sender:
         return new
 
     def send(
-        self, wrapper, raw, sql, params, bytes template=None, Bound bound=None
+        self, wrapper, raw, sql, params, bytes template=None, Bound bound=None,
+        list arrays=None,
     ):
         """Execute a statement and return its result. Raises Django's errors.
 
         A `template` of the same `sql` saves reading it and counting the parameters.
-        With `bound` its values are sent beside it.
+        With `bound` its values are sent beside it. `arrays` are the parameters that are
+        not written into it: bytes, OID, format.
         """
         if wrapper.needs_rollback:
             wrapper.validate_no_broken_transaction()
@@ -173,17 +175,20 @@ cdef class Sender:
                 query = self.merged(raw, sql, params)
             else:
                 query = template % tuple(self.literals.written(raw, params))
-            return self.round_trips.run(raw, operation(self, raw, query))
+            return self.round_trips.run(raw, operation(self, raw, query, arrays))
         except Exception as error:
             return self.failed(wrapper, error)
 
 
-def operation(Sender sender not None, raw, query):
+def operation(Sender sender not None, raw, query, list arrays=None):
     """Yield what psycopg waits for while it executes a query; return the result."""
     if not raw._autocommit:
         yield from raw._start_query()
     pgconn = raw.pgconn
-    pgconn.send_query_params(query, None, result_format=sender.result_format)
+    if arrays is None:
+        pgconn.send_query_params(query, None, result_format=sender.result_format)
+    else:
+        pgconn.send_query_params(query, *zip(*arrays), sender.result_format)
     results = yield from sender.execute(pgconn)
     if len(results) == 1 and (results[0].status == 1 or results[0].status == 2):
         return results[0]  # PGRES_COMMAND_OK, PGRES_TUPLES_OK
@@ -254,18 +259,22 @@ cdef class Reader:
     """What reads the rows of a statement that `sender` sends.
 
     `decoders_of` returns a session's decoders, `converted` the batch of a result that
-    comes for the first time; `failed` is told of an error.
+    comes for the first time; `failed` is told of an error; `takes_arrays` tells whether
+    arrays may be sent in a session.
     """
 
-    def __init__(self, Sender sender not None, *, decoders_of, converted, failed):
+    def __init__(
+        self, Sender sender not None, *, decoders_of, converted, failed, takes_arrays
+    ):
         self.sender = sender
         self.decoders_of = decoders_of
         self.converted = converted
         self.failed = failed
+        self.takes_arrays = takes_arrays
 
     def read(
         self, wrapper, Plan plan not None, types, Py_ssize_t columns, sql, params,
-        bytes template, bint binds=False,
+        bytes template, bint binds=False, list arrays=None,
     ):
         """Return the rows of a query as a batch, None where a cursor is to read them.
 
@@ -276,13 +285,15 @@ cdef class Reader:
         oids = types.oids
         if oids is None:
             return None
-        binds = binds and template is not None
+        binds = binds and template is not None and arrays is None
         raw = self.sender.open_connection(wrapper, binds)
         if raw is None:
             return None
         decoders = self.decoders_of(raw)
         # Django gives a cursor the wrapper's time zone where it is another.
         if decoders.zone != wrapper.timezone or not decoders.reads_binary(raw, oids):
+            return None
+        if arrays is not None and not self.takes_arrays(raw):
             return None
         if binds:
             on_server = raw.cursor_factory is self.sender.binding_cursor
@@ -291,7 +302,9 @@ cdef class Reader:
             if on_server and bound is None:
                 return None
         try:
-            result = self.sender.send(wrapper, raw, sql, params, template, bound)
+            result = self.sender.send(
+                wrapper, raw, sql, params, template, bound, arrays
+            )
             if result.status != 2:
                 self.failed(wrapper, types, None)
         except BaseException as error:

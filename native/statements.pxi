@@ -12,13 +12,13 @@ cdef class Parameter:
     not called; `watch` tells whether they are Django's. Values are of exactly the class
     `kind` and from `low` to `high`; `wrap` makes psycopg's number of one. `pattern` is
     LIKE's. With `attname` an instance's attribute is the value, with `many` there are
-    several in a list.
+    several in a list; `array` makes of very many one parameter, or None.
     """
 
     def __init__(
         self, tuple fields not None, tuple names not None, ClassWatch watch not None,
         kind, *, wrap=None, low=None, high=None, str pattern=None, str attname=None,
-        bint many=False,
+        bint many=False, array=None,
     ):
         self.fields = fields
         self.names = names
@@ -30,6 +30,7 @@ cdef class Parameter:
         self.pattern = pattern
         self.attname = attname
         self.many = many
+        self.array = array
 
     cdef bint holds(self) except -1:
         if not is_right(self.watch):
@@ -60,7 +61,7 @@ cdef class Parameter:
     cdef object key_of(self, value):
         """What is kept of a value when it is given; None where Django is to be asked."""
         if self.many:
-            if len(value) > MANY:
+            if len(value) > MANY and self.array is None:
                 return None
             # Each once, in their order: as Django's OrderedSet.
             values = {}
@@ -86,8 +87,17 @@ cdef class Parameter:
             return None
         return <object> found
 
+    cdef object array_of(self, tuple values):
+        """The one parameter of many values, None where Django is to be asked."""
+        if self.low is not None and not (
+            self.low <= min(values) and max(values) <= self.high
+        ):
+            return None
+        return self.array(list(values))
 
-# As many values of a list are parameters that are not looked at by Django.
+
+# As many values of a list are parameters that are not looked at by Django. From about
+# as many on an array costs less than they do.
 cdef enum:
     MANY = 100
 
@@ -151,11 +161,12 @@ cdef class Statement:
         self.models = []
         self.lent = []
 
-    def fill(self, Path path not None, connections, alias):
+    def fill(self, Path path not None, connections, alias, list arrays=None):
         """Return SQL, parameters and the template for the values of `path`.
 
         None where that is Django's way, this time. Django's lookups are asked with
-        `connections[alias]`. Raises what they raise.
+        `connections[alias]`. Raises what they raise. Very many values go to `arrays`,
+        if it is given: they are the server's parameters $1, $2 ...
         """
         cdef list texts = []
         cdef list params = []
@@ -180,7 +191,17 @@ cdef class Statement:
                         continue
                 elif type(value) is tuple:
                     usual = False
-                    found = self.many(prepared, <tuple> value)
+                    if len(<tuple> value) > MANY:
+                        found = None
+                        if arrays is not None and (<str> text).endswith(IN):
+                            found = prepared.array_of(<tuple> value)
+                        if found is not None:
+                            arrays.append(found)
+                            text = (<str> text).removesuffix(IN)
+                            texts.append(f"{text} = ANY(${len(arrays)})")
+                            continue
+                    else:
+                        found = self.many(prepared, <tuple> value)
                     if found is not None:
                         texts.append(text + PLACES[len(<list> found)])
                         params.extend(<list> found)
@@ -250,6 +271,7 @@ cdef class Statement:
         return new
 
 
+cdef str IN = " IN "
 cdef list PLACES = ["(" + ", ".join(["%s"] * count) + ")" for count in range(MANY + 1)]
 
 

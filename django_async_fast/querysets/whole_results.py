@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from _thread import get_ident
 from collections.abc import Callable
 from contextlib import closing
 from functools import cache
 from typing import Any
+from uuid import UUID
 
 from django.db import DatabaseError
 from django.db.utils import ProgrammingError
 from psycopg import errors
+from psycopg.types.numeric import Int2, Int4, Int8
 
 from .. import _native
 from ..connections import block_threads, lazy_wrapper
-from ..drivers.psycopg import results, statement
+from ..drivers.psycopg import results, statement, type_loaders
 from ..drivers.psycopg.fetched_rows import OF_QUERYSETS, Fetch, readable
 from .plans.result_format import Types
+
+# What Django gives to psycopg for values that are sent in an array instead.
+_KEYS = int, Int2, Int4, Int8, str, UUID, dt.date
 
 
 def fetch(
@@ -29,20 +35,26 @@ def fetch(
     template: bytes | None = None,
     how: Fetch = OF_QUERYSETS,
     binds: bool = False,
+    arrays: Any = None,
+    run: Any = None,
 ) -> Any:
     """Return all rows of a query, as a batch.
 
     `template` is what `statement.template_of(sql)` returned, to save that; `how` is
     what Django does for the rows, `binds` tells that the values may be sent beside the
-    text. Raises what the query does.
+    text. With `arrays` the text is Django's only as `run` has it written out, for who
+    sees it. Raises what the query does.
     """
     if wrapper._thread_ident != get_ident() and block_threads.in_block_thread():
-        query = plan, types, columns, sql, params, template, how, binds
-        return block_threads.run_on_loop(fetch, wrapper, *query)
-    found = READER.read(wrapper, plan, types, columns, sql, params, template, binds)
+        given = plan, types, columns, sql, params, template, how, binds, arrays, run
+        return block_threads.run_on_loop(fetch, wrapper, *given)
+    query = plan, types, columns, sql, params, template, binds, arrays
+    found = READER.read(wrapper, *query)
     if found is not None:
         return found
     wrapper = lazy_wrapper.visible(wrapper)
+    if arrays is not None:
+        sql, params = run.written_out()
     if (read := _reader_of(wrapper.vendor)) is not None:
         rows = read(wrapper, sql, params)
         if rows is not None:
@@ -104,11 +116,17 @@ def _reader_of(vendor: str) -> Callable[[Any, str, Any], list[Any] | None] | Non
     return statement.rows
 
 
+def _takes_arrays(raw: Any) -> bool:
+    """Tell whether nobody dumps the values of keys otherwise than psycopg."""
+    return type_loaders.is_utf8(raw.pgconn) and statement.dumps_as_psycopg(raw, _KEYS)
+
+
 READER: Any = _native.COMPILED and _native.rows.Reader(
     statement.SENDER,
     decoders_of=results.decoders,
     converted=_first_batch,
     failed=_failed,
+    takes_arrays=_takes_arrays,
 )
 
 

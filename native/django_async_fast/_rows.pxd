@@ -273,11 +273,13 @@ cdef class Parameter:
     cdef str pattern  # of LIKE, or None
     cdef readonly str attname  # of an instance, in whose place its key is; or None
     cdef readonly bint many
+    cdef object array  # what makes one parameter of many values, or None
 
     cdef bint holds(self) except -1
     cdef object one(self, value)
     cdef object key_of(self, value)
     cdef object plain(self, value)
+    cdef object array_of(self, tuple values)
 
 
 cdef class Hole:
@@ -448,6 +450,7 @@ cdef class Reader:
     cdef object decoders_of
     cdef object converted
     cdef object failed
+    cdef object takes_arrays
 
     cdef object batch(self, Plan plan, decoder, result)
 
@@ -470,6 +473,9 @@ cdef class StatementRun:
     cdef object sql
     cdef object params
     cdef object template
+    cdef list arrays
+    cdef Path path
+    cdef object connections
 
 
 cdef class KnownStatements:

@@ -20,6 +20,7 @@ from django.db.models.query_utils import DeferredAttribute
 
 from ... import _native
 from ...unpatched import Unpatched, djangos_class
+from . import arrays
 
 _TEXTS = (
     *(models.CharField, models.EmailField, models.SlugField, models.TextField),
@@ -141,6 +142,7 @@ def like(
         high=high,
         attname=attname,
         many=many,
+        array=arrays.of(fields[0], kind, wrapper) if many else None,
     )
 
 
