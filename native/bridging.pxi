@@ -91,6 +91,23 @@ cdef class Bridge:
         idle.append(worker)
         return outcome
 
+    def end_call(self, worker):
+        """End the call of `worker`: what it holds goes to the next."""
+        gate = worker.held_gate
+        if gate is None:
+            if worker.call is not None:
+                worker.end_call()
+            return
+        units = gate.units
+        calls = units.calls
+        if (
+            len(calls) != 1 or calls[0] is not worker or gate.waiting or units.waiting
+        ):
+            return worker.end_call()
+        # It was the only one, and nobody waits for it.
+        worker.held_gate = None
+        (<list?> calls).clear()
+
     cdef bint in_call_context(self, worker) except -1:
         cdef PyObject *current = current_context(PyThreadState_Get())
         context = worker.call_context
@@ -217,7 +234,12 @@ cdef class Readable:
             except BaseException as exc:
                 error = exc
         # Not while an exception is handled: a task may go on from here.
-        if error is not None or channel.is_to_be_left():
+        if (
+            error is not None
+            or channel._timer is not None
+            or channel._writing
+            or channel._pgconn.status == BAD
+        ):
             return channel.settle(value, error)
         channel._gen = channel._future = None
         (<Wait> future).resolve(value)

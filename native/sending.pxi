@@ -7,10 +7,6 @@
 cdef extern from "Python.h":
     unsigned long PyThread_get_thread_ident() noexcept
 
-# libpq's ConnStatusType: the connection is closed, or broken.
-cdef enum:
-    BAD = 1
-
 
 @cython.final
 cdef class Sender:

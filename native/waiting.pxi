@@ -6,6 +6,11 @@ from asyncio import CancelledError, InvalidStateError
 from contextvars import copy_context
 
 
+# libpq's ConnStatusType: the connection is closed, or broken.
+cdef enum:
+    BAD = 1
+
+
 ctypedef PyObject *(*raw_result_function)(Wait wait) noexcept
 
 

@@ -154,27 +154,38 @@ outer_call: ContextVar[Call | None] = ContextVar("daf_call", default=None)
 class Worker(greenlet):
     """One greenlet that serves call after call, idle in between."""
 
+    # Slots cost less to look up than what greenlets have in a dict.
+    __slots__ = (
+        *("abandoned", "call", "call_context", "failure", "held_gate", "hidden_task"),
+        *("idle_workers", "locals", "loop", "outcome", "task"),
+    )
+
     loop: AbstractEventLoop
-    outcome: Any = None
-    failure: BaseException | None = None
-    # The task that drove this call is gone: nothing may be awaited any more.
-    abandoned: bool = False
-    # The task that runs it, where that is hidden from asyncio meanwhile.
-    hidden_task: Any = None
-    # The context that the call was made in; `Context.run()` may have entered another.
-    call_context: Context | None = None
-    # The thread-locals of the call, and the idle workers of the thread that has them.
-    locals: Any = None
-    idle_workers: list[Worker] | None = None
-    # While a driven coroutine runs, with the loop in sight, the id of the task that
-    # does (the task itself would be kept alive by its own greenlet). None in
-    # synchronous code that is called through `run()`.
-    task: int | None = None
-    # The call in progress, made when somebody asks for it: most are one statement
-    # that nobody minds.
-    call: Call | None = None
-    # What the call holds until its end, before somebody asks for the call.
-    held_gate: Any = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outcome: Any = None
+        self.failure: BaseException | None = None
+        # The task that drove this call is gone: nothing may be awaited any more.
+        self.abandoned = False
+        # The task that runs it, where that is hidden from asyncio meanwhile.
+        self.hidden_task: Any = None
+        # The context that the call was made in; `Context.run()` may have entered
+        # another.
+        self.call_context: Context | None = None
+        # The thread-locals of the call, and the idle workers of the thread that has
+        # them.
+        self.locals: Any = None
+        self.idle_workers: list[Worker] | None = None
+        # While a driven coroutine runs, with the loop in sight, the id of the task that
+        # does (the task itself would be kept alive by its own greenlet). None in
+        # synchronous code that is called through `run()`.
+        self.task: int | None = None
+        # The call in progress, made when somebody asks for it: most are one statement
+        # that nobody minds.
+        self.call: Call | None = None
+        # What the call holds until its end, before somebody asks for the call.
+        self.held_gate: Any = None
 
     def run(self) -> None:
         while True:
@@ -187,7 +198,7 @@ class Worker(greenlet):
                 tb = exc.__traceback__
                 self.failure = exc.with_traceback(tb and tb.tb_next)
                 del tb
-            self.end_call()
+            _end_call(self)
 
     def get_call(self) -> Call:
         """Return the call in progress."""
@@ -482,11 +493,13 @@ async def run(fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
     here = getcurrent()
     call = [kwargs, args, fn]
     del fn, args, kwargs
-    if type(here) is Worker and here.task is not None and can_wait():
-        return _call(here, call)
+    idle: list[Worker] | None = None
+    if type(here) is Worker:
+        if here.task is not None and can_wait():
+            return _call(here, call)
+        # `_idle` is one of the thread-locals that may be exchanged.
+        idle = here.idle_workers
     loop = get_running_loop()
-    # `_idle` is one of the thread-locals that may be exchanged.
-    idle = here.idle_workers if type(here) is Worker else None
     if idle is None:
         idle = _idle.workers
     worker = idle.pop() if idle else _start()
@@ -583,7 +596,7 @@ def _finish(worker: Worker, idle: list[Worker]) -> Any:
         del failure  # else the traceback and this frame hold each other
 
 
-# The core does both where nothing is unusual.
+# The core does these where nothing is unusual.
 BRIDGE: Any = _native.COMPILED and _native.rows.Bridge(
     names=globals(),
     resume=_resume,
@@ -598,6 +611,7 @@ BRIDGE: Any = _native.COMPILED and _native.rows.Bridge(
 )
 _go_on: Callable[..., Any] = BRIDGE.go_on if BRIDGE else _go_on_in_python
 _end: Callable[..., Any] = BRIDGE.end if BRIDGE else _finish
+_end_call: Callable[[Worker], None] = BRIDGE.end_call if BRIDGE else Worker.end_call
 
 
 def _step(loop: AbstractEventLoop, how: Callable[..., Any], *args: Any) -> Any:

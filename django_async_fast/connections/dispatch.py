@@ -35,7 +35,7 @@ class sync_to_async:
         self.options = options
         # A thread of its own was asked for work that is not the database's:
         # password hashing.
-        self.native = options.get("thread_sensitive", True)
+        self.native = not options or options.get("thread_sensitive", True)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.func is None:  # a decorator with options

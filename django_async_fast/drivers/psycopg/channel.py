@@ -141,10 +141,6 @@ class Channel:
         finally:
             del error  # which knows this frame
 
-    def is_to_be_left(self) -> bool:
-        """Tell whether the end of an operation is that of more than itself."""
-        return bool(self._timer or self._writing or self._pgconn.status == BAD)
-
     def settle(self, result: Any, error: BaseException | None) -> None:
         """End the operation; whoever awaits it goes on."""
         future = self._end()
