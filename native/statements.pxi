@@ -252,16 +252,6 @@ cdef class Statement:
             found.append(param)
         return found
 
-    def cut_tail(self, str sql not None, tuple limits not None):
-        """Leave out what comes after the LIMIT, to be put there; `sql` has both."""
-        cdef str limit = limit_of(limits, self.no_limit)
-        cdef str tail = sql.rpartition(limit)[2] if limit else ""
-        cdef Py_ssize_t end = len(self.parts) - 1
-        last = self.parts[end]
-        if tail and type(last) is tuple and (<str> last[0]).endswith(tail):
-            self.parts[end] = (<str> last[0]).removesuffix(tail), last[1]
-            self.tail = tail
-
     def compiler_for(self, wrapper):
         """Return the compiler of the query without values, for a connection."""
         compiler = self.compiler
@@ -273,6 +263,15 @@ cdef class Statement:
 
 cdef str IN = " IN "
 cdef list PLACES = ["(" + ", ".join(["%s"] * count) + ")" for count in range(MANY + 1)]
+
+
+def around_limit(str text not None, tuple limits not None, no_limit):
+    """Return what stands before and after the LIMIT; None if that is not there."""
+    cdef str limit = limit_of(limits, no_limit)
+    if not limit:
+        return text, ""
+    before, found, after = text.rpartition(limit)
+    return (before, after) if found else None
 
 
 cdef str limit_of(tuple limits, no_limit):

@@ -120,6 +120,10 @@ def _count() -> None:
     )
     if not _native.COMPILED:
         return
+    # Beside those that were only filled in.
+    streams.Stream._compiled = _counting(  # type: ignore[method-assign]
+        streams.Stream._compiled, "querysets compiled by Django"
+    )
     call = streams.Stream.__call__
 
     def counted(self: Any) -> Any:

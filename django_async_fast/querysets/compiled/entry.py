@@ -114,22 +114,21 @@ def learn(queryset: Any, path: Any, ask: Ask, make_plan: Any, alias: str) -> Any
     query = path.query or paths.replay(queryset, path)
     try:
         _, sql, params = ask(queryset, query, alias)
-        compiler, text, constants = ask(
-            queryset, _without_limits(punch(query, path.node.slots), path), alias
-        )
+        compiler, text, constants = ask(queryset, punch(query, path.node.slots), alias)
     except (EmptyResultSet, FullResultSet, TransactionManagementError):
         raise Missed from None
     if reason := streams.why_not(compiler):
         raise Refused(reason)
     if getattr(compiler, "qualify", None) or not compiler.select:
         raise Refused("its rows are computed by window functions or in a subquery")
+    no_limit = wrapper.ops.no_limit_value()
+    text, tail = _around_limit(text, path, no_limit)
     entry = new(path.node.holes, list(parts(text, list(constants))))
+    entry.tail = tail
     numbers = [part for part in entry.parts if type(part) is int]
     if sorted(numbers) != list(range(len(entry.holes))):
         raise Refused("a condition is not once in its SQL")
-    entry.no_limit = wrapper.ops.no_limit_value()
-    if path.limits is not None:
-        entry.cut_tail(sql, path.limits)
+    entry.no_limit = no_limit
     entry.compiler = compiler
     locks = wrapper.features.has_select_for_update
     entry.locks = locks and compiler.query.select_for_update
@@ -151,10 +150,13 @@ def learn(queryset: Any, path: Any, ask: Ask, make_plan: Any, alias: str) -> Any
     return entry
 
 
-def _without_limits(query: Any, path: Any) -> Any:
-    if path.limits is not None:
-        query.clear_limits()
-    return query
+def _around_limit(text: str, path: Any, no_limit: Any) -> tuple[str, str]:
+    if path.limits is None:
+        return text, ""
+    found: Any = _native.rows.around_limit(text, path.limits, no_limit)
+    if found is None or "%" in found[1]:
+        raise Refused("its limit is not in its SQL, or a value comes after it")
+    return found
 
 
 def parts(text: str, params: list[Any]) -> Iterator[Any]:

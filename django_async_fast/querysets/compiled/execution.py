@@ -154,6 +154,12 @@ def _recorded(alias: str, run: Callable[[], Any]) -> tuple[Any, str, Any]:
         del ops.compiler
     del made.execute_sql
     sql, params = made.as_sql()
+    if made.select is None:
+        # The rows of a subquery are counted: what the outer query selects.
+        made.select = [
+            (each, made.compile(each), name)
+            for name, each in made.query.annotation_select.items()
+        ]
     return made, sql, params
 
 
@@ -247,8 +253,8 @@ def _learn_value(call: Any, kind: Any, ask: Ask, make_plan: Any) -> bool:
         return False
     before = queryset.__dict__["_deferred_filter"]
     path = path_of(queryset)
-    if path is None or path.limits is not None:
-        return False
+    if path is None or (path.limits is not None and kind == "exists"):
+        return False  # of a slice it is another slice
     return _learn(call, path, kind, ask, make_plan) or before is not None
 
 

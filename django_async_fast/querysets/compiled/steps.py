@@ -237,6 +237,20 @@ def _locks(queryset: Any, name: str, function: Any, args: Any, kwargs: Any) -> A
     return STEPS.step(queryset, function, key, None, args, kwargs, False)
 
 
+def _selects(queryset: Any, name: str, function: Any, args: Any, kwargs: Any) -> Any:
+    """Take the step of `extra(select=...)`, as prefetches have it, without values."""
+    if args or kwargs.keys() != {"select"} or type(kwargs["select"]) is not dict:
+        return None
+    if PATH not in queryset.__dict__ or path_of(queryset) is None:
+        return None
+    selected = kwargs["select"]
+    if any(type(each) is not str or "%" in each for each in selected.values()):
+        return None
+    key = name, tuple(selected.items())
+    kwargs = {"select": selected.copy()}
+    return STEPS.step(queryset, function, key, None, args, kwargs, False)
+
+
 def _aggregates(queryset: Any, name: str, function: Any, args: Any, kwargs: Any) -> Any:
     """Take the step of `annotate()` by Django's aggregates of columns."""
     if PATH not in queryset.__dict__ or path_of(queryset) is None:
@@ -246,6 +260,24 @@ def _aggregates(queryset: Any, name: str, function: Any, args: Any, kwargs: Any)
     except Refused:
         return None
     return STEPS.step(queryset, function, key, None, args, kwargs, False)
+
+
+def _in_place(method: Any) -> Any:
+    """Return a method that is also called where cloning is switched off."""
+
+    @wraps(method.__wrapped__)
+    def in_place(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if PATH not in self.__dict__ or self.__dict__.get("_cloning_enabled", True):
+            return method(self, *args, **kwargs)
+        self.__dict__["_cloning_enabled"] = True
+        try:
+            new = method(self, *args, **kwargs)
+        finally:
+            self.__dict__["_cloning_enabled"] = False
+        _moved(self, new)
+        return self
+
+    return in_place
 
 
 METHODS: dict[str, Any] = {
@@ -260,6 +292,7 @@ METHODS: dict[str, Any] = {
     "distinct": _names("distinct", step=_nothing),
     "reverse": _names("reverse"),
     "annotate": _names("annotate", step=_aggregates),
+    "extra": _in_place(_names("extra", step=_selects)),
     "select_for_update": _names("select_for_update", step=_locks),
 }
 

@@ -90,6 +90,9 @@ def types_of(compiler: Any) -> Types:
 
 def _tables(query: Any) -> tuple[Any, ...]:
     """Return which table each name of a query's FROM means."""
+    if (inner := getattr(query, "inner_query", None)) is not None:
+        # It selects columns of a subquery.
+        return *_tables(inner), repr(inner.annotation_select)
     named = [(name, table.table_name) for name, table in query.alias_map.items()]
     return *named, *query.extra_tables
 

@@ -44,11 +44,23 @@ def books() -> Any:
     tree.clear()
     authors = [Author.objects.create(name=f"a{i}") for i in range(3)]
     publisher = Publisher.objects.create(name="p")
+    tags = [Tag.objects.create(name=f"t{i}") for i in range(3)]
     for i in range(30):
-        Book.objects.create(
+        book = Book.objects.create(
             title=f"t{i % 7}", pages=i, author=authors[i % 3], publisher=publisher
         )
+        book.tags.add(*tags[i % 2 :])
+        book.readers.add(authors[i % 3])
+    tree.clear()
     return authors
+
+
+def book(i: int) -> Book:
+    return Book.objects.order_by("pk")[i]
+
+
+def tag(i: int) -> Tag:
+    return Tag.objects.get_or_create(name=f"t{i % 3}")[0]
 
 
 CHAINS = {
@@ -104,6 +116,42 @@ CHAINS = {
             )[i : i + 2]
         )
     ),
+    "distinct_count": lambda i, a: (
+        Book.objects.filter(pages__gt=i).values("title").distinct().count()
+    ),
+    "sliced_count": lambda i, a: Book.objects.filter(pages__gt=i)[i : i + 9].count(),
+    "first_count": lambda i, a: Book.objects.filter(pages__gt=i)[: i + 9].count(),
+    "sliced_exists": lambda i, a: Book.objects.filter(pages__gt=i)[: i + 1].exists(),
+    "grouped_count": lambda i, a: (
+        Author.objects.annotate(n=Count("books")).filter(n__gt=i, name="a1").count()
+    ),
+    "distinct_sum": lambda i, a: (
+        Book.objects.filter(pages__gt=i).distinct().aggregate(Sum("pages"), n=Max("pk"))
+    ),
+    "sliced_sum": lambda i, a: Book.objects.order_by("pk")[i:9].aggregate(Sum("pages")),
+    "many": lambda i, a: list(book(i).tags.all()),
+    "many_filter": lambda i, a: list(book(i).tags.filter(name__gte=f"t{i}")),
+    "many_reverse": lambda i, a: list(tag(i).books.filter(tags__name="t1")),
+    "many_joined": lambda i, a: list(
+        tag(i).books.filter(tags__name="t1").filter(tags__name="t0").exclude(pages=i)
+    ),
+    "many_query": lambda i, a: str(
+        book(i).tags.filter(books__pages=i).filter(books__title="t").query
+    ),
+    "many_sticky": lambda i, a: book(i).tags.all().query.clone().filter_is_sticky,
+    "many_ids": lambda i, a: sorted(book(i).tags.values_list("pk", flat=True)),
+    "many_count": lambda i, a: (book(i).tags.count(), tag(i).books.exists()),
+    "many_set": lambda i, a: (
+        (tags := book(i).tags).clear(),
+        tags.set([tag(i)]),
+        tags.set(a[:0]),
+        list(tags.order_by("pk")),
+    ),
+    "many_prefetch": lambda i, a: [
+        [x.name for x in each.tags.all()]
+        for each in Book.objects.filter(pages__lt=i + 1).prefetch_related("tags")
+    ],
+    "through": lambda i, a: [x.pk for x in book(i).readers.order_by("pk")],
     "in_bulk": lambda i, a: Book.objects.in_bulk([a[0].pk, i]),
 }
 
@@ -446,6 +494,31 @@ def test_verify_mode_tells_a_difference(
     with pytest.raises(verify.Difference, match="WHERE  "):
         list(Book.objects.filter(pages__lt=2))
     assert verify.compared == compared + 1
+
+
+NOW_KNOWN: dict[str, tuple[int, Callable[[int], Any]]] = {
+    "distinct": (1, lambda i: Book.objects.filter(pages=i).distinct().count()),
+    "sliced": (1, lambda i: Book.objects.filter(pages__gt=i)[i : i + 3].count()),
+    "sum": (1, lambda i: Book.objects.distinct()[i : i + 3].aggregate(Sum("pages"))),
+    "grouped": (1, lambda i: Author.objects.annotate(n=Count("books")).count()),
+    "many": (2, lambda i: list(book(i).tags.all())),
+    "filtered": (2, lambda i: list(book(i).tags.filter(name="t1"))),
+    "ids": (2, lambda i: list(book(i).tags.values_list("pk", flat=True))),
+    "counted": (2, lambda i: book(i).tags.count()),
+    "prefetched": (
+        2,
+        lambda i: list(Book.objects.filter(pages=i).prefetch_related("tags")),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NOW_KNOWN)
+def test_known_from_the_third_time_on(name: str, books: Any) -> None:
+    wanted, call = NOW_KNOWN[name]
+    for i in range(6):
+        known = tree.cache_info().hits
+        call(i)
+    assert tree.cache_info().hits == known + wanted
 
 
 @transaction.atomic
