@@ -158,6 +158,25 @@ cdef class KnownStatements:
         known = self.known(call.queryset, values, kind, self.ask_rows, call.alias)
         return None if known is None else self.run(known, self.of_querysets)
 
+    def stream(self, Hidden call not None):
+        """Return what a stream of a queryset's rows is made of; None as `rows()` does.
+
+        The statement, the alias, the plan, the types, SQL and parameters.
+        """
+        cdef dict values = <dict> PyObject_GenericGetDict(call.queryset, NULL)
+        if ON not in values:
+            return None
+        kind = self.kind_of_rows(values)
+        if kind is None:
+            return None
+        known = self.known(call.queryset, values, kind, self.ask_rows, call.alias)
+        if known is None:
+            return None
+        return (
+            known.statement, known.alias, known.plan, known.types, known.sql,
+            known.params,
+        )
+
     def rows_of_get(self, Hidden call not None, filter_by, limit):
         """Return the rows that `get()` looks at.
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from functools import cache, partial
 from itertools import islice
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.core.exceptions import EmptyResultSet
 from django.db.models.sql import compiler as django_compiler
@@ -59,6 +59,26 @@ def why_not_kind(kind: Any) -> str:
     if not _cursor_iter.holds():
         return "cursor_iter() has been replaced"
     return ""
+
+
+class KnownStream(NamedTuple):
+    """A stream's statement that need not be compiled, and what `fetch()` is given."""
+
+    calls_project: Callable[[], bool]
+    wrapper: Any
+    plan: Any
+    types: Any
+    columns: int
+    sql: str
+    params: Any
+
+
+def _unknown(queryset: Any) -> KnownStream | None:
+    return None
+
+
+# Returns the known statement of a queryset; `compiled/execution.py` sets it.
+known_statement: Callable[[Any], KnownStream | None] = _unknown
 
 
 class Stream:
@@ -118,6 +138,12 @@ class Stream:
     def _compiled(self) -> Callable[[], Any]:
         """Return what sends the query, or does what is to be done without it."""
         queryset = self._iterable.queryset
+        if self._iterable.chunked_fetch:
+            known = known_statement(queryset)
+            if known is not None:
+                if self.awaited:
+                    self.calls_project = known.calls_project()
+                return self._beginning(*known[1:])
         compiler = queryset.query.get_compiler(queryset.db)
         if reason := why_not(compiler):
             return partial(self._leave_to_django, reason)
@@ -133,14 +159,18 @@ class Stream:
         except Declined as declined:
             return partial(self._leave_to_django, str(declined))
         self.calls_project = self.awaited and calls_project(compiler)
+        wrapper, columns = compiler.connection, compiler.col_count
+        return self._beginning(wrapper, plan, types, columns, sql, params)
+
+    def _beginning(self, *query: Any) -> Callable[[], Any]:
+        """Return what sends `query`: a wrapper, a plan and so on, as `fetch()` has."""
         if self._iterable.chunked_fetch:
-            begin = partial(self._begin_chunks, compiler, plan, types, sql, params)
+            begin = partial(self._begin_chunks, *query)
             if block_threads.in_block_thread():
                 return partial(block_threads.run_on_loop, begin)
             return begin
         self._advance = _nothing
-        wrapper, columns = compiler.connection, compiler.col_count
-        fetch = partial(whole_results.fetch, wrapper, plan, types, columns, sql, params)
+        fetch = partial(whole_results.fetch, *query)
         # Who reads in a coroutine gives the loop its turn between rows.
         return fetch if self.awaited else partial(self._by_turns, fetch)
 
@@ -153,9 +183,14 @@ class Stream:
         return self._advance()
 
     def _begin_chunks(
-        self, compiler: Any, plan: Any, types: Any, sql: str, params: Any
+        self,
+        connection: Any,
+        plan: Any,
+        types: Any,
+        columns: int,
+        sql: str,
+        params: Any,
     ) -> Any:
-        connection = compiler.connection
         cursor = connection.chunked_cursor()
         inner = readable(cursor)
         # A wrapper may send something else.
@@ -174,11 +209,9 @@ class Stream:
             if transaction is not None:
                 transaction.declared()
         if inner is not None and types.oids is None:
-            whole_results.learn(types, inner, compiler.col_count)
+            whole_results.learn(types, inner, columns)
         size = self._iterable.chunk_size
-        opened = server_cursor.Opened(
-            cursor, inner, compiler.col_count, size, reads, transaction
-        )
+        opened = server_cursor.Opened(cursor, inner, columns, size, reads, transaction)
         self._chunks = server_cursor.begin(plan, opened)
         self._advance = self._next_chunk
         return self._next_chunk()

@@ -375,6 +375,7 @@ cdef class Statement:
     cdef public list models
     cdef public list lent
     cdef public Py_ssize_t columns
+    cdef public object calls_project  # whether to build its rows may; None: not asked
     cdef public str tail  # what comes after its LIMIT
     cdef public bint locks  # FOR UPDATE, which Django refuses outside a transaction
     cdef public bint binds  # whether its values may be sent beside it

@@ -229,6 +229,35 @@ def fetch_all(self: Any) -> Any:
     return fetch_all.__wrapped__(call.queryset)
 
 
+def _known_stream(queryset: Any) -> Any:
+    """Return the statement for a stream of a queryset's rows, if it is known."""
+    call = _native.rows.Hidden(queryset)
+    del queryset
+    found = KNOWN.stream(call)
+    if found is None and _learn_rows(call):
+        found = KNOWN.stream(call)
+    if found is None:
+        return None
+    statement, alias, plan, types, *query = found
+    wrapper = connections[alias]
+    return streams.KnownStream(
+        partial(_calls_project, statement, wrapper),
+        *(wrapper, plan, types, statement.columns, *query),
+    )
+
+
+def _calls_project(statement: Any, wrapper: Any) -> bool:
+    """Tell whether to build the rows of a statement may call the project's code."""
+    if statement.calls_project is None:
+        compiler = statement.compiler_for(wrapper)
+        statement.calls_project = row_plan.calls_project(compiler)
+    return bool(statement.calls_project)
+
+
+if KNOWN:
+    streams.known_statement = _known_stream
+
+
 def _one_value(name: str, ask: Ask, make_plan: Any, value: Any) -> Any:
     @wraps(getattr(QuerySet, name))
     def method(self: Any) -> Any:

@@ -31,11 +31,11 @@ from django.test.utils import (
     register_lookup,
 )
 
-from django_async_fast import _native, explain_plan, new_connection
+from django_async_fast import _native, explain_plan, new_connection, run_sync
 from django_async_fast.drivers.psycopg import statement
 from django_async_fast.querysets.compiled import execution, paths, tree, verify
 from django_async_fast.querysets.compiled.paths import PATH
-from tests.support.describe import Queries
+from tests.support.describe import NUMBERED, Queries
 from tests.testapp.models import Author, Book, Publisher, Tag
 
 
@@ -141,17 +141,26 @@ CHAINS = {
     "many_sticky": lambda i, a: book(i).tags.all().query.clone().filter_is_sticky,
     "many_ids": lambda i, a: sorted(book(i).tags.values_list("pk", flat=True)),
     "many_count": lambda i, a: (book(i).tags.count(), tag(i).books.exists()),
-    "many_set": lambda i, a: (
-        (tags := book(i).tags).clear(),
-        tags.set([tag(i)]),
-        tags.set(a[:0]),
-        list(tags.order_by("pk")),
-    ),
     "many_prefetch": lambda i, a: [
         [x.name for x in each.tags.all()]
         for each in Book.objects.filter(pages__lt=i + 1).prefetch_related("tags")
     ],
     "through": lambda i, a: [x.pk for x in book(i).readers.order_by("pk")],
+    "stream": lambda i, a: list(
+        Book.objects.filter(pages__gt=i).order_by("pk").iterator(chunk_size=7)
+    ),
+    "stream_values": lambda i, a: list(
+        Book.objects.filter(pages__gt=i).values_list("pk", "author__name").iterator()
+    ),
+    "stream_related": lambda i, a: [
+        each.author for each in a[i % 3].books.iterator(chunk_size=2)
+    ],
+    "stream_prefetch": lambda i, a: [
+        [tag.name for tag in each.tags.all()]
+        for each in Book.objects.filter(pages__gt=i)
+        .prefetch_related("tags")
+        .iterator(chunk_size=90)
+    ],
     "in_bulk": lambda i, a: Book.objects.in_bulk([a[0].pk, i]),
 }
 
@@ -187,6 +196,10 @@ def outcome(call: Any) -> Any:
         return type(exc), str(exc)
 
 
+def sql_of(captured: CaptureQueriesContext) -> list[str]:
+    return [NUMBERED.sub("", each["sql"]) for each in captured.captured_queries]
+
+
 @pytest.mark.parametrize("name", CHAINS)
 def test_a_chain_like_one_before_is_django_s(name: str, books: Any) -> None:
     chain = CHAINS[name]
@@ -194,14 +207,13 @@ def test_a_chain_like_one_before_is_django_s(name: str, books: Any) -> None:
     for i in range(6):
         with CaptureQueriesContext(connection) as captured:
             found = chain(i, books)
-        seen.append((found, [each["sql"] for each in captured.captured_queries]))
+        seen.append((found, sql_of(captured)))
     hits = tree.cache_info().hits
     for i in range(6):
         tree.clear()
         with CaptureQueriesContext(connection) as captured:
             found = chain(i, books)
-        sql = [each["sql"] for each in captured.captured_queries]
-        assert (found, sql) == seen[i]
+        assert (found, sql_of(captured)) == seen[i]
         assert tree.cache_info().hits == hits
 
 
@@ -505,6 +517,10 @@ NOW_KNOWN: dict[str, tuple[int, Callable[[int], Any]]] = {
     "filtered": (2, lambda i: list(book(i).tags.filter(name="t1"))),
     "ids": (2, lambda i: list(book(i).tags.values_list("pk", flat=True))),
     "counted": (2, lambda i: book(i).tags.count()),
+    "streamed": (
+        1,
+        lambda i: list(Book.objects.filter(pages__gt=i).iterator(chunk_size=5)),
+    ),
     "prefetched": (
         2,
         lambda i: list(Book.objects.filter(pages=i).prefetch_related("tags")),
@@ -519,6 +535,20 @@ def test_known_from_the_third_time_on(name: str, books: Any) -> None:
         known = tree.cache_info().hits
         call(i)
     assert tree.cache_info().hits == known + wanted
+
+
+async def test_streams_of_a_block_are_known(books: Any) -> None:
+    def wanted(i: int) -> list[Book]:
+        return list(Book.objects.filter(pages__gte=i).order_by("pk"))
+
+    async with new_connection():
+        for i in range(25, 30):
+            queryset = Book.objects.filter(pages__gte=i).order_by("pk")
+            known = tree.cache_info().hits
+            found = [each async for each in queryset.aiterator(chunk_size=2)]
+            assert "_query" not in vars(queryset) or i < 27
+            assert tree.cache_info().hits == known + (i > 25)
+            assert found == await run_sync(wanted, i)
 
 
 @transaction.atomic
