@@ -325,7 +325,7 @@ def _late_clone(queryset: Any) -> Any:
     path = path_of(queryset)
     if path is None or not path.node.sticky:
         return path and STEPS.clone(queryset)
-    return _own_step(queryset, _chained, "chain")
+    return _own_step(queryset, clone.__wrapped__, "chain")
 
 
 def _stuck(queryset: Any) -> Any:
@@ -341,7 +341,11 @@ def _stuck(queryset: Any) -> Any:
     if not cloning:
         values["_cloning_enabled"] = True
     try:
-        new = _own_step(queryset, _sticky, "sticky")
+        new = (
+            _own_step(queryset, _sticky, "sticky")
+            if cloning
+            else _own_step(queryset, _sticky_in_place, "sticky in place")
+        )
     finally:
         if not cloning:
             values["_cloning_enabled"] = False
@@ -364,14 +368,14 @@ def _own_step(queryset: Any, function: Any, name: str) -> Any:
 
 
 def _sticky(queryset: Any) -> Any:
-    new = djangos_copy(queryset)
-    new._query.filter_is_sticky = True
+    new = clone.__wrapped__(queryset)
+    new.query.filter_is_sticky = True
     return new
 
 
-def _chained(queryset: Any) -> Any:
+def _sticky_in_place(queryset: Any) -> Any:
     new = djangos_copy(queryset)
-    new._query = queryset._query.chain()
+    new._query.filter_is_sticky = True
     return new
 
 

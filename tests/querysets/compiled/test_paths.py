@@ -239,6 +239,20 @@ def test_relations_of_many_to_many_are_known(name: str, books: Any) -> None:
         assert asked(i) == seen[i]
 
 
+def test_a_copy_of_a_relation_s_rows_asks_again(books: Any) -> None:
+    Book.objects.get(pages=1).readers.add(books[0])
+    for _ in range(4):
+        rows = books[0].reads.all()
+        assert len(rows) == 1
+        copy = rows.all()
+        # As Django's copies have them.
+        assert copy._result_cache is None
+        assert not copy._defer_next_filter
+        assert not copy._sticky_filter
+        assert copy._deferred_filter is None
+        assert [book.pages for book in copy] == [1]
+
+
 def test_writes_of_relations_and_rows_that_may_be_there_are_known(books: Any) -> None:
     tags = [Tag.objects.create(name=f"g{i}") for i in range(4)]
     book = Book.objects.get(pages=1)
