@@ -68,6 +68,15 @@ test-psycopg-run: $(VENV)/.psycopg-c
 			$(RUN) -m pytest -p tests.support.any_psycopg $(or $(ARGS),$(TYPES)) || exit 1; \
 	done
 
+# In an environment of its own: mysqlclient is compiled where it is installed.
+.PHONY: test-mysql
+test-mysql: ## run the tests of MySQL on Debian's MariaDB
+	$(MAKE) test-mysql-run VENV=.venvs/mysql
+
+.PHONY: test-mysql-run
+test-mysql-run: $(VENV)/.mysql
+	DJANGO_ASYNC_FAST_IMPL=native $(RUN) -m pytest $(or $(ARGS),tests/drivers/mysql)
+
 # In an environment of their own: ddtrace is a plugin of pytest's, for one.
 .PHONY: test-beside
 test-beside: ## run other people's tools beside the package: debug toolbar, Sentry ...
@@ -280,6 +289,6 @@ $(VENV)/.beside: $(VENV)/.package
 	@$(RUN) -m pip install --quiet --no-deps --group beside-prometheus
 	@touch $@
 
-$(addprefix $(VENV)/.,docs typing compile dev): $(VENV)/.%: $(VENV)/.package
+$(addprefix $(VENV)/.,docs typing compile dev mysql): $(VENV)/.%: $(VENV)/.package
 	@$(RUN) -m pip install --quiet --group $*
 	@touch $@

@@ -21,6 +21,7 @@ from ..attribute_copies import AttributeCopies
 from ..tasks import scopes
 from . import replayed_connect
 from .block_protocol import Block
+from .mysql_wrapper import MysqlWrapper
 from .other_wrapper import OtherWrapper
 from .sqlite_wrapper import SqliteWrapper
 from .threaded_wrapper import ThreadedWrapper
@@ -187,11 +188,13 @@ def _block_class(base: type[BaseDatabaseWrapper], in_thread: bool) -> type[Any]:
     if not in_thread and (djangos := _is_djangos(base, "sqlite")):
         own["djangos"] = djangos
         return type(base.__name__, (SqliteWrapper, base), own)
-    return type(base.__name__, (ThreadedWrapper, base), own)
+    kind = MysqlWrapper if _is_djangos(base, "mysql") else ThreadedWrapper
+    return type(base.__name__, (kind, base), own)
 
 
-# The backends of Django's whose driver the loop can wait for without a thread.
+# The backends of Django's whose driver is not just called in a thread.
 _DJANGOS = {
+    "mysql": "django.db.backends.mysql.base",
     "postgresql": "django.db.backends.postgresql.base",
     "sqlite": "django.db.backends.sqlite3.base",
 }

@@ -16,7 +16,7 @@ from functools import partial
 from queue import SimpleQueue
 from threading import Thread
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import InterfaceError, OperationalError, ProgrammingError
 
@@ -125,6 +125,15 @@ def _close_late(thread: DriverThread, connecting: asyncio.Future[Any]) -> None:
     thread.end()
 
 
+class Killer(NamedTuple):
+    """How another connection ends a statement."""
+
+    # End it; called in a thread of its own, while the statement runs.
+    kill: _Job
+    # With the driver's connection: be what a kill ends that came too late for its own.
+    take_late_kill: Callable[[Any], None]
+
+
 class _Proxy:
     """A proxy of an object of the driver's, whose methods are called in the thread."""
 
@@ -134,7 +143,9 @@ class _Proxy:
     _raw: Any
 
     def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        found = self._connection.run(partial(function, *args, **kwargs))
+        is_statement = self is not self._connection
+        function = partial(function, *args, **kwargs)
+        found = self._connection.run(function, is_statement)
         if found is self._raw:
             return self
         if hasattr(found, "fetchmany") and hasattr(found, "execute"):
@@ -165,6 +176,7 @@ class Connection(_Proxy):
         "_raw",
         "closed",
         "gate",
+        "killer",
         "may_be_in_transaction",
         "transaction_broken",
     )
@@ -174,6 +186,8 @@ class Connection(_Proxy):
         self._driver_thread = thread
         self._raw = raw
         self.closed = False
+        # How a statement is ended, where the driver's connection cannot be told.
+        self.killer: Killer | None = None
         # Whether a transaction may be open: from before it begins until after its end.
         self.may_be_in_transaction = False
         # Whether a transaction was lost with it.
@@ -187,19 +201,19 @@ class Connection(_Proxy):
         """Return a cursor, made in the thread when it is used first."""
         return Cursor(self, partial(self._raw.cursor, *args, **kwargs))
 
-    def run(self, function: _Job) -> Any:
+    def run(self, function: _Job, is_statement: bool = False) -> Any:
         """Call `function` in the thread, in turn, and wait for what it returns.
 
         Broken off, the call is waited for all the same, and the connection closed if
-        that takes too long.
+        that takes too long. A statement is ended where that can be done.
         """
         self.gate.acquire()
         try:
-            return bridge.await_(self._run(function))
+            return bridge.await_(self._run(function, is_statement))
         finally:
             self.gate.release()
 
-    async def _run(self, function: _Job) -> Any:
+    async def _run(self, function: _Job, is_statement: bool) -> Any:
         if self.closed:
             raise InterfaceError(f"The connection to '{self.gate.alias}' is closed.")
         if self._driver_thread.inherited:
@@ -216,22 +230,35 @@ class Connection(_Proxy):
             raise
         except BaseException as exc:
             if not _raised(outcome, exc):
-                await self._break_off(outcome)
+                await self._break_off(outcome, is_statement)
             raise
 
-    async def _break_off(self, outcome: asyncio.Future[Any]) -> None:
+    async def _break_off(
+        self, outcome: asyncio.Future[Any], is_statement: bool
+    ) -> None:
         """Leave the connection to nobody before the thread is done with it."""
-        outcome.add_done_callback(_retrieve)
+        pending = {outcome}
+        if is_statement and self.killer is not None and not outcome.done():
+            pending |= self._kill(self.killer)
+        for each in pending:
+            each.add_done_callback(_retrieve)
         try:
             for share in DRAIN_SHARES:
                 self._interrupt()
-                await asyncio.wait([outcome], timeout=share * DRAIN_TIMEOUT)
-                if outcome.done():
+                _, pending = await asyncio.wait(pending, timeout=share * DRAIN_TIMEOUT)
+                if not pending:
                     return
             logger.warning("closing a connection: the driver's call does not end")
         finally:
-            if not outcome.done():
+            if pending:
                 self._give_up()
+
+    def _kill(self, killer: Killer) -> set[asyncio.Future[Any]]:
+        """Have the statement ended; return what must be done before the next one."""
+        thread = DriverThread(f"kill on {self.gate.alias}")
+        killed = thread.begin(partial(_kill, killer, self._raw, self._driver_thread))
+        thread.end()
+        return {killed}
 
     def _interrupt(self) -> None:
         """Have SQLite end a long statement; not where it would roll back with it."""
@@ -282,6 +309,13 @@ class Connection(_Proxy):
     def __del__(self) -> None:
         with suppress(AttributeError):  # it was never made
             self.drop()
+
+
+def _kill(killer: Killer, raw: Any, driver_thread: DriverThread) -> None:
+    try:
+        killer.kill()
+    finally:
+        driver_thread.post(partial(killer.take_late_kill, raw))
 
 
 def _raised(outcome: asyncio.Future[Any], exc: BaseException) -> bool:

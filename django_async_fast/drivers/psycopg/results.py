@@ -6,7 +6,7 @@ and kept with the connection.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -169,7 +169,7 @@ class Decoders:
         return self.type_kinds.of(oids), {}
 
 
-def loaded(plan: Any, rows: list[Any], wrapper: Any = None) -> Any:
+def loaded(plan: Any, rows: Sequence[Any], wrapper: Any = None) -> Any:
     """Return rows that a driver has loaded as a batch for `plan`.
 
     A plan that is kept is given the `wrapper` whose rows they are. Raises TypeError
@@ -178,6 +178,8 @@ def loaded(plan: Any, rows: list[Any], wrapper: Any = None) -> Any:
     if rows and isinstance(rows[0], (Mapping, str, bytes)):
         kind = type(rows[0]).__name__
         raise TypeError(f"Rows are read by position, not from a {kind}.")
+    if not isinstance(rows, list):  # mysqlclient's are a tuple
+        rows = list(rows)
     return _native.rows.TupleBatch(plan, rows, wrapper)
 
 

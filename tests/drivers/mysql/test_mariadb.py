@@ -1,0 +1,296 @@
+"""A block on MariaDB: Django's own backend, mysqlclient in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock
+from decimal import Decimal
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import (
+    DataError,
+    IntegrityError,
+    OperationalError,
+    ProgrammingError,
+    connections,
+    transaction,
+)
+
+from django_async_fast import async_connections, new_connection, run_sync
+from tests.faults.every_await import MOST, broken_off
+from tests.support.other_databases import names, threads
+from tests.testapp.models import Author, Everything, Tag
+
+SLOW = "SELECT SLEEP(30)"
+
+
+async def execute(log: str, sql: str, *params: Any) -> Any:
+    async with async_connections[log].acursor() as cursor:
+        await cursor.execute(sql, params or None)
+        return await cursor.fetchall()
+
+
+# ----- the ORM
+
+
+async def test_the_orm(log: str) -> None:
+    authors, tags = Author.objects.using(log), Tag.objects.using(log)
+    async with new_connection(log):
+        mentor = await authors.acreate(name="m")
+        await authors.abulk_create([Author(name=f"b{i}") for i in range(300)])
+        author = await authors.acreate(name="ä€😀", mentor=mentor)
+        assert (
+            await authors.select_related("mentor").aget(pk=author.pk)
+        ).mentor == mentor
+        for size in (7, 1000):
+            streamed = authors.order_by("pk").aiterator(size)
+            assert [each.pk async for each in streamed] == [
+                each.pk async for each in authors.order_by("pk")
+            ]
+        assert [each.name async for each in mentor.students.all()] == ["ä€😀"]
+        assert await authors.filter(name__startswith="b").aupdate(mentor=author) == 300
+        tag, created = await tags.aget_or_create(name="t")
+        assert created
+        assert not (await tags.aget_or_create(name="t"))[1]
+        async with transaction.atomic(using=log):
+            assert await tags.select_for_update().aget() == tag
+        await tag.adelete()
+        assert not await tags.aexists()
+
+
+async def test_values_are_those_of_stock(log: str) -> None:
+    full = Everything(
+        small=-1,
+        integer=2,
+        big=-(2**62),
+        positive=2**62,
+        char="c",
+        text="ä€😀",
+        boolean=True,
+        decimal=Decimal("1234567.0000000001"),
+        float=0.1,
+        datetime=datetime(2026, 2, 28, 23, 59, 59, 123456, tzinfo=UTC),
+        date=date(1000, 1, 1),
+        time=clock(1, 2, 3, 4),
+        duration=timedelta(days=-3, microseconds=5),
+        uuid=UUID(int=7),
+        json={"a": [1, None, "ä"]},
+        inet="::1",
+        binary=b"\x00\xff",
+    )
+    fields = [field.name for field in Everything._meta.fields]
+
+    def read() -> list[Any]:
+        found = Everything.objects.using(log).order_by("pk")
+        rows = [[getattr(each, name) for name in fields] for each in found]
+        rows += map(list, found.values_list(*fields))
+        return [[(type(value), str(value)) for value in row] for row in rows]
+
+    def stock() -> list[Any]:
+        try:
+            return read()
+        finally:
+            connections[log].close()
+
+    async with new_connection(log):
+        await full.asave(using=log)
+        await Everything(boolean=False).asave(using=log)
+        in_block = await run_sync(read)
+    assert in_block == await asyncio.to_thread(stock)
+    assert (type(full.json), str(full.json)) in in_block[0]
+    assert [row[fields.index("boolean")][1] for row in in_block[:2]] == [
+        "True",
+        "False",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sql", "error", "code"),
+    [
+        ("SELECT nothing", OperationalError, 1054),
+        ("SELEKT", ProgrammingError, 1064),
+        ("INSERT INTO testapp_tag (name) VALUES (NULL)", IntegrityError, 1048),
+        ("INSERT INTO testapp_tag (id, name) VALUES (99e99, 'a')", DataError, 1264),
+    ],
+)
+async def test_errors(log: str, sql: str, error: type[Exception], code: int) -> None:
+    async with new_connection(log):
+        with pytest.raises(error) as caught:
+            await execute(log, sql)
+        assert caught.value.args[0] == code
+        assert await names(log) == []
+
+
+# ----- transactions
+
+
+async def test_atomic_blocks_and_savepoints(log: str) -> None:
+    tags = Tag.objects.using(log)
+    called: list[str] = []
+    async with new_connection(log) as conn:
+        async with transaction.atomic(using=log):
+            await tags.acreate(name="a")
+            with suppress(IntegrityError):
+                async with transaction.atomic(using=log):
+                    await tags.acreate(name="b")
+                    await tags.acreate(name="a")
+            transaction.on_commit(lambda: called.append("a"), using=log)
+            assert await names(log) == ["a"]
+            assert conn.in_transaction()
+        assert called == ["a"]
+        assert not conn.in_transaction()
+        with suppress(ZeroDivisionError):
+            async with transaction.atomic(using=log):
+                await tags.all().adelete()
+                raise ZeroDivisionError
+        assert await names(log) == ["a"]
+
+
+async def test_tasks_take_turns(log: str) -> None:
+    tags = Tag.objects.using(log)
+
+    async def both(number: int) -> None:
+        async with transaction.atomic(using=log):
+            await tags.acreate(name=f"{number}-1")
+            await asyncio.sleep(0)
+            assert await tags.filter(name__startswith=f"{number}-").acount() == 1
+            await tags.acreate(name=f"{number}-2")
+            if number % 2:
+                transaction.set_rollback(True, using=log)
+
+    async with new_connection(log):
+        await asyncio.gather(*map(both, range(10)))
+        assert len(await names(log)) == 10
+        assert len(threads()) == 1
+
+
+async def test_a_transaction_left_open_is_rolled_back(
+    log: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with new_connection(log):
+        await transaction.aset_autocommit(False, using=log)
+        await Tag.objects.using(log).acreate(name="a")
+    assert "left a transaction on 'log' open" in caplog.text
+    async with new_connection(log):
+        assert await names(log) == []
+
+
+async def test_deadlocks_of_two_blocks_are_errors(log: str) -> None:
+    tags = Tag.objects.using(log)
+    async with new_connection(log):
+        await tags.abulk_create([Tag(name="a"), Tag(name="b")])
+    first = asyncio.Barrier(2)
+
+    async def both(order: str) -> str:
+        try:
+            async with new_connection(log), transaction.atomic(using=log):
+                await tags.select_for_update().aget(name=order[0])
+                await first.wait()
+                await tags.select_for_update().aget(name=order[1])
+        except OperationalError as error:
+            assert error.args[0] == 1213
+            return "deadlock"
+        return "done"
+
+    async with asyncio.timeout(20):
+        assert {*await asyncio.gather(both("ab"), both("ba"))} == {"done", "deadlock"}
+
+
+# ----- what is broken off
+
+
+async def test_a_cancelled_statement_is_killed(log: str) -> None:
+    """The connection and its transaction go on."""
+    async with new_connection(log) as conn:
+        async with transaction.atomic(using=log):
+            await Tag.objects.using(log).acreate(name="a")
+            before = conn.connection
+            for _ in range(3):
+                began = time.monotonic()
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.1):
+                        await execute(log, SLOW)
+                assert time.monotonic() - began < 4
+            await Tag.objects.using(log).acreate(name="b")
+        assert conn.connection is before
+        assert await names(log) == ["a", "b"]
+
+
+async def test_the_loop_goes_on_and_other_tasks_wait(log: str) -> None:
+    async with new_connection(log):
+        await names(log)
+        asking = asyncio.create_task(execute(log, "SELECT SLEEP(0.2), 7"))
+        await asyncio.sleep(0.05)
+        assert not asking.done()
+        assert await names(log) == []
+        assert asking.done()
+        assert await asking == [(0, 7)]
+
+
+async def test_a_killed_change_is_undone_alone(log: str) -> None:
+    change = "INSERT INTO testapp_tag (name) SELECT CONCAT('x', SLEEP(30))"
+    async with new_connection(log):
+        async with transaction.atomic(using=log):
+            await Tag.objects.using(log).acreate(name="a")
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await execute(log, change)
+        assert await names(log) == ["a"]
+
+
+async def test_a_kill_that_comes_late_ends_no_other_statement(log: str) -> None:
+    async with new_connection(log):
+        await names(log)
+        for pause in range(60):
+            asking = asyncio.create_task(execute(log, "SELECT SLEEP(0.002)"))
+            await asyncio.sleep(0.001 + pause * 0.00005)
+            asking.cancel()
+            with suppress(asyncio.CancelledError):
+                await asking
+            assert await execute(log, "SELECT SLEEP(0.001)") == [(0,)]
+
+
+async def test_a_connection_that_the_server_has_ended(log: str) -> None:
+    async with new_connection(log):
+        await names(log)
+        ((mine,),) = await execute(log, "SELECT CONNECTION_ID()")
+        async with new_connection(log):
+            await execute(log, "KILL CONNECTION %s", mine)
+        with pytest.raises(OperationalError):
+            await names(log)
+    async with new_connection(log):
+        assert await names(log) == []
+
+
+async def transactions(log: str) -> None:
+    tags = Tag.objects.using(log)
+    async with new_connection(log):
+        async with transaction.atomic(using=log):
+            await tags.acreate(name="a")
+            async with transaction.atomic(using=log):
+                await tags.abulk_create([Tag(name="b"), Tag(name="c")])
+            await tags.filter(name="c").adelete()
+        assert [tag.name async for tag in tags.order_by("name").aiterator(1)]
+
+
+@pytest.mark.parametrize("how", ["cancel", "late", "twice", "always", "close"])
+async def test_broken_off_at_every_await(log: str, how: str) -> None:
+    for at in range(1, MOST):
+        happened, _ = await broken_off(partial(transactions, log), at, how)
+        # Whatever was left open would have the rows locked.
+        async with asyncio.timeout(20), new_connection(log):
+            left = await names(log)
+            assert left in ([], ["a", "b"]), f"at await {at}: {left}"
+            await Tag.objects.using(log).all().adelete()
+        for thread in threads():
+            await asyncio.to_thread(thread.join, 20)
+        if not happened:
+            assert left == ["a", "b"]
+            return
+    raise AssertionError("the scenario has no end")
