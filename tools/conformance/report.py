@@ -7,6 +7,7 @@ from typing import Any
 
 from tools.conformance import results
 from tools.conformance.cluster import DATABASES
+from tools.conformance.labels import named
 from tools.conformance.results import MODES, ROOT, Report
 
 NAMES = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}
@@ -71,9 +72,10 @@ def main() -> None:
 
 
 def _reports() -> list[Report]:
-    """Return each mode's report on each Django: of all labels, else of the ORM's."""
+    """Return the modes' reports on each Django: of all labels, else of the mode's."""
     found = [
         results.last(mode, version, "all", database)
+        or results.last(mode, version, named([], mode), database)
         or results.last(mode, version, "orm", database)
         for version in results.versions()
         for database in DATABASES
