@@ -127,14 +127,25 @@ class _Values:
         field = column.field
         if is_read(field):
             values = column.of(self._objs)
-        else:
+        elif is_djangos(field):
             values = self._found[id(field)] = []
             for each in self._objs:
                 values.append(field.pre_save(each, add=True))
+        else:
+            return self._of_field(column, wrapper)
         array = column.array(values)
         if array is not None:
             return array
         return column.encoded(column.prepared(values, wrapper))
+
+    def _of_field(self, column: Column, wrapper: Any) -> Any:
+        """Ask a field object by object: after an error the later ones are not."""
+        values = self._found[id(column.field)] = []
+        found: list[Any] = []
+        for each in self._objs:
+            values.append(column.field.pre_save(each, add=True))
+            found += column.prepared(values[-1:], wrapper)
+        return column.encoded(found)
 
     def djangos(self, compiler: Any, returning: Any) -> writes.Run:
         """Return Django's own INSERT, with the values that are found already."""

@@ -129,6 +129,10 @@ class _Update:
 
     def __call__(self) -> Any:
         db, changed = self._db, 0
+        queryset = self._call[0]
+        # Routers are asked three times, as by Django.
+        if queryset.db != db or queryset.db != db:
+            return bulk_update.__wrapped__(*self._call)
         with transaction.atomic(using=db, savepoint=False):
             wrapper = connections[db]
             # Not from before: another task's transaction may have been waited for.

@@ -266,6 +266,36 @@ def test_fields_of_ones_own_are_asked_as_often_as_by_django() -> None:
 
 
 @isolate_apps("tests.testapp")
+def test_after_an_error_no_later_object_is_asked() -> None:
+    class Refusing(Counter):
+        def get_prep_value(self, value: Any) -> Any:
+            if value == "bad":
+                raise TypeError("refused")
+            return value
+
+    class Refused(models.Model):
+        number = models.IntegerField()
+        name = Refusing(max_length=10)
+        other = models.CharField(max_length=10, default="o")
+
+        class Meta:
+            app_label = "testapp"
+
+    def calls(at: int) -> Any:
+        names = ["bad" if i == at else "n" for i in range(4)]
+        objs = [Refused(number=i, name=name) for i, name in enumerate(names)]
+        with mock.patch.object(Counter, "calls", found := []):
+            error, _ = outcome(lambda: Refused.objects.bulk_create(objs), Refused)
+        return error, found, [each.other for each in objs]
+
+    with table_of(Refused):
+        with djangos():
+            wanted = [calls(at) for at in range(4)]
+        assert [calls(at) for at in range(4)] == wanted
+    assert wanted[1][0] == (TypeError, "refused")
+
+
+@isolate_apps("tests.testapp")
 def test_stamps_are_of_each_object() -> None:
     class Stamped(models.Model):
         made = models.DateTimeField(auto_now_add=True)

@@ -14,7 +14,11 @@ from django.db import DatabaseError, connection, models, transaction
 from django.db.models import Case, F, QuerySet, Value
 from django.db.models.functions import Upper
 from django.db.models.sql.compiler import SQLUpdateCompiler
-from django.test.utils import CaptureQueriesContext, isolate_apps
+from django.test.utils import (
+    CaptureQueriesContext,
+    isolate_apps,
+    override_settings,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -391,3 +395,23 @@ async def test_in_a_block_and_on_the_bridge() -> None:
             names = [name async for name in Tag.objects.values_list("name", flat=True)]
     assert sorted(names) == ["1", "2", "5", "new 0", "new 1"]
     assert sent == [2, 2, 2]
+
+
+def test_routers_are_asked_as_often_as_by_django() -> None:
+    class Router:
+        asked = 0
+
+        def db_for_write(self, model: Any, **hints: Any) -> None:
+            self.asked += 1
+
+    def asked(objs: list[Tag]) -> int:
+        router = Router()
+        with override_settings(DATABASE_ROUTERS=[router]):
+            assert Tag.objects.bulk_update(objs, ["name"]) == len(objs)
+        return router.asked
+
+    with djangos():
+        wanted = asked(tags(1, 2))
+    with arrays() as sent:
+        assert asked(tags(1, 2)) == wanted
+    assert sent == [2]
