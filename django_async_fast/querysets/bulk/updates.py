@@ -224,17 +224,18 @@ def _is_negative_zero(value: Any) -> bool:
 
 def _params(entry: Join, objs: Sequence[Any], wrapper: Any) -> list[Any]:
     """Return the arrays of a batch. Raises NotPlain where one cannot be."""
-    first: dict[Any, Any] = {}
-    for obj in objs:
-        # Of several objects of a row Django's CASE takes the first.
-        first.setdefault(_pk_of(obj), obj)
-    if len({*map(type, first)}) != 1 or not _KEYS.issuperset(map(type, first)):
+    by_key = {_pk_of(obj): obj for obj in objs}
+    if len(by_key) != len(objs):
+        # Of several objects of a row Django's CASE takes the first, but the server
+        # reads the values of each, and may refuse one.
+        raise writes.NotPlain
+    if len({*map(type, by_key)}) != 1 or not _KEYS.issuperset(map(type, by_key)):
         raise writes.NotPlain
     # The rows are locked in this order: two tasks that update the same have the same.
-    keys = sorted(first)
+    keys = sorted(by_key)
     found = [entry.key.array(keys)]
     for column in entry.columns:
-        values = column.of([first[key] for key in keys])
+        values = column.of([by_key[key] for key in keys])
         array: Any = column.array(values)
         if array is None:
             # What Django saves is an expression: it asks the field of that, too.

@@ -89,7 +89,6 @@ PLAIN: dict[str, Callable[[], Any]] = {
     ),
     "a field twice": lambda: Tag.objects.bulk_update(tags(1, 2), ["name", "name"]),
     "batches": lambda: Tag.objects.bulk_update(tags(5, 4, 3, 2, 1), ["name"], batch_size=2),
-    "a row twice": lambda: Tag.objects.bulk_update(tags(1, 2, 1), ["name"]),
     "a row in two batches": lambda: Tag.objects.bulk_update(
         tags(1, 2, 1), ["name"], batch_size=2
     ),
@@ -133,6 +132,10 @@ PLAIN: dict[str, Callable[[], Any]] = {
 }  # fmt: skip
 
 DJANGOS: dict[str, Callable[[], Any]] = {
+    "a row twice": lambda: Tag.objects.bulk_update(tags(1, 2, 1), ["name"]),
+    "a row twice, the second time as no row may be": lambda: Wide.objects.bulk_update(
+        [Wide(pk=1, json="a"), Wide(pk=1, json="\0")], ["json"]
+    ),
     "nothing": lambda: Tag.objects.bulk_update([], ["name"]),
     "no fields": lambda: Tag.objects.bulk_update(tags(1), []),
     "a size of nothing": lambda: Tag.objects.bulk_update(tags(1), ["name"], batch_size=0),
