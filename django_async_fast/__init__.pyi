@@ -6,6 +6,7 @@ from .connections.blocks import new_connection as new_connection
 from .connections.cursor import AsyncCopy as AsyncCopy
 from .connections.cursor import AsyncCursor as AsyncCursor
 from .connections.dispatch import run_sync as run_sync
+from .connections.notifications import Notifications as Notifications
 from .connections.wrapper import BlockWrapper as BlockWrapper
 from .copying.export import acopy_chunks as acopy_chunks
 from .copying.export import acopy_to as acopy_to
@@ -13,6 +14,8 @@ from .copying.export import copy_chunks as copy_chunks
 from .copying.export import copy_to as copy_to
 from .copying.load import acopy_from as acopy_from
 from .copying.load import copy_from as copy_from
+from .pool.figures import PoolStats as PoolStats
+from .pool.figures import pool_stats as pool_stats
 from .querysets.bulk.explain import explain_writes as explain_writes
 from .querysets.given_rows import from_rows as from_rows
 from .querysets.helpers import achunks as achunks

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.apps import AppConfig
+from django.db import connections
 
 
 class DjangoAsyncFastConfig(AppConfig):
@@ -25,3 +26,8 @@ class DjangoAsyncFastConfig(AppConfig):
         from .seams.seam_list import install_blocking
 
         install_blocking()
+        settings = connections.settings
+        if any(settings[alias]["OPTIONS"].get("pool") for alias in settings):
+            from .pool.figures import observe
+
+            observe()

@@ -15,7 +15,8 @@ cdef class Sender:
     `watch_of` returns for a class of wrappers the ClassWatch of what is not called here
     of the methods `names`, of Django's `cursor` around psycopg's and of psycopg;
     `failed` raises what Django would for an error, `refuse` refuses in a coroutine;
-    `round_trips` sends and waits.
+    `round_trips` sends and waits, `in_transaction` sends a query where a BEGIN or
+    SAVEPOINT may be due.
     The other arguments are Django's and psycopg's, by their names.
     """
 
@@ -23,7 +24,7 @@ cdef class Sender:
         self, watch_of, *, tuple names, connections, cursor, cursor_wrapper,
         dict utils, settings, apps, running_loop, refuse, tuple_row,
         Literals literals not None, merged, execute, result_format, failed,
-        more_results, RoundTrips round_trips not None, binding_cursor, tuple integers,
+        more_results, RoundTrips round_trips not None, in_transaction, binding_cursor, tuple integers,
         dict kinds, is_dumper, manager_of, forgotten, no_prepare, should_prepare,
     ):
         self.round_trips = round_trips
@@ -53,6 +54,7 @@ cdef class Sender:
         self.forgotten = forgotten
         self.no_prepare = no_prepare
         self.should_prepare = should_prepare
+        self.in_transaction = in_transaction
 
     cdef bint debugs(self) except -1:
         # As Django's settings keep it, once it was asked for.
@@ -171,6 +173,11 @@ cdef class Sender:
                 query = self.merged(raw, sql, params)
             else:
                 query = template % tuple(self.literals.written(raw, params))
+            if arrays is None and not raw._autocommit and (
+                raw.pgconn.transaction_status != 2  # PQTRANS_INTRANS
+                or getattr(raw, "due", None) is not None
+            ):
+                return self.in_transaction(raw, query)
             return self.round_trips.run(raw, operation(self, raw, query, arrays))
         except Exception as error:
             return self.failed(wrapper, error)

@@ -48,6 +48,9 @@ class OtherWrapper(BlockWrapper):
         self._finishing = True
         super().finish()
 
+    def _due_savepoints(self) -> None:
+        """Return None: each goes when it is due."""
+
     def _end_copy(self) -> None:
         """Do nothing: only PostgreSQL has COPY."""
 

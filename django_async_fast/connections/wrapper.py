@@ -13,7 +13,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import SynchronousOnlyOperation
-from django.db import InterfaceError, ProgrammingError
+from django.db import InterfaceError, NotSupportedError, ProgrammingError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.postgresql.base import DatabaseWrapper
 from django.db.backends.signals import connection_created
@@ -23,13 +23,20 @@ from django.utils.functional import cached_property
 from .. import bridge
 from ..attribute_copies import AttributeCopies
 from ..bridge import users_code
-from ..drivers.psycopg import connect_hooks, open_cursors, server_names
+from ..drivers.psycopg import (
+    connect_hooks,
+    due_statements,
+    open_cursors,
+    server_names,
+    statement,
+)
 from ..pool import loop_pool
 from ..tasks import scopes
 from ..unpatched import Unpatched
 from . import open_transactions, replayed_connect
 from .block_protocol import Block
 from .cursor import AsyncCursor
+from .notifications import Notifications
 
 
 @cache
@@ -39,6 +46,7 @@ def _unpatched(kind: Any, *names: str) -> Unpatched:
 
 
 _CLOSING = "close", "_close"
+_OF_SAVEPOINTS = "_savepoint", "_savepoint_rollback", "_savepoint_commit"
 
 
 @cache
@@ -165,6 +173,22 @@ class BlockWrapper(_Backend):
         self._check_block()
         return AsyncCursor(self)
 
+    def anotifies(
+        self, *channels: str, timeout: float | None = None, reconnect: bool = False
+    ) -> Notifications:
+        """Return the notifications of `channels`, for `async for`, as psycopg.Notify.
+
+        They end after `timeout` seconds. With `reconnect` a lost connection is opened
+        again; what is sent meanwhile is lost. Raises TransactionManagementError in a
+        transaction, where PostgreSQL sends none.
+        """
+        self._check_block()
+        if self.vendor != "postgresql":
+            raise NotSupportedError(f"{self.display_name} has no LISTEN and NOTIFY.")
+        if not channels:
+            raise TypeError("anotifies() needs the name of a channel")
+        return Notifications(self, channels, timeout, reconnect)
+
     async def aensure_connection(self) -> None:
         """Open the connection now, as `ensure_connection()` does."""
         await bridge.run(self.ensure_connection)
@@ -270,6 +294,7 @@ class BlockWrapper(_Backend):
             name = server_names.cursor()
         cursor = super().create_cursor(name)
         if name is None:
+            due_statements.begin_by(cursor)
             return cursor
         return open_cursors.close_if_broken_off(cursor)
 
@@ -470,20 +495,51 @@ class BlockWrapper(_Backend):
     # ----- endings
 
     def _commit(self) -> None:
+        self._drop_due_savepoints()
         with self._unbroken():
             super()._commit()
 
     def _rollback(self) -> None:
+        self._drop_due_savepoints()
         with self._unbroken():
             super()._rollback()
 
+    def _drop_due_savepoints(self) -> None:
+        if (due := getattr(self.connection, "due", None)) is not None:
+            due.drop()
+
+    def _savepoint(self, sid: str) -> None:
+        due = self._due_savepoints()
+        if due is None:
+            super()._savepoint(sid)
+        else:
+            due.add(self.connection, sid, self.ops.savepoint_create_sql(sid))
+
     def _savepoint_rollback(self, sid: str) -> None:
+        due = self._due_savepoints()
+        if due is not None and due.drop_inside(sid):
+            return
         with self._unbroken():
             super()._savepoint_rollback(sid)
 
     def _savepoint_commit(self, sid: str) -> None:
+        due = self._due_savepoints()
+        if due is not None and due.drop(sid):
+            return
         with self._unbroken():
             super()._savepoint_commit(sid)
+
+    def _due_savepoints(self) -> due_statements.DueSavepoints | None:
+        """Return those of the connection, None where somebody might see them sent."""
+        raw = self.connection
+        if (
+            self.needs_rollback
+            or raw is None
+            or raw.closed
+            or not _unpatched(self.backend, *_OF_SAVEPOINTS).holds()
+        ):
+            return None
+        return statement.due_savepoints(self)
 
     @contextmanager
     def _unbroken(self) -> Iterator[None]:
@@ -571,7 +627,8 @@ class BlockWrapper(_Backend):
         if self.connection.cursors:
             open_cursors.close_open_cursors(self.connection)
         with self.connection.lock:
-            pass
+            if self.connection.listening is not None:
+                self.connection.listening.end()
 
     def begin_undo(self) -> Any:
         """Enter an atomic block that `undo()` will roll back; return it."""

@@ -60,6 +60,11 @@ class _Pool:
     def opened(self) -> bool:
         return self.opening is not None and self.opening.done()
 
+    def figures(self) -> dict[str, int]:
+        """Return psycopg's figures of the pool, and how many of it are `used`."""
+        # What psycopg calls the size has those that are being opened in it.
+        return self.pool.get_stats() | {"used": sum(map(_is_used, self.connections))}
+
     def handle(self, gate: Gate) -> PoolHandle:
         """Return the pool for one block."""
         return PoolHandle(gate, self)
@@ -184,6 +189,25 @@ class _Pool:
                 connection.drop()
             # Our tasks hold the loop: its entry would stay for ever.
             _forget(self)
+
+
+def open_pools() -> list[_Pool]:
+    """Return the pools of this process that are open."""
+    return [
+        entry
+        for loop, pools in list(_pools.items())
+        for (forks, _), entry in list(pools.items())
+        if forks == driver.forks()
+        and entry.opened
+        and not entry.pool.closed
+        and not loop.is_closed()
+    ]
+
+
+def _is_used(session: driver.Session) -> bool:
+    """Tell whether a block has it; to be configured it has a view without a pool."""
+    view: Any = getattr(session.served, "view", bool)()
+    return bool(view) and not view.returned and getattr(view, "_pool", None) is not None
 
 
 class PoolHandle:

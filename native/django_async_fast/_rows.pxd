@@ -433,6 +433,7 @@ cdef class Sender:
     cdef object forgotten
     cdef object no_prepare
     cdef object should_prepare
+    cdef object in_transaction
 
     cdef bint debugs(self) except -1
     cdef object open_connection(self, wrapper, bint binds)

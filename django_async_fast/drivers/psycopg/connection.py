@@ -157,6 +157,10 @@ class Connection(psycopg.Connection[Any]):
     lock: Any = _Locks()
     # The COPY whose rows somebody reads, one call after the other.
     open_copy: Any = None
+    # SAVEPOINTs that go with the next statement, see due_statements.py.
+    due: Any = None
+    # The channels that it listens to, see listening.py.
+    listening: Any = None
 
     def __init__(self, session: Session, gate: Gate) -> None:
         # Not of a class of the project's, whose own `__init__` is called.
@@ -301,6 +305,8 @@ class Connection(psycopg.Connection[Any]):
         self.unsettled.clear()
         if not self.returned:
             self.session.drop()
+        if self.listening is not None:
+            self.listening.lost()
         self.end_copy()
 
     def end_copy(self) -> None:

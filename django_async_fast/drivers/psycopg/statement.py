@@ -12,9 +12,9 @@ Next: `native/batches.pxi`.
 from __future__ import annotations
 
 from asyncio import _get_running_loop
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from datetime import date, datetime
-from functools import cache
+from functools import cache, partial
 from operator import attrgetter
 from typing import Any, NamedTuple, NoReturn
 from uuid import UUID
@@ -39,8 +39,8 @@ from psycopg.types.numeric import Int2, Int4, Int8
 
 from ... import _native
 from ...unpatched import Unpatched
-from . import prepared_statements
-from .connection import ROUND_TRIPS
+from . import due_statements, prepared_statements
+from .connection import IDLE, INTRANS, ROUND_TRIPS
 from .connection import Connection as BlockConnection
 from .literals import LITERALS
 
@@ -109,8 +109,17 @@ def execute_arrays(wrapper: Any, raw: Any, template: bytes, params: Any) -> Any:
     wrapper.validate_no_broken_transaction()
     try:
         query, arrays = _with_arrays(raw, params, template)
+        send = partial(
+            raw.pgconn.send_query_params,
+            query,
+            [each.data for each in arrays],
+            param_types=[each.oid for each in arrays],
+            param_formats=[BINARY] * len(arrays),
+        )
+        if not raw._autocommit and due_statements.are_due(raw):
+            return _only(raw, due_statements.send(raw, send))
         with raw.lock:
-            return raw.wait(_send_arrays(raw, query, arrays))
+            return _only(raw, raw.wait(_execute(raw, send)))
     except Exception as error:
         _failed(wrapper, error)
 
@@ -161,21 +170,28 @@ def dumps_as_psycopg(raw: Any, kinds: Iterable[type[Any]]) -> bool:
     )
 
 
-def _send_arrays(
-    raw: Any, query: bytes, arrays: list[Array]
-) -> Generator[Any, Any, Any]:
+def _execute(raw: Any, send: Callable[[], None]) -> Generator[Any, Any, list[Any]]:
     if not raw._autocommit:
         yield from raw._start_query()
-    raw.pgconn.send_query_params(
-        query,
-        [each.data for each in arrays],
-        param_types=[each.oid for each in arrays],
-        param_formats=[BINARY] * len(arrays),
-    )
-    results = yield from execute_query(raw.pgconn)
+    send()
+    results: list[Any] = yield from execute_query(raw.pgconn)
+    return results
+
+
+def _in_transaction(raw: Any, query: bytes) -> Any:
+    """Send a query, with the BEGIN and SAVEPOINT that are due; return its result."""
+    if due_statements.are_due(raw):
+        send = partial(raw.pgconn.send_query_params, query, None, result_format=BINARY)
+        return _only(raw, due_statements.send(raw, send))
+    with raw.lock:
+        return raw.wait(_native.rows.operation(SENDER, raw, query))
+
+
+def _only(raw: Any, results: list[Any]) -> Any:
+    """Return the one result of a statement. Raises its error."""
     if len(results) == 1 and results[0].status in _DONE:
         return results[0]
-    _more_results(raw, results)
+    return _more_results(raw, results)
 
 
 def _more_results(raw: Any, results: list[Any]) -> NoReturn:
@@ -237,9 +253,26 @@ SENDER: Any = _native.COMPILED and _native.rows.Sender(
     forgotten=prepared_statements.forgotten,
     no_prepare=Prepare.NO,
     should_prepare=Prepare.SHOULD,
+    in_transaction=_in_transaction,
 )
 
 
 def unobserved(wrapper: Any) -> Any:
     """Return the open psycopg connection if the statement may skip the cursor."""
     return SENDER.unobserved(wrapper)
+
+
+def due_savepoints(wrapper: Any) -> due_statements.DueSavepoints | None:
+    """Return what keeps a wrapper's savepoints until its next statement.
+
+    None where they are sent at once: somebody watches, or nothing may come between.
+    """
+    raw = SENDER and SENDER.unobserved(wrapper)
+    if not isinstance(raw, BlockConnection) or not due_statements.PIPELINES:
+        return None
+    if raw.pgconn.transaction_status not in (IDLE, INTRANS):
+        return None
+    if raw.due is None:
+        raw.due = due_statements.DueSavepoints()
+    due: due_statements.DueSavepoints = raw.due
+    return due if due.may_add(raw) else None
