@@ -32,6 +32,8 @@ DEFAULTS: dict[str, Any] = {
     # Aliases whose driver is called in a thread, where the loop could wait for it
     # itself: a SQLite file on slow storage.
     "THREADED": [],
+    # Aliases that `replicas.ReplicaRouter` reads on.
+    "REPLICAS": [],
 }
 
 _read: dict[str, Any] = {}

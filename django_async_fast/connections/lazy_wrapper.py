@@ -155,6 +155,15 @@ def is_connected(wrapper: Any) -> bool:
     return is_built(wrapper) and wrapper.connection is not None
 
 
+def was_connected(wrapper: Any) -> bool:
+    """Tell whether `wrapper`, or a hidden one in its place, has had a connection."""
+    if is_lazy(wrapper):
+        return hidden(wrapper) is not None
+    return getattr(wrapper, "connection", None) is not None or getattr(
+        wrapper, "was_connected", False
+    )
+
+
 def is_built(wrapper: Any) -> bool:
     """Tell whether `wrapper` is a block's, and has been used."""
     return getattr(type(wrapper), "built", False)

@@ -38,6 +38,7 @@ class OtherWrapper(BlockWrapper):
 
     def _close(self) -> None:
         if self.connection is not None:
+            self.was_connected = True
             with self.wrap_database_errors:
                 self.connection.close()
 
@@ -57,5 +58,5 @@ class OtherWrapper(BlockWrapper):
     def _discard(self) -> None:
         connection, self.connection = self.connection, None
         if connection is not None:
-            self._dropped = True
+            self._dropped = self.was_connected = True
             connection.drop()

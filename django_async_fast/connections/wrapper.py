@@ -138,6 +138,8 @@ class BlockWrapper(_Backend):
     _was_to_roll_back = False
     # Whether the last connection went without `close()`.
     _dropped = False
+    # Whether it has had one that is gone.
+    was_connected = False
     # Where autocommit has been switched off.
     autocommit_place: users_code.Place = None
 
@@ -347,6 +349,7 @@ class BlockWrapper(_Backend):
 
     def _close(self) -> None:
         connection = self.connection
+        self.was_connected = self.was_connected or connection is not None
         if connection is None or self.pool is None:
             super()._close()
             return
@@ -617,7 +620,7 @@ class BlockWrapper(_Backend):
         connection, self.connection = self.connection, None
         if connection is None:
             return
-        self._dropped = True
+        self._dropped = self.was_connected = True
         connection.close()
         if (pool := getattr(connection, "_pool", None)) is not None:
             pool.give_soon(connection)
