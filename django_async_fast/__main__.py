@@ -22,8 +22,33 @@ def main(arguments: list[str] | None = None) -> int:
     doctor.add_argument(
         "--settings", help="the settings module (default: DJANGO_SETTINGS_MODULE)"
     )
+    check = commands.add_parser(
+        "check", help="ask a database for what the package needs of it"
+    )
+    check.add_argument(
+        "--settings", help="the settings module (default: DJANGO_SETTINGS_MODULE)"
+    )
+    check.add_argument("--database", default="default", help="an alias of DATABASES")
+    doctor.set_defaults(run=lambda chosen: _doctor(chosen.settings))
+    check.set_defaults(run=lambda chosen: _check(chosen.settings, chosen.database))
     chosen = parser.parse_args(arguments)
-    return _doctor(chosen.settings)
+    code: int = chosen.run(chosen)
+    return code
+
+
+def _check(settings: str | None, alias: str) -> int:
+    if settings:
+        os.environ["DJANGO_SETTINGS_MODULE"] = settings
+    sys.path.insert(0, "")
+    django.setup()
+    from .doctor import probes
+
+    try:
+        found = probes.answers(alias)
+    except Exception as exc:
+        print(f"{alias}: no answer: {exc}")
+        return 1
+    return probes.write(sys.stdout, alias, found)
 
 
 def _doctor(settings: str | None) -> int:
