@@ -27,9 +27,9 @@ BAD = pq.ConnStatus.BAD
 PIPELINES = capabilities.has_pipeline()
 
 # Of a text that may be sent by the extended protocol: one statement, no COPY, and no
-# `$1`, which there would be a parameter.
+# `$1`, which there would be a parameter. pg_cursors would have the statement itself.
 _ONE_STATEMENT = re.compile(
-    r"\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH)\b[^;$]*", re.IGNORECASE
+    r"(?![^;]*pg_cursors)\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH)\b[^;$]*", re.IGNORECASE
 )
 
 
