@@ -6,6 +6,8 @@ import argparse
 import os
 import sys
 import traceback
+from importlib import import_module
+from typing import Any
 
 import django
 
@@ -41,14 +43,14 @@ def _check(settings: str | None, alias: str) -> int:
         os.environ["DJANGO_SETTINGS_MODULE"] = settings
     sys.path.insert(0, "")
     django.setup()
-    from .doctor import probes
-
+    probes: Any = import_module(".doctor.probes", "django_async_fast")
     try:
         found = probes.answers(alias)
     except Exception as exc:
         print(f"{alias}: no answer: {exc}")
         return 1
-    return probes.write(sys.stdout, alias, found)
+    code: int = probes.write(sys.stdout, alias, found)
+    return code
 
 
 def _doctor(settings: str | None) -> int:
