@@ -406,6 +406,10 @@ class Statement:
     models: list[tuple[Any, str]]
     lent: list[Any]
     columns: int
+    calls_project: bool | None
+    tail: str
+    locks: bool
+    binds: bool
     watches: tuple[ClassWatch, ...] | None
     cursor_iter: Any
     @property
@@ -420,6 +424,10 @@ class Statement:
         arrays: list[tuple[bytes, int, int]] | None = None,
     ) -> tuple[str, tuple[Any, ...], bytes] | None: ...
     def compiler_for(self, wrapper: Any) -> Any: ...
+
+def around_limit(
+    text: str, limits: tuple[int, int | None], no_limit: int | None
+) -> tuple[str, str] | None: ...
 
 @final
 class Literals:
@@ -458,6 +466,14 @@ class Sender:
         failed: Callable[[Any, Exception], Any],
         more_results: Callable[[Any, list[Any]], Any],
         round_trips: RoundTrips,
+        binding_cursor: type[Any],
+        integers: tuple[type[int], ...],
+        kinds: dict[type[Any], tuple[int, Callable[[Any], bytes | None], Any]],
+        is_dumper: Callable[[type[Any], Any], bool],
+        manager_of: Callable[[Any], Any],
+        forgotten: Callable[[Any, Bound, bytes, Any], bool],
+        no_prepare: Any,
+        should_prepare: Any,
     ) -> None: ...
     def unobserved(self, wrapper: Any) -> Any: ...
     def send(
@@ -467,9 +483,24 @@ class Sender:
         sql: str,
         params: Any,
         template: bytes | None = None,
+        bound: Bound | None = None,
     ) -> Any: ...
 
+@final
+class Bound:
+    @property
+    def query(self) -> bytes: ...
+    @property
+    def types(self) -> tuple[int, ...]: ...
+    @property
+    def values(self) -> list[bytes]: ...
+    @property
+    def formats(self) -> list[Any]: ...
+
 def operation(sender: Sender, raw: Any, query: bytes) -> Generator[Any, Any, Any]: ...
+def bound_operation(
+    sender: Sender, raw: Any, bound: Bound
+) -> Generator[Any, Any, Any]: ...
 
 @final
 class Reader:
@@ -538,6 +569,7 @@ class KnownStatements:
     fetch: Callable[..., Batch]
     def values(self, call: Hidden, kind: object, ask: Any) -> list[Any] | None: ...
     def rows(self, call: Hidden) -> list[Any] | None: ...
+    def stream(self, call: Hidden) -> tuple[Any, ...] | None: ...
     def rows_of_get(
         self, call: Hidden, filter_by: Any, limit: Any
     ) -> list[Any] | None: ...
