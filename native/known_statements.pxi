@@ -170,8 +170,8 @@ cdef class KnownStatements:
         if kind is None:
             return None
         known = self.known(call.queryset, values, kind, self.ask_rows, call.alias)
-        if known is None:
-            return None
+        if known is None or known.arrays:
+            return None  # a cursor is declared without values beside its text
         return (
             known.statement, known.alias, known.plan, known.types, known.sql,
             known.params,
