@@ -96,9 +96,9 @@ class Steps:
             # Before the callback that wakes the task, which is still to come.
             waiting_for.add_done_callback(lambda _: cancel())
         else:
-            # Runs when the task has been suspended, before anything that it
-            # waits for.
-            asyncio.get_running_loop().call_soon(cancel)
+            # Takes effect when the task has been suspended, before anything that it
+            # waits for: on uvloop what is scheduled may come after an answer.
+            cancel()
 
     def _close(self, waiting_for: Any) -> None:
         if asyncio.isfuture(waiting_for):
