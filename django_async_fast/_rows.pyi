@@ -484,6 +484,7 @@ class Sender:
         params: Any,
         template: bytes | None = None,
         bound: Bound | None = None,
+        arrays: list[tuple[bytes | None, int, int]] | None = None,
     ) -> Any: ...
 
 @final
@@ -497,7 +498,12 @@ class Bound:
     @property
     def formats(self) -> list[Any]: ...
 
-def operation(sender: Sender, raw: Any, query: bytes) -> Generator[Any, Any, Any]: ...
+def operation(
+    sender: Sender,
+    raw: Any,
+    query: bytes,
+    arrays: list[tuple[bytes | None, int, int]] | None = None,
+) -> Generator[Any, Any, Any]: ...
 def bound_operation(
     sender: Sender, raw: Any, bound: Bound
 ) -> Generator[Any, Any, Any]: ...

@@ -25,7 +25,8 @@ cdef class Sender:
         dict utils, settings, apps, running_loop, refuse, tuple_row,
         Literals literals not None, merged, execute, result_format, failed,
         more_results, RoundTrips round_trips not None, in_transaction, binding_cursor,
-        tuple integers, dict kinds, is_dumper, manager_of, forgotten, no_prepare, should_prepare,
+        tuple integers, dict kinds, is_dumper, manager_of, forgotten, no_prepare,
+        should_prepare,
     ):
         self.round_trips = round_trips
         self.watch_of = watch_of
