@@ -30,6 +30,7 @@ from tests.support.other_databases import (
     other_database,
     threads,
 )
+from tests.support.turns import add_two
 from tests.testapp.models import Author, Tag
 
 
@@ -171,19 +172,9 @@ async def test_atomic_blocks_of_two_databases(log: str) -> None:
 
 async def test_tasks_take_turns(log: str) -> None:
     tags = Tag.objects.using(log)
-
-    async def both(number: int) -> None:
-        async with transaction.atomic(using=log):
-            await tags.acreate(name=f"{number}-1")
-            await asyncio.sleep(0)
-            assert await tags.filter(name__startswith=f"{number}-").acount() == 1
-            await tags.acreate(name=f"{number}-2")
-            if number % 2:
-                transaction.set_rollback(True, using=log)
-
     async with new_connection(log):
         await asyncio.gather(
-            *(both(number) for number in range(10)),
+            *(add_two(log, number) for number in range(10)),
             *(tags.aget_or_create(name="same") for _ in range(5)),
         )
         assert len(await names(log)) == 11

@@ -25,6 +25,7 @@ from django.db import (
 from django_async_fast import async_connections, new_connection, run_sync
 from tests.faults.every_await import MOST, broken_off
 from tests.support.other_databases import names, threads
+from tests.support.turns import add_two
 from tests.testapp.models import Author, Everything, Tag
 
 SLOW = "SELECT SLEEP(30)"
@@ -153,19 +154,8 @@ async def test_atomic_blocks_and_savepoints(log: str) -> None:
 
 
 async def test_tasks_take_turns(log: str) -> None:
-    tags = Tag.objects.using(log)
-
-    async def both(number: int) -> None:
-        async with transaction.atomic(using=log):
-            await tags.acreate(name=f"{number}-1")
-            await asyncio.sleep(0)
-            assert await tags.filter(name__startswith=f"{number}-").acount() == 1
-            await tags.acreate(name=f"{number}-2")
-            if number % 2:
-                transaction.set_rollback(True, using=log)
-
     async with new_connection(log):
-        await asyncio.gather(*map(both, range(10)))
+        await asyncio.gather(*(add_two(log, number) for number in range(10)))
         assert len(await names(log)) == 10
         assert len(threads()) == 1
 
