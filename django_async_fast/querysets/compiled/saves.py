@@ -34,6 +34,12 @@ _OF_MODEL = (
 _OF_MANAGER = "get_queryset", "_insert", "using"
 _OF_QUERYSET = "_insert", "_update", "_chain", "_clone", "db", "filter", "using"
 _ATTRIBUTES = frozenset({DeferredAttribute, ForeignKeyDeferredAttribute})
+# Of these an instance may have its own.
+_OF_INSTANCE = (
+    *("_do_insert", "_do_update", "_is_pk_set", "_get_pk_val", "_set_pk_val"),
+    "_assign_returned_values",
+)
+_OF_KEY = "get_pk_value_on_save", "get_default"
 # Fields whose `pre_save()` may put another value into the instance.
 _STAMPS = models.DateTimeField, models.DateField, models.TimeField
 # How often Django calls it for an INSERT.
@@ -53,6 +59,12 @@ def _own_pre_save(kind: Any) -> Unpatched:
     """Tell whether fields of a class give what the instance has, but for stamps."""
     base = next((each for each in _STAMPS if issubclass(kind, each)), models.Field)
     return Unpatched((kind, base, ("pre_save",)))
+
+
+@cache
+def _own_key(kind: Any) -> Unpatched:
+    """Tell whether a class of keys without a default makes no values of its own."""
+    return Unpatched((kind, models.Field, _OF_KEY))
 
 
 class _Plain:
@@ -97,6 +109,9 @@ class Row:
             kinds, needs = saved_values.saved(field, wrapper)
             self._columns.append((field.attname, kinds, vars(field), field))
             unpatched.update(needs)
+        if inserts and self._meta.pk not in fields:
+            kind_of_key: Any = type(self._meta.pk)
+            unpatched.add(_own_key(kind_of_key))
         self._watches = (_Plain(kind, names).watch, *(each.watch for each in unpatched))
         # The statement, and its key among those of `inserts` and `updates`.
         self.write: Any = None
@@ -156,6 +171,8 @@ class Row:
     def params(self, instance: Any, wrapper: Any) -> list[Any]:
         """Return the columns' parameters. Raises NotPlain."""
         values = instance.__dict__
+        if not values.keys().isdisjoint(_OF_INSTANCE):
+            raise writes.NotPlain
         if self._stamps:
             if not all(
                 writes.is_plain(values.get(attname, _MISSING))
@@ -322,10 +339,14 @@ class Call(writes.Call):
 
     def _may_insert(self, meta: Any) -> bool:
         _, force_update, names = self._how
-        return not (
-            meta.order_with_respect_to
-            or (self._pk is None and meta.pk is not meta.auto_field)
-            or (self._pk is None and (force_update or names))
+        if meta.order_with_respect_to:
+            return False
+        return self._pk is not None or not (
+            meta.pk is not meta.auto_field
+            or _has_default(meta.pk)
+            or not vars(meta.pk).keys().isdisjoint(_OF_KEY)
+            or force_update
+            or names
         )
 
     def _may_update(self, meta: Any) -> bool:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import gc
+import itertools
 import uuid
 import weakref
 from collections.abc import Callable, Iterator
@@ -558,6 +559,61 @@ def test_database_defaults_are_the_databases() -> None:
             made.save()
             made.refresh_from_db()
             assert made.size == 6
+
+
+@isolate_apps("tests.testapp")
+def test_keys_that_their_field_makes() -> None:
+    class Counting(models.BigAutoField):  # type: ignore[type-arg]
+        def get_pk_value_on_save(self, instance: Any) -> int:
+            return next(numbers)
+
+    class Given(models.Model):
+        id = models.BigAutoField(primary_key=True, default=lambda: next(numbers))
+        name = models.CharField(max_length=10, default="")
+
+        class Meta:
+            app_label = "testapp"
+
+    class Counted(models.Model):
+        id = Counting(primary_key=True)
+        name = models.CharField(max_length=10, default="")
+
+        class Meta:
+            app_label = "testapp"
+
+    for kind in (Given, Counted):
+        with table_of(kind):
+            for first in (1000, 2000, 3000):
+                numbers = itertools.count(first)
+                made = kind(id=None)
+                made.save()
+                assert made.pk == first
+                made.name = "x"
+                made.save()
+                again = kind(id=None, name="y")
+                again._state.adding = False
+                again.save()
+                assert again.pk == first + 1
+            assert sorted(kind.objects.values_list("pk", "name")) == [
+                (first + i, name)
+                for first in (1000, 2000, 3000)
+                for i, name in enumerate("xy")
+            ]
+
+
+@pytest.mark.parametrize("name", ["_do_insert", "_do_update"])
+def test_a_method_of_the_instance_alone_is_called(name: str) -> None:
+    for _ in range(3):
+        author = Author(name="a")
+        author.save()
+        author.save()
+    if name == "_do_insert":
+        author = Author(name="c")
+    with (
+        mock.patch.object(author, name, side_effect=ZeroDivisionError),
+        pytest.raises(ZeroDivisionError),
+    ):
+        author.save()
 
 
 @isolate_apps("tests.testapp")
