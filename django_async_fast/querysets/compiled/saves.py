@@ -95,12 +95,9 @@ class Row:
         self._manager = model._base_manager
         self._concrete = self._meta.local_concrete_fields
         self._columns: list[Any] = []
-        # Fields with a `pre_save()` to be called.
-        self._stamps = [
-            each
-            for each in fields
-            if getattr(each, "auto_now", False) or getattr(each, "auto_now_add", False)
-        ]
+        # Fields with a `pre_save()` to be called while they stamp: code that keeps old
+        # dates has them stop for a while.
+        self._may_stamp = [each for each in fields if isinstance(each, _STAMPS)]
         names = [each.attname for each in fields]
         unpatched = {_managers}
         for field in fields:
@@ -173,13 +170,16 @@ class Row:
         values = instance.__dict__
         if not values.keys().isdisjoint(_OF_INSTANCE):
             raise writes.NotPlain
-        if self._stamps:
+        stamps = self._may_stamp and [
+            each for each in self._may_stamp if each.auto_now or each.auto_now_add
+        ]
+        if stamps:
             if not all(
                 writes.is_plain(values.get(attname, _MISSING))
                 for attname, *_ in self._columns
             ):
                 raise writes.NotPlain
-            for field in self._stamps * (_CALLS if self.inserts else 1):
+            for field in stamps * (_CALLS if self.inserts else 1):
                 field.pre_save(instance, self.inserts)
         known: list[Any] | None = _native.rows.saved_values(
             values, self._columns, _OF_FIELD

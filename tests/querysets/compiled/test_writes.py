@@ -837,6 +837,31 @@ def test_rows_are_saved_in_one_step_when_more_models_are_made() -> None:
 
 
 @isolate_apps("tests.testapp")
+@pytest.mark.parametrize("first", [False, True])
+def test_stamps_can_be_switched(first: bool) -> None:
+    class Switched(models.Model):
+        made = models.DateTimeField(auto_now_add=True)
+        changed = models.DateTimeField(auto_now=True)
+
+        class Meta:
+            app_label = "testapp"
+
+    made, changed = map(Switched._meta.get_field, ("made", "changed"))
+    old = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+    with table_of(Switched):
+        for stamps in (first, not first, first):
+            made.auto_now_add = changed.auto_now = stamps
+            for _ in range(3):
+                each = Switched(made=old, changed=old)
+                each.save()
+                assert (each.made != old, each.changed != old) == (stamps, stamps)
+                each.changed = old
+                each.save()
+                each.refresh_from_db()
+                assert (each.made != old, each.changed != old) == (stamps, stamps)
+
+
+@isolate_apps("tests.testapp")
 def test_stamps_are_as_many_as_djangos() -> None:
     class Stamped(models.Model):
         name = models.CharField(max_length=10)
