@@ -212,7 +212,7 @@ class Stream:
             whole_results.learn(types, inner, columns)
         size = self._iterable.chunk_size
         opened = server_cursor.Opened(cursor, inner, columns, size, reads, transaction)
-        self._chunks = server_cursor.begin(plan, opened)
+        self._chunks = server_cursor.begin(plan, opened, connection)
         self._advance = self._next_chunk
         return self._next_chunk()
 

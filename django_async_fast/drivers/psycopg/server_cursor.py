@@ -46,11 +46,11 @@ class Opened(NamedTuple):
     transaction: HeldTransaction | None
 
 
-def begin(plan: Any, opened: Opened) -> LoadedChunks | DecodedChunks:
+def begin(plan: Any, opened: Opened, wrapper: Any) -> LoadedChunks | DecodedChunks:
     """Return the chunks of an open cursor, in binary where the core reads that."""
     inner = opened.inner
     if inner is None:
-        return LoadedChunks(plan, opened)
+        return LoadedChunks(plan, opened, wrapper)
     # DECLARE has described the columns: unlike a plain query's, their types are
     # known before the first row is asked for.
     oids = tuple([inner.pgresult.ftype(i) for i in range(opened.columns)])
@@ -62,14 +62,14 @@ def begin(plan: Any, opened: Opened) -> LoadedChunks | DecodedChunks:
 class LoadedChunks:
     """Chunks of a cursor that loads the values: not psycopg's, or not it alone."""
 
-    def __init__(self, plan: Any, opened: Opened) -> None:
-        self._plan = plan
+    def __init__(self, plan: Any, opened: Opened, wrapper: Any) -> None:
+        self._plan, self._wrapper = plan, wrapper
         self._cursor, self._size = opened.cursor, opened.size
 
     def next_batch(self) -> Any:
         """Return the next chunk, or None after the last."""
         rows = self._cursor.fetchmany(self._size)
-        return results.loaded(self._plan, rows) if rows else None
+        return results.loaded(self._plan, rows, self._wrapper) if rows else None
 
     def close(self) -> None:
         """Close the server's cursor."""
