@@ -84,7 +84,8 @@ def table(figures: Figures, run: Any) -> str:
             "How many times less processor time a request takes than with the others\n"
             f"(above 1 is less), medians of {facts['rounds']} interleaved rounds\n"
             f"({facts['server']}, {facts['python']['version']}, "
-            f"Django {versions['Django']}; `python -m bench --only page_`):\n"
+            f"Django {versions['Django']};\n"
+            f"`python -m bench --rounds {facts['rounds']} --only page_`):\n"
         ),
         f"| page | us | {' | '.join(f'x {title}' for title, _ in others.values())} |",
         f"|---|---{'|---' * len(others)}|",
