@@ -51,7 +51,7 @@ def _cases(benchmarks: list[Any]) -> dict[str, Any]:
             name, title, entrants = info["case"], each["name"], info["entrants"]
         elif found := SUITE.search(each["fullname"]):
             # Of the package's own benchmarks: one for each contender.
-            contender, method = each["params"]["race"]
+            ((contender, method),) = each["params"].values()
             case = each["name"].partition("[")[0].removeprefix("test_")
             entrant = contender + method.removeprefix(case).replace("__", ":", 1)
             name, title = f"{found[1]}/{case}", each["group"]

@@ -43,7 +43,7 @@ def run(commit: str, *, ours: float, minute: int = 0) -> dict[str, Any]:
                 "fullname": "suites/bench_single.py::test_get_by_key[x]",
                 "name": "test_get_by_key[x]",
                 "group": "Get by <key>",
-                "params": {"race": [name, "get_by_key"]},
+                "params": {"measure": [name, "get_by_key"]},
                 "extra_info": {
                     "per": "get",
                     "cpu_seconds": [each * 0.98, each, each * 1.02],
