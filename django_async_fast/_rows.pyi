@@ -505,7 +505,7 @@ def operation(
     arrays: list[tuple[bytes | None, int, int]] | None = None,
 ) -> Generator[Any, Any, Any]: ...
 def bound_operation(
-    sender: Sender, raw: Any, bound: Bound
+    sender: Sender, raw: Any, bound: Bound, again: bool = False
 ) -> Generator[Any, Any, Any]: ...
 
 @final

@@ -217,10 +217,11 @@ cdef enum:
     MOST_VALUES = 65535  # the protocol counts them in two bytes
 
 
-def bound_operation(Sender sender not None, raw, Bound bound not None):
+def bound_operation(Sender sender not None, raw, Bound bound not None, bint again=False):
     """Yield what psycopg waits for while it executes a query; return the result.
 
-    psycopg's own manager tells whether the server is to prepare it first.
+    psycopg's own manager tells whether the server is to prepare it first. What the
+    server has forgotten is prepared `again` once: a pooler may forget it each time.
     """
     if not raw._autocommit:
         yield from raw._start_query()
@@ -248,13 +249,14 @@ def bound_operation(Sender sender not None, raw, Bound bound not None):
             yield from manager.maintain_gen(raw)
         return results[0]
     if (
-        prepare is not sender.no_prepare
+        not again
+        and prepare is not sender.no_prepare
         and len(results) == 1
         and sender.forgotten(manager, bound, name, results[0])
         and pgconn.transaction_status == 0  # PQTRANS_IDLE
     ):
         # The server has refused to run it: nothing is sent twice.
-        return (yield from bound_operation(sender, raw, bound))
+        return (yield from bound_operation(sender, raw, bound, True))
     return sender.more_results(raw, results)
 
 
