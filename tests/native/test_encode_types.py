@@ -180,7 +180,9 @@ def _as_read(name: str, value: Any) -> Any:
         case "jsonb":
             return psycopg.types.json.json.dumps(loads(value), ensure_ascii=False)
         case "inet":
-            return str(value)
+            inside = getattr(value, "ipv4_mapped", None)
+            # As the server prints it, and Python only since 3.13.
+            return str(value) if inside is None else f"::ffff:{inside}"
         case "timestamptz":
             return value.astimezone(UTC)
         case "numeric" if value.as_tuple().exponent > 0:

@@ -12,7 +12,14 @@ from unittest import mock
 import psycopg
 import pytest
 from asgiref.sync import async_to_sync
-from django.db import DatabaseError, NotSupportedError, connections, transaction
+from django.core.management.color import no_style
+from django.db import (
+    DatabaseError,
+    NotSupportedError,
+    connection,
+    connections,
+    transaction,
+)
 from django.db.models import Count
 
 from django_async_fast import new_connection, run_sync
@@ -86,6 +93,9 @@ def outcomes(times: int = 6) -> dict[str, Any]:
 
 @pytest.fixture
 def rows() -> None:
+    with connection.cursor() as cursor:
+        for sql in connection.ops.sequence_reset_sql(no_style(), [Author]):
+            cursor.execute(sql)  # the first author's key is 1
     plant(FIVE_BOOKS)
     Everything.objects.create(
         big=5, uuid=KEY, date=MOMENT.date(), datetime=MOMENT, float=0.1, json={"a": 1}
