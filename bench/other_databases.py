@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import datetime as dt
 import gc
 import json
 import subprocess
@@ -19,10 +18,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from decimal import Decimal
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from bench.shop import dataset
 
 WAYS = "stock", "block"
 ROWS = 1000
@@ -59,16 +59,17 @@ def _in_a_process(way: str) -> dict[str, float]:
 
 async def _measure(way: str) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
-        row = _table(way, Path(folder))
+        _configure(way, Path(folder))
+        await asyncio.to_thread(_fill)
         if way == "stock":
-            return await _run(_cases(row))
+            return await _run(_cases())
         from django_async_fast import new_connection
 
         async with new_connection():
-            return await _run(_cases(row))
+            return await _run(_cases())
 
 
-def _table(way: str, folder: Path) -> Any:
+def _configure(way: str, folder: Path) -> None:
     import django
     from django.conf import settings
 
@@ -80,77 +81,52 @@ def _table(way: str, folder: Path) -> Any:
     }
     installed = [] if way == "stock" else ["django_async_fast"]
     settings.configure(
-        DATABASES={"default": database}, INSTALLED_APPS=installed, USE_TZ=True
+        DATABASES={"default": database},
+        INSTALLED_APPS=["bench.shop", *installed],
+        USE_TZ=True,
     )
     django.setup()
-    from asgiref.sync import async_to_sync, sync_to_async  # noqa: F401
-    from django.db import models
-
-    class Row(models.Model):
-        name = models.CharField(max_length=50)
-        text = models.TextField()
-        age = models.IntegerField()
-        big = models.BigIntegerField()
-        flag = models.BooleanField()
-        price = models.DecimalField(max_digits=10, decimal_places=2)
-        score = models.FloatField()
-        at = models.DateTimeField()
-        day = models.DateField()
-
-        class Meta:
-            app_label = "bench"
-
-    _in_a_thread(_fill, Row)
-    return Row
 
 
-def _in_a_thread(function: Callable[..., None], *args: Any) -> None:
-    """Call synchronous code of Django's outside of the loop's thread."""
-    from threading import Thread
-
-    thread = Thread(target=function, args=args)
-    thread.start()
-    thread.join()
-
-
-def _fill(row: Any) -> None:
+def _fill() -> None:
     from django.db import connection
 
+    from bench.shop.models import City, Company, Person
+
     with connection.schema_editor() as editor:
-        editor.create_model(row)
-    at = dt.datetime(2026, 11, 28, 12, 34, 56, tzinfo=dt.UTC)
-    row.objects.bulk_create(
-        row(
-            name=f"name {i}",
-            text="x" * 40,
-            age=i,
-            big=i << 33,
-            flag=i % 2,
-            price=Decimal(i) / 100,
-            score=i / 3,
-            at=at + dt.timedelta(seconds=i, microseconds=i),
-            day=at.date() + dt.timedelta(i),
-        )
-        for i in range(ROWS)
+        for model in (City, Company, Person):
+            editor.create_model(model)
+    city = City.objects.create(name="City", country="AX")
+    Company.objects.bulk_create(
+        Company(pk=i, name="Company", rating=i % 10, city=city)
+        for i in range(1, dataset.COMPANIES + 1)
+    )
+    Person.objects.bulk_create(
+        Person(**dict(zip(dataset.COLUMNS, row, strict=True)))
+        for row in dataset.people(ROWS)
     )
     connection.close()
 
 
-def _cases(row: Any) -> dict[str, Case]:
+def _cases() -> dict[str, Case]:
+    from bench.shop.models import Person
+
+    def listed() -> Any:
+        return Person.objects.filter(pk__lte=LISTED)
+
     async def gets() -> None:
         for i in range(100):
-            await row.objects.aget(pk=1 + i)
+            await Person.objects.aget(pk=1 + i)
 
     async def instances() -> None:
-        assert len([r async for r in row.objects.filter(pk__lte=LISTED)]) == LISTED
+        assert len([each async for each in listed()]) == LISTED
 
     async def dicts() -> None:
-        rows = row.objects.filter(pk__lte=LISTED).values()
-        assert len([each async for each in rows]) == LISTED
+        assert len([each async for each in listed().values()]) == LISTED
 
     async def counts() -> None:
         for _ in range(20):
-            assert await row.objects.filter(pk__lte=LISTED).acount() == LISTED
+            assert await listed().acount() == LISTED
 
     return {
         "aget() by key": (gets, 100),

@@ -12,6 +12,19 @@ from bench.pages.pages import SESSION
 HEADERS = {"host": "localhost", "user-agent": "bench", "accept": "*/*"}
 HEADERS["cookie"] = f"sessionid={SESSION}"
 
+# What every request has in common.
+SCOPE = {
+    "type": "http",
+    "asgi": {"version": "3.0"},
+    "http_version": "1.1",
+    "method": "GET",
+    "scheme": "http",
+    "root_path": "",
+    "client": ("127.0.0.1", 5),
+    "server": ("127.0.0.1", 80),
+    "headers": [(k.encode(), v.encode()) for k, v in HEADERS.items()],
+}
+
 
 class WrongPage(Exception):
     """An application has answered something else."""
@@ -23,29 +36,18 @@ async def get(application: Any, path: str, turn: int) -> bytes:
 
 
 async def _get(application: Any, path: str, turn: int) -> bytes:
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "GET",
-        "scheme": "http",
+    scope = SCOPE | {
         "path": path,
         "raw_path": path.encode(),
         "query_string": f"turn={turn}".encode(),
-        "root_path": "",
-        "client": ("127.0.0.1", 5),
-        "server": ("127.0.0.1", 80),
-        "headers": [(k.encode(), v.encode()) for k, v in HEADERS.items()],
     }
     sent: list[Any] = []
-    asked = False
+    messages = iter([{"type": "http.request", "body": b"", "more_body": False}])
     left = asyncio.Event()
 
     async def receive() -> Any:
-        nonlocal asked
-        if not asked:
-            asked = True
-            return {"type": "http.request", "body": b"", "more_body": False}
+        for message in messages:
+            return message
         await left.wait()
         return {"type": "http.disconnect"}
 
