@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
@@ -29,6 +30,14 @@ ASYNC_TEST_TIMEOUT = 120.0
 LOOPS = ("asyncio", "uvloop")
 # Rows that belong to the schema, written once by post_migrate.
 PERMANENT = {"django_content_type", "auth_permission", "django_migrations"}
+
+# No outcome depends on how fast the machine is; a fixture is one for all examples.
+settings.register_profile(
+    "tests",
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.load_profile("tests")
 
 _server = ExitStack()
 _dsn = pytest.StashKey[str]()

@@ -464,7 +464,7 @@ class Turns(asyncio.SelectorEventLoop):
         super()._run_once()
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(programs())
 def test_random_programs_have_the_same_events(program: Program) -> None:
     def events(way: Callable[[Any], Any]) -> list[Any]:

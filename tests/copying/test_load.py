@@ -138,7 +138,7 @@ PLAIN = {
 }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(*(st.none() | each for each in PLAIN.values())),

@@ -246,7 +246,6 @@ def _check_all_or_nothing(history: History, rows: set[str]) -> None:
 def test_programs(watch: Watch, pytestconfig: pytest.Config) -> None:
     @settings(
         max_examples=EXAMPLES,
-        deadline=None,
         derandomize=True,
         database=None,
         suppress_health_check=list(HealthCheck),

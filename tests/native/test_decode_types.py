@@ -28,7 +28,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 from django.db.backends.postgresql.psycopg_any import get_adapters_template
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from psycopg import pq
 from psycopg.pq.misc import PGresAttDesc
@@ -42,11 +42,7 @@ UNKNOWN = 705
 XML = 142  # not in every server
 TEXT, BINARY = FORMATS = (0, 1)
 
-examples = settings(
-    deadline=None,
-    max_examples=40,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+examples = settings(max_examples=40)
 
 
 def libpq_path() -> str:

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from django.db.models import TextChoices
 from django.utils.safestring import SafeString
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg import pq
 from psycopg.types.json import Jsonb
@@ -32,11 +32,7 @@ VIENNA = ZoneInfo("Europe/Vienna")
 APIA = ZoneInfo("Pacific/Apia")
 ODD = dt.timezone(dt.timedelta(hours=-15, minutes=-59, seconds=-59))
 
-examples = settings(
-    deadline=None,
-    max_examples=40,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+examples = settings(max_examples=40)
 
 
 class Encoded(NamedTuple):

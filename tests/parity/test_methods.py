@@ -25,7 +25,7 @@ from django.core import cache, signing
 from django.core.cache.backends import base as cache_base
 from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
 from django.utils import crypto, timezone
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 
 from django_async_fast import new_connection, run_sync
 from tests.support import strategies
@@ -224,12 +224,10 @@ def compare(files: Path, target: str, data: Any) -> None:
 @pytest.mark.parametrize("target", sorted(set(CALLS) - FIXED))
 @settings(
     max_examples=5,
-    deadline=None,
     derandomize=True,
     # An example is every case of a target: the failure names the case at once,
     # a smaller example takes minutes.
     phases=[Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(data=strategies.data)
 def test_twins(target: str, session_files: Path, data: Any) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from django.db import connection, transaction
 from django.db.models import Count, Max, Model, QuerySet
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 
 from django_async_fast import new_connection, run_sync
 from tests.support.describe import Queries, described
@@ -150,13 +150,7 @@ async def awaited(name: str, target: Any, g: Generated) -> Any:
         return exc
 
 
-@settings(
-    max_examples=25,
-    phases=[Phase.generate, Phase.shrink],
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=25, phases=[Phase.generate, Phase.shrink], derandomize=True)
 @given(g=generated())
 def test_generated_models(g: Generated, without_core: Any) -> None:
     with without_core():

@@ -11,7 +11,7 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from django_async_fast import new_connection
@@ -152,12 +152,7 @@ def forget_connection() -> None:
     del connections[DEFAULT_DB_ALIAS]
 
 
-@settings(
-    max_examples=100,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=100, derandomize=True)
 @given(steps=st.lists(st.sampled_from(STEPS), max_size=10))
 def test_programs(steps: list[str]) -> None:
     assert committed(async_to_sync(arun), steps) == committed(run, steps)

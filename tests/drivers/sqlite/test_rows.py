@@ -21,7 +21,7 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Upper
 from django.db.models.query import RawModelIterable
 from django.test.utils import CaptureQueriesContext, override_settings
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from django_async_fast import explain_plan, new_connection, run_sync
@@ -283,11 +283,7 @@ def _compare(wrapper: Any, expression: Any) -> None:
     assert all(a is not b for a, b in zip(djangos, ours, strict=True))
     assert djangos
 
-    @settings(
-        max_examples=40,
-        deadline=None,
-        suppress_health_check=[HealthCheck.function_scoped_fixture],
-    )
+    @settings(max_examples=40)
     @given(GIVEN)
     def compare(value: Any) -> None:
         for their, our in zip(djangos, ours, strict=True):

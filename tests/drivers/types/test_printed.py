@@ -8,16 +8,12 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from .reading import malformed, reads, reads_all
 
-examples = settings(
-    deadline=None,
-    max_examples=50,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+examples = settings(max_examples=50)
 
 POINTS = "SELECT point(x, y) FROM unnest(%s::float8[], %s::float8[]) AS t(x, y)"
 

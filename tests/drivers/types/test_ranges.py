@@ -11,18 +11,14 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg.types.multirange import Multirange
 from psycopg.types.range import Range
 
 from .reading import decoded, fails, in_binary, malformed, reads, reads_all, same
 
-examples = settings(
-    deadline=None,
-    max_examples=50,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+examples = settings(max_examples=50)
 
 BOUNDS = {
     "int4": ("1", "5"),

@@ -6,7 +6,7 @@ import re
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from django_async_fast.drivers.psycopg import results
@@ -47,11 +47,7 @@ def test_malformed(
     malformed(connection, oid, KINDS, text.encode(), why, TEXT)
 
 
-@settings(
-    deadline=None,
-    max_examples=500,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=500)
 @given(st.sampled_from(sorted(KINDS)), st.text('{}[]()",\\=> 15aNUL:', max_size=25))
 def test_any_text_gives_a_value_or_an_error(
     connection: psycopg.Connection, oid: int, text: str

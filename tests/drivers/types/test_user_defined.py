@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg.types import TypeInfo
 from psycopg.types.composite import CompositeInfo, register_composite
@@ -19,11 +19,7 @@ from django_async_fast.drivers.psycopg.results import UnknownType
 
 from .reading import decoded, in_binary, malformed, reads, reads_all
 
-examples = settings(
-    deadline=None,
-    max_examples=50,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+examples = settings(max_examples=50)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from django.db.models.functions import Upper
 from django.db.models.sql.compiler import SQLInsertCompiler
 from django.test.utils import CaptureQueriesContext, isolate_apps, override_settings
 from django.utils.safestring import SafeString
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg.types.string import StrDumper
 
@@ -197,11 +197,7 @@ def test_values_that_are_refused(name: str) -> None:
 
 @pytest.mark.filterwarnings("ignore:DateTimeField:RuntimeWarning")
 def test_any_values() -> None:
-    @settings(
-        deadline=None,
-        max_examples=60,
-        suppress_health_check=[HealthCheck.function_scoped_fixture],
-    )
+    @settings(max_examples=60)
     @given(st.lists(odd, min_size=2, max_size=4))
     def compare(rows: list[Any]) -> None:
         def write() -> None:

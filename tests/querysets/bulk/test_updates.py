@@ -19,7 +19,7 @@ from django.test.utils import (
     isolate_apps,
     override_settings,
 )
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from django_async_fast import explain_writes, new_connection, run_sync
@@ -202,11 +202,7 @@ def test_what_django_sends(name: str) -> None:
 
 @pytest.mark.filterwarnings("ignore:DateTimeField:RuntimeWarning")
 def test_any_values() -> None:
-    @settings(
-        deadline=None,
-        max_examples=60,
-        suppress_health_check=[HealthCheck.function_scoped_fixture],
-    )
+    @settings(max_examples=60)
     @given(
         st.lists(odd.filter(bool), min_size=1, max_size=4),
         st.lists(st.integers(1, 6), min_size=4, max_size=4),

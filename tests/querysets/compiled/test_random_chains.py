@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 from django.db.models import F, Q, QuerySet
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from django_async_fast.querysets.compiled import filtered_updates
@@ -61,11 +61,7 @@ changes = st.fixed_dictionaries(
 )
 # A chain comes again with other values: the same text must not bring the same values.
 chains = st.lists(steps, max_size=3)
-many = settings(
-    max_examples=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+many = settings(max_examples=40)
 
 
 @pytest.fixture(scope="module", autouse=True)
