@@ -25,7 +25,7 @@ cdef inline object value_of(variable):
 cdef class Bridge:
     """Resumes workers, where they need neither be timed nor told of an error.
 
-    `names` are the globals of `bridge/greenlets.py`; `resume` and `finish` do what is
+    `names` are the globals of `bridge/workers.py`; `resume` and `finish` do what is
     done here in any case. No more than `idle` workers rest. The other arguments are
     greenlet's and asyncio's, by their names; `swap_current_task` is None where no task
     is hidden.

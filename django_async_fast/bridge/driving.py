@@ -9,13 +9,96 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Coroutine
+import types
+from asyncio import current_task
+from collections.abc import Callable, Coroutine, Generator
+from types import TracebackType
 from typing import Any, TypeVar
 
-from .. import _native, conf
-from . import greenlets
+from greenlet import GreenletExit
+
+from .. import conf
+from . import running
+from .caller import can_wait, in_call_context
+from .hidden_loop import hide_loop, show_loop
+from .waiting import await_, begin_awaiting, end_awaiting, waiting_worker
+from .workers import Worker
 
 T = TypeVar("T")
+
+
+def drive(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run `coroutine` to its end under `run()`: what it calls may use `await_()`.
+
+    To the coroutine it is as if the task ran it, and what it awaits is the task's
+    to wait for. Raises BridgeError as `await_()` does.
+    """
+    worker = waiting_worker(coroutine)
+    before = begin_awaiting(worker)
+    call, worker.call = worker.call, None
+    try:
+        return take_steps(worker, coroutine)
+    finally:
+        worker.call = call
+        end_awaiting(before)
+        del coroutine  # a failure knows this frame
+
+
+def drive_alone(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Do as `drive()` where that is all that a `run()` does: no call is around it."""
+    return take_steps(waiting_worker(coroutine), coroutine)
+
+
+def take_steps(worker: Worker, coroutine: Coroutine[Any, Any, T]) -> T:
+    before = worker.task
+    step: Callable[..., Any] = coroutine.send
+    value: Any = None
+    try:
+        while True:
+            show_loop(worker)
+            worker.task = id(current_task(worker.loop))
+            try:
+                value = step(value)
+            except StopIteration as stop:
+                return stop.value
+            # What the coroutine has called without awaiting it is over.
+            worker.end_call()
+            if worker.abandoned:
+                raise RuntimeError("coroutine ignored GeneratorExit")
+            try:
+                value, step = worker.parent.switch(_yield(value)), coroutine.send
+            except GreenletExit:
+                worker.abandoned = True
+                raise
+            except BaseException as exc:
+                # As the task threw it: without the frames of `_yield()`, `run()` and
+                # this function.
+                value = exc.with_traceback(_inner(exc.__traceback__, 3))
+                step = coroutine.throw
+    finally:
+        try:
+            coroutine.close()
+        finally:
+            worker.end_call()
+            worker.task = before
+            if before is None:
+                hide_loop(worker)
+            else:
+                show_loop(worker)
+        # A failure knows this frame.
+        del step, value, coroutine
+
+
+@types.coroutine
+def _yield(value: Any) -> Generator[Any, Any, Any]:
+    """Hand the task what a driven coroutine has handed to `drive()`."""
+    return (yield value)
+
+
+def _inner(traceback: TracebackType | None, frames: int) -> TracebackType | None:
+    while traceback is not None and frames:
+        traceback, frames = traceback.tb_next, frames - 1
+    return traceback
 
 
 def drives(awaitable: object) -> bool:
@@ -25,43 +108,16 @@ def drives(awaitable: object) -> bool:
 
 async def driven(coroutine: Coroutine[Any, Any, T]) -> T:
     """Await `coroutine`, driven unless whoever awaits this is already."""
-    if not drives(coroutine) or greenlets.can_wait():
+    if not drives(coroutine) or can_wait():
         return await coroutine
-    return await greenlets.run(greenlets.drive_alone, coroutine)
-
-
-def new_thread_locals() -> Any:
-    """Return a set of `threading.local` values. Needs the compiled part."""
-    own = _native.rows.ThreadLocals()
-    # The loop that synchronous code may ask for is in a thread-local, too.
-    own.call(asyncio.set_event_loop, asyncio.get_running_loop())
-    return own
-
-
-class own_thread_locals:
-    """Have bridged calls of the context see `threading.local` values of their own.
-
-    Needs the compiled part. What the context has inherited, from whoever started the
-    server, does not count.
-    """
-
-    __slots__ = ("_outer", "_own")
-
-    def __enter__(self) -> None:
-        self._own = new_thread_locals()
-        self._outer = greenlets.thread_locals.get()
-        greenlets.thread_locals.set(self._own)
-
-    def __exit__(self, *exc: object) -> None:
-        greenlets.thread_locals.set(self._outer)
-        self._own.clear()
+    return await running.run(drive_alone, coroutine)
 
 
 def await_driven(awaitable: Any) -> Any:
     """Wait for `awaitable` from synchronous code on the bridge, a coroutine driven."""
     # A task is in the context that it was given, what it drives in the caller's.
-    driven = drives(awaitable) or not greenlets.in_call_context()
-    return (greenlets.drive if driven else greenlets.await_)(awaitable)
+    driven = drives(awaitable) or not in_call_context()
+    return (drive if driven else await_)(awaitable)
 
 
 def run(

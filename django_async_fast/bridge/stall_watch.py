@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Any
 
 from .. import conf
-from . import greenlets
+from .frames import waiting_frames
 from .stalls import describe_frame, innermost_own
 
 logger = logging.getLogger("django_async_fast")
@@ -155,7 +155,7 @@ def _held_lock(frame: FrameType, loop: AbstractEventLoop) -> str:
         wanted = dict(_locks(inner))
         if wanted:
             break
-    for waiting in greenlets.waiting_frames(loop):
+    for waiting in waiting_frames(loop):
         for holder in _users_frames(waiting):
             for lock, name in _locks(holder):
                 if lock in wanted:

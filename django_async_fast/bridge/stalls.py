@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Any
 
 from .. import conf
-from . import greenlets, users_code
+from . import users_code, workers
 
 logger = logging.getLogger("django_async_fast")
 
@@ -52,7 +52,7 @@ _starting = threading.Lock()
 def watch() -> None:
     """Have the bridge's steps timed, from now on, wherever debug mode is on."""
     global _watcher
-    greenlets.timed_step = _timed
+    workers.timed_step = _timed
     with _starting:
         if _watcher is None or not _watcher.is_alive():  # not in a forked child
             name = "django_async_fast.bridge.stalls"

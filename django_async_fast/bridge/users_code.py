@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from types import FrameType
 
-from .greenlets import awaiting_frame
+from .caller import awaiting_frame
 
 # Modules whose frames are not the user's.
 MACHINERY = (

@@ -18,6 +18,7 @@ from django.db.utils import ConnectionDoesNotExist
 from .. import _native, bridge, conf
 from ..bridge import driving, stalls, users_code
 from ..bridge.closed_coroutines import being_closed
+from ..bridge.thread_local_values import own_thread_locals
 from ..tasks import units
 from . import lazy_wrapper
 from .wrapper import BlockWrapper
@@ -233,7 +234,7 @@ class new_connection:
             async with type(self)(self.using, self.force_rollback):
                 if _goes_on() or not _native.COMPILED:
                     return await driving.driven(func(*args, **kwargs))
-                with driving.own_thread_locals():
+                with own_thread_locals():
                     return await driving.driven(func(*args, **kwargs))
 
         return cast(AsyncFunction, inner)

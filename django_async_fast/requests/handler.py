@@ -23,6 +23,7 @@ from django.urls import set_script_prefix
 
 from .. import _native, bridge
 from ..bridge import driving
+from ..bridge.thread_local_values import own_thread_locals
 from ..unpatched import Unpatched
 from . import lifespan
 from .clients import Client, Clients
@@ -115,7 +116,7 @@ class Handler(_Served):
         listen = partial(self.listen_for_disconnect, receive)
         client = Client(self._clients_here(), listen)
         try:
-            with driving.own_thread_locals():
+            with own_thread_locals():
                 await bridge.run(self._serve, scope, body_file, send, client)
         except asyncio.CancelledError:
             if not client.has_left():

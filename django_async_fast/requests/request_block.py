@@ -20,7 +20,8 @@ from django.db import connections
 from django.db.transaction import Atomic
 
 from .. import _native, bridge
-from ..bridge import driving, stall_watch, users_code
+from ..bridge import stall_watch, users_code
+from ..bridge.thread_local_values import new_thread_locals
 from ..connections.blocks import Block, entered_block, shared_block
 from ..tasks import scopes
 from ..transactions.atomic import roll_back_inside
@@ -89,7 +90,7 @@ class Life:
         request; coroutines are in the loop's thread, and see its values.
         """
         if _native.COMPILED and self.thread_locals is None and not self.joined:
-            self.thread_locals = driving.new_thread_locals()
+            self.thread_locals = new_thread_locals()
             self.own_thread_locals = True
 
     @contextmanager

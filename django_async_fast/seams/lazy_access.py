@@ -67,4 +67,4 @@ def report_lazy_wait(frame: FrameType) -> None:
     )
 
 
-bridge.greenlets.on_lazy_wait = report_lazy_wait
+bridge.waiting.on_lazy_wait = report_lazy_wait

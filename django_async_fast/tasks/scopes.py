@@ -460,7 +460,7 @@ class Gate(WaiterQueue):
         holder = self.innermost
         if waiter.scope is holder or holder.outer is None:
             for call in waiter.waits_for():
-                found = map(place_of, call.frames())
+                found = map(place_of, bridge.frames_of(call))
                 if where := next(filter(None, found), None):
                     return f"synchronous function that is at {describe(where)}"
         what = "atomic block" if holder.outer else "statement in the block"

@@ -193,7 +193,7 @@ async def test_a_call_leaves_nothing_alive() -> None:
             raise ValueError(thing)
         return thing
 
-    bridge.greenlets._idle.workers.clear()  # the first call is a new worker's
+    bridge.workers.idle_workers.workers.clear()  # the first call is a new worker's
     for fail in (False, True):
         try:
             await bridge.run(work, Thing(), fail)

@@ -26,7 +26,7 @@ from django.urls import path
 from django.utils.functional import cached_property
 
 from django_async_fast import afetch_related, alist, bridge, new_connection, run_sync
-from django_async_fast.bridge import greenlets, stalls
+from django_async_fast.bridge import stalls, workers
 from tests.testapp.models import Author, Book, Note, Novel, Profile, Publisher, Tag
 
 DJANGOS = "You cannot call this from an async context - use a thread or sync_to_async."
@@ -42,7 +42,7 @@ def debug(
         start: Callable[[], None] = lambda: None  # noqa: E731
     else:
         start = lambda: asyncio.get_running_loop().set_debug(True)  # noqa: E731
-    with mock.patch.object(greenlets, "timed_step", None):
+    with mock.patch.object(workers, "timed_step", None):
         yield start
 
 
@@ -214,13 +214,13 @@ async def test_f34_steps_within_steps(
 async def test_f34_nothing_is_timed_without_debug_mode(
     told: Callable[[str], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(greenlets, "timed_step", None)
+    monkeypatch.setattr(workers, "timed_step", None)
     async with new_connection():
         await run_sync(slow)
-    assert greenlets.timed_step is None
+    assert workers.timed_step is None
     assert told("") == []
     # In a process where another loop is in debug mode.
-    monkeypatch.setattr(greenlets, "timed_step", stalls._timed)
+    monkeypatch.setattr(workers, "timed_step", stalls._timed)
     async with new_connection():
         await run_sync(slow)
     assert told("") == []

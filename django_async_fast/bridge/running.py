@@ -1,0 +1,73 @@
+"""Run synchronous code on the event loop: where it would block, the loop awaits.
+
+`run(fn)` calls `fn` in a greenlet on the loop's own thread. Code below it hands every
+awaitable to `await_()`, which leaves the greenlet until the loop has the result.
+"""
+
+from __future__ import annotations
+
+from asyncio import get_running_loop
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from greenlet import getcurrent
+
+from .caller import can_wait
+from .hidden_loop import hide_loop, show_loop
+from .thread_local_values import thread_locals
+from .workers import FINISHED, Worker, finish, go_on, idle_workers, resume, start
+
+T = TypeVar("T")
+
+
+async def run(fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+    """Call the synchronous `fn` so that its database waits are awaited.
+
+    Context variables are shared both ways; exceptions and cancellation pass
+    through in both directions.
+    """
+    here = getcurrent()
+    call = [kwargs, args, fn]
+    del fn, args, kwargs
+    idle: list[Worker] | None = None
+    if type(here) is Worker:
+        if here.task is not None and can_wait():
+            return _call(here, call)
+        # `idle_workers` is one of the thread-locals that may be exchanged.
+        idle = here.idle_workers
+    loop = get_running_loop()
+    if idle is None:
+        idle = idle_workers.workers
+    worker = idle.pop() if idle else start()
+    worker.loop = loop
+    own = thread_locals.get()
+    if own is not None:
+        worker.locals, worker.idle_workers = own, idle
+    waiting_for = go_on(worker, loop, call)
+    while waiting_for is not FINISHED:
+        try:
+            value = await waiting_for
+        except BaseException as exc:
+            if isinstance(exc, GeneratorExit):
+                worker.abandoned = True
+            waiting_for = resume(
+                worker, loop, worker.throw, type(exc), exc, exc.__traceback__
+            )
+        else:
+            waiting_for = go_on(worker, loop, value)
+            # The next wait may be long: do not keep this result alive meanwhile.
+            value = None
+    return finish(worker, idle)
+
+
+def _call(worker: Worker, function: list[Any]) -> Any:
+    """Call `function` for a driven coroutine, whose own greenlet it may stop."""
+    worker.end_call()  # what the coroutine has called before
+    task, worker.task = worker.task, None
+    hide_loop(worker)
+    try:
+        return function.pop()(*function.pop(), **function.pop())
+    finally:
+        worker.end_call()
+        worker.task = task
+        show_loop(worker)
