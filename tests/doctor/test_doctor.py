@@ -262,7 +262,7 @@ class Config(AppConfig):
     )
 
 
-@pytest.mark.skipif(pgbouncer.PROGRAM is None, reason="no PgBouncer")
+@pytest.mark.skipif(pgbouncer.PROGRAM is None, reason=pgbouncer.NO_PROGRAM)
 @pytest.mark.parametrize("wrong", [True, False])
 def test_a_pooler_before_the_server(
     doctor: Doctor, dsn: str, tmp_path: Path, wrong: bool

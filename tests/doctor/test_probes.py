@@ -34,7 +34,7 @@ def test_the_command_prints_a_table(capsys: Any) -> None:
     assert "PostgreSQL" in printed
 
 
-@pytest.mark.skipif(pgbouncer.PROGRAM is None, reason="no PgBouncer")
+@pytest.mark.skipif(pgbouncer.PROGRAM is None, reason=pgbouncer.NO_PROGRAM)
 def test_a_pooler_in_transaction_mode(
     dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

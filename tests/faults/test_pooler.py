@@ -1,4 +1,7 @@
-"""F27: PgBouncer in transaction mode, where a session is a transaction long."""
+"""F27: PgBouncer, in whose transaction mode a session is a transaction long.
+
+Each that there is: the machine's, and one that follows prepared statements.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 import psycopg
@@ -19,7 +22,8 @@ from django.test.utils import CaptureQueriesContext
 from psycopg.conninfo import conninfo_to_dict
 
 from django_async_fast import new_connection
-from tests.support.pgbouncer import PROGRAM, pgbouncer
+from django_async_fast.drivers.psycopg.statement import SENDER
+from tests.support import pgbouncer
 from tests.testapp.models import Author, Tag, Unique
 
 from .conftest import POOL_SIZE, Watch, configured, pool_is_whole, pool_options
@@ -29,18 +33,54 @@ from .test_every_await import HOWS, at_every_await
 
 Case = Callable[[Watch], Coroutine[Any, Any, None]]
 
-pytestmark = pytest.mark.skipif(
-    PROGRAM is None, reason="no PgBouncer: install it (apt-get install pgbouncer)"
-)
 SERVERS = 3
 ROWS = 20
+# In session mode each client has a session.
+CLIENTS = 4 * SERVERS
+
+
+class Pooler(NamedTuple):
+    """A PgBouncer, and how it is set up."""
+
+    program: pgbouncer.Program | None
+    mode: str = "transaction"
+    prepared: int = 0
+
+    def marks(self) -> list[pytest.MarkDecorator]:
+        """Return what says why its tests are skipped, if they are."""
+        if self.program is not None:
+            return []
+        reason = pgbouncer.NO_NEWER if pgbouncer.PROGRAM else pgbouncer.NO_PROGRAM
+        return [pytest.mark.skip(reason=reason)]
+
+
+PLAIN = Pooler(pgbouncer.PROGRAM)
+NEWER = Pooler(pgbouncer.NEWER)
+FOLLOWING = Pooler(pgbouncer.NEWER, prepared=100)
+SESSIONS = Pooler(pgbouncer.PROGRAM, "session")
+NEWER_SESSIONS = Pooler(pgbouncer.NEWER, "session", prepared=100)
+
+Poolers = Callable[[Pooler], dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def pooler(dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with pgbouncer(dsn, tmp_path_factory.mktemp("pgbouncer"), SERVERS) as pooled:
-        params = conninfo_to_dict(pooled)
-        yield {"HOST": params["host"], "PORT": params["port"]}
+def poolers(dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Poolers]:
+    """Return what starts a pooler, once, and says where it is."""
+
+    def start(kind: Pooler) -> dict[str, Any]:
+        if kind not in started:
+            home = tmp_path_factory.mktemp("pgbouncer")
+            servers = CLIENTS if kind.mode == "session" else SERVERS
+            pooled = stack.enter_context(
+                pgbouncer.pgbouncer(dsn, home, servers, **kind._asdict())
+            )
+            params = conninfo_to_dict(pooled)
+            started[kind] = {"HOST": params["host"], "PORT": params["port"]}
+        return started[kind]
+
+    started: dict[Pooler, dict[str, Any]] = {}
+    with ExitStack() as stack:
+        yield start
 
 
 async def on_every_server(query: str) -> list[Any]:
@@ -174,18 +214,111 @@ async def streams_of_many_tasks(watch: Watch) -> None:
 
 async def statements_prepared_by_many_tasks(watch: Watch) -> None:
     """Each gets its own query's answer, or an error."""
+    answers, _ = await _prepared_by_many_tasks()
+    await on_every_server("DEALLOCATE ALL")
+    assert [each for each in answers if each[1] != (each[0],) * 2] == []
 
+
+async def _prepared_by_many_tasks() -> tuple[list[tuple[int, Any]], list[Any]]:
     async def ask(number: int) -> None:
-        with contextlib.suppress(DatabaseError):
+        try:
             async with new_connection() as conn, conn.acursor() as cursor:
                 for _ in range(20):
                     await cursor.execute(f"SELECT {number}, %s::int", [number])
                     answers.append((number, await cursor.fetchone()))
+        except DatabaseError as error:
+            errors.append(error)
 
     answers: list[tuple[int, Any]] = []
-    with configured(OPTIONS={"prepare_threshold": 0, "server_side_binding": True}):
+    errors: list[Any] = []
+    options = {"prepare_threshold": 0, "server_side_binding": True}
+    with configured(**_place(), OPTIONS=options):
         await asyncio.gather(*(ask(number) for number in range(4 * SERVERS)))
-    await on_every_server("DEALLOCATE ALL")
+    return answers, errors
+
+
+def _place() -> dict[str, Any]:
+    settings = connections.settings["default"]
+    return {name: settings[name] for name in ("HOST", "PORT")}
+
+
+# ----- by one that follows prepared statements
+
+
+async def prepared_statements_are_followed(watch: Watch) -> None:
+    answers, errors = await _prepared_by_many_tasks()
+    assert errors == []
+    assert len(answers) == 20 * 4 * SERVERS
+    assert [each for each in answers if each[1] != (each[0],) * 2] == []
+
+
+async def known_statements_are_prepared(watch: Watch) -> None:
+    """In whichever session the next one is run, and as the server's own."""
+
+    async def read(number: int) -> None:
+        async with new_connection():
+            for _ in range(10):
+                found = await Author.objects.aget(name=str(number))
+                assert found.name == str(number)
+                assert await Author.objects.filter(pk__lte=found.pk).aexists()
+                async with transaction.atomic():
+                    await Author.objects.aget(name=str(number))
+
+    await _fill()
+    with configured(**_place(), OPTIONS={"prepare_threshold": 1}):
+        await asyncio.gather(*map(read, range(4 * SERVERS)))
+    if SENDER:
+        prepared = (
+            "SELECT count(*) FROM pg_prepared_statements"
+            " WHERE statement LIKE '%testapp_author%LIMIT 21'"
+        )
+        assert all(await on_every_server(prepared))
+
+
+# ----- in session mode, where nothing is different
+
+
+async def a_session_is_ones_own(watch: Watch) -> None:
+    async def use(number: int) -> None:
+        own = [str(number)]
+        async with new_connection() as conn, conn.acursor() as cursor:
+            await cursor.execute("SELECT pg_advisory_lock_shared(7)")
+            await cursor.execute("SELECT set_config('daf.own', %s, false)", own)
+            await cursor.execute("CREATE TEMPORARY TABLE daf_own (a int)")
+            await everybody.wait()
+            for _ in range(3):
+                await cursor.execute("SELECT current_setting('daf.own')")
+                assert await cursor.fetchone() == (str(number),)
+                await cursor.execute("INSERT INTO daf_own VALUES (%s)", [number])
+            await cursor.execute("SELECT pg_advisory_unlock_shared(7)")
+            assert await cursor.fetchone() == (True,)
+            await cursor.execute("SELECT DISTINCT a FROM daf_own")
+            assert await cursor.fetchall() == [(number,)]
+            await cursor.execute("DROP TABLE daf_own")
+
+    everybody = asyncio.Barrier(SERVERS)
+    await asyncio.gather(*map(use, range(SERVERS)))
+
+
+async def streams_may_be_interrupted(watch: Watch) -> None:
+    await _fill()
+    async with new_connection():
+        assert await _read(Tag.objects.acount) == ROWS
+
+
+async def notifications_come(watch: Watch) -> None:
+    async with (
+        new_connection() as conn,
+        conn.acursor() as cursor,
+        conn.anotifies("daf_own", timeout=10) as notes,
+    ):
+        await cursor.execute("NOTIFY daf_own, 'here'")
+        assert (await anext(aiter(notes))).payload == "here"
+
+
+async def prepared_statements_stay(watch: Watch) -> None:
+    answers, errors = await _prepared_by_many_tasks()
+    assert errors == []
     assert [each for each in answers if each[1] != (each[0],) * 2] == []
 
 
@@ -253,36 +386,81 @@ EITHER = (
     the_sessions_time_zone,
     set_in_a_transaction,
 )
+BY_FOLLOWING = (prepared_statements_are_followed, known_statements_are_prepared)
+IN_SESSIONS = (
+    a_session_is_ones_own,
+    a_stream_in_a_transaction,
+    streams_may_be_interrupted,
+    notifications_come,
+    prepared_statements_stay,
+    transactions,
+    a_cancelled_statement,
+)
 
 
 def _cases() -> Iterator[Any]:
     for case in DISABLED + EITHER:
-        yield pytest.param(case, True, id=f"{case.__name__}-disabled")
+        yield _case("", PLAIN, case, True)
     for case in ENABLED + EITHER:
-        yield pytest.param(case, False, id=f"{case.__name__}-enabled")
+        yield _case("", PLAIN, case, False)
+    if PLAIN != NEWER:
+        for case in DISABLED:
+            yield _case("newer-", NEWER, case, True)
+        for case in ENABLED:
+            yield _case("newer-", NEWER, case, False)
+    # What it has prepared it keeps, and `DEALLOCATE` is its own business.
+    for case in (streams, *EITHER, *BY_FOLLOWING):
+        yield _case("following-", FOLLOWING, case, True)
+    for case in IN_SESSIONS:
+        yield _case("sessions-", SESSIONS, case, False)
+        if PLAIN != NEWER:
+            yield _case("newer-sessions-", NEWER_SESSIONS, case, False)
+
+
+def _case(name: str, pooler: Pooler, case: Case, disabled: bool) -> Any:
+    how = "disabled" if disabled else "enabled"
+    return pytest.param(
+        *(pooler, case, disabled),
+        id=f"{name}{case.__name__}-{how}",
+        marks=pooler.marks(),
+    )
 
 
 @pytest.mark.parametrize("pool", [None, POOL_SIZE], ids=["direct", "pooled"])
-@pytest.mark.parametrize(("case", "disabled"), list(_cases()))
-def test_f27_behind_a_transaction_pooler(
+@pytest.mark.parametrize(("kind", "case", "disabled"), list(_cases()))
+def test_f27_behind_a_pooler(
+    kind: Pooler,
     case: Case,
     disabled: bool,
     pool: int | None,
     watch: Watch,
-    pooler: Any,
+    poolers: Poolers,
     pytestconfig: pytest.Config,
 ) -> None:
     async def main() -> None:
         await case(watch)
         await watch.idle()
 
-    options = {} if pool is None else pool_options(max_size=4 * SERVERS)
-    with configured(**pooler, OPTIONS=options, DISABLE_SERVER_SIDE_CURSORS=disabled):
+    options = {} if pool is None else pool_options(max_size=CLIENTS)
+    where = poolers(kind)
+    with configured(**where, OPTIONS=options, DISABLE_SERVER_SIDE_CURSORS=disabled):
         run(pytestconfig.option.loop, main())
 
 
 @pytest.mark.parametrize("how", HOWS)
-def test_f27_broken_off_at_every_await(watch: Watch, pooler: Any, how: str) -> None:
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(PLAIN, id="plain", marks=PLAIN.marks()),
+        pytest.param(FOLLOWING, id="following", marks=FOLLOWING.marks()),
+    ],
+)
+def test_f27_broken_off_at_every_await(
+    watch: Watch, kind: Pooler, poolers: Poolers, how: str
+) -> None:
     break_off = partial(broken_off, how=how)
-    with configured(**pooler, OPTIONS=pool_options()):
+    options = pool_options(max_size=POOL_SIZE)
+    if kind.prepared:
+        options["prepare_threshold"] = 0
+    with configured(**poolers(kind), OPTIONS=options):
         run("asyncio", at_every_await(watch, nested, break_off, pool_is_whole))
