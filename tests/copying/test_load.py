@@ -41,6 +41,7 @@ from django_async_fast import (
 )
 from django_async_fast.copying.columns import Columns
 from tests.support.other_databases import other_database
+from tests.support.tables import table_of
 from tests.testapp.models import Author, Book, Everything, Novel, Tag, UuidKey
 
 MOMENT = dt.datetime(2024, 2, 3, 4, 5, 6, 789, dt.UTC)
@@ -267,9 +268,7 @@ def test_fields_that_make_their_values() -> None:
         class Meta:
             app_label = "testapp"
 
-    with connection.schema_editor() as editor:
-        editor.create_model(Stamped)
-    try:
+    with table_of(Stamped):
         assert copy_from(Stamped, [Stamped(), Stamped(number=5)]) == 2
         rows = [*Stamped.objects.order_by("pk").values_list("number", "shout", "kind")]
         assert rows == [(4, 8, "new"), (5, 10, "new")]
@@ -282,9 +281,6 @@ def test_fields_that_make_their_values() -> None:
             NotSupportedError, match=r"row 2, field 'kind'.*no expressions"
         ):
             copy_from(Stamped, [Stamped(kind="old"), Stamped()])
-    finally:
-        with connection.schema_editor() as editor:
-            editor.delete_model(Stamped)
 
 
 # ----- files

@@ -31,6 +31,7 @@ from django_async_fast import new_connection, run_sync
 from tests.support import strategies
 from tests.support.async_api import CALLS, call, exists, method_of, prepare
 from tests.support.describe import Queries, described
+from tests.support.tables import restart_sequences
 from tests.support.targets import Targets, plant
 
 # Method -> its twin, where that is not the name without its "a".
@@ -116,15 +117,6 @@ def begin(rows: Any) -> None:
             "RESTART IDENTITY CASCADE"
         )
     plant(rows)
-
-
-def restart_sequences() -> None:
-    """Let sequences count alike: a savepoint does not undo what they gave."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT setval(oid, 1000) FROM pg_class WHERE relkind = 'S' "
-            "AND (relname LIKE 'testapp%' OR relname LIKE 'auth_user%')"
-        )
 
 
 def outcome(case: str, result: Any, called: Any, queries: Queries) -> Any:

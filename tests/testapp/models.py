@@ -96,8 +96,8 @@ class Bestseller(Book):
         ordering = ["-pages"]
 
 
-class Everything(models.Model):
-    """A nullable column of each type that needs no extension of PostgreSQL."""
+class ArrayColumns(models.Model):
+    """A nullable column of each type that Django inserts by UNNEST."""
 
     small = models.SmallIntegerField(null=True)
     integer = models.IntegerField(null=True)
@@ -118,8 +118,20 @@ class Everything(models.Model):
     uuid = models.UUIDField(null=True)
     json = models.JSONField(null=True)
     inet = models.GenericIPAddressField(null=True)
-    binary = models.BinaryField(null=True)
     file = models.FileField(upload_to="files", null=True)
+
+    class Meta:
+        abstract = True
+
+
+class Wide(ArrayColumns):
+    """Many of it are inserted by UNNEST."""
+
+
+class Everything(ArrayColumns):
+    """A nullable column of each type that needs no extension of PostgreSQL."""
+
+    binary = models.BinaryField(null=True)
 
 
 class UuidKey(models.Model):

@@ -8,9 +8,11 @@ from typing import Any
 
 from django.contrib.postgres import fields as postgres
 from django.contrib.postgres.search import SearchVectorField
-from django.db import connections, models
+from django.db import models
 from django.db.models import F
 from django.test.utils import isolate_apps
+
+from tests.support.tables import table_of
 
 
 class OfType(models.Field):
@@ -93,11 +95,5 @@ with isolate_apps("tests.testapp"):
 
 @contextmanager
 def table(alias: str, model: Any) -> Iterator[Any]:
-    connection = connections[alias]
-    with connection.schema_editor() as editor:
-        editor.create_model(model)
-    try:
+    with table_of(model, using=alias):
         yield model.objects.using(alias).order_by("pk")
-    finally:
-        with connection.schema_editor() as editor:
-            editor.delete_model(model)

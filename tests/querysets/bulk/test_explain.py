@@ -18,9 +18,8 @@ from tests.testapp.models import (
     Novel,
     Tag,
     UuidKey,
+    Wide,
 )
-
-from .wide import Wide
 
 
 @pytest.fixture(autouse=True)

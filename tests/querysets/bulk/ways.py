@@ -7,12 +7,13 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from unittest import mock
 
-from django.db import connection, models, transaction
+from django.db import models, transaction
 from django.db.models.sql.compiler import SQLInsertCompiler
 
 from django_async_fast.drivers.psycopg import statement
 from django_async_fast.querysets.bulk import inserts, updates
 from tests.support.describe import described
+from tests.support.tables import restart_sequences
 from tests.support.without_seams import without
 
 SEAMS: tuple[tuple[Any, str, Any], ...] = (
@@ -42,10 +43,7 @@ def arrays() -> Iterator[list[int]]:
 
 def outcome(write: Callable[[], Any], *kinds: Any) -> Any:
     """Return what a write returns or raises, and the rows that are there then."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT setval(oid::regclass, 1000) FROM pg_class WHERE relkind = 'S'"
-        )
+    restart_sequences()
     with transaction.atomic():
         try:
             with transaction.atomic():
@@ -60,14 +58,30 @@ def outcome(write: Callable[[], Any], *kinds: Any) -> Any:
     return found, rows
 
 
-@contextmanager
-def table_of(*kinds: type[models.Model]) -> Iterator[None]:
-    with connection.schema_editor() as editor:
-        for kind in kinds:
-            editor.create_model(kind)
-    try:
-        yield
-    finally:
-        with connection.schema_editor() as editor:
-            for kind in reversed(kinds):
-                editor.delete_model(kind)
+def like_djangos(
+    write: Callable[[], Any], *kinds: Any, times: int = 1
+) -> list[list[int]]:
+    """Assert that each time a write comes out as by Django's own code.
+
+    Return what was sent as arrays, each time.
+    """
+    with djangos():
+        wanted = outcome(write, *kinds)
+    found = []
+    for _ in range(times):
+        with arrays() as sent:
+            assert outcome(write, *kinds) == wanted
+        found.append(sent)
+    return found
+
+
+def rows_like_djangos(write: Callable[[], Any], *kinds: Any) -> None:
+    """Assert that the rows are then those of Django's own, or an error is of its class.
+
+    Texts of errors may quote the statement, which is another.
+    """
+    with djangos():
+        wanted, wanted_rows = outcome(write, *kinds)
+    found, found_rows = outcome(write, *kinds)
+    assert found_rows == wanted_rows
+    assert found[0] == wanted[0]

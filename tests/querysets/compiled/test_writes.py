@@ -41,6 +41,7 @@ from django_async_fast.querysets.compiled import (
     verify,
 )
 from tests.support.describe import Queries, described
+from tests.support.tables import restart_sequences, table_of
 from tests.support.without_seams import without
 from tests.testapp.models import (
     Author,
@@ -80,13 +81,6 @@ def library() -> Any:
     CharKey.objects.create(pk="a%s'")
     # A cascade to notes asks for these once.
     ContentType.objects.get_for_models(Book, Novel)
-
-
-def restart_sequences() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT setval(oid::regclass, 1000) FROM pg_class WHERE relkind = 'S'"
-        )
 
 
 def outcome(write: Callable[[], Any], watched: bool = True) -> Any:
@@ -498,17 +492,6 @@ class Counter(models.CharField):
         Counter.calls += 1
         value = super().pre_save(model_instance, add)
         return value if self.expression is None else self.expression
-
-
-@contextmanager
-def table_of(model: Any) -> Iterator[None]:
-    with connection.schema_editor() as editor:
-        editor.create_model(model)
-    try:
-        yield
-    finally:
-        with connection.schema_editor() as editor:
-            editor.delete_model(model)
 
 
 @isolate_apps("tests.testapp")

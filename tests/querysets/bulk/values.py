@@ -1,4 +1,4 @@
-"""A model of every type that Django inserts by UNNEST, and values of it."""
+"""Values of every type that Django inserts by UNNEST: the columns of Wide."""
 
 from __future__ import annotations
 
@@ -9,40 +9,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import models
-from django.test.utils import isolate_apps
 from hypothesis import strategies as st
 
 NOON = dt.datetime(2001, 2, 3, 12, tzinfo=dt.UTC)
 VIENNA = ZoneInfo("Europe/Vienna")
-
-with isolate_apps("tests.testapp"):
-
-    class Wide(models.Model):
-        """A nullable column of each type that Django inserts by UNNEST."""
-
-        small = models.SmallIntegerField(null=True)
-        integer = models.IntegerField(null=True)
-        big = models.BigIntegerField(null=True)
-        positive = models.PositiveBigIntegerField(null=True)
-        char = models.CharField(max_length=100, null=True)
-        text = models.TextField(null=True)
-        slug = models.SlugField(null=True)
-        email = models.EmailField(null=True)
-        url = models.URLField(null=True)
-        boolean = models.BooleanField(null=True)
-        decimal = models.DecimalField(max_digits=30, decimal_places=10, null=True)
-        float = models.FloatField(null=True)
-        datetime = models.DateTimeField(null=True)
-        date = models.DateField(null=True)
-        time = models.TimeField(null=True)
-        duration = models.DurationField(null=True)
-        uuid = models.UUIDField(null=True)
-        json = models.JSONField(null=True)
-        inet = models.GenericIPAddressField(null=True)
-        file = models.FileField(upload_to="files", null=True)
-
-        class Meta:
-            app_label = "testapp"
 
 
 class Colour(models.TextChoices):

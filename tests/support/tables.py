@@ -1,0 +1,34 @@
+"""Tables of models that a test makes, and where keys go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db.models import Model
+
+
+@contextmanager
+def table_of(
+    *models: type[Model], using: str = DEFAULT_DB_ALIAS, atomic: bool = True
+) -> Iterator[None]:
+    """Have the tables of these models; a later one may refer to one before."""
+    with connections[using].schema_editor(atomic=atomic) as editor:
+        for model in models:
+            editor.create_model(model)
+    try:
+        yield
+    finally:
+        with connections[using].schema_editor(atomic=atomic) as editor:
+            for model in reversed(models):
+                editor.delete_model(model)
+
+
+def restart_sequences() -> None:
+    """Let keys count alike from here: a savepoint does not undo what was drawn."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT setval(oid, 1000) FROM pg_class WHERE relkind = 'S' "
+            "AND (relname LIKE 'testapp%' OR relname LIKE 'auth_user%')"
+        )
