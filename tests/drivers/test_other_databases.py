@@ -30,7 +30,7 @@ from tests.support.other_databases import (
     other_database,
     threads,
 )
-from tests.support.turns import add_two
+from tests.support.transactions import add_two
 from tests.testapp.models import Author, Tag
 
 

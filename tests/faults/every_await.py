@@ -14,6 +14,8 @@ from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any
 
+# Ways to break off: `Steps` says what each does.
+HOWS = ("cancel", "late", "twice", "always", "close")
 # Suspensions that a scenario may have before it counts as endless.
 MOST = 400
 

@@ -14,7 +14,7 @@ from django_async_fast import new_connection
 from tests.testapp.models import Tag
 
 from .conftest import Watch, configured, connected, pool_is_whole, pool_options
-from .every_await import MOST, Noise, Steps, broken_off, listening, run
+from .every_await import HOWS, MOST, Noise, Steps, broken_off, listening, run
 from .scenarios import (
     SCENARIOS,
     Scenario,
@@ -27,7 +27,6 @@ from .scenarios import (
 )
 
 LOOPS = ("asyncio", "uvloop")
-HOWS = ("cancel", "late", "twice", "always", "close")
 
 
 async def at_every_await(

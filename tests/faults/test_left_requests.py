@@ -21,10 +21,9 @@ from django_async_fast.requests import handler as ours
 from tests.testapp.models import Author, Tag
 
 from .conftest import Watch, configured, pool_is_whole, pool_options
-from .every_await import MOST, Closed, Steps, is_stuck, run
+from .every_await import HOWS, MOST, Closed, Steps, is_stuck, run
 from .scenarios import TAGS, fill
 
-HOWS = ("cancel", "late", "twice", "always", "close")
 MIDDLEWARE = "django_async_fast.middleware.ConnectionMiddleware"
 
 pytestmark = pytest.mark.skipif(

@@ -13,7 +13,7 @@ from django_async_fast.querysets.compiled import writes
 from tests.testapp.models import Author, Tag
 
 from .conftest import Watch, configured, connected
-from .every_await import MOST, broken_off, run
+from .every_await import HOWS, MOST, broken_off, run
 from .scenarios import TAGS, fill
 
 
@@ -64,7 +64,7 @@ async def at_every_await(
     raise AssertionError("the scenario has no end")
 
 
-@pytest.mark.parametrize("how", ["cancel", "late", "twice", "always", "close"])
+@pytest.mark.parametrize("how", HOWS)
 @pytest.mark.parametrize("where", ["uvloop", "direct"])
 def test_at_every_await(watch: Watch, how: str, where: str) -> None:
     loop, options, settled = connected(watch, where)

@@ -8,7 +8,6 @@ from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock
 from decimal import Decimal
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -23,9 +22,14 @@ from django.db import (
 )
 
 from django_async_fast import async_connections, new_connection, run_sync
-from tests.faults.every_await import MOST, broken_off
+from tests.faults.every_await import HOWS
 from tests.support.other_databases import names, threads
-from tests.support.turns import add_two
+from tests.support.transactions import (
+    SCENARIOS,
+    Scenario,
+    add_two,
+    break_off_at_every_await,
+)
 from tests.testapp.models import Author, Everything, Tag
 
 SLOW = "SELECT SLEEP(30)"
@@ -258,29 +262,9 @@ async def test_a_connection_that_the_server_has_ended(log: str) -> None:
         assert await names(log) == []
 
 
-async def transactions(log: str) -> None:
-    tags = Tag.objects.using(log)
-    async with new_connection(log):
-        async with transaction.atomic(using=log):
-            await tags.acreate(name="a")
-            async with transaction.atomic(using=log):
-                await tags.abulk_create([Tag(name="b"), Tag(name="c")])
-            await tags.filter(name="c").adelete()
-        assert [tag.name async for tag in tags.order_by("name").aiterator(1)]
-
-
-@pytest.mark.parametrize("how", ["cancel", "late", "twice", "always", "close"])
-async def test_broken_off_at_every_await(log: str, how: str) -> None:
-    for at in range(1, MOST):
-        happened, _ = await broken_off(partial(transactions, log), at, how)
-        # Whatever was left open would have the rows locked.
-        async with asyncio.timeout(20), new_connection(log):
-            left = await names(log)
-            assert left in ([], ["a", "b"]), f"at await {at}: {left}"
-            await Tag.objects.using(log).all().adelete()
-        for thread in threads():
-            await asyncio.to_thread(thread.join, 20)
-        if not happened:
-            assert left == ["a", "b"]
-            return
-    raise AssertionError("the scenario has no end")
+@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("scenario", SCENARIOS)
+async def test_broken_off_at_every_await(
+    log: str, scenario: Scenario, how: str
+) -> None:
+    await break_off_at_every_await(log, scenario, how)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import pytest
@@ -13,8 +12,13 @@ from django.db import OperationalError, connections, transaction
 
 from django_async_fast import async_connections, new_connection, run_sync
 from django_async_fast.drivers.sqlite import connection as driver
-from tests.faults.every_await import MOST, broken_off
+from tests.faults.every_await import HOWS
 from tests.support.other_databases import names
+from tests.support.transactions import (
+    SCENARIOS,
+    Scenario,
+    break_off_at_every_await,
+)
 from tests.testapp.models import Tag
 
 COUNT = (
@@ -270,44 +274,10 @@ def often(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
-async def transactions(log: str) -> None:
-    tags = Tag.objects.using(log)
-    async with new_connection(log):
-        async with transaction.atomic(using=log):
-            await tags.acreate(name="a")
-            async with transaction.atomic(using=log):
-                await tags.abulk_create([Tag(name="b"), Tag(name="c")])
-            assert len(await names(log)) == 3
-            await tags.filter(name="c").adelete()
-        assert [tag.name async for tag in tags.order_by("name").aiterator(1)]
-
-
-async def single_statements(log: str) -> None:
-    async with new_connection(log):
-        await Tag.objects.using(log).acreate(name="a")
-        await Tag.objects.using(log).filter(name="a").aupdate(name="b")
-
-
-@pytest.mark.parametrize("how", ["cancel", "late", "twice", "always", "close"])
-@pytest.mark.parametrize(
-    ("scenario", "allowed"),
-    [
-        (transactions, [[], ["a", "b"]]),
-        (single_statements, [[], ["a"], ["b"]]),
-    ],
-)
+@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.usefixtures("often")
 async def test_broken_off_at_every_switch(
-    log: str, scenario: Any, allowed: list[list[str]], how: str
+    log: str, scenario: Scenario, how: str
 ) -> None:
-    for at in range(1, MOST):
-        happened, _ = await broken_off(partial(scenario, log), at, how)
-        # Whatever was left open would have the file locked.
-        async with asyncio.timeout(20), new_connection(log):
-            left = await names(log)
-            assert left in allowed, f"at await {at}: {left}"
-            await Tag.objects.using(log).all().adelete()
-        if not happened:
-            assert left == allowed[-1]
-            return
-    raise AssertionError("the scenario has no end")
+    await break_off_at_every_await(log, scenario, how)
