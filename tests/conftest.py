@@ -282,14 +282,3 @@ def sessions(dsn: str) -> Iterator[Callable[[], list[str]]]:
 
     with request_sessions(dsn) as states:
         yield states
-
-
-@pytest.fixture
-def known_gets() -> None:
-    """Skip where Django's own `get()` runs: without the compiled core."""
-    from django.db.models import QuerySet
-
-    from django_async_fast.querysets.compiled import execution as known_gets
-
-    if QuerySet.get is not known_gets.get:
-        pytest.skip("without the compiled core Django's get() runs")

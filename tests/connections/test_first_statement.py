@@ -29,7 +29,7 @@ from django_async_fast.pool import loop_pool
 from tests.support.signals import receiving
 from tests.testapp.models import Tag
 
-pytestmark = pytest.mark.usefixtures("known_gets", "tag")
+pytestmark = [pytest.mark.core, pytest.mark.usefixtures("tag")]
 
 
 async def get() -> Tag:

@@ -19,7 +19,7 @@ from django_async_fast.connections import lazy_wrapper
 from django_async_fast.connections.blocks import current_block
 from tests.testapp.models import Tag
 
-pytestmark = pytest.mark.usefixtures("known_gets", "tag")
+pytestmark = [pytest.mark.core, pytest.mark.usefixtures("tag")]
 
 
 async def get(pk: int = 1) -> Tag:

@@ -23,9 +23,7 @@ from psycopg.types.string import StrDumper
 
 from django_async_fast.drivers.psycopg import literals
 
-pytestmark = pytest.mark.skipif(
-    not literals.LITERALS, reason="without the compiled core psycopg writes them"
-)
+pytestmark = pytest.mark.core
 
 
 class Colour(enum.IntEnum):

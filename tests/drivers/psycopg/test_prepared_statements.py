@@ -27,7 +27,7 @@ from tests.support.describe import described
 from tests.support.targets import FIVE_BOOKS, plant
 from tests.testapp.models import Author, Book, Everything, Tag
 
-pytestmark = [pytest.mark.core, pytest.mark.usefixtures("known_gets")]
+pytestmark = pytest.mark.core
 
 OFTEN = {"prepare_threshold": 1}
 ON_SERVER = {"server_side_binding": True}

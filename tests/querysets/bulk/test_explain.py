@@ -7,10 +7,8 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.db.models import QuerySet
-from django.db.models.sql.compiler import SQLInsertCompiler
 
 from django_async_fast import explain_writes
-from django_async_fast.querysets.bulk import inserts
 from tests.testapp.models import (
     Book,
     CharKey,
@@ -21,11 +19,7 @@ from tests.testapp.models import (
     Wide,
 )
 
-
-@pytest.fixture(autouse=True)
-def _ours() -> None:
-    if SQLInsertCompiler.execute_sql is not inserts.execute_sql:
-        pytest.skip("without the compiled core Django's own code writes")
+pytestmark = pytest.mark.core
 
 
 @pytest.mark.parametrize(

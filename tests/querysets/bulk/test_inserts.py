@@ -27,7 +27,6 @@ from hypothesis import strategies as st
 from psycopg.types.string import StrDumper
 
 from django_async_fast import new_connection, run_sync
-from django_async_fast.querysets.bulk import inserts
 from tests.support.describe import described
 from tests.support.tables import table_of
 from tests.testapp.models import (
@@ -50,10 +49,7 @@ MODELS = Author, Book, CharKey, Everything, Tag, Unique, UuidKey, Wide
 VIENNA = ZoneInfo("Europe/Vienna")
 
 
-@pytest.fixture(autouse=True)
-def _ours() -> None:
-    if SQLInsertCompiler.execute_sql is not inserts.execute_sql:
-        pytest.skip("without the compiled core Django's own code writes")
+pytestmark = pytest.mark.core
 
 
 @pytest.fixture

@@ -45,10 +45,7 @@ from .ways import arrays, djangos, like_djangos, rows_like_djangos
 MODELS = Author, Book, CharKey, Everything, Novel, Tag, Unique, UuidKey, Wide
 
 
-@pytest.fixture(autouse=True)
-def _ours() -> None:
-    if QuerySet.bulk_update is not updates.bulk_update:
-        pytest.skip("without the compiled core Django's own code writes")
+pytestmark = pytest.mark.core
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 from unittest import mock
 
@@ -29,6 +29,7 @@ from django_async_fast import new_connection, run_sync
 from django_async_fast.querysets.compiled import execution as known_gets
 from django_async_fast.querysets.compiled import tree
 from tests.support.describe import Queries, described
+from tests.support.without_seams import without
 from tests.testapp.models import (
     Author,
     Bestseller,
@@ -41,7 +42,7 @@ from tests.testapp.models import (
     UuidKey,
 )
 
-pytestmark = pytest.mark.usefixtures("known_gets")
+pytestmark = pytest.mark.core
 
 
 @pytest.fixture
@@ -57,14 +58,8 @@ def library() -> Any:
     UuidKey.objects.create(pk=uuid.UUID(int=1), name="n")
 
 
-@contextmanager
-def djangos_get() -> Iterator[None]:
-    ours = QuerySet.get
-    QuerySet.get = known_gets.get.__wrapped__
-    try:
-        yield
-    finally:
-        QuerySet.get = ours
+def djangos_get() -> AbstractContextManager[None]:
+    return without([(QuerySet, "get", known_gets.get)])
 
 
 def outcome(get: Callable[[], Any]) -> Any:

@@ -22,7 +22,7 @@ from tests.testapp.models import Everything
 
 from .test_known_gets import djangos_get, outcome
 
-pytestmark = pytest.mark.usefixtures("known_gets")
+pytestmark = pytest.mark.core
 
 UUIDS = [UUID(int=1), UUID(int=2**128 - 1)]
 TEXTS = ["a", "", "o'neill \\ 50% %s é", "\N{SNOWMAN}" * 300]

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from django_async_fast.querysets.compiled import filtered_updates
 from tests.support.describe import Queries, described
+from tests.support.without_seams import without
 from tests.testapp.models import Author, Book
 
-pytestmark = pytest.mark.keep_rows
+pytestmark = [pytest.mark.keep_rows, pytest.mark.core]
 
 numbers = st.integers(-3, 3) | st.sampled_from([2**31, 2**70])
 texts = st.text("ab%_'\\", max_size=3)
@@ -129,12 +130,7 @@ def test_what_is_updated(
 
 
 def compare(chain: list[Any], values: dict[str, Any]) -> None:
-    if QuerySet.update is not filtered_updates.update:
-        pytest.skip("without the compiled core Django's own update() runs")
-    QuerySet.update = filtered_updates.update.__wrapped__
-    try:
+    with without([(QuerySet, "update", filtered_updates.update)]):
         expected = outcome(chain, values)
-    finally:
-        QuerySet.update = filtered_updates.update
     for _ in range(2):
         assert outcome(chain, values) == expected

@@ -58,11 +58,7 @@ from tests.testapp.models import (
     UuidKey,
 )
 
-
-@pytest.fixture(autouse=True)
-def _compiled_writes() -> None:
-    if QuerySet._insert is not inserts.insert:
-        pytest.skip("without the compiled core Django's own writes run")
+pytestmark = pytest.mark.core
 
 
 def djangos_writes() -> AbstractContextManager[None]:
