@@ -12,6 +12,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 from django.db import connection, transaction
 
 from django_async_fast import new_connection, run_sync
+from tests.support.backend_pids import backend_pid
 from tests.testapp.models import Tag
 
 variable: ContextVar[str] = ContextVar("variable", default="none")
@@ -57,15 +58,9 @@ async def test_a_callback_with_a_context() -> None:
 
 
 async def test_an_empty_context_is_in_the_block() -> None:
-    def pid() -> int:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_backend_pid()")
-            (found,) = cursor.fetchone()
-        return int(found)
-
     def function() -> tuple[int, int]:
         with transaction.atomic():
-            return pid(), Context().run(pid)
+            return backend_pid(), Context().run(backend_pid)
 
     async with new_connection():
         here, there = await run_sync(function)

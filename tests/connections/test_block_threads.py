@@ -18,30 +18,23 @@ from django.db import (
     transaction,
 )
 
-from django_async_fast import async_connections, new_connection, run_sync
+from django_async_fast import new_connection, run_sync
 from django_async_fast.connections.blocks import current_block
+from tests.support.backend_pids import abackend_pid, backend_pid
 from tests.testapp.models import Author, Book, Publisher, Tag
 
 
 def pid() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_backend_pid()")
-        assert threading.current_thread() is not threading.main_thread()
-        return int(cursor.fetchone()[0])
-
-
-async def apid() -> int:
-    async with async_connections["default"].acursor() as cursor:
-        await cursor.execute("SELECT pg_backend_pid()")
-        return int((await cursor.fetchone())[0])
+    assert threading.current_thread() is not threading.main_thread()
+    return backend_pid()
 
 
 async def test_it_is_the_blocks_connection() -> None:
     outside = await sync_to_async(pid)()
     async with new_connection() as conn:
-        assert await sync_to_async(pid)() == await apid() != outside
+        assert await sync_to_async(pid)() == await abackend_pid() != outside
         assert await sync_to_async(lambda: connections["default"])() is conn
-        assert await sync_to_async(pid)() == await apid()
+        assert await sync_to_async(pid)() == await abackend_pid()
     assert await sync_to_async(pid)() == outside
 
 

@@ -15,7 +15,6 @@ from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperatio
 from django.db import (
     InterfaceError,
     OperationalError,
-    connection,
     connections,
     transaction,
 )
@@ -32,22 +31,8 @@ from django_async_fast import (
 )
 from django_async_fast.connections import lazy_wrapper
 from django_async_fast.drivers.psycopg import requirements
+from tests.support.backend_pids import abackend_pid, backend_pid
 from tests.testapp.models import Author, Book, CountsSaves, Publisher, Tag, Unique
-
-
-def pid() -> int:
-    """Return which connection synchronous code uses here."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_backend_pid()")
-        return int(cursor.fetchone()[0])
-
-
-async def apid(alias: str = "default") -> int:
-    """Return which connection the block has."""
-    async with async_connections[alias].acursor() as cursor:
-        await cursor.execute("SELECT pg_backend_pid()")
-        return int((await cursor.fetchone())[0])
-
 
 # ----- without a block
 
@@ -61,7 +46,7 @@ def _disconnected() -> Iterator[None]:
 @pytest.mark.usefixtures("_disconnected")
 class TestWithoutABlock:
     def test_async_calls_use_the_callers_connection(self) -> None:
-        assert async_to_sync(run_sync)(pid) == pid()
+        assert async_to_sync(run_sync)(backend_pid) == backend_pid()
 
     def test_async_calls_see_the_callers_transaction(self) -> None:
         async def find() -> tuple[Author, list[Author], list[Author]]:
@@ -111,7 +96,7 @@ class TestWithoutABlock:
         assert seen == [1]
 
     async def test_run_sync_is_a_thread(self) -> None:
-        assert await run_sync(pid) == await sync_to_async(pid)()
+        assert await run_sync(backend_pid) == await sync_to_async(backend_pid)()
 
     async def test_synchronous_code_on_the_loop_is_refused(self) -> None:
         with pytest.raises(SynchronousOnlyOperation):
@@ -139,15 +124,15 @@ class TestWithoutABlock:
 
 
 async def test_a_block_has_a_connection_of_its_own() -> None:
-    outer = await sync_to_async(pid)()
+    outer = await sync_to_async(backend_pid)()
     async with new_connection():
-        first = await apid()
-        assert await run_sync(pid) == first
+        first = await abackend_pid()
+        assert await run_sync(backend_pid) == first
         async with new_connection():
-            second = await apid()
-        assert await apid() == first
+            second = await abackend_pid()
+        assert await abackend_pid() == first
     assert len({outer, first, second}) == 3
-    assert await sync_to_async(pid)() == outer
+    assert await sync_to_async(backend_pid)() == outer
 
 
 async def test_a_block_is_invisible_from_other_loops() -> None:
@@ -157,7 +142,7 @@ async def test_a_block_is_invisible_from_other_loops() -> None:
             async_connections["default"]
         async with new_connection():
             await sync_to_async(connections.close_all)()
-            return count, await Author.objects.acount(), await apid()
+            return count, await Author.objects.acount(), await abackend_pid()
 
     async with new_connection(), transaction.atomic():
         await Author.objects.acreate(name="uncommitted")
@@ -167,7 +152,7 @@ async def test_a_block_is_invisible_from_other_loops() -> None:
             context.run, asyncio.run, elsewhere()
         )
         assert (before, inside) == (0, 0)
-        assert other != await apid()
+        assert other != await abackend_pid()
 
 
 def test_a_block_is_invisible_from_another_loop_of_its_thread() -> None:
@@ -180,9 +165,9 @@ def test_a_block_is_invisible_from_another_loop_of_its_thread() -> None:
     block = new_connection()
     with asyncio.Runner() as one, asyncio.Runner() as another:
         one.run(block.__aenter__(), context=context)
-        used = one.run(apid(), context=context)
+        used = one.run(abackend_pid(), context=context)
         assert another.run(elsewhere(), context=context) == 0
-        assert one.run(apid(), context=context) == used
+        assert one.run(abackend_pid(), context=context) == used
         one.run(block.__aexit__(), context=context)
     connections.close_all()
 
@@ -215,11 +200,11 @@ def receivers() -> Iterator[list[int]]:
 
     def receiver(instance: Any, **kwargs: Any) -> None:
         Tag.objects.create(name=f"sync-{instance.name}")
-        pids.append(pid())
+        pids.append(backend_pid())
 
     async def areceiver(instance: Any, **kwargs: Any) -> None:
         await Tag.objects.acreate(name=f"async-{instance.name}")
-        pids.append(await apid())
+        pids.append(await abackend_pid())
 
     post_save.connect(receiver, sender=Author)
     post_save.connect(areceiver, sender=Author)
@@ -236,7 +221,7 @@ async def test_receivers_are_in_the_transaction(receivers: list[int]) -> None:
                 names = Tag.objects.order_by("name").values_list("name", flat=True)
                 assert [n async for n in names] == ["async-a", "sync-a"]
                 raise ZeroDivisionError
-        assert receivers == [await apid()] * 2
+        assert receivers == [await abackend_pid()] * 2
         assert not await Tag.objects.aexists()
         assert not await Author.objects.aexists()
 
@@ -250,7 +235,7 @@ async def test_a_failing_asynchronous_receiver_fails_the_save() -> None:
         async with new_connection():
             with pytest.raises(ZeroDivisionError):
                 await Author.objects.acreate(name="a")
-            assert await apid()
+            assert await abackend_pid()
     finally:
         post_save.disconnect(fail, sender=Author)
 
@@ -259,10 +244,10 @@ async def test_on_commit() -> None:
     seen: list[Any] = []
 
     def callback() -> None:
-        seen.append(("sync", Author.objects.count(), pid()))
+        seen.append(("sync", Author.objects.count(), backend_pid()))
 
     async def acallback() -> None:
-        seen.append(("async", await Author.objects.acount(), await apid()))
+        seen.append(("async", await Author.objects.acount(), await abackend_pid()))
 
     async with new_connection():
         async with transaction.atomic():
@@ -272,7 +257,7 @@ async def test_on_commit() -> None:
             async with transaction.atomic():
                 transaction.on_commit(acallback)
             assert seen == []
-        here = await apid()
+        here = await abackend_pid()
         assert seen == [("sync", 1, here), ("async", 1, here), ("async", 1, here)]
         seen.clear()
         with pytest.raises(ZeroDivisionError):
@@ -313,17 +298,17 @@ async def test_run_sync_is_ordinary_django() -> None:
 
     async with new_connection():
         assert await run_sync(work, "a", times=2) == ["a0", "a1"]
-        assert await run_sync(pid) == await apid()
+        assert await run_sync(backend_pid) == await abackend_pid()
 
 
 async def test_async_to_sync_on_the_bridge_shares_the_loop() -> None:
     async def ask() -> tuple[Any, int]:
-        return asyncio.get_running_loop(), await apid()
+        return asyncio.get_running_loop(), await abackend_pid()
 
     async with new_connection():
         loop, used = await run_sync(async_to_sync(ask))
         assert loop is asyncio.get_running_loop()
-        assert used == await apid()
+        assert used == await abackend_pid()
 
 
 async def make_books() -> None:
@@ -411,7 +396,7 @@ async def test_a_block_is_entered_once() -> None:
 
 async def test_a_connection_after_its_block() -> None:
     async with new_connection() as conn:
-        assert await apid()
+        assert await abackend_pid()
     with pytest.raises(InterfaceError, match="has ended"):
         conn.acursor()
     with pytest.raises(InterfaceError, match="has ended"):
@@ -455,10 +440,10 @@ async def test_a_task_that_outlives_its_block(connected: bool) -> None:
 
     async with new_connection():
         if connected:
-            await apid()
+            await abackend_pid()
         refused = [
             asyncio.create_task(late(work))
-            for work in (Author.objects.acount, iterate, apid)
+            for work in (Author.objects.acount, iterate, abackend_pid)
         ]
         fine = asyncio.create_task(late(own_block))
     ended.set()
@@ -574,22 +559,22 @@ async def test_a_database_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -
 
 async def test_a_blocks_connection_on_the_loop_itself() -> None:
     async with new_connection() as conn:
-        await apid()
+        await abackend_pid()
         with pytest.raises(SynchronousOnlyOperation):
             conn.cursor()
         with pytest.raises(bridge.BridgeError, match="run_sync"):
             conn.connection.execute("SELECT 1")
-        assert await apid()  # the connection is none the worse
+        assert await abackend_pid()  # the connection is none the worse
 
 
 async def test_a_blocks_connection_in_a_thread() -> None:
     async with new_connection() as conn:
         with pytest.raises(SynchronousOnlyOperation, match="aensure_connection"):
             await asyncio.to_thread(conn.ensure_connection)
-        await apid()
+        await abackend_pid()
         with pytest.raises(bridge.BridgeError, match="run_sync"):
             await sync_to_async(conn.connection.execute)("SELECT 1")
-        assert await apid()
+        assert await abackend_pid()
 
 
 async def test_awaiting_where_nobody_can() -> None:
@@ -615,7 +600,7 @@ def test_a_loop_ends_while_its_pool_grows() -> None:
     # asyncio.run waits for them.
     async def one() -> None:
         async with new_connection("pooled"):
-            await apid("pooled")
+            await abackend_pid(async_connections["pooled"])
 
     async def many() -> None:
         await asyncio.gather(*(one() for _ in range(20)))

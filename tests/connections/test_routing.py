@@ -28,9 +28,8 @@ from django.utils.decorators import sync_only_middleware
 from django.utils.deprecation import MiddlewareMixin
 
 from django_async_fast import bridge, checks, new_connection, run_sync
+from tests.support.backend_pids import abackend_pid
 from tests.testapp.models import Author, Tag
-
-from .test_outside_of_blocks import apid
 
 SCHEMAS = ("one", "two")
 
@@ -75,7 +74,7 @@ def schema(name: str) -> Iterator[None]:
 async def test_a_coroutine_has_the_blocks(alias: str) -> None:
     async with new_connection(alias) as conn:
         assert connections[alias] is conn
-        await apid(alias)
+        await abackend_pid(conn)
         assert connections[alias] is conn
         assert await run_sync(connections.__getitem__, alias) is conn
         assert transaction.get_connection(alias) is conn
@@ -130,15 +129,15 @@ async def test_a_task_that_outlived_its_block_has_none() -> None:
 
 async def test_an_alias_exchanged_by_hand_ends_with_the_block() -> None:
     async with new_connection() as conn:
-        first = await apid()
+        first = await abackend_pid()
         del connections["default"]
         with pytest.raises(AttributeError):
             del connections["default"]
         other = connections["default"]
         assert other is not conn
-        assert await apid() != first
+        assert await abackend_pid() != first
         connections["default"] = conn
-        assert await apid() == first
+        assert await abackend_pid() == first
         connections["default"] = other
     assert conn.connection is other.connection is None
 
@@ -188,12 +187,12 @@ async def test_another_connection_is_told_the_schema_again(schemas: str) -> None
     async with new_connection(schemas) as conn:
         connections[schemas].set_schema("one")
         await authors.acreate(name="a")
-        victim = await apid(schemas)
+        victim = await abackend_pid(conn)
         await run_sync(_kill, victim)
         with pytest.raises(DatabaseError):
             await authors.acount()
         assert await authors.acount() == 1
-        assert await apid(schemas) != victim
+        assert await abackend_pid(conn) != victim
         assert conn.schema == "one"
 
 
@@ -387,10 +386,10 @@ def test_middleware_in_the_wrong_order_is_told(
 )
 async def test_what_waits_is_refused(name: str, instead: str) -> None:
     async with new_connection():
-        used = await apid()
+        used = await abackend_pid()
         with pytest.raises(SynchronousOnlyOperation, match=instead):
             getattr(connection, name)()
-        assert await apid() == used
+        assert await abackend_pid() == used
 
 
 @pytest.mark.parametrize(
@@ -412,18 +411,18 @@ async def test_connecting_and_autocommit_are_refused() -> None:
     async with new_connection() as conn:
         with pytest.raises(SynchronousOnlyOperation, match="aensure_connection"):
             connection.ensure_connection()
-        used = await apid()
+        used = await abackend_pid()
         with pytest.raises(bridge.BridgeError, match="run_sync"):
             transaction.set_autocommit(False)
         assert conn.autocommit
-        assert await apid() == used
+        assert await abackend_pid() == used
 
 
 @pytest.mark.parametrize("open_", [False, True])
 async def test_a_synchronous_atomic_is_refused(open_: bool) -> None:
     async with new_connection():
         if open_:
-            await apid()
+            await abackend_pid()
         with (
             pytest.raises(SynchronousOnlyOperation, match="write `async with trans"),
             transaction.atomic(),
@@ -450,11 +449,11 @@ async def test_an_async_on_commit_without_a_transaction() -> None:
 async def test_the_ends_of_requests_leave_the_connection_to_its_block() -> None:
     async with new_connection() as conn:
         close_old_connections()
-        used = await apid()
+        used = await abackend_pid()
         conn.errors_occurred = True
         close_old_connections()
-        assert await apid() == used
+        assert await abackend_pid() == used
         conn.connection.drop()
         close_old_connections()
         assert conn.connection is None
-        assert await apid() != used
+        assert await abackend_pid() != used

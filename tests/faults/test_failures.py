@@ -26,6 +26,7 @@ from django.db.transaction import TransactionManagementError
 
 from django_async_fast import new_connection, run_sync
 from django_async_fast.drivers.psycopg import connection as driver
+from tests.support.backend_pids import abackend_pid
 from tests.support.cancelling import cancelled, tag_in_atomic
 from tests.testapp.models import Author, Tag, Unique
 
@@ -64,12 +65,6 @@ async def sleep_on_the_server(conn: Any, seconds: float) -> None:
         await cursor.execute("SELECT pg_sleep(%s)", [seconds])
 
 
-async def pid_of(conn: Any) -> int:
-    async with conn.acursor() as cursor:
-        await cursor.execute("SELECT pg_backend_pid()")
-        return int((await cursor.fetchone())[0])
-
-
 @contextlib.contextmanager
 def impatient(seconds: float = 0.2) -> Iterator[None]:
     """Shorten the bounds on a server that does not answer."""
@@ -102,17 +97,17 @@ def slow_commit(watch: Watch) -> Iterator[None]:
 @row(1)
 async def cancelled_in_a_query(watch: Watch) -> None:
     async with new_connection() as conn:
-        pid = await pid_of(conn)
+        pid = await abackend_pid(conn)
         assert await cancelled(sleep_on_the_server(conn, 30)) < 2
         assert not watch.working()
-        assert await pid_of(conn) == pid
+        assert await abackend_pid(conn) == pid
 
 
 @row(1)
 async def the_request_to_cancel_comes_first(watch: Watch) -> None:
     """It finds no statement to cancel; the one that comes later is cancelled."""
     async with through_proxy(watch) as proxy, new_connection() as conn:
-        pid = await pid_of(conn)
+        pid = await abackend_pid(conn)
         proxy.requests.stall_open()
         task = asyncio.ensure_future(sleep_on_the_server(conn, 30))
         await asyncio.sleep(0.05)
@@ -124,7 +119,7 @@ async def the_request_to_cancel_comes_first(watch: Watch) -> None:
         await asyncio.wait([task])
         assert task.cancelled()
         assert not watch.working()
-        assert await pid_of(conn) == pid
+        assert await abackend_pid(conn) == pid
 
 
 @row(2)
@@ -436,7 +431,7 @@ async def the_backend_is_killed_in_a_stream(watch: Watch) -> None:
         began = time.monotonic()
         with pytest.raises(OperationalError):
             async with new_connection() as conn:
-                pid = await pid_of(conn)
+                pid = await abackend_pid(conn)
                 async for _ in Author.objects.aiterator(chunk_size=5):
                     watch.terminate(pid)
                     await asyncio.sleep(0.02)
@@ -587,7 +582,7 @@ async def two_tasks_connect_first(watch: Watch) -> None:
     for options in ({}, pool_options()):
         with configured(OPTIONS=options):
             async with new_connection() as conn:
-                pids = await asyncio.gather(*(pid_of(conn) for _ in range(5)))
+                pids = await asyncio.gather(*(abackend_pid(conn) for _ in range(5)))
                 assert len(set(pids)) == 1
             async with new_connection(force_rollback=True):
                 await asyncio.gather(
@@ -774,7 +769,7 @@ def test_f15_a_pool_for_each_loop(watch: Watch) -> None:
         mine = seen[threading.get_ident()] = set()
         for _ in range(5):
             async with new_connection() as conn:
-                mine.add(await pid_of(conn))
+                mine.add(await abackend_pid(conn))
         assert the_pool().get_stats()["pool_size"] == POOL_SIZE
         barrier.wait()  # both loops are alive until here
 

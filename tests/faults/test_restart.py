@@ -10,6 +10,7 @@ import pytest
 from django.db import OperationalError, transaction
 
 from django_async_fast import new_connection
+from tests.support.backend_pids import abackend_pid
 from tools.postgres import Server, django_database, server
 
 from .conftest import POOL_SIZE, Watch, configured, pool_is_whole, pool_options
@@ -28,9 +29,8 @@ def private() -> Iterator[Server]:
 
 
 async def pid() -> int:
-    async with new_connection() as conn, conn.acursor() as cursor:
-        await cursor.execute("SELECT pg_backend_pid()")
-        return int((await cursor.fetchone())[0])
+    async with new_connection():
+        return await abackend_pid()
 
 
 async def pids(count: int) -> list[Any]:

@@ -14,20 +14,15 @@ from django.db import InterfaceError, OperationalError, connections
 
 from django_async_fast import new_connection, run_sync
 from django_async_fast.pool import fast_checkout, loop_pool
+from tests.support.backend_pids import abackend_pid
 from tests.testapp.models import Tag
 
 SIZE = 4  # as tests/settings.py configures it
 
 
-async def backend_pid(conn: object) -> int:
-    async with conn.acursor() as cursor:  # type: ignore[attr-defined]
-        await cursor.execute("SELECT pg_backend_pid()")
-        return (await cursor.fetchone())[0]  # type: ignore[no-any-return]
-
-
 async def one_request(seen: set[int]) -> None:
     async with new_connection("pooled") as conn:
-        seen.add(await backend_pid(conn))
+        seen.add(await abackend_pid(conn))
 
 
 def stats() -> dict[str, int]:
@@ -58,7 +53,7 @@ async def test_a_full_pool_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def hold() -> None:
         async with new_connection("pooled") as conn:
-            await backend_pid(conn)
+            await abackend_pid(conn)
             await taken.wait()
             await release.wait()
 
@@ -113,22 +108,22 @@ def test_a_pool_ends_with_its_loop(recwarn: pytest.WarningsRecorder) -> None:
 @pytest.mark.parametrize("taken", [False, True])
 async def test_a_closed_pool_leaves_nothing_behind(taken: bool) -> None:
     async with new_connection("pooled") as conn:
-        await backend_pid(conn)
+        await abackend_pid(conn)
     (entry,) = loop_pool._pools[asyncio.get_running_loop()].values()
     assert entry.keeper is not None
     async with new_connection("pooled") as conn:
         if taken:
-            await backend_pid(conn)
+            await abackend_pid(conn)
         await run_sync(lambda: connections["pooled"].close_pool())
         assert entry.keeper.done() == (not taken)
         if taken:
-            await backend_pid(conn)  # it is the block's until the block ends
+            await abackend_pid(conn)  # it is the block's until the block ends
 
 
 @pytest.mark.parametrize("ticks", range(1, 8))
 async def test_to_close_a_pool_is_broken_off(ticks: int) -> None:
     async with new_connection("pooled") as conn:
-        await backend_pid(conn)
+        await abackend_pid(conn)
     (entry,) = loop_pool._pools[asyncio.get_running_loop()].values()
 
     async def close() -> None:
@@ -141,7 +136,7 @@ async def test_to_close_a_pool_is_broken_off(ticks: int) -> None:
     closing.cancel()
     await asyncio.wait([closing])
     async with new_connection("pooled") as conn:
-        await backend_pid(conn)
+        await abackend_pid(conn)
     (other,) = loop_pool._pools[asyncio.get_running_loop()].values()
     assert other is not entry
     assert entry.pool.closed
@@ -149,10 +144,10 @@ async def test_to_close_a_pool_is_broken_off(ticks: int) -> None:
 
 async def test_blocks_nest() -> None:
     async with new_connection("pooled") as outer:
-        first = await backend_pid(outer)
+        first = await abackend_pid(outer)
         async with new_connection("pooled") as inner:
-            assert await backend_pid(inner) != first
-        assert await backend_pid(outer) == first
+            assert await abackend_pid(inner) != first
+        assert await abackend_pid(outer) == first
 
 
 # ----- what outlives a block, and what does not
@@ -164,7 +159,7 @@ async def test_a_cursor_ends_with_its_connection() -> None:
         await conn.aclose()
         with pytest.raises(InterfaceError, match="given back to its pool"):
             await cursor.execute("SELECT 2")
-        assert await backend_pid(conn)
+        assert await abackend_pid(conn)
 
 
 async def test_in_line_for_a_connection_that_is_given_back() -> None:
@@ -188,7 +183,7 @@ async def test_the_socket_stays_with_the_loop() -> None:
     loop = asyncio.get_running_loop()
     for _ in range(2):
         async with new_connection("pooled") as conn:
-            pid = await backend_pid(conn)
+            pid = await abackend_pid(conn)
             session = conn.connection.session
         assert session.channel._reading
     assert loop.remove_reader(session.pgconn.socket)
@@ -196,7 +191,7 @@ async def test_the_socket_stays_with_the_loop() -> None:
     (entry,) = loop_pool._pools[loop].values()
     await entry.pool.check()  # psycopg registers, and unregisters, it itself
     async with new_connection("pooled") as conn:
-        assert await backend_pid(conn) == pid
+        assert await abackend_pid(conn) == pid
 
 
 async def test_what_the_server_says_unasked_wakes_nobody_twice(dsn: str) -> None:
@@ -208,7 +203,7 @@ async def test_what_the_server_says_unasked_wakes_nobody_twice(dsn: str) -> None
     while channel._reading:
         await asyncio.sleep(0.01)
     async with new_connection("pooled") as conn:
-        assert await backend_pid(conn)
+        assert await abackend_pid(conn)
         assert channel._reading
 
 

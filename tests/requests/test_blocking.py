@@ -21,6 +21,7 @@ from django_async_fast import blocking, new_connection, run_sync
 from django_async_fast.bridge import stall_watch
 from django_async_fast.connections import blocking_code
 from django_async_fast.seams import seam_list
+from tests.support.backend_pids import backend_pid
 from tests.testapp.models import Tag
 
 from .test_handler import get, no_new_threads
@@ -31,11 +32,8 @@ seen: list[tuple[str, bool, int]] = []
 
 
 def see(what: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_backend_pid()")
-        (pid,) = cursor.fetchone()
     on_loop = threading.current_thread() is threading.main_thread()
-    seen.append((what, on_loop, pid))
+    seen.append((what, on_loop, backend_pid()))
 
 
 def view(request: HttpRequest) -> HttpResponse:

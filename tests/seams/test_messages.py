@@ -17,7 +17,7 @@ from unittest import mock
 import pytest
 from asgiref.sync import SyncToAsync, iscoroutinefunction, sync_to_async
 from django.core.exceptions import SynchronousOnlyOperation
-from django.db import InterfaceError, connection
+from django.db import InterfaceError
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models.signals import post_save
 from django.http import HttpResponse
@@ -27,6 +27,7 @@ from django.utils.functional import cached_property
 
 from django_async_fast import afetch_related, alist, bridge, new_connection, run_sync
 from django_async_fast.bridge import stalls, workers
+from tests.support.backend_pids import backend_pid
 from tests.testapp.models import Author, Book, Note, Novel, Profile, Publisher, Tag
 
 DJANGOS = "You cannot call this from an async context - use a thread or sync_to_async."
@@ -55,18 +56,12 @@ def line_of(function: Callable[..., Any], offset: int) -> str:
 
 
 def synchronous(request: Any) -> HttpResponse:
-    return HttpResponse(str(threaded_pid()))
+    return HttpResponse(str(backend_pid()))
 
 
 async def asynchronous(request: Any) -> HttpResponse:
-    own = await run_sync(threaded_pid)
-    return HttpResponse(str(own == await sync_to_async(threaded_pid)()))
-
-
-def threaded_pid() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_backend_pid()")
-        return int(cursor.fetchone()[0])
+    own = await run_sync(backend_pid)
+    return HttpResponse(str(own == await sync_to_async(backend_pid)()))
 
 
 urlpatterns = [path("synchronous", synchronous), path("asynchronous", asynchronous)]
@@ -78,7 +73,7 @@ async def test_f31_djangos_handler_keeps_its_threads_connections(
     middleware = "django_async_fast.middleware.ConnectionMiddleware"
     settings_override(ROOT_URLCONF=__name__, MIDDLEWARE=[middleware])
     settings_override(ALLOWED_HOSTS=["*"])
-    stock = str(await sync_to_async(threaded_pid)()).encode()
+    stock = str(await sync_to_async(backend_pid)()).encode()
     assert (await AsyncClient().get("/synchronous")).content == stock
     assert (await AsyncClient().get("/asynchronous")).content == b"True"
 
