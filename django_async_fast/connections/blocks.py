@@ -20,7 +20,7 @@ from ..bridge import driving, stalls, users_code
 from ..bridge.closed_coroutines import being_closed
 from ..bridge.thread_local_values import own_thread_locals
 from ..tasks import units
-from . import lazy_wrapper
+from . import lazy_wrapper, open_transactions
 from .wrapper import BlockWrapper
 
 logger = logging.getLogger("django_async_fast")
@@ -249,7 +249,7 @@ class new_connection:
         else:
             conn = block.wrapper(self.using)
             if self.force_rollback:
-                self._undo = await bridge.run(conn.begin_undo)
+                self._undo = await bridge.run(open_transactions.begin_undo, conn)
         self._block, self._before = block, entered_block.get()
         entered_block.set(block)
         return conn
@@ -264,7 +264,8 @@ class new_connection:
             if closed and self._undo is not None:
                 await self._undo.__aexit__(exc_type, exc, traceback)
             elif self._undo is not None:
-                await bridge.run(block.wrapper(self.using).undo, self._undo)
+                conn = block.wrapper(self.using)
+                await bridge.run(open_transactions.undo, conn, self._undo)
             return
         # A fixture may leave in another context than it entered in.
         if entered_block.get() is block:

@@ -22,10 +22,9 @@ from ..tasks import scopes
 from . import replayed_connect
 from .block_protocol import Block
 from .mysql_wrapper import MysqlWrapper
-from .other_wrapper import OtherWrapper
+from .postgresql_wrapper import PostgresqlWrapper
 from .sqlite_wrapper import SqliteWrapper
 from .threaded_wrapper import ThreadedWrapper
-from .wrapper import BlockWrapper
 
 
 def _getattribute(wrapper: Any, name: str) -> Any:
@@ -192,8 +191,7 @@ def _block_class(base: type[BaseDatabaseWrapper], in_thread: bool) -> type[Any]:
     _replayed_connects.append(own["replayed_connects"])
     own["__module__"] = base.__module__
     if _is_djangos(base, "postgresql"):
-        return type(base.__name__, (BlockWrapper, base), own)
-    own |= {name: getattr(base, name, None) for name in OtherWrapper.NOT_OURS}
+        return type(base.__name__, (PostgresqlWrapper, base), own)
     if not in_thread and (djangos := _is_djangos(base, "sqlite")):
         own["djangos"] = djangos
         return type(base.__name__, (SqliteWrapper, base), own)

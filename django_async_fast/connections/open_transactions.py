@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from django.db import ProgrammingError
 from django.db.transaction import Atomic
 
 from ..bridge.users_code import Place, describe
@@ -41,3 +42,55 @@ def warn_left_open(alias: str, where: Place, who: str) -> None:
         alias,
         describe(where),
     )
+
+
+def begin_undo(wrapper: Any) -> Atomic:
+    """Enter an atomic block that `undo()` will roll back; return it."""
+    atomic = Atomic(wrapper.alias, True, False)
+    # As in Django's TestCase: durable blocks may be nested in this one.
+    atomic._from_testcase = True
+    atomic.__enter__()
+    return atomic
+
+
+def undo(wrapper: Any, atomic: Atomic) -> None:
+    """Roll back what has been done since `begin_undo()`."""
+    wrapper.needs_rollback = True
+    atomic.__exit__(None, None, None)
+
+
+def begin_rollback(wrapper: Any) -> None:
+    """Enter the atomic block of `force_rollback`, that the block's end rolls back."""
+    atomic = wrapper.rollback_atomic = Atomic(wrapper.alias, True, False)
+    atomic._from_testcase = True
+    atomic_blocks.enter(atomic)
+
+
+def end(wrapper: Any, left: list[Scope]) -> None:
+    """Roll back what is open when the block of `wrapper` ends."""
+    if left:
+        atomic_blocks.roll_back(wrapper, left, wrapper.block.who)
+    atomic, wrapper.rollback_atomic = wrapper.rollback_atomic, None
+    if atomic is not None and wrapper.in_atomic_block:
+        wrapper.needs_rollback = True
+        atomic_blocks.leave(atomic, None, None, None)
+    if not wrapper.autocommit:
+        restore_autocommit(wrapper, wrapper.block.who)
+
+
+def restore_autocommit(wrapper: Any, who: str) -> None:
+    """Roll back what `who` has begun with autocommit off, and not ended."""
+    if wrapper.connection is None or wrapper.connection.closed:
+        return
+    usual = wrapper.settings_dict["AUTOCOMMIT"]
+    if usual and wrapper.in_transaction():
+        warn_left_open(wrapper.alias, wrapper.autocommit_place, who)
+    # An atomic block that failed to begin leaves it on.
+    wrapper.in_atomic_block = False
+    try:
+        wrapper.rollback()
+    except ProgrammingError:
+        # psycopg refuses in a two-phase transaction. What is prepared stays so.
+        wrapper._discard()
+        return
+    wrapper.set_autocommit(usual)

@@ -14,13 +14,7 @@ from .wrapper import BlockWrapper
 class OtherWrapper(BlockWrapper):
     """Mixed into the backend's DatabaseWrapper."""
 
-    # The members of BlockWrapper's that are made for psycopg: the backend has its own.
-    NOT_OURS = ("Database", "close_pool", "get_connection_params", "pool")
-
     _finishing = False
-
-    def _set_autocommit(self, autocommit: bool) -> None:
-        super(BlockWrapper, self)._set_autocommit(autocommit)
 
     def set_autocommit(self, *args: Any, **kwargs: Any) -> None:
         try:
@@ -42,21 +36,9 @@ class OtherWrapper(BlockWrapper):
             with self.wrap_database_errors:
                 self.connection.close()
 
-    def finish_at_once(self) -> bool:
-        return False
-
     def finish(self) -> None:
         self._finishing = True
         super().finish()
 
     def _due_savepoints(self) -> None:
         """Return None: each goes when it is due."""
-
-    def _end_copy(self) -> None:
-        """Do nothing: only PostgreSQL has COPY."""
-
-    def _discard(self) -> None:
-        connection, self.connection = self.connection, None
-        if connection is not None:
-            self._dropped = self.was_connected = True
-            connection.drop()

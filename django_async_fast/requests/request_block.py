@@ -22,6 +22,7 @@ from django.db.transaction import Atomic
 from .. import _native, bridge
 from ..bridge import stall_watch, users_code
 from ..bridge.thread_local_values import new_thread_locals
+from ..connections import open_transactions
 from ..connections.blocks import Block, entered_block, shared_block
 from ..tasks import scopes
 from ..transactions.atomic import roll_back_inside
@@ -160,7 +161,7 @@ class Life:
             for wrapper in self.block.built_wrappers():
                 self._leave_atomics(wrapper)
                 if not (wrapper.autocommit or wrapper.in_atomic_block):
-                    wrapper.restore_autocommit(self.name)
+                    open_transactions.restore_autocommit(wrapper, self.name)
         finally:
             scopes.entered_scope.set(self.around)
 

@@ -13,7 +13,7 @@ from django.db import NotSupportedError
 from django.db.transaction import Atomic, TransactionManagementError
 from psycopg import IsolationLevel
 
-from ..connections.wrapper import IDLE
+from ..connections.postgresql_wrapper import IDLE
 
 
 def chosen(isolation_level: Any, read_only: Any, deferrable: Any) -> dict[str, Any]:
