@@ -17,7 +17,6 @@ from typing import Any
 from django.db import connections
 from django.db.backends.signals import connection_created
 
-from ..pool import fast_checkout
 from ..tasks.scopes import Gate
 from . import lazy_wrapper
 from .block_protocol import Block
@@ -54,7 +53,7 @@ def _is_free(block: Block, wrapper: Any) -> bool:
 def _connect(block: Block, alias: str, wrapper: Any, replay: ReplayedConnect) -> Any:
     if (entry := replay.pool(block.loop, alias)) is None:
         return wrapper
-    if (session := fast_checkout.take(entry.pool)) is not None:
+    if (session := entry.take_at_once(entry.pool)) is not None:
         return _take(block, wrapper, replay, entry, session, None)
     # A second task that asks first must not wait for a second connection: the block
     # cannot end, and give back the one it has, before that task does.

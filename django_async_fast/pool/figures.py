@@ -8,7 +8,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
-from . import loop_pool
+from . import loop_pool, times
 
 
 class PoolStats(NamedTuple):
@@ -88,6 +88,7 @@ def observe() -> None:
     """
     if find_spec("opentelemetry") is None or find_spec("opentelemetry.metrics") is None:
         return
+    loop_pool.make_entry = times.entry
     metrics = import_module("opentelemetry.metrics")
     meter = metrics.get_meter("django_async_fast")
 

@@ -35,11 +35,17 @@ EAGER: Any = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
 # The number of forks is part of the key: the child must open pools of its own and
 # leave the parent's sockets alone.
-_pools: WeakKeyDictionary[AbstractEventLoop, dict[tuple[int, str], _Pool]]
+_pools: WeakKeyDictionary[AbstractEventLoop, dict[tuple[int, str], Pool]]
 _pools = WeakKeyDictionary()
 
 
-class _Pool:
+class Pool:
+    """What is kept for a pool of psycopg's."""
+
+    # Take a connection that is there, and give one back, without the loop.
+    take_at_once = staticmethod(fast_checkout.take)
+    give_at_once = staticmethod(fast_checkout.give)
+
     pool: AsyncConnectionPool[driver.Session]
     line: WaitingLine
 
@@ -64,6 +70,10 @@ class _Pool:
         """Return psycopg's figures of the pool, and how many of it are `used`."""
         # What psycopg calls the size has those that are being opened in it.
         return self.pool.get_stats() | {"used": sum(map(_is_used, self.connections))}
+
+    def connection_class(self, kind: Any) -> PoolConnectionClass:
+        """Return what makes its connections, which `kind` is asked for."""
+        return PoolConnectionClass(kind, self.alias)
 
     def handle(self, gate: Gate) -> PoolHandle:
         """Return the pool for one block."""
@@ -191,7 +201,11 @@ class _Pool:
             _forget(self)
 
 
-def open_pools() -> list[_Pool]:
+# Replaced by what measures its times (pool/times.py).
+make_entry: Callable[[AbstractEventLoop, str, dict[str, Any]], Pool] = Pool
+
+
+def open_pools() -> list[Pool]:
     """Return the pools of this process that are open."""
     return [
         entry
@@ -213,7 +227,7 @@ def _is_used(session: driver.Session) -> bool:
 class PoolHandle:
     """What Django's wrapper sees as `psycopg_pool.ConnectionPool`."""
 
-    def __init__(self, gate: Gate, entry: _Pool) -> None:
+    def __init__(self, gate: Gate, entry: Pool) -> None:
         # Not the wrapper, which has this one.
         self.gate = gate
         self._entry = entry
@@ -223,7 +237,7 @@ class PoolHandle:
         self.params: dict[str, Any] = entry.params
 
     @staticmethod
-    def existing(loop: AbstractEventLoop, alias: str) -> _Pool | None:
+    def existing(loop: AbstractEventLoop, alias: str) -> Pool | None:
         """Return the pool of `alias` on `loop`, if there is one and it is open."""
         entry = _pools.get(loop, {}).get((driver.forks(), alias))
         return entry if entry is not None and entry.opened else None
@@ -245,7 +259,8 @@ class PoolHandle:
 
     def put_at_once(self, connection: driver.Connection) -> bool:
         """Give a connection back if there is nothing to wait for."""
-        if not fast_checkout.give(self._entry.pool, connection.session):
+        entry = self._entry
+        if not entry.give_at_once(entry.pool, connection.session):
             return False
         connection.detach()
         return True
@@ -273,7 +288,7 @@ class PoolHandle:
             bridge.await_(self._entry.close())
 
 
-def _forget(entry: _Pool) -> None:
+def _forget(entry: Pool) -> None:
     pools = _pools.get(entry.loop, {})
     for key in [key for key, each in pools.items() if each is entry]:
         del pools[key]
@@ -310,20 +325,20 @@ def _bridged(function: Callable[[Any], Any], alias: str) -> Callable[[Any], Any]
     return callback
 
 
-def _make(wrapper: Any, loop: AbstractEventLoop, options: dict[str, Any]) -> _Pool:
+def _make(wrapper: Any, loop: AbstractEventLoop, options: dict[str, Any]) -> Pool:
     if wrapper.settings_dict.get("CONN_MAX_AGE", 0) != 0:
         raise ImproperlyConfigured("Pooling doesn't support persistent connections.")
     params = wrapper.get_connection_params()
     configure = type(wrapper)(wrapper.settings_dict, wrapper.alias)
     checks = wrapper.settings_dict["CONN_HEALTH_CHECKS"]
+    entry = make_entry(loop, wrapper.alias, params)
     options = {
         "check": AsyncConnectionPool.check_connection if checks else None,
         **options,
-        "connection_class": PoolConnectionClass(
-            options.get("connection_class", psycopg.Connection), wrapper.alias
+        "connection_class": entry.connection_class(
+            options.get("connection_class", psycopg.Connection)
         ),
     }
-    entry = _Pool(loop, wrapper.alias, params)
 
     for name in ("check", "reset"):
         if options.get(name) and not inspect.iscoroutinefunction(options[name]):

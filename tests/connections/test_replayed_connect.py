@@ -224,7 +224,7 @@ async def test_another_try_is_djangos(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.undo()
         raise psycopg.OperationalError("not now")
 
-    monkeypatch.setattr(loop_pool._Pool, "checkout", checkout)
+    monkeypatch.setattr(loop_pool.Pool, "checkout", checkout)
     async with new_connection("pooled") as conn:
         with pytest.raises(OperationalError, match="not now") as caught:
             await conn.aensure_connection()

@@ -77,7 +77,7 @@ async def test_a_closed_pool_has_none(small_pool: None) -> None:
 
 
 METRICS = """
-    import asyncio, os
+    import asyncio, os, sys
     import django
     from django.conf import settings
     from django.db import connection
@@ -104,38 +104,64 @@ METRICS = """
     from django_async_fast import new_connection
 
     reader = InMemoryMetricReader()
-    metrics.set_meter_provider(MeterProvider([reader]))
+    if sys.argv[1] == "recorded":
+        metrics.set_meter_provider(MeterProvider([reader]))
 
     async def main():
         async with new_connection() as conn:
             async with conn.acursor() as cursor:
                 await cursor.execute("SELECT 1")
+        async with new_connection() as conn:
+            async with conn.acursor() as cursor:
+                await cursor.execute("SELECT 1")
+            from django_async_fast.pool import loop_pool
+
+            (pool,) = loop_pool.open_pools()
+            print(type(pool).__name__)
+            if sys.argv[1] != "recorded":
+                return
             (resource,) = reader.get_metrics_data().resource_metrics
         for metric in resource.scope_metrics[0].metrics:
             for point in metric.data.data_points:
                 attributes = dict(point.attributes)
                 assert attributes.pop("db.client.connection.pool.name") == "default"
+                if metric.name.endswith("_time"):
+                    # Not longer than all of it took, and not nothing.
+                    assert 0 < point.sum < 20, point
+                    print(metric.name, metric.unit, point.count)
+                    continue
                 print(metric.name, metric.unit, *attributes.values(), point.value)
 
     asyncio.run(main())
 """
 
 
-def test_opentelemetry_has_them_by_its_conventions(server_dsn: str) -> None:
+def measured(how: str) -> list[str]:
     pytest.importorskip("opentelemetry.sdk.metrics")
-    found = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(METRICS)],
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(METRICS), how],
         check=True,
         capture_output=True,
         text=True,
         timeout=60,
     ).stdout.splitlines()
-    assert sorted(found) == [
+
+
+def test_opentelemetry_has_them_by_its_conventions(server_dsn: str) -> None:
+    assert sorted(measured("recorded")) == [
+        "MeasuredPool",
         "db.client.connection.count {connection} idle 0",
         "db.client.connection.count {connection} used 1",
+        "db.client.connection.create_time s 1",
         "db.client.connection.idle.max {connection} 1",
         "db.client.connection.idle.min {connection} 1",
         "db.client.connection.max {connection} 1",
         "db.client.connection.pending_requests {request} 0",
         "db.client.connection.timeouts {timeout} 0",
+        "db.client.connection.use_time s 1",
+        "db.client.connection.wait_time s 2",
     ]
+
+
+def test_where_nobody_records_nothing_is_measured(server_dsn: str) -> None:
+    assert measured("not recorded") == ["Pool"]
