@@ -51,6 +51,20 @@ class DecimalConverter(CompiledConverter):
     ) -> None: ...
 
 @disjoint_base
+class TextReader:
+    def __init__(self, otherwise: Callable[[str], Any]) -> None: ...
+    def __call__(self, text: str) -> Any: ...
+
+@final
+class DateText(TextReader): ...
+
+@final
+class TimeText(TextReader): ...
+
+@final
+class DateTimeText(TextReader): ...
+
+@disjoint_base
 class Plan:
     def __init__(
         self,

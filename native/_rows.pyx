@@ -37,6 +37,7 @@ cdef extern from "python_slots.h":
 
 include "classes.pxi"
 include "converters.pxi"
+include "text_values.pxi"
 include "plans.pxi"
 include "model_plan.pxi"
 include "batches.pxi"

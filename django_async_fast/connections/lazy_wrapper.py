@@ -195,8 +195,10 @@ def _block_class(base: type[BaseDatabaseWrapper], in_thread: bool) -> type[Any]:
     if not in_thread and (djangos := _is_djangos(base, "sqlite")):
         own["djangos"] = djangos
         return type(base.__name__, (SqliteWrapper, base), own)
-    kind = MysqlWrapper if _is_djangos(base, "mysql") else ThreadedWrapper
-    return type(base.__name__, (kind, base), own)
+    if djangos := _is_djangos(base, "mysql"):
+        own |= {"djangos": djangos, "in_thread": in_thread}
+        return type(base.__name__, (MysqlWrapper, base), own)
+    return type(base.__name__, (ThreadedWrapper, base), own)
 
 
 # The backends of Django's whose driver is not just called in a thread.

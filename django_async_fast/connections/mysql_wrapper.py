@@ -1,28 +1,78 @@
-"""The database wrapper of a block for MySQL and MariaDB."""
+"""The database wrapper of a block for MySQL and MariaDB.
+
+Where asyncmy can stand in for MySQLdb the loop waits for it, else a thread for MySQLdb.
+"""
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
+from importlib.util import find_spec
 from typing import Any
 
-from ..drivers import mysql, threaded
+from ..drivers import threaded
+from ..drivers.mysql import killing
+from ..unpatched import Unpatched, UnpatchedFunction
 from .threaded_wrapper import ThreadedWrapper
 
 
 class MysqlWrapper(ThreadedWrapper):
     """Mixed into the backend's DatabaseWrapper."""
 
+    # Whether a setting has it so.
+    in_thread: bool
+
     def get_new_connection(self, conn_params: Any) -> Any:
+        opened = self._open_on_the_loop(conn_params)
+        if opened is not None:
+            return opened
         connection = super().get_new_connection(conn_params)
         # Not of the wrapper: a cycle would keep it until the next collection.
         open_one = partial(_open, self.Database, conn_params)
         # mysqlclient tells it to the connection's thread only.
         thread_id = connection.thread_id()
         connection.killer = threaded.Killer(
-            partial(mysql.kill_statement, open_one, thread_id), mysql.take_late_kill
+            partial(killing.kill_statement, open_one, thread_id), killing.take_late_kill
         )
         return connection
+
+    def _open_on_the_loop(self, conn_params: Any) -> Any:
+        """Return a connection of asyncmy's, None where MySQLdb is to open one."""
+        if self.in_thread or not _opens_as_django(type(self)):
+            return None
+        from ..drivers.mysql import connection, options
+
+        if (chosen := options.options(conn_params)) is None:
+            return None
+        try:
+            return connection.connect(self.gate, chosen)
+        except connection.UnfitError:
+            return None
 
 
 def _open(database: Any, params: dict[str, Any]) -> Any:
     return database.connect(**params)
+
+
+def _opens_as_django(kind: Any) -> bool:
+    """Tell whether nobody sees a connection being opened by MySQLdb."""
+    return (
+        _has_both_drivers(kind.Database)
+        and _unpatched(kind).holds()
+        and _connect(kind.Database).holds()
+    )
+
+
+@cache
+def _has_both_drivers(database: Any) -> bool:
+    # Another package may stand in for MySQLdb: PyMySQL does.
+    return database.__name__ == "MySQLdb" and find_spec("asyncmy") is not None
+
+
+@cache
+def _unpatched(kind: Any) -> Unpatched:
+    return Unpatched((kind, kind.djangos, ("get_new_connection",)))
+
+
+@cache
+def _connect(database: Any) -> UnpatchedFunction:
+    return UnpatchedFunction(database, "connect")

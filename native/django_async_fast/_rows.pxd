@@ -75,6 +75,22 @@ cdef class DecimalConverter(CompiledConverter):
     cdef object context
 
 
+cdef class TextReader:
+    cdef object otherwise
+
+
+cdef class DateText(TextReader):
+    pass
+
+
+cdef class TimeText(TextReader):
+    pass
+
+
+cdef class DateTimeText(TextReader):
+    pass
+
+
 cdef class Plan:
     cdef readonly Py_ssize_t width
     cdef bint ready

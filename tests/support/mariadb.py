@@ -1,4 +1,4 @@
-"""A MariaDB of the tests' own, where Debian's server and mysqlclient are installed."""
+"""A MariaDB of the tests' own, where Debian's server and both drivers are installed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ INSTALL = shutil.which("mariadb-install-db")
 SERVER = shutil.which("mariadbd") or shutil.which("mariadbd", path="/usr/sbin")
 START_TIMEOUT = 30.0
 
-missing = not (INSTALL and SERVER and importlib.util.find_spec("MySQLdb"))
+missing = not (INSTALL and SERVER) or None in map(
+    importlib.util.find_spec, ("MySQLdb", "asyncmy")
+)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""MariaDB, each connection in a thread."""
+"""MariaDB: its connections on the loop, or each in a thread."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from django.apps import apps
 from django.db import connections
+from django.test.utils import override_settings
 
 from tests.support.mariadb import mariadb, missing
 from tests.support.other_databases import threads
@@ -18,14 +19,22 @@ from tests.support.other_databases import threads
 def server() -> Iterator[str]:
     """The socket of a MariaDB."""
     if missing:
-        pytest.skip("needs mariadb-server and mysqlclient")
+        pytest.skip("needs mariadb-server, mysqlclient and asyncmy")
     # The path of a socket must be short.
     with tempfile.TemporaryDirectory() as home, mariadb(Path(home)) as path:
         yield path
 
 
+@pytest.fixture(params=["loop", "threads"])
+def driver(request: pytest.FixtureRequest) -> Iterator[str]:
+    """How connections wait."""
+    threaded = ["log"] if request.param == "threads" else []
+    with override_settings(DJANGO_ASYNC_FAST={"THREADED": threaded}):
+        yield request.param
+
+
 @pytest.fixture
-def log(server: str) -> Iterator[str]:
+def log(server: str, driver: str) -> Iterator[str]:
     """An alias on MariaDB, with tables."""
     alias = "log"
     connections.settings[alias] = {

@@ -1,0 +1,1 @@
+"""MySQL and MariaDB: asyncmy under MySQLdb's interface, or MySQLdb in threads."""
