@@ -16,8 +16,8 @@ from psycopg import Notify
 
 from .. import bridge
 from ..bridge.closed_coroutines import being_closed
-from ..drivers.psycopg.connection import IDLE
 from ..drivers.psycopg.listening import Listener, Listening
+from ..drivers.psycopg.transaction_status import IDLE
 from ..tasks.scopes import ScopeTimeout
 
 # Seconds before the first attempt to connect again, and the longest pause.

@@ -22,7 +22,7 @@ from django.db import InterfaceError, OperationalError, ProgrammingError
 
 from .. import bridge
 from ..tasks.scopes import Gate
-from .psycopg.connection import DRAIN_SHARES, DRAIN_TIMEOUT, logger
+from .psycopg.cancellation import DRAIN_SHARES, DRAIN_TIMEOUT, logger
 
 _Job = Callable[[], object]
 

@@ -21,7 +21,7 @@ from typing import Any
 import psycopg_pool
 from psycopg import pq
 
-from ..drivers.psycopg.connection import Session
+from ..drivers.psycopg.session import Session
 from .waiting_client import WaitingClient
 
 Pool = psycopg_pool.AsyncConnectionPool[Session]

@@ -21,8 +21,9 @@ from django.core.exceptions import ImproperlyConfigured
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from .. import bridge
-from ..drivers.psycopg import connection as driver
 from ..drivers.psycopg.connect_hooks import PoolConnectionClass
+from ..drivers.psycopg.connection import Connection, view
+from ..drivers.psycopg.session import Session, forks
 from ..tasks.scopes import Gate
 from . import fast_checkout
 from .waiting_line import WaitingLine
@@ -46,7 +47,7 @@ class Pool:
     take_at_once = staticmethod(fast_checkout.take)
     give_at_once = staticmethod(fast_checkout.give)
 
-    pool: AsyncConnectionPool[driver.Session]
+    pool: AsyncConnectionPool[Session]
     line: WaitingLine
 
     def __init__(
@@ -56,7 +57,7 @@ class Pool:
         self.alias = alias
         self.params = params
         # All that the pool has made and that are still there.
-        self.connections: WeakSet[driver.Session] = WeakSet()
+        self.connections: WeakSet[Session] = WeakSet()
         self.opening: asyncio.Task[None] | None = None
         self.keeper: asyncio.Task[None] | None = None
         self.closer: AsyncGenerator[None] | None = None
@@ -93,14 +94,14 @@ class Pool:
             # Nothing is left to end with the loop, or with the last connection.
             await self.closer.aclose()
 
-    def checkout(self) -> driver.Session:
+    def checkout(self) -> Session:
         """Return a connection of the pool; waits for it on the bridge."""
         try:
             return fast_checkout.take(self.pool) or self._wait()
         except PoolTimeout as exc:
             raise self._explained(exc) from None
 
-    def _wait(self) -> driver.Session:
+    def _wait(self) -> Session:
         if (place := self.line.join()) is not None:
             return self.line.wait(place)
         return bridge.await_(self.take())
@@ -120,7 +121,7 @@ class Pool:
             "its connection until it ends; nested blocks need one each."
         )
 
-    async def take(self) -> driver.Session:
+    async def take(self) -> Session:
         """Return a connection of the pool."""
         # In a task: psycopg's queue does not notice that a coroutine is closed
         # while it waits, and gives it a connection, which is lost; and to
@@ -135,7 +136,7 @@ class Pool:
             task.cancel()
             raise
 
-    async def give(self, session: driver.Session) -> None:
+    async def give(self, session: Session) -> None:
         """Give a connection back, and wait until it is."""
         task = self.begin_giving(session)
         if task.done():
@@ -143,7 +144,7 @@ class Pool:
         else:
             await asyncio.shield(task)
 
-    def begin_giving(self, session: driver.Session) -> asyncio.Task[None]:
+    def begin_giving(self, session: Session) -> asyncio.Task[None]:
         """Give a connection back, in a task that nobody breaks off."""
         task = self._task(self.pool.putconn(session))
         if not task.done():
@@ -151,7 +152,7 @@ class Pool:
             task.add_done_callback(self.returning.discard)
         return task
 
-    def give_soon(self, session: driver.Session) -> None:
+    def give_soon(self, session: Session) -> None:
         """Give a connection back from wherever nothing can be awaited."""
         # Perhaps where a task's remains are collected, after its loop.
         with suppress(RuntimeError):
@@ -159,7 +160,7 @@ class Pool:
                 self.begin_giving, session, context=contextvars.Context()
             )
 
-    def _give_late(self, task: asyncio.Task[driver.Session]) -> None:
+    def _give_late(self, task: asyncio.Task[Session]) -> None:
         if not task.cancelled() and task.exception() is None:
             self.begin_giving(task.result())
 
@@ -210,15 +211,15 @@ def open_pools() -> list[Pool]:
     return [
         entry
         for loop, pools in list(_pools.items())
-        for (forks, _), entry in list(pools.items())
-        if forks == driver.forks()
+        for (forked, _), entry in list(pools.items())
+        if forked == forks()
         and entry.opened
         and not entry.pool.closed
         and not loop.is_closed()
     ]
 
 
-def _is_used(session: driver.Session) -> bool:
+def _is_used(session: Session) -> bool:
     """Tell whether a block has it; to be configured it has a view without a pool."""
     view: Any = getattr(session.served, "view", bool)()
     return bool(view) and not view.returned and getattr(view, "_pool", None) is not None
@@ -232,32 +233,32 @@ class PoolHandle:
         self.gate = gate
         self._entry = entry
         # A connection that has been taken for this block, and waits to be asked for.
-        self.reserved: driver.Session | None = None
+        self.reserved: Session | None = None
         # What connections are made with.
         self.params: dict[str, Any] = entry.params
 
     @staticmethod
     def existing(loop: AbstractEventLoop, alias: str) -> Pool | None:
         """Return the pool of `alias` on `loop`, if there is one and it is open."""
-        entry = _pools.get(loop, {}).get((driver.forks(), alias))
+        entry = _pools.get(loop, {}).get((forks(), alias))
         return entry if entry is not None and entry.opened else None
 
     def open(self) -> None:
         if not self._entry.opened:
             bridge.await_(self._entry.open())
 
-    def getconn(self) -> driver.Connection:
+    def getconn(self) -> Connection:
         session, self.reserved = self.reserved, None
         return self.view(self._entry.checkout() if session is None else session)
 
-    def view(self, session: driver.Session) -> driver.Connection:
+    def view(self, session: Session) -> Connection:
         """Return the connection of this block over `session`."""
         cursor_class = self.params.get("cursor_factory")
-        connection = driver.view(session, self.gate, cursor_class)
+        connection = view(session, self.gate, cursor_class)
         connection._pool = self  # type: ignore[assignment]
         return connection
 
-    def put_at_once(self, connection: driver.Connection) -> bool:
+    def put_at_once(self, connection: Connection) -> bool:
         """Give a connection back if there is nothing to wait for."""
         entry = self._entry
         if not entry.give_at_once(entry.pool, connection.session):
@@ -265,7 +266,7 @@ class PoolHandle:
         connection.detach()
         return True
 
-    def putconn(self, connection: driver.Connection) -> None:
+    def putconn(self, connection: Connection) -> None:
         """Give a connection back, and wait until it is."""
         if self.put_at_once(connection):
             return
@@ -274,7 +275,7 @@ class PoolHandle:
         else:
             self.give_soon(connection)
 
-    def give_soon(self, connection: driver.Connection) -> None:
+    def give_soon(self, connection: Connection) -> None:
         """Give a connection back where nothing can be awaited.
 
         The pool opens another one in the place of one that is closed.
@@ -302,7 +303,7 @@ def handle(wrapper: Any) -> PoolHandle:
     loop = bridge.current_loop()
     assert loop is not None
     pools = _pools.setdefault(loop, {})
-    key = (driver.forks(), wrapper.alias)
+    key = (forks(), wrapper.alias)
     if key not in pools:
         for dead in [loop for loop in _pools if loop.is_closed()]:
             del _pools[dead]  # closed without a word: asyncio.run() tells us
@@ -313,14 +314,14 @@ def handle(wrapper: Any) -> PoolHandle:
 def _bridged(function: Callable[[Any], Any], alias: str) -> Callable[[Any], Any]:
     """Return the pool's callback that calls the synchronous `function`."""
 
-    async def callback(session: driver.Session) -> None:
+    async def callback(session: Session) -> None:
         # A gate for each connection: one that hangs holds up no other.
-        view = driver.view(session, Gate(alias, None))
+        connection = view(session, Gate(alias, None))
         try:
-            await bridge.run(function, view)
+            await bridge.run(function, connection)
         finally:
-            view.detach()
-            view._pool = None
+            connection.detach()
+            connection._pool = None
 
     return callback
 
@@ -345,7 +346,7 @@ def _make(wrapper: Any, loop: AbstractEventLoop, options: dict[str, Any]) -> Poo
             options[name] = _bridged(options[name], wrapper.alias)
     configured = _bridged(configure._configure_connection, wrapper.alias)
 
-    async def made(session: driver.Session) -> None:
+    async def made(session: Session) -> None:
         entry.connections.add(session)
         await configured(session)
 

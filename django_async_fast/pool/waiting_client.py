@@ -7,7 +7,7 @@ from time import monotonic
 
 from psycopg_pool import PoolTimeout
 
-from ..drivers.psycopg.connection import Session
+from ..drivers.psycopg.session import Session
 
 
 class WaitingClient:

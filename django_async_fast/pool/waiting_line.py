@@ -17,7 +17,7 @@ from time import monotonic
 from typing import Any
 
 from .. import bridge
-from ..drivers.psycopg.connection import Session
+from ..drivers.psycopg.session import Session
 from . import fast_checkout
 from .waiting_client import WaitingClient
 

@@ -25,7 +25,7 @@ from django.db.models import F
 from django.db.transaction import TransactionManagementError
 
 from django_async_fast import new_connection, run_sync
-from django_async_fast.drivers.psycopg import connection as driver
+from django_async_fast.drivers.psycopg import cancellation
 from tests.support.backend_pids import abackend_pid
 from tests.support.cancelling import cancelled, tag_in_atomic
 from tests.testapp.models import Author, Tag, Unique
@@ -68,10 +68,10 @@ async def sleep_on_the_server(conn: Any, seconds: float) -> None:
 @contextlib.contextmanager
 def impatient(seconds: float = 0.2) -> Iterator[None]:
     """Shorten the bounds on a server that does not answer."""
-    assert driver.CANCEL_TIMEOUT == driver.DRAIN_TIMEOUT == 5.0
+    assert cancellation.CANCEL_TIMEOUT == cancellation.DRAIN_TIMEOUT == 5.0
     with (
-        mock.patch.object(driver, "CANCEL_TIMEOUT", seconds),
-        mock.patch.object(driver, "DRAIN_TIMEOUT", seconds),
+        mock.patch.object(cancellation, "CANCEL_TIMEOUT", seconds),
+        mock.patch.object(cancellation, "DRAIN_TIMEOUT", seconds),
     ):
         yield
 

@@ -17,7 +17,8 @@ import psycopg
 from ... import bridge
 from ...tasks.scopes import Gate
 from ...unpatched import is_own_method
-from .connection import Session, connect, view
+from .connection import connect, view
+from .session import Session
 
 # The gate of the connection that this context is opening.
 _opening: ContextVar[Gate | None] = ContextVar("daf_opening", default=None)

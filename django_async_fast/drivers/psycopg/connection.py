@@ -7,136 +7,25 @@ an async one, so that connecting, pooling and cancelling stay psycopg's own.
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import os
-import traceback
 import weakref
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
-from functools import cache, partial
+from collections.abc import Generator
+from functools import cache
 from typing import Any
 
 import psycopg
 from django.db.backends.utils import CursorWrapper
-from psycopg import pq
 from psycopg.waiting import Wait
 
 from ... import _native, bridge
 from ...attribute_copies import AttributeCopies
 from ...tasks.scopes import TURNS, Gate
-from ...unpatched import Unpatched, inside
-from . import prepared_statements
+from ...unpatched import Unpatched
+from . import session as sessions
+from .cancellation import UnwantedTransaction, cancel_statement
 from .channel import Channel
-
-logger = logging.getLogger("django_async_fast")
-
-IDLE = pq.TransactionStatus.IDLE
-ACTIVE = pq.TransactionStatus.ACTIVE
-INTRANS = pq.TransactionStatus.INTRANS
-INERROR = pq.TransactionStatus.INERROR
-IN_TRANSACTION = (INTRANS, INERROR)
-
-# Seconds a cancelled statement may take to be cancelled, then to end, before
-# its socket is closed. The same bounds as psycopg's.
-CANCEL_TIMEOUT = 5.0
-DRAIN_TIMEOUT = 5.0
-# A request that reaches the server before it has begun the statement has no
-# effect: it is repeated after these shares of the time to drain.
-DRAIN_SHARES = (0.02, 0.08, 0.3, 0.6)
-
-# Requests under way: a loop keeps no reference to its tasks.
-_asking: set[asyncio.Task[bool]] = set()
-
-
-# How often this process, and those it comes from, have been forked. To ask the
-# system for its number at every statement costs a system call.
-_forks = 0
-
-
-def _forked() -> None:
-    global _forks
-    _forks += 1
-
-
-os.register_at_fork(after_in_child=_forked)
-
-
-def forks() -> int:
-    """Return the number that tells this process from those it was forked from."""
-    return _forks
-
-
-class UnwantedTransaction:
-    """A transaction that nobody will end: its BEGIN was broken off too late."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._ending = connection._exec_command(b"ROLLBACK")
-
-    def settle(self) -> None:
-        """Roll it back, before the connection's next statement."""
-        self._connection.wait(self._ending, resumable=True)
-        self._connection.unsettled.remove(self)
-
-
-class StatementLock:
-    """Stands in for psycopg's `Connection.lock`: the connection's gate.
-
-    A `threading.Lock` held while a greenlet waits would freeze the loop.
-    """
-
-    __slots__ = ("connection", "gate")
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self.gate = connection.gate
-
-    def __exit__(self, *exc: object) -> None:
-        self.gate.release()
-
-    def acquire(self, keep: object = None) -> None:
-        """Take the connection, with nothing on the wire; `keep` stays unsettled."""
-        self.gate.acquire()
-        # Perhaps while we waited: now the session may be another block's.
-        if self.connection.returned or self.connection.unsettled:
-            try:
-                self.connection.settle(keep)
-            except BaseException:
-                self.gate.release()
-                raise
-
-    __enter__ = acquire
-
-    @contextmanager
-    def keeping(self, keep: object) -> Iterator[None]:
-        """Hold the lock as `with lock:` does, but leave `keep` unsettled."""
-        self.acquire(keep)
-        try:
-            yield
-        finally:
-            self.gate.release()
-
-
-class _Locks:
-    """`Connection.lock`, made when asked for.
-
-    The two would hold each other, and every block leave something to collect.
-    """
-
-    def __get__(self, connection: Any, owner: Any = None) -> Any:
-        return self if connection is None else StatementLock(connection)
-
-
-class _ServedView:
-    """Returns the view that receives a session's notices, or None."""
-
-    __slots__ = ("view",)
-    view: weakref.ref[Connection]
-
-    def __call__(self) -> Connection | None:
-        return self.view()
-
+from .session import Session
+from .statement_lock import StatementLocks
+from .transaction_status import IDLE, IN_TRANSACTION, INERROR
 
 _init = Unpatched((psycopg.Connection, psycopg.Connection, ("__init__",)))
 
@@ -154,7 +43,7 @@ class Connection(psycopg.Connection[Any]):
     init_attributes = AttributeCopies("pgconn", "_prepared")
     # Whether this class has what never changes in place.
     shared = False
-    lock: Any = _Locks()
+    lock: Any = StatementLocks()
     # The COPY whose rows somebody reads, one call after the other.
     open_copy: Any = None
     # SAVEPOINTs that go with the next statement, see due_statements.py.
@@ -252,7 +141,7 @@ class Connection(psycopg.Connection[Any]):
             channel.detach()
         elif channel.busy:
             self._broken_off = True
-            self._interrupted(gen, channel, exc)
+            cancel_statement(self, gen, channel, exc)
         elif isinstance(exc, KeyboardInterrupt):
             self.drop()  # it came out of the operation, which is dead now
         if before == IDLE and self._autocommit:
@@ -335,68 +224,6 @@ class Connection(psycopg.Connection[Any]):
         self.session.channel = channel = Channel(self.pgconn, loop)
         return channel
 
-    def _interrupted(
-        self, gen: Generator[Any, Any, Any], channel: Channel, exc: BaseException
-    ) -> None:
-        """Leave the connection idle or closed after a wait that was broken off."""
-        if self.session.inherited:
-            return  # the parent goes on waiting
-        channel.detach()
-        if self.pgconn.transaction_status != ACTIVE:
-            return
-        if isinstance(exc, (GeneratorExit, bridge.GreenletExit)):
-            self.drop()  # nobody is left to await a cancellation
-            return
-        try:
-            bridge.await_(self._cancel_and_drain(gen, channel))
-        except psycopg.errors.QueryCanceled:
-            pass
-        except BaseException as second:
-            # Cancelled again, or the server is silent: the state is unknown
-            # (psycopg issues 1371 and 1435).
-            logger.warning("closing a connection: could not cancel (%r)", second)
-            self.drop()
-            if not isinstance(second, Exception):
-                raise
-
-    async def _cancel_and_drain(
-        self, gen: Generator[Any, Any, Any], channel: Channel
-    ) -> None:
-        for share in DRAIN_SHARES:
-            asked = await self._ask_to_cancel()
-            last = not asked or share == DRAIN_SHARES[-1]
-            try:
-                wants = next(gen)
-            except StopIteration:
-                return
-            patience = share * DRAIN_TIMEOUT if asked else DRAIN_TIMEOUT
-            try:
-                await channel.drive(gen, wants, patience)
-            except psycopg.errors._WaitTimeout:
-                if last:
-                    raise
-            else:
-                return
-
-    async def _ask_to_cancel(self) -> bool:
-        # In a task: whoever is broken off here again closes the connection, and
-        # the server would work on for nobody.
-        asking = asyncio.create_task(self._request_cancel())
-        _asking.add(asking)
-        asking.add_done_callback(_asking.discard)
-        return await asyncio.shield(asking)
-
-    async def _request_cancel(self) -> bool:
-        try:
-            await psycopg.AsyncConnection.cancel_safe(
-                self,  # type: ignore[arg-type]
-                timeout=CANCEL_TIMEOUT,
-            )
-        except Exception as exc:
-            logger.warning("query cancellation failed: %s", exc)
-            return False
-        return True
-
 
 def inner_cursor(cursor: Any) -> Any:
     """Return the psycopg cursor inside Django's wrappers, None if it is another's."""
@@ -408,76 +235,6 @@ def inner_cursor(cursor: Any) -> Any:
 def belongs_to_block(connection: Any) -> bool:
     """Tell whether a psycopg connection is a block's: it settles what is in flight."""
     return isinstance(connection, Connection)
-
-
-class Session(psycopg.AsyncConnection[Any]):
-    """A session on the server, as psycopg's pool has it; a block has a view of it.
-
-    The socket stays registered with the loop from one block to the next: that
-    costs as much as a statement. Whoever waits or closes without our views, as
-    the pool does, must not find it so.
-    """
-
-    channel: Channel | None = None
-    # The hidden wrapper that was last used over it, with its view, if no other view has
-    # been made since.
-    spare_wrapper: Any = None
-    # What its views are made of: the class that has been asked to connect, and its
-    # class of cursors, where these are not psycopg's.
-    kind: type[psycopg.Connection[Any]] = psycopg.Connection
-    cursor_class: Any = None
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.forks = _forks
-        self._prepared = prepared_statements.Prepared()
-        # As psycopg's, but made once, not for each view.
-        self.served = served = _ServedView()
-        here: Any = served
-        self.handlers = (
-            partial(Connection._notice_handler, here),
-            partial(Connection._notify_handler, here),
-        )
-
-    @classmethod
-    async def connect(cls, *args: Any, **kwargs: Any) -> Session:
-        """Connect, as psycopg does."""
-        try:
-            return await _psycopgs_connect()(cls, *args, **kwargs)
-        except BaseException as exc:
-            # Its frames hold the half-open connection: on the server it would
-            # live for as long as somebody here keeps the exception.
-            traceback.clear_frames(exc.__traceback__ and exc.__traceback__.tb_next)
-            raise
-
-    async def wait(self, *args: Any, **kwargs: Any) -> Any:
-        """Wait as psycopg does, which registers the socket itself."""
-        self._leave_loop()
-        return await super().wait(*args, **kwargs)
-
-    @property
-    def inherited(self) -> bool:
-        """Whether a fork has copied it: socket and selector are the parent's."""
-        return self.forks != _forks
-
-    async def close(self) -> None:
-        """Close the connection, as psycopg does."""
-        self.spare_wrapper = None
-        self._leave_loop()
-        if not self.inherited:
-            await super().close()
-
-    def drop(self) -> None:
-        """Close the socket at once, without a word to the server."""
-        self.spare_wrapper = None
-        self._leave_loop()
-        if not self.inherited:
-            self.pgconn.finish()
-
-    def _leave_loop(self) -> None:
-        if self.channel is not None and not self.inherited:
-            self.channel.close()
-        self.channel = None
 
 
 _OWN = {name: vars(Connection)[name] for name in ("wait", "lock")}
@@ -499,20 +256,10 @@ ROUND_TRIPS: Any = _native.COMPILED and _native.rows.RoundTrips(
     TURNS,
     view=Connection,
     watch=_views,
-    names=globals(),
+    names=vars(sessions),
     reads=int(Wait.R),
     closed=psycopg.ProgrammingError,
 )
-
-
-def _psycopgs_connect() -> Any:
-    """Return `AsyncConnection.connect`, without what stands around it.
-
-    Synchronous code does not connect by it, whoever waits.
-    """
-    found = vars(psycopg.AsyncConnection)["connect"]
-    own = inside(found, psycopg.AsyncConnection, "connect")
-    return found.__func__ if own is None else own
 
 
 @cache

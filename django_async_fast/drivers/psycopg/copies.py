@@ -14,7 +14,8 @@ from typing import Any
 from psycopg import InterfaceError
 
 from ... import bridge
-from .connection import ACTIVE, INERROR, INTRANS, belongs_to_block
+from .connection import belongs_to_block
+from .transaction_status import ACTIVE, INERROR, INTRANS
 
 # Bytes of one trip, either way.
 SIZE = 64 * 1024

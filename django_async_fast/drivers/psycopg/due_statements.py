@@ -18,7 +18,8 @@ from django.db.backends.postgresql.base import Cursor
 from psycopg import Error, capabilities, errors, pq
 from psycopg.generators import execute, fetch_many
 
-from .connection import IDLE, Connection
+from .connection import Connection
+from .transaction_status import IDLE
 
 FATAL_ERROR = pq.ExecStatus.FATAL_ERROR
 BAD = pq.ConnStatus.BAD

@@ -20,7 +20,8 @@ from typing import Any
 from psycopg import errors, generators, pq
 
 from ... import bridge
-from .connection import INERROR, UnwantedTransaction
+from .cancellation import UnwantedTransaction
+from .transaction_status import INERROR
 
 logger = logging.getLogger("django_async_fast")
 

@@ -14,8 +14,9 @@ from django.db.backends.postgresql.base import DatabaseWrapper
 from psycopg import Error
 
 from . import prefetch
-from .connection import INERROR, belongs_to_block, inner_cursor
+from .connection import belongs_to_block, inner_cursor
 from .held_transaction import HeldTransaction
+from .transaction_status import INERROR
 
 logger = logging.getLogger("django_async_fast")
 

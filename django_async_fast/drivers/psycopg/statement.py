@@ -40,9 +40,10 @@ from psycopg.types.numeric import Int2, Int4, Int8
 from ... import _native
 from ...unpatched import Unpatched
 from . import due_statements, prepared_statements
-from .connection import IDLE, INTRANS, ROUND_TRIPS
+from .connection import ROUND_TRIPS
 from .connection import Connection as BlockConnection
 from .literals import LITERALS
+from .transaction_status import IDLE, INTRANS
 
 BINARY, TEXT = pq.Format.BINARY, pq.Format.TEXT
 FATAL_ERROR = pq.ExecStatus.FATAL_ERROR

@@ -1,0 +1,115 @@
+"""A statement that was broken off: cancelled on the server, and its answer read.
+
+The connection is idle or closed then, never in a state that nobody knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from ... import bridge
+from .channel import Channel
+from .transaction_status import ACTIVE
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+logger = logging.getLogger("django_async_fast")
+
+# Seconds a cancelled statement may take to be cancelled, then to end, before
+# its socket is closed. The same bounds as psycopg's.
+CANCEL_TIMEOUT = 5.0
+DRAIN_TIMEOUT = 5.0
+# A request that reaches the server before it has begun the statement has no
+# effect: it is repeated after these shares of the time to drain.
+DRAIN_SHARES = (0.02, 0.08, 0.3, 0.6)
+
+# Requests under way: a loop keeps no reference to its tasks.
+_asking: set[asyncio.Task[bool]] = set()
+
+
+class UnwantedTransaction:
+    """A transaction that nobody will end: its BEGIN was broken off too late."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._ending = connection._exec_command(b"ROLLBACK")
+
+    def settle(self) -> None:
+        """Roll it back, before the connection's next statement."""
+        self._connection.wait(self._ending, resumable=True)
+        self._connection.unsettled.remove(self)
+
+
+def cancel_statement(
+    connection: Connection,
+    gen: Generator[Any, Any, Any],
+    channel: Channel,
+    exc: BaseException,
+) -> None:
+    """Leave the connection idle or closed after a wait that was broken off."""
+    if connection.session.inherited:
+        return  # the parent goes on waiting
+    channel.detach()
+    if connection.pgconn.transaction_status != ACTIVE:
+        return
+    if isinstance(exc, (GeneratorExit, bridge.GreenletExit)):
+        connection.drop()  # nobody is left to await a cancellation
+        return
+    try:
+        bridge.await_(_cancel_and_drain(connection, gen, channel))
+    except psycopg.errors.QueryCanceled:
+        pass
+    except BaseException as second:
+        # Cancelled again, or the server is silent: the state is unknown
+        # (psycopg issues 1371 and 1435).
+        logger.warning("closing a connection: could not cancel (%r)", second)
+        connection.drop()
+        if not isinstance(second, Exception):
+            raise
+
+
+async def _cancel_and_drain(
+    connection: Connection, gen: Generator[Any, Any, Any], channel: Channel
+) -> None:
+    for share in DRAIN_SHARES:
+        asked = await _ask_to_cancel(connection)
+        last = not asked or share == DRAIN_SHARES[-1]
+        try:
+            wants = next(gen)
+        except StopIteration:
+            return
+        patience = share * DRAIN_TIMEOUT if asked else DRAIN_TIMEOUT
+        try:
+            await channel.drive(gen, wants, patience)
+        except psycopg.errors._WaitTimeout:
+            if last:
+                raise
+        else:
+            return
+
+
+async def _ask_to_cancel(connection: Connection) -> bool:
+    # In a task: whoever is broken off here again closes the connection, and
+    # the server would work on for nobody.
+    asking = asyncio.create_task(_request_cancel(connection))
+    _asking.add(asking)
+    asking.add_done_callback(_asking.discard)
+    return await asyncio.shield(asking)
+
+
+async def _request_cancel(connection: Connection) -> bool:
+    try:
+        await psycopg.AsyncConnection.cancel_safe(
+            connection,  # type: ignore[arg-type]
+            timeout=CANCEL_TIMEOUT,
+        )
+    except Exception as exc:
+        logger.warning("query cancellation failed: %s", exc)
+        return False
+    return True

@@ -1,0 +1,125 @@
+"""A session on the server, from one block to the next."""
+
+from __future__ import annotations
+
+import os
+import traceback
+import weakref
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from ...unpatched import inside
+from . import prepared_statements
+from .channel import Channel
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+# How often this process, and those it comes from, have been forked. To ask the
+# system for its number at every statement costs a system call.
+_forks = 0
+
+
+def _forked() -> None:
+    global _forks
+    _forks += 1
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
+def forks() -> int:
+    """Return the number that tells this process from those it was forked from."""
+    return _forks
+
+
+class ServedView:
+    """Returns the connection that receives a session's notices, or None."""
+
+    __slots__ = ("view",)
+    view: weakref.ref[Connection]
+
+    def __call__(self) -> Connection | None:
+        return self.view()
+
+
+class Session(psycopg.AsyncConnection[Any]):
+    """A session on the server, as psycopg's pool has it; a block has a view of it.
+
+    The socket stays registered with the loop from one block to the next: that
+    costs as much as a statement. Whoever waits or closes without our views, as
+    the pool does, must not find it so.
+    """
+
+    channel: Channel | None = None
+    # The hidden wrapper that was last used over it, with its view, if no other view has
+    # been made since.
+    spare_wrapper: Any = None
+    # What its views are made of: the class that has been asked to connect, and its
+    # class of cursors, where these are not psycopg's.
+    kind: type[psycopg.Connection[Any]] = psycopg.Connection
+    cursor_class: Any = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.forks = _forks
+        self._prepared = prepared_statements.Prepared()
+        # As psycopg's, but made once, not for each view.
+        self.served = served = ServedView()
+        here: Any = served
+        self.handlers = (
+            partial(psycopg.Connection._notice_handler, here),
+            partial(psycopg.Connection._notify_handler, here),
+        )
+
+    @classmethod
+    async def connect(cls, *args: Any, **kwargs: Any) -> Session:
+        """Connect, as psycopg does."""
+        try:
+            return await _psycopgs_connect()(cls, *args, **kwargs)
+        except BaseException as exc:
+            # Its frames hold the half-open connection: on the server it would
+            # live for as long as somebody here keeps the exception.
+            traceback.clear_frames(exc.__traceback__ and exc.__traceback__.tb_next)
+            raise
+
+    async def wait(self, *args: Any, **kwargs: Any) -> Any:
+        """Wait as psycopg does, which registers the socket itself."""
+        self._leave_loop()
+        return await super().wait(*args, **kwargs)
+
+    @property
+    def inherited(self) -> bool:
+        """Whether a fork has copied it: socket and selector are the parent's."""
+        return self.forks != _forks
+
+    async def close(self) -> None:
+        """Close the connection, as psycopg does."""
+        self.spare_wrapper = None
+        self._leave_loop()
+        if not self.inherited:
+            await super().close()
+
+    def drop(self) -> None:
+        """Close the socket at once, without a word to the server."""
+        self.spare_wrapper = None
+        self._leave_loop()
+        if not self.inherited:
+            self.pgconn.finish()
+
+    def _leave_loop(self) -> None:
+        if self.channel is not None and not self.inherited:
+            self.channel.close()
+        self.channel = None
+
+
+def _psycopgs_connect() -> Any:
+    """Return `AsyncConnection.connect`, without what stands around it.
+
+    Synchronous code does not connect by it, whoever waits.
+    """
+    found = vars(psycopg.AsyncConnection)["connect"]
+    own = inside(found, psycopg.AsyncConnection, "connect")
+    return found.__func__ if own is None else own
