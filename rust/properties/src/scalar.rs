@@ -8,33 +8,21 @@ pub fn any_bytes(data: &[u8]) {
         1,
         scalar::boolean(data).map(|value| value == (data[0] != 0)),
     );
-    whole(
-        data,
-        2,
-        scalar::int2(data).map(|value| value.to_be_bytes() == data),
-    );
-    whole(
-        data,
-        4,
-        scalar::int4(data).map(|value| value.to_be_bytes() == data),
-    );
-    whole(
-        data,
-        8,
-        scalar::int8(data).map(|value| value.to_be_bytes() == data),
-    );
-    whole(
-        data,
-        4,
-        scalar::oid(data).map(|value| value.to_be_bytes() == data),
-    );
-    whole(data, 16, scalar::uuid(data).map(|value| value == data));
+    number(data, scalar::int2(data).map(i16::to_be_bytes));
+    number(data, scalar::int4(data).map(i32::to_be_bytes));
+    number(data, scalar::int8(data).map(i64::to_be_bytes));
+    number(data, scalar::oid(data).map(u32::to_be_bytes));
+    number(data, scalar::uuid(data));
     whole(
         data,
         1,
         scalar::char(data).map(|value| byte(value) == data[0]),
     );
     assert_eq!(scalar::jsonb(data).ok(), data.strip_prefix(&[1]));
+}
+
+fn number<const SIZE: usize>(data: &[u8], read: Result<[u8; SIZE], wire::Malformed>) {
+    whole(data, SIZE, read.map(|bytes| bytes == data));
 }
 
 /// Read if it has `size` bytes and not otherwise, and the same when written again.

@@ -3,7 +3,7 @@
 //! The fast path answers for the years that Python's `datetime` has (1 to 9999); what
 //! lies outside is only ever printed, the way PostgreSQL prints it in ISO style.
 
-use crate::reader::{exactly, Malformed};
+use crate::reader::{exactly, numbers, Malformed};
 use std::fmt;
 
 /// Microseconds in a day.
@@ -49,23 +49,12 @@ pub enum OutOfRange {
     TooLarge,
 }
 
-/// `date`: days since 2000-01-01; the extremes mean infinity.
-///
-/// # Errors
-/// [`Malformed::Length`].
-#[inline]
-pub fn date(data: &[u8]) -> Result<i32, Malformed> {
-    exactly(data).map(i32::from_be_bytes)
-}
-
-/// `timestamp` and `timestamptz`: microseconds since 2000-01-01 (UTC); the extremes
-/// mean infinity.
-///
-/// # Errors
-/// [`Malformed::Length`].
-#[inline]
-pub fn timestamp(data: &[u8]) -> Result<i64, Malformed> {
-    exactly(data).map(i64::from_be_bytes)
+numbers! {
+    /// `date`: days since 2000-01-01; the extremes mean infinity.
+    date: i32;
+    /// `timestamp` and `timestamptz`: microseconds since 2000-01-01 (UTC); the extremes
+    /// mean infinity.
+    timestamp: i64;
 }
 
 /// `time`: microseconds since midnight.

@@ -161,6 +161,29 @@ fn split(coefficient: u128, exponent: i32, groups: &mut [u16; GROUPS]) -> (usize
     (count, exponent.div_euclid(4))
 }
 
+/// The value of a [`Finite`] in an integer that holds `$places` decimal digits, or None.
+macro_rules! magnitude {
+    ($finite:ident, $integer:ident, $places:literal) => {{
+        let shift = $finite.shift();
+        let groups = $finite.digits.len();
+        if groups > $places / 4 || shift < -3 {
+            return None;
+        }
+        let number = $finite.digits.iter().fold(0, |sum: $integer, digit| {
+            sum * 10_000 + $integer::from(value(*digit))
+        });
+        let power = $integer::pow(10, shift.unsigned_abs().min($places));
+        if shift < 0 {
+            Some(number / power)
+        } else {
+            // Leading zeros count: an exact bound would cost more than it gives.
+            #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)]
+            let room = $places - 4 * groups as i32;
+            (shift <= room).then(|| number * power)
+        }
+    }};
+}
+
 impl Finite<'_> {
     /// Decimal places by which the digits, read as one integer, must move to the left to
     /// count units of `10 ** -scale`; negative when zeros of the last digit fall off.
@@ -180,43 +203,13 @@ impl Finite<'_> {
     #[inline]
     #[must_use]
     pub fn small(&self) -> Option<u64> {
-        let shift = self.shift();
-        if self.digits.len() > 4 || shift < -3 {
-            return None;
-        }
-        let number = self
-            .digits
-            .iter()
-            .fold(0_u64, |sum, digit| sum * 10_000 + u64::from(value(*digit)));
-        let power = 10_u64.pow(shift.unsigned_abs().min(19));
-        if shift < 0 {
-            Some(number / power)
-        } else {
-            // Leading zeros count: an exact bound would cost more than it gives.
-            #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)]
-            let room = 19 - 4 * self.digits.len() as i32;
-            (shift <= room).then(|| number * power)
-        }
+        magnitude!(self, u64, 19)
     }
 
     /// As [`Finite::small`], up to 38 decimal digits.
     #[must_use]
     pub fn medium(&self) -> Option<u128> {
-        let shift = self.shift();
-        if self.digits.len() > 9 || shift < -3 {
-            return None;
-        }
-        let number = self.digits.iter().fold(0_u128, |sum, digit| {
-            sum * 10_000 + u128::from(value(*digit))
-        });
-        let power = 10_u128.pow(shift.unsigned_abs().min(38));
-        if shift < 0 {
-            Some(number / power)
-        } else {
-            #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)]
-            let room = 38 - 4 * self.digits.len() as i32;
-            (shift <= room).then(|| number * power)
-        }
+        magnitude!(self, u128, 38)
     }
 
     /// As PostgreSQL prints it.

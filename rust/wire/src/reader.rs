@@ -77,6 +77,35 @@ pub fn exactly<const N: usize>(data: &[u8]) -> Result<[u8; N], Malformed> {
     })
 }
 
+/// Functions that read values which are one number.
+macro_rules! numbers {
+    ($($(#[$what:meta])+ $name:ident: $type:ty;)+) => {$(
+        $(#[$what])+
+        ///
+        /// # Errors
+        /// [`Malformed::Length`].
+        #[inline]
+        pub fn $name(data: &[u8]) -> Result<$type, Malformed> {
+            exactly(data).map(<$type>::from_be_bytes)
+        }
+    )+};
+}
+pub(crate) use numbers;
+
+/// Methods of [`Reader`] that take one number from the front.
+macro_rules! fields {
+    ($($(#[$what:meta])+ $type:ident;)+) => {$(
+        $(#[$what])+
+        ///
+        /// # Errors
+        /// [`Malformed::Short`] at the end of the value.
+        #[inline]
+        pub fn $type(&mut self) -> Result<$type, Malformed> {
+            self.take().map($type::from_be_bytes)
+        }
+    )+};
+}
+
 /// Takes one field after the other from the front of a value.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
@@ -107,58 +136,19 @@ impl<'a> Reader<'a> {
         Ok(*head)
     }
 
-    /// The next byte.
-    ///
-    /// # Errors
-    /// [`Malformed::Short`] at the end of the value; so do the other fields.
-    #[inline]
-    pub fn u8(&mut self) -> Result<u8, Malformed> {
-        self.take::<1>().map(|[byte]| byte)
-    }
-
-    /// The next two bytes.
-    ///
-    /// # Errors
-    /// As [`Reader::u8`].
-    #[inline]
-    pub fn u16(&mut self) -> Result<u16, Malformed> {
-        self.take().map(u16::from_be_bytes)
-    }
-
-    /// The next two bytes, signed.
-    ///
-    /// # Errors
-    /// As [`Reader::u8`].
-    #[inline]
-    pub fn i16(&mut self) -> Result<i16, Malformed> {
-        self.take().map(i16::from_be_bytes)
-    }
-
-    /// The next four bytes.
-    ///
-    /// # Errors
-    /// As [`Reader::u8`].
-    #[inline]
-    pub fn u32(&mut self) -> Result<u32, Malformed> {
-        self.take().map(u32::from_be_bytes)
-    }
-
-    /// The next four bytes, signed.
-    ///
-    /// # Errors
-    /// As [`Reader::u8`].
-    #[inline]
-    pub fn i32(&mut self) -> Result<i32, Malformed> {
-        self.take().map(i32::from_be_bytes)
-    }
-
-    /// The next eight bytes as a double.
-    ///
-    /// # Errors
-    /// As [`Reader::u8`].
-    #[inline]
-    pub fn f64(&mut self) -> Result<f64, Malformed> {
-        self.take().map(f64::from_be_bytes)
+    fields! {
+        /// The next byte.
+        u8;
+        /// The next two bytes.
+        u16;
+        /// The next two bytes, signed.
+        i16;
+        /// The next four bytes.
+        u32;
+        /// The next four bytes, signed.
+        i32;
+        /// The next eight bytes as a double.
+        f64;
     }
 
     /// How many values follow: four bytes. Each must have `least` bytes or more, so that

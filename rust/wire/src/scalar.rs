@@ -1,50 +1,25 @@
 //! Types whose binary form is one number or one string.
 
-use crate::reader::{exactly, Malformed};
+use crate::reader::{exactly, numbers, Malformed};
 
 /// `bool`: one byte, anything but zero is true.
 ///
 /// # Errors
-/// [`Malformed::Length`]; so do all fixed-length types here.
+/// [`Malformed::Length`].
 #[inline]
 pub fn boolean(data: &[u8]) -> Result<bool, Malformed> {
     exactly::<1>(data).map(|[byte]| byte != 0)
 }
 
-/// `int2`.
-///
-/// # Errors
-/// As [`boolean`].
-#[inline]
-pub fn int2(data: &[u8]) -> Result<i16, Malformed> {
-    exactly(data).map(i16::from_be_bytes)
-}
-
-/// `int4`.
-///
-/// # Errors
-/// As [`boolean`].
-#[inline]
-pub fn int4(data: &[u8]) -> Result<i32, Malformed> {
-    exactly(data).map(i32::from_be_bytes)
-}
-
-/// `int8`.
-///
-/// # Errors
-/// As [`boolean`].
-#[inline]
-pub fn int8(data: &[u8]) -> Result<i64, Malformed> {
-    exactly(data).map(i64::from_be_bytes)
-}
-
-/// `oid`.
-///
-/// # Errors
-/// As [`boolean`].
-#[inline]
-pub fn oid(data: &[u8]) -> Result<u32, Malformed> {
-    exactly(data).map(u32::from_be_bytes)
+numbers! {
+    /// `int2`.
+    int2: i16;
+    /// `int4`.
+    int4: i32;
+    /// `int8`.
+    int8: i64;
+    /// `oid`.
+    oid: u32;
 }
 
 /// `uuid`: sixteen bytes, most significant first.

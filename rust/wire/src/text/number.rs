@@ -16,40 +16,24 @@ pub fn boolean(data: &[u8]) -> Result<bool, Malformed> {
     }
 }
 
-/// `int2`.
-///
-/// # Errors
-/// As [`boolean`].
-#[inline]
-pub fn int2(data: &[u8]) -> Result<i16, Malformed> {
-    integer(data).ok_or(Malformed::Text("an integer of two bytes"))
+macro_rules! integers {
+    ($($what:literal $name:ident: $type:ty, $expected:literal;)+) => {$(
+        #[doc = $what]
+        ///
+        /// # Errors
+        /// As [`boolean`].
+        #[inline]
+        pub fn $name(data: &[u8]) -> Result<$type, Malformed> {
+            integer(data).ok_or(Malformed::Text($expected))
+        }
+    )+};
 }
 
-/// `int4`.
-///
-/// # Errors
-/// As [`boolean`].
-#[inline]
-pub fn int4(data: &[u8]) -> Result<i32, Malformed> {
-    integer(data).ok_or(Malformed::Text("an integer of four bytes"))
-}
-
-/// `int8`.
-///
-/// # Errors
-/// As [`boolean`].
-#[inline]
-pub fn int8(data: &[u8]) -> Result<i64, Malformed> {
-    integer(data).ok_or(Malformed::Text("an integer of eight bytes"))
-}
-
-/// `oid`.
-///
-/// # Errors
-/// As [`boolean`].
-#[inline]
-pub fn oid(data: &[u8]) -> Result<u32, Malformed> {
-    integer(data).ok_or(Malformed::Text("an unsigned integer of four bytes"))
+integers! {
+    "`int2`." int2: i16, "an integer of two bytes";
+    "`int4`." int4: i32, "an integer of four bytes";
+    "`int8`." int8: i64, "an integer of eight bytes";
+    "`oid`." oid: u32, "an unsigned integer of four bytes";
 }
 
 #[inline]
