@@ -12,7 +12,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from ..drivers.psycopg.connect_hooks import PoolConnectionClass
-from ..drivers.psycopg.connection import Session
+from ..drivers.psycopg.session import Session
 from . import fast_checkout, loop_pool
 
 # Seconds, as the conventions have them for operations of database clients.
