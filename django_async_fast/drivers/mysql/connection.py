@@ -25,7 +25,7 @@ from MySQLdb.connections import Connection as Djangos
 
 from ... import bridge
 from ...tasks.scopes import Gate
-from ..psycopg.connection import DRAIN_SHARES, DRAIN_TIMEOUT, logger
+from ..psycopg.cancellation import DRAIN_SHARES, DRAIN_TIMEOUT, logger
 from . import errors
 from .options import Options
 from .result import Result
