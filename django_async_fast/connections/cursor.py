@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from .. import bridge
@@ -52,10 +51,7 @@ class AsyncCursor:
         return self
 
     async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None = None,
-        exc: BaseException | None = None,
-        traceback: TracebackType | None = None,
+        self, exc_type: Any = None, exc: Any = None, traceback: Any = None
     ) -> None:
         if being_closed(exc):
             self._closed, self._cursor = True, None  # its block ends as well

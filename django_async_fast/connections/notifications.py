@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from types import TracebackType
+from contextlib import asynccontextmanager
 from typing import Any, Self
 
 from django.db import OperationalError
@@ -23,6 +23,17 @@ from ..tasks.scopes import ScopeTimeout
 # Seconds before the first attempt to connect again, and the longest pause.
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
+
+
+@asynccontextmanager
+async def _time_limit(until: float | None) -> AsyncIterator[asyncio.Timeout]:
+    """Let what is awaited inside end at `until`, as if it were done."""
+    try:
+        async with asyncio.timeout_at(until) as limit:
+            yield limit
+    except TimeoutError:
+        if not limit.expired():
+            raise
 
 
 class Notifications:
@@ -50,10 +61,7 @@ class Notifications:
         return self
 
     async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None = None,
-        exc: BaseException | None = None,
-        traceback: TracebackType | None = None,
+        self, exc_type: Any = None, exc: Any = None, traceback: Any = None
     ) -> None:
         if not being_closed(exc):
             await self._stop()
@@ -66,13 +74,10 @@ class Notifications:
         entered = self._listening is not None
         loop = asyncio.get_running_loop()
         until = None if self._timeout is None else loop.time() + self._timeout
-        try:
-            async with asyncio.timeout_at(until) as limit:
-                if not entered:
-                    await self._start()
-        except TimeoutError:
-            if not limit.expired():
-                raise
+        async with _time_limit(until) as limit:
+            if not entered:
+                await self._start()
+        if limit.expired():
             return
         try:
             while (notify := await self._next(until)) is not None:
@@ -83,17 +88,11 @@ class Notifications:
 
     async def _next(self, until: float | None) -> Notify | None:
         received = self._listener.received
-        if received:
-            return received.popleft()
-        try:
-            async with asyncio.timeout_at(until) as limit:
+        if not received:
+            async with _time_limit(until):
                 while not received:
                     await self._wait()
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            return received.popleft() if received else None
-        return received.popleft()
+        return received.popleft() if received else None
 
     async def _wait(self) -> None:
         woken = self._listener.waiting(asyncio.get_running_loop())

@@ -19,6 +19,7 @@ from ..connections import block_threads
 from ..connections.dispatch import run_sync
 from ..drivers.psycopg import copies
 from . import files, statements
+from .callers import awaited, on_the_loop
 from .statements import Format
 
 # Tasks that end a COPY whose reader has gone: a loop keeps no reference to them.
@@ -27,6 +28,7 @@ _ending: set[asyncio.Task[None]] = set()
 _TRAILER = b"\xff\xff"
 
 
+@on_the_loop
 def copy_to(
     queryset: QuerySet[Any],
     file: Any,
@@ -44,10 +46,6 @@ def copy_to(
     Raises NotSupportedError where the database is not PostgreSQL, and what the query
     raises. The connection is busy until the end.
     """
-    if block_threads.in_block_thread():
-        return block_threads.run_on_loop(
-            copy_to, queryset, file, format=format, header=header, progress=progress
-        )
     export = Export(queryset, format, header)
     with ExitStack() as stack:
         stack.callback(export.close)
@@ -61,18 +59,7 @@ def copy_to(
     return export.rows
 
 
-async def acopy_to(
-    queryset: QuerySet[Any],
-    file: Any,
-    *,
-    format: Format = "csv",
-    header: bool = True,
-    progress: Callable[[int], object] | None = None,
-) -> int:
-    """Do as `copy_to()`, awaited."""
-    return await run_sync(
-        copy_to, queryset, file, format=format, header=header, progress=progress
-    )
+acopy_to = awaited(copy_to, "Do as `copy_to()`, awaited.")
 
 
 class Export:

@@ -21,10 +21,9 @@ from asgiref.sync import async_to_sync
 from django.db import connections, router, transaction
 from django.db.models import Model
 
-from ..connections import block_threads
-from ..connections.dispatch import run_sync
 from ..drivers.psycopg import copies
 from . import columns, files, headers, statements
+from .callers import awaited, on_the_loop
 from .located import located
 from .statements import Format
 
@@ -36,6 +35,7 @@ Progress = Callable[[int], object]
 Fields = Sequence[str] | Mapping[str, str]
 
 
+@on_the_loop
 def copy_from(
     model: type[Model],
     source: Any,
@@ -58,17 +58,6 @@ def copy_from(
     keys are not put into instances, and columns that are left out get the database's
     default.
     """
-    if block_threads.in_block_thread():
-        return block_threads.run_on_loop(
-            copy_from,
-            model,
-            source,
-            fields,
-            format=format,
-            header=header,
-            progress=progress,
-            using=using,
-        )
     using = using or router.db_for_write(model)
     wrapper = connections[using]
     statements.check(wrapper, format, "bulk_create()")
@@ -86,27 +75,10 @@ def copy_from(
         return _copy_rows(cursor, model, chain(first, rows), fields, progress)
 
 
-async def acopy_from(
-    model: type[Model],
-    source: Any,
-    fields: Fields | None = None,
-    *,
-    format: Format = "csv",
-    header: bool = True,
-    progress: Progress | None = None,
-    using: str | None = None,
-) -> int:
-    """Do as `copy_from()`, awaited; `source` may be an asynchronous iterable, too."""
-    return await run_sync(
-        copy_from,
-        model,
-        source,
-        fields,
-        format=format,
-        header=header,
-        progress=progress,
-        using=using,
-    )
+acopy_from = awaited(
+    copy_from,
+    "Do as `copy_from()`, awaited; `source` may be an asynchronous iterable, too.",
+)
 
 
 def _iterated(source: Any) -> Iterator[Any]:
