@@ -1,6 +1,6 @@
 """`django.db.transaction` as coroutines use it, for type checkers as well.
 
-`atomic()` also takes the characteristics of the transaction: `transactions/atomic.py`.
+`atomic()` also takes the characteristics of the transaction.
 """
 
 from django.db.transaction import (
@@ -22,9 +22,8 @@ from django.db.transaction import (
     set_rollback,
 )
 
-from .transactions.atomic import (
+from .transactions.functions import (
     ADDED,
-    AsyncAtomic,
     aclean_savepoints,
     acommit,
     aget_autocommit,
@@ -36,9 +35,9 @@ from .transactions.atomic import (
     asavepoint_rollback,
     aset_autocommit,
     aset_rollback,
-    atomic,
     savepoint_create,
 )
+from .transactions.isolation import AsyncAtomic, atomic
 
 __all__ = [
     "ADDED",

@@ -17,7 +17,7 @@ from typing import Any
 from django.db import connections
 from django.db.backends.signals import connection_created
 
-from ..tasks.scopes import Gate
+from ..tasks.gates import Gate
 from . import lazy_wrapper
 from .block_protocol import Block
 from .replayed_connect import ReplayedConnect

@@ -18,7 +18,7 @@ from django.dispatch import receiver
 
 from .. import conf
 from ..attribute_copies import AttributeCopies
-from ..tasks import scopes
+from ..tasks.gates import Gate
 from . import replayed_connect
 from .block_protocol import Block
 from .mysql_wrapper import MysqlWrapper
@@ -60,7 +60,7 @@ def _build(wrapper: Any) -> None:
         wrapper.gate = gate
 
 
-def claim_gate(wrapper: Any) -> scopes.Gate | None:
+def claim_gate(wrapper: Any) -> Gate | None:
     """Return the gate that a lazy wrapper will have, or None if it has been claimed.
 
     Whoever claims it opens the connection: others wait for that, not for one more.
@@ -69,7 +69,7 @@ def claim_gate(wrapper: Any) -> scopes.Gate | None:
     settings_dict, alias, block, gate, _ = arguments
     if gate is not None:
         return None
-    gate = scopes.Gate(alias, block.place, block.units)
+    gate = Gate(alias, block.place, block.units)
     object.__setattr__(wrapper, "_arguments", (settings_dict, alias, block, gate, None))
     return gate
 
@@ -79,7 +79,7 @@ def connect(
     replay: replayed_connect.ReplayedConnect,
     entry: Any,
     session: Any,
-    gate: scopes.Gate | None,
+    gate: Gate | None,
 ) -> Any:
     """Return a hidden wrapper, connected to `session`, for the statements of `wrapper`.
 
@@ -97,7 +97,7 @@ def connect(
     ):
         if (values := replay.attributes()) is None:
             return None
-        gate = gate or scopes.Gate(alias, block.place, block.units)
+        gate = gate or Gate(alias, block.place, block.units)
         handle = entry.handle(gate)
         values["settings_dict"], values["pool"] = settings_dict, handle
         values["connection"] = handle.view(session)

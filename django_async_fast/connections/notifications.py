@@ -18,7 +18,7 @@ from .. import bridge
 from ..bridge.closed_coroutines import being_closed
 from ..drivers.psycopg.listening import Listener, Listening
 from ..drivers.psycopg.transaction_status import IDLE
-from ..tasks.scopes import ScopeTimeout
+from ..tasks.gate_errors import ScopeTimeout
 
 # Seconds before the first attempt to connect again, and the longest pause.
 FIRST_PAUSE = 0.1

@@ -16,7 +16,7 @@ from ..drivers.psycopg import (
     server_names,
 )
 from ..pool import loop_pool
-from ..tasks import scopes
+from ..tasks.gates import Gate
 from . import replayed_connect
 from .block_protocol import Block
 from .wrapper import BlockWrapper
@@ -29,7 +29,7 @@ IDLE = 0
 class _Driver:
     """psycopg with a `connect()` that the event loop awaits."""
 
-    def __init__(self, gate: scopes.Gate, database: Any) -> None:
+    def __init__(self, gate: Gate, database: Any) -> None:
         # Not the wrapper: a cycle would keep it until the next collection.
         self._gate = gate
         self._database = database
@@ -178,7 +178,7 @@ class PostgresqlWrapper(BlockWrapper):
         self.block = None
         return True
 
-    def serve(self, block: Block, gate: scopes.Gate | None) -> None:
+    def serve(self, block: Block, gate: Gate | None) -> None:
         """Serve `block`, to which its connection has been given."""
         values = self.__dict__
         values["block"], values["_thread_ident"] = block, block.thread

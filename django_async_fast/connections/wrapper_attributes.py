@@ -10,7 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.functional import cached_property
 
 from ..attribute_copies import AttributeCopies
-from ..tasks import scopes
+from ..tasks.gates import Gate
 from ..unpatched import Unpatched
 
 
@@ -81,7 +81,7 @@ class WrapperAttributes(_Backend):
             fresh["alias"] = alias
             fresh["_thread_ident"] = get_ident()
             self.__dict__ = fresh
-        self.gate = scopes.Gate(alias, None)
+        self.gate = Gate(alias, None)
 
     def _record_init_attributes(self) -> None:
         """Record what Django has just set, for the next ones."""

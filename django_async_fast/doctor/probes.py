@@ -26,7 +26,8 @@ from ..bridge.driving import run
 from ..connections.blocks import new_connection
 from ..connections.dispatch import run_sync
 from ..requests.lifespan import close_pools
-from ..transactions.atomic import aset_rollback, atomic
+from ..transactions.functions import aset_rollback
+from ..transactions.isolation import atomic
 
 YES, NO, NOTE = "yes", "NO", "note"
 # Seconds for one probe.

@@ -8,97 +8,20 @@ and in the turns that the connection's gate gives.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from contextvars import Context, copy_context
 from functools import partial
-from queue import SimpleQueue
-from threading import Thread
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from django.db import InterfaceError, OperationalError, ProgrammingError
 
 from .. import bridge
-from ..tasks.scopes import Gate
+from ..tasks.gates import Gate
+from .driver_thread import DriverThread, Job
 from .psycopg.cancellation import DRAIN_SHARES, DRAIN_TIMEOUT, logger
 
-_Job = Callable[[], object]
-
 _END: Any = object()
-
-
-class DriverThread:
-    """The thread of one connection."""
-
-    def __init__(self, name: str) -> None:
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._process = os.getpid()
-        # A block that is never left must not keep the interpreter from ending.
-        self._thread = Thread(target=_work, args=(self._jobs,), name=name, daemon=True)
-        self._thread.start()
-
-    @property
-    def inherited(self) -> bool:
-        """Whether this process was forked: the thread is its parent's."""
-        return self._process != os.getpid()
-
-    def begin(self, function: _Job) -> asyncio.Future[Any]:
-        """Call `function` in the thread; return the future of its outcome."""
-        loop = asyncio.get_running_loop()
-        outcome: asyncio.Future[Any] = loop.create_future()
-        # In the caller's context: who traces the driver finds the caller's span.
-        self._jobs.put(partial(_call, loop, outcome, copy_context(), function))
-        return outcome
-
-    def post(self, function: _Job) -> None:
-        """Call `function` in the thread, whatever comes of it."""
-        self._jobs.put(function)
-
-    def end(self) -> None:
-        """End the thread once it has done what it has been given."""
-        self._jobs.put(None)
-
-    def join(self) -> None:
-        """Wait for the last steps of a thread that has nothing left to do."""
-        self._thread.join()
-
-
-def _work(jobs: SimpleQueue[_Job | None]) -> None:
-    opened: object = None
-    while (job := jobs.get()) is not None:
-        # A job that is awaited keeps its error; this is its loop, which is closed.
-        with suppress(Exception):
-            found = job()
-            # The thread's own: the collector does not find the connection before us.
-            opened = opened or found
-            del found
-        del job  # the next one may be long in coming
-
-
-def _call(
-    loop: asyncio.AbstractEventLoop,
-    outcome: asyncio.Future[Any],
-    context: Context,
-    function: _Job,
-) -> Any:
-    settle: Callable[[Any], None]
-    try:
-        found, settle = context.run(function), outcome.set_result
-    except StopIteration as exc:  # which no future takes
-        found, settle = RuntimeError(repr(exc)), outcome.set_exception
-    except BaseException as exc:
-        found, settle = exc, outcome.set_exception
-    loop.call_soon_threadsafe(_settle, outcome, settle, found)
-    return found
-
-
-def _settle(
-    outcome: asyncio.Future[Any], settle: Callable[[Any], None], found: Any
-) -> None:
-    if not outcome.done():
-        settle(found)
 
 
 def connect(gate: Gate, function: Callable[[], Any]) -> Connection:
@@ -129,7 +52,7 @@ class Killer(NamedTuple):
     """How another connection ends a statement."""
 
     # End it; called in a thread of its own, while the statement runs.
-    kill: _Job
+    kill: Job
     # With the driver's connection: be what a kill ends that came too late for its own.
     take_late_kill: Callable[[Any], None]
 
@@ -201,7 +124,7 @@ class Connection(_Proxy):
         """Return a cursor, made in the thread when it is used first."""
         return Cursor(self, partial(self._raw.cursor, *args, **kwargs))
 
-    def run(self, function: _Job, is_statement: bool = False) -> Any:
+    def run(self, function: Job, is_statement: bool = False) -> Any:
         """Call `function` in the thread, in turn, and wait for what it returns.
 
         Broken off, the call is waited for all the same, and the connection closed if
@@ -213,7 +136,7 @@ class Connection(_Proxy):
         finally:
             self.gate.release()
 
-    async def _run(self, function: _Job, is_statement: bool) -> Any:
+    async def _run(self, function: Job, is_statement: bool) -> Any:
         if self.closed:
             raise InterfaceError(f"The connection to '{self.gate.alias}' is closed.")
         if self._driver_thread.inherited:
@@ -270,7 +193,7 @@ class Connection(_Proxy):
         self.transaction_broken = self.may_be_in_transaction
         self.drop()
 
-    def post(self, function: _Job) -> None:
+    def post(self, function: Job) -> None:
         """Call `function` in the thread, if that still does anything."""
         if not self.closed and not self._driver_thread.inherited:
             self._driver_thread.post(function)

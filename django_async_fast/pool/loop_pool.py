@@ -24,7 +24,7 @@ from .. import bridge
 from ..drivers.psycopg.connect_hooks import PoolConnectionClass
 from ..drivers.psycopg.connection import Connection, view
 from ..drivers.psycopg.session import Session, forks
-from ..tasks.scopes import Gate
+from ..tasks.gates import Gate
 from . import fast_checkout
 from .waiting_line import WaitingLine
 

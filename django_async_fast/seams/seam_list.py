@@ -118,6 +118,7 @@ def _transaction_seams() -> Iterator[Seam]:
     from django.db.transaction import Atomic
 
     from ..transactions import atomic as ours
+    from ..transactions import functions
 
     scope = "an atomic block on a block's connection is a scope of it"
     yield Seam(Atomic, "__enter__", ours.enter, scope)
@@ -126,9 +127,12 @@ def _transaction_seams() -> Iterator[Seam]:
     yield Seam(Atomic, "__aexit__", ours.aexit, "async with atomic()")
     yield Seam(Atomic, "__call__", ours.decorate, "@atomic on async def")
     yield Seam(
-        BaseDatabaseWrapper, "on_commit", ours.on_commit, "callbacks may be async def"
+        BaseDatabaseWrapper,
+        "on_commit",
+        functions.on_commit,
+        "callbacks may be async def",
     )
-    for name, function in ours.ADDED.items():
+    for name, function in functions.ADDED.items():
         yield Seam(transaction, name, function, "DEP 0009's functions")
 
 

@@ -7,22 +7,18 @@ asynchronous face and a scope of the connection it works on.
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, overload
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import iscoroutinefunction
-from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
+from django.core.exceptions import SynchronousOnlyOperation
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import Atomic, TransactionManagementError
-from psycopg import IsolationLevel
 
 from .. import bridge
 from ..bridge import users_code
 from ..bridge.closed_coroutines import being_closed
-from ..connections import block_threads, dispatch, open_transactions
+from ..connections import block_threads, open_transactions
 from ..connections.blocks import current_block
 from ..connections.routing import bridged_block
 from ..tasks import scopes
@@ -242,160 +238,3 @@ def decorate(self: Atomic, func: Callable[..., Any]) -> Callable[..., Any]:
             return await func(*args, **kwargs)
 
     return inner
-
-
-class AsyncAtomic(Protocol):
-    """What `atomic()` returns: Django's `Atomic`, for `async with` as well."""
-
-    def __enter__(self) -> None:
-        """Begin a transaction or a savepoint."""
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None:
-        """Commit it, or roll it back after an exception."""
-
-    async def __aenter__(self) -> None:
-        """Begin a transaction or a savepoint."""
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None:
-        """Commit it, or roll it back after an exception."""
-
-    def __call__(self, func: Function, /) -> Function:
-        """Return `func`, a function or an `async def`, in a transaction each time."""
-        ...
-
-
-class _Atomic(Atomic):
-    """Django's `Atomic`, for a transaction with characteristics of its own."""
-
-    def __init__(
-        self,
-        using: str | None,
-        savepoint: bool,
-        durable: bool,
-        wanted: dict[str, Any],
-    ) -> None:
-        super().__init__(using, savepoint, durable)
-        self.characteristics = wanted
-
-
-@overload
-def atomic(using: Function, /) -> Function: ...
-@overload
-def atomic(
-    using: str | None = None,
-    savepoint: bool = True,
-    durable: bool = False,
-    *,
-    isolation_level: IsolationLevel | str | None = None,
-    read_only: bool | None = None,
-    deferrable: bool | None = None,
-) -> AsyncAtomic: ...
-def atomic(
-    using: Any = None,
-    savepoint: bool = True,
-    durable: bool = False,
-    *,
-    isolation_level: IsolationLevel | str | None = None,
-    read_only: bool | None = None,
-    deferrable: bool | None = None,
-) -> Any:
-    """Django's `transaction.atomic`, with the characteristics of the transaction.
-
-    `isolation_level` is a `psycopg.IsolationLevel` or its name, "repeatable
-    read"; see PostgreSQL's SET TRANSACTION. Raises TransactionManagementError
-    where a transaction has begun already. In the transaction of a test only
-    `read_only=True` has an effect.
-    """
-    wanted = isolation.chosen(isolation_level, read_only, deferrable)
-    if not wanted:
-        return transaction.atomic(using, savepoint, durable)
-    if not hasattr(Atomic, "__aenter__"):
-        raise ImproperlyConfigured(
-            f"atomic({', '.join(wanted)}) needs 'django_async_fast' in INSTALLED_APPS."
-        )
-    return _Atomic(using, savepoint, durable, wanted)
-
-
-@functools.wraps(BaseDatabaseWrapper.on_commit)
-def on_commit(self: Any, func: Callable[..., Any], robust: bool = False) -> None:
-    """`BaseDatabaseWrapper.on_commit`: `func` may be an `async def`."""
-    if iscoroutinefunction(func):
-        if not self.in_atomic_block and not bridge.in_bridge() and current_block():
-            _refuse_at_once(self, func)
-        func = dispatch.awaiting(func)
-    on_commit.__wrapped__(self, func, robust)
-
-
-def _refuse_at_once(wrapper: Any, func: Any) -> None:
-    """Refuse an `async def` that on_commit() would call at once, in a coroutine."""
-    if not wrapper.get_autocommit():
-        return  # Django refuses it
-    name = getattr(func, "__name__", "function")
-    raise SynchronousOnlyOperation(
-        f"There is no transaction on '{wrapper.alias}', so on_commit() calls {name}() "
-        f"at once, and in a coroutine cannot await it. Call `await {name}()`, or "
-        "on_commit() inside `async with transaction.atomic():`, or `await "
-        f"run_sync(transaction.on_commit, {name})`."
-    )
-
-
-def _awaited(function: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
-    native = dispatch.sync_to_async(function)
-
-    @functools.wraps(function)
-    async def inner(*args: P.args, **kwargs: P.kwargs) -> T:
-        result: T = await native(*args, **kwargs)
-        return result
-
-    inner.__name__ = inner.__qualname__ = f"a{function.__name__}"
-    inner.__doc__ = f"Asynchronous `transaction.{function.__name__}()`."
-    return inner
-
-
-# Django 6.1 renamed savepoint() and warns about the old name.
-if TYPE_CHECKING:
-    from django.db.transaction import savepoint_create as savepoint_create
-else:
-    savepoint_create = getattr(transaction, "savepoint_create", transaction.savepoint)
-
-acommit = _awaited(transaction.commit)
-arollback = _awaited(transaction.rollback)
-asavepoint = _awaited(savepoint_create)
-asavepoint_commit = _awaited(transaction.savepoint_commit)
-asavepoint_rollback = _awaited(transaction.savepoint_rollback)
-aclean_savepoints = _awaited(transaction.clean_savepoints)
-aget_autocommit = _awaited(transaction.get_autocommit)
-aset_autocommit = _awaited(transaction.set_autocommit)
-aget_rollback = _awaited(transaction.get_rollback)
-aset_rollback = _awaited(transaction.set_rollback)
-
-
-@asynccontextmanager
-async def amark_for_rollback_on_error(using: str | None = None) -> AsyncIterator[None]:
-    """Asynchronous `transaction.mark_for_rollback_on_error()`."""
-    with transaction.mark_for_rollback_on_error(using=using):
-        yield
-
-
-# What `django.db.transaction` gains.
-ADDED = {
-    function.__name__: function
-    for function in (
-        *(acommit, arollback, asavepoint, asavepoint_commit, asavepoint_rollback),
-        *(aclean_savepoints, aget_autocommit, aset_autocommit, aget_rollback),
-        *(aset_rollback, amark_for_rollback_on_error),
-    )
-}
-ADDED["asavepoint"] = asavepoint

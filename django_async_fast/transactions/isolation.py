@@ -1,4 +1,4 @@
-"""The characteristics of one transaction: isolation level, read only, deferrable.
+"""`atomic()` with the transaction's isolation level, read only, or deferrable.
 
 psycopg puts them into the BEGIN that it sends with the first statement, so they
 cost no round trip. They are attributes of its connection, which get their
@@ -7,16 +7,21 @@ values back at the end of the transaction.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Protocol, TypeVar, overload
 
-from django.db import NotSupportedError
+from django.core.exceptions import ImproperlyConfigured
+from django.db import NotSupportedError, transaction
 from django.db.transaction import Atomic, TransactionManagementError
 from psycopg import IsolationLevel
 
 from ..connections.postgresql_wrapper import IDLE
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 
-def chosen(isolation_level: Any, read_only: Any, deferrable: Any) -> dict[str, Any]:
+
+def _chosen(isolation_level: Any, read_only: Any, deferrable: Any) -> dict[str, Any]:
     """Return psycopg's attributes for the arguments that are not None."""
     wanted = {
         "isolation_level": _level(isolation_level),
@@ -93,3 +98,90 @@ def in_test(connection: Any, but: int = 0) -> bool:
 def _set(raw: Any, values: dict[str, Any]) -> None:
     for name, value in values.items():
         setattr(raw, name, value)
+
+
+# ----- atomic()
+
+
+class AsyncAtomic(Protocol):
+    """What `atomic()` returns: Django's `Atomic`, for `async with` as well."""
+
+    def __enter__(self) -> None:
+        """Begin a transaction or a savepoint."""
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        """Commit it, or roll it back after an exception."""
+
+    async def __aenter__(self) -> None:
+        """Begin a transaction or a savepoint."""
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        """Commit it, or roll it back after an exception."""
+
+    def __call__(self, func: Function, /) -> Function:
+        """Return `func`, a function or an `async def`, in a transaction each time."""
+        ...
+
+
+class _Atomic(Atomic):
+    """Django's `Atomic`, for a transaction with characteristics of its own."""
+
+    def __init__(
+        self,
+        using: str | None,
+        savepoint: bool,
+        durable: bool,
+        wanted: dict[str, Any],
+    ) -> None:
+        super().__init__(using, savepoint, durable)
+        self.characteristics = wanted
+
+
+@overload
+def atomic(using: Function, /) -> Function: ...
+@overload
+def atomic(
+    using: str | None = None,
+    savepoint: bool = True,
+    durable: bool = False,
+    *,
+    isolation_level: IsolationLevel | str | None = None,
+    read_only: bool | None = None,
+    deferrable: bool | None = None,
+) -> AsyncAtomic: ...
+def atomic(
+    using: Any = None,
+    savepoint: bool = True,
+    durable: bool = False,
+    *,
+    isolation_level: IsolationLevel | str | None = None,
+    read_only: bool | None = None,
+    deferrable: bool | None = None,
+) -> Any:
+    """Django's `transaction.atomic`, with the characteristics of the transaction.
+
+    `isolation_level` is a `psycopg.IsolationLevel` or its name, "repeatable
+    read"; see PostgreSQL's SET TRANSACTION. Raises TransactionManagementError
+    where a transaction has begun already. In the transaction of a test only
+    `read_only=True` has an effect.
+    """
+    wanted = _chosen(isolation_level, read_only, deferrable)
+    if not wanted:
+        return transaction.atomic(using, savepoint, durable)
+    if not hasattr(Atomic, "__aenter__"):
+        raise ImproperlyConfigured(
+            f"atomic({', '.join(wanted)}) needs 'django_async_fast' in INSTALLED_APPS."
+        )
+    return _Atomic(using, savepoint, durable, wanted)

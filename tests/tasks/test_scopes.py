@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.transaction import TransactionManagementError
 
 from django_async_fast import new_connection
-from django_async_fast.tasks.scopes import ScopeTimeout
+from django_async_fast.tasks.gate_errors import ScopeTimeout
 from tests.support.cancelling import cancelled
 from tests.testapp.models import Author, Tag
 

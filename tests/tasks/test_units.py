@@ -15,7 +15,7 @@ from django.utils.functional import SimpleLazyObject
 
 from django_async_fast import bridge, new_connection, run_sync
 from django_async_fast.bridge import driving
-from django_async_fast.tasks.scopes import ScopeDeadlock, ScopeTimeout
+from django_async_fast.tasks.gate_errors import ScopeDeadlock, ScopeTimeout
 from django_async_fast.test import TestCase
 from tests.testapp.models import Author, Book, Tag, Unique
 

@@ -24,7 +24,7 @@ from MySQLdb import _mysql
 from MySQLdb.connections import Connection as Djangos
 
 from ... import bridge
-from ...tasks.scopes import Gate
+from ...tasks.gates import Gate
 from ..psycopg.cancellation import DRAIN_SHARES, DRAIN_TIMEOUT, logger
 from . import errors
 from .options import Options

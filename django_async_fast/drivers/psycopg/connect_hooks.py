@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 
 from ... import bridge
-from ...tasks.scopes import Gate
+from ...tasks.gates import Gate
 from ...unpatched import is_own_method
 from .connection import connect, view
 from .session import Session

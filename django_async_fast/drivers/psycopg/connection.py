@@ -18,7 +18,7 @@ from psycopg.waiting import Wait
 
 from ... import _native, bridge
 from ...attribute_copies import AttributeCopies
-from ...tasks.scopes import TURNS, Gate
+from ...tasks.gates import TURNS, Gate
 from ...unpatched import Unpatched
 from . import session as sessions
 from .cancellation import UnwantedTransaction, cancel_statement

@@ -15,7 +15,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from ... import bridge
-from ...tasks.scopes import Gate
+from ...tasks.gates import Gate
 from .connection import Connection
 
 # Each has a file or three open, and up to 2 MB of pages.

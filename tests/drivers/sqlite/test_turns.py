@@ -11,7 +11,7 @@ import pytest
 from django.db import OperationalError, connections, transaction
 
 from django_async_fast import async_connections, new_connection, run_sync
-from django_async_fast.drivers.sqlite import connection as driver
+from django_async_fast.drivers.sqlite import progress
 from tests.faults.every_await import HOWS
 from tests.support.other_databases import names
 from tests.support.transactions import (
@@ -171,7 +171,7 @@ async def fill(log: str, number: int) -> None:
 async def test_a_transaction_is_lost_with_a_change_that_does_not_end(
     log: str, caught: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(driver, "PATIENCE", 0.05)
+    monkeypatch.setattr(progress, "PATIENCE", 0.05)
     expected = transaction.TransactionManagementError if caught else ZeroDivisionError
     async with new_connection(log) as conn:
         with pytest.raises(expected):
@@ -269,8 +269,8 @@ async def test_a_progress_handler_of_the_projects(log: str) -> None:
 def often(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Statements are stopped all the time."""
     monkeypatch.setattr("django_async_fast.drivers.sqlite.turns.SLICE", 0.0)
-    monkeypatch.setattr(driver, "FEWEST", 10)
-    monkeypatch.setattr(driver, "MOST", 10)
+    monkeypatch.setattr(progress, "FEWEST", 10)
+    monkeypatch.setattr(progress, "MOST", 10)
     yield
 
 

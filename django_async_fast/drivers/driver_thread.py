@@ -1,0 +1,87 @@
+"""A thread that makes the calls of one connection; their outcomes are futures."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from contextvars import Context, copy_context
+from functools import partial
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any
+
+Job = Callable[[], object]
+
+
+class DriverThread:
+    """The thread of one connection."""
+
+    def __init__(self, name: str) -> None:
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._process = os.getpid()
+        # A block that is never left must not keep the interpreter from ending.
+        self._thread = Thread(target=_work, args=(self._jobs,), name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def inherited(self) -> bool:
+        """Whether this process was forked: the thread is its parent's."""
+        return self._process != os.getpid()
+
+    def begin(self, function: Job) -> asyncio.Future[Any]:
+        """Call `function` in the thread; return the future of its outcome."""
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[Any] = loop.create_future()
+        # In the caller's context: who traces the driver finds the caller's span.
+        self._jobs.put(partial(_call, loop, outcome, copy_context(), function))
+        return outcome
+
+    def post(self, function: Job) -> None:
+        """Call `function` in the thread, whatever comes of it."""
+        self._jobs.put(function)
+
+    def end(self) -> None:
+        """End the thread once it has done what it has been given."""
+        self._jobs.put(None)
+
+    def join(self) -> None:
+        """Wait for the last steps of a thread that has nothing left to do."""
+        self._thread.join()
+
+
+def _work(jobs: SimpleQueue[Job | None]) -> None:
+    opened: object = None
+    while (job := jobs.get()) is not None:
+        # A job that is awaited keeps its error; this is its loop, which is closed.
+        with suppress(Exception):
+            found = job()
+            # The thread's own: the collector does not find the connection before us.
+            opened = opened or found
+            del found
+        del job  # the next one may be long in coming
+
+
+def _call(
+    loop: asyncio.AbstractEventLoop,
+    outcome: asyncio.Future[Any],
+    context: Context,
+    function: Job,
+) -> Any:
+    settle: Callable[[Any], None]
+    try:
+        found, settle = context.run(function), outcome.set_result
+    except StopIteration as exc:  # which no future takes
+        found, settle = RuntimeError(repr(exc)), outcome.set_exception
+    except BaseException as exc:
+        found, settle = exc, outcome.set_exception
+    loop.call_soon_threadsafe(_settle, outcome, settle, found)
+    return found
+
+
+def _settle(
+    outcome: asyncio.Future[Any], settle: Callable[[Any], None], found: Any
+) -> None:
+    if not outcome.done():
+        settle(found)
