@@ -230,10 +230,19 @@ class ClassWatch:
     def unchanged(self) -> bool: ...
     def holds(self) -> bool: ...
 
+@final
+class Told:
+    def __init__(
+        self,
+        kind: type[Any],
+        bound: str,
+        quiet: frozenset[str],
+        changed: Callable[[Any], None],
+    ) -> None: ...
+    def methods(self) -> tuple[Callable[..., None], Callable[..., None]]: ...
+
 def all_hold(watches: tuple[ClassWatch, ...]) -> bool: ...
-def saved_values(
-    values: dict[str, Any], columns: list[Any], names: tuple[str, ...]
-) -> list[Any] | None: ...
+def saved_values(values: dict[str, Any], columns: list[Any]) -> list[Any] | None: ...
 
 # The step before, Django's function, its args and kwargs.
 _Step: TypeAlias = tuple[Any, Callable[..., Any], tuple[Any, ...], dict[str, Any]]
@@ -285,12 +294,9 @@ class Path:
 
 @final
 class Root:
-    def __init__(
-        self, kind: type[Any], meta: Any, node: Node, watch: ClassWatch
-    ) -> None: ...
+    def __init__(self, kind: type[Any], node: Node, watch: ClassWatch) -> None: ...
     @property
     def node(self) -> Node: ...
-    def is_like(self, meta: Any, epoch: object) -> bool: ...
     def holds(self) -> bool: ...
 
 @final
@@ -359,8 +365,6 @@ class Steps:
 class Parameter:
     def __init__(
         self,
-        fields: tuple[dict[str, Any], ...],
-        names: tuple[str, ...],
         watch: ClassWatch,
         kind: type[Any],
         *,
@@ -426,6 +430,7 @@ class Statement:
     binds: bool
     watches: tuple[ClassWatch, ...] | None
     cursor_iter: Any
+    kinds: tuple[ClassWatch, ...]
     @property
     def holes(self) -> tuple[Hole, ...]: ...
     @property

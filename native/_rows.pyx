@@ -36,6 +36,7 @@ cdef extern from "python_slots.h":
 
 
 include "classes.pxi"
+include "changes.pxi"
 include "converters.pxi"
 include "text_values.pxi"
 include "plans.pxi"

@@ -62,6 +62,9 @@ cdef class KnownStatements:
         self.ask_rows = ask_rows
 
     cdef bint is_as_learnt(self, Statement statement) except -1:
+        for watch in statement.kinds:
+            if not is_right(<ClassWatch> watch):
+                return False
         if statement.watches is None:
             return self.holds(statement)
         for watch in statement.watches:

@@ -98,26 +98,14 @@ cdef inline Path new_path(Node node, tuple steps, tuple values, tuple limits):
 cdef class Root:
     """The node of `Model.objects.all()`, and what it was made for."""
 
-    def __init__(self, kind, meta, Node node not None, ClassWatch watch not None):
+    def __init__(self, kind, Node node not None, ClassWatch watch not None):
         check_class(kind)
         self.node = node
-        self.columns = meta.concrete_fields, meta.db_table, meta.ordering
         self.watch = watch
-
-    def is_like(self, meta, epoch):
-        """Tell whether it is the present tree's, and the model's columns are the same."""
-        return self.node.epoch is epoch and self.columns == (
-            meta.concrete_fields, meta.db_table, meta.ordering
-        )
 
     def holds(self):
         """Tell whether the classes are Django's own."""
         return self.watch.holds()
-
-
-cdef inline bint has(dict values, str name, object value) except -1:
-    # A list that was exchanged for an equal one is looked at by Python code.
-    return PyDict_GetItemWithError(values, name) == <PyObject *> value
 
 
 @cython.final
@@ -211,13 +199,7 @@ cdef class Steps:
         if known is NULL:
             return None
         cdef Root root = <Root> known
-        if (
-            root.node.epoch is not self.epoch
-            or not has(meta, "concrete_fields", root.columns[0])
-            or not has(meta, "db_table", root.columns[1])
-            or not has(meta, "ordering", root.columns[2])
-            or not root.watch.holds()
-        ):
+        if root.node.epoch is not self.epoch or not is_right(root.watch):
             return None
         return self.begin_at(kind, model, manager._db, manager._hints, root.node)
 

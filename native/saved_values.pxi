@@ -3,20 +3,16 @@
 # In: the instance's attributes, and the columns. Out: the parameters, None where Python
 # code is to make them. Next: `literals.pxi`.
 
-def saved_values(dict values not None, list columns not None, tuple names not None):
-    """Return the parameters of columns, each (name, kinds, the field's attributes, ...).
+def saved_values(dict values not None, list columns not None):
+    """Return the parameters of columns, each (name, kinds, ...).
 
     `kinds` has by class of values what makes a parameter of one, None for the value
-    itself. None where a class is not there, or a field has one of `names` of its own.
+    itself. None where a class is not there.
     """
     cdef list found = []
     cdef PyObject *value
     cdef PyObject *wrap
     for column in columns:
-        own = (<tuple> column)[2]
-        for name in names:
-            if PyDict_GetItemWithError(own, name) is not NULL:
-                return None
         value = PyDict_GetItemWithError(values, (<tuple> column)[0])
         if value is NULL:
             return None

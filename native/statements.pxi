@@ -8,20 +8,16 @@
 cdef class Parameter:
     """How a value becomes the parameter that Django would make of it.
 
-    `fields` are the attributes of the fields themselves, `names` the methods that are
-    not called; `watch` tells whether they are Django's. Values are of exactly the class
+    `watch` tells whether the methods that are not called are Django's. Values are of exactly the class
     `kind` and from `low` to `high`; `wrap` makes psycopg's number of one. `pattern` is
     LIKE's. With `attname` an instance's attribute is the value, with `many` there are
     several in a list; `array` makes of very many one parameter, or None.
     """
 
     def __init__(
-        self, tuple fields not None, tuple names not None, ClassWatch watch not None,
-        kind, *, wrap=None, low=None, high=None, str pattern=None, str attname=None,
-        bint many=False, array=None,
+        self, ClassWatch watch not None, kind, *, wrap=None, low=None, high=None,
+        str pattern=None, str attname=None, bint many=False, array=None,
     ):
-        self.fields = fields
-        self.names = names
         self.watch = watch
         self.kind = kind
         self.wrap = wrap
@@ -31,15 +27,6 @@ cdef class Parameter:
         self.attname = attname
         self.many = many
         self.array = array
-
-    cdef bint holds(self) except -1:
-        if not is_right(self.watch):
-            return False
-        for field in self.fields:
-            for name in self.names:
-                if name in <dict> field:
-                    return False
-        return True
 
     cdef object one(self, value):
         """The parameter, None where Django is to be asked."""
@@ -56,7 +43,7 @@ cdef class Parameter:
 
     def param(self, value):
         """Return the parameter for one value, None where Django is to be asked."""
-        return self.one(value) if self.holds() else None
+        return self.one(value) if is_right(self.watch) else None
 
     cdef object key_of(self, value):
         """What is kept of a value when it is given; None where Django is to be asked."""
@@ -159,6 +146,7 @@ cdef class Statement:
         self.tail = ""
         self.prepared = tuple([(<Hole> hole).prepared for hole in holes])
         self.models = []
+        self.kinds = ()
         self.lent = []
 
     def fill(self, Path path not None, connections, alias, list arrays=None):
@@ -182,7 +170,7 @@ cdef class Statement:
             hole, value = self.holes[part], path.values[part]
             text = self.simple[part]
             prepared = self.prepared[part]
-            if prepared is not None and text is not None and prepared.holds():
+            if prepared is not None and text is not None and is_right(prepared.watch):
                 if not prepared.many:
                     param = prepared.one(value)
                     if param is not None:

@@ -141,7 +141,7 @@ def _queryset_seams() -> Iterator[Seam]:
     from django.db.models.sql.compiler import SQLInsertCompiler
 
     from .. import _native
-    from ..querysets import iterables
+    from ..querysets import changes, iterables
     from ..querysets.bulk import inserts as bulk_inserts
     from ..querysets.bulk import updates as bulk_updates
     from ..querysets.compiled import execution, replaced_writes, steps
@@ -149,7 +149,7 @@ def _queryset_seams() -> Iterator[Seam]:
 
     yield from (Seam(*each) for each in iterables.seams())
     if _native.COMPILED:
-        for room in (steps, execution, replaced_writes):
+        for room in (steps, execution, changes, replaced_writes):
             yield from (Seam(*each) for each in room.seams())
         arrays = "the values of many objects go as a binary array for each column"
         for owner, name, replacement in (

@@ -278,9 +278,17 @@ cdef class ClassWatch:
     cdef unsigned int versions[WATCHED_CLASSES]
 
 
+cdef class Told:
+    cdef object kind
+    cdef str bound
+    cdef frozenset quiet
+    cdef object changed
+
+    cdef object next(self, instance, str method)
+    cdef int tell(self, instance, name) except -1
+
+
 cdef class Parameter:
-    cdef tuple fields  # the attributes of each field itself
-    cdef tuple names  # of its methods that are not called
     cdef ClassWatch watch
     cdef readonly object kind  # the exact class of values
     cdef object wrap  # psycopg's class for numbers of a size, or None
@@ -291,7 +299,6 @@ cdef class Parameter:
     cdef readonly bint many
     cdef object array  # what makes one parameter of many values, or None
 
-    cdef bint holds(self) except -1
     cdef object one(self, value)
     cdef object key_of(self, value)
     cdef object plain(self, value)
@@ -338,7 +345,6 @@ cdef class Path:
 
 cdef class Root:
     cdef readonly Node node
-    cdef tuple columns
     cdef ClassWatch watch
 
 
@@ -384,6 +390,7 @@ cdef class Statement:
     cdef public object make_plan
     cdef public tuple watches  # of the compiler and the models; None to ask each time
     cdef public object cursor_iter  # Django's
+    cdef public tuple kinds  # what watches the classes of its columns and conditions
     cdef public object converters  # of the rows, in the place of Django's; or None
     cdef public tuple simple
     cdef public tuple prepared

@@ -34,7 +34,7 @@ class Unnest(writes.Write):
     def __init__(
         self, compiler: Any, text: str, kept: Any, columns: list[Column], width: int
     ) -> None:
-        super().__init__(compiler, text, kept)
+        super().__init__(compiler, text, kept, compiler.query.fields)
         self.columns = columns
         self.width = width
         self._plan = _native.rows.TuplePlan(

@@ -47,7 +47,7 @@ class Join(writes.Write):
         self, compiler: Any, text: str, kept: Any, key: Column, columns: list[Column]
     ) -> None:
         made = [(kind, kind, _COMPILING) for kind in (Case, Cast, Value, When)]
-        super().__init__(compiler, text, kept, *made)
+        super().__init__(compiler, text, kept, (kept[1], *kept[0]), *made)
         self.key = key
         self.columns = columns
 

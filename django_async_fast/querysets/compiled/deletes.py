@@ -16,8 +16,9 @@ class Delete(writes.Write):
     __slots__ = ("key",)
 
     def __init__(self, compiler: Any, text: str, key: writes.Key) -> None:
-        super().__init__(compiler, text, ())
+        super().__init__(compiler, text, (), ())
         self.key = key
+        self._watches += key.watches
 
 
 @wraps(sql.DeleteQuery.delete_batch)
@@ -38,7 +39,7 @@ class _Call(writes.Call):
     def __init__(self, query: Any, pk_list: list[Any], using: str) -> None:
         self.using = using
         self.known = writes.of(query.model)
-        self.key = "delete", using, type(pk_list[0]), query.model._meta.db_table
+        self.key = "delete", using, type(pk_list[0])
         self._query = query
         self._pk_list = pk_list
 

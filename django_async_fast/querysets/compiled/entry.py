@@ -7,7 +7,7 @@ lookup; where nothing but its parameter can differ, by that alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
@@ -19,10 +19,10 @@ from django.db.transaction import TransactionManagementError
 
 from ... import _native
 from ...drivers.psycopg.statement import template_of
-from .. import streams
+from .. import changes, streams
 from ..plans import compiled_converters, plan_cache, row_plan
 from . import paths
-from .holes import punch
+from .holes import conditions, punch
 from .keys import Missed, Refused
 from .prepared_values import parameter_of
 
@@ -209,6 +209,21 @@ def simplify(entry: Any, path: Any, wrapper: Any) -> None:
     ]
     entry.simple = tuple([text for text, _ in found])
     entry.prepared = tuple([prepared for _, prepared in found])
+    where = [*conditions(compiler.query.where)]
+    columns = [each for each, _, _ in compiler.select or ()]
+    columns += [each.lhs for each in where]
+    entry.kinds = (
+        *changes.watches(map(type, where), changes.OF_CONDITION),
+        *changes.watches(_classes(columns), changes.OF_COLUMN),
+    )
+
+
+def _classes(columns: Iterable[Any]) -> Iterator[type[Any]]:
+    """Yield the classes of columns' fields, and of what other expressions give."""
+    for each in columns:
+        field = getattr(each, "target", None) or each._output_field_or_none
+        if field is not None:
+            yield type(field)
 
 
 def _simple(hole: Any, value: Any, compiler: Any) -> tuple[str | None, Any]:

@@ -15,7 +15,7 @@ from django.db.models.deletion import Collector
 from ...unpatched import Unpatched
 from . import writes
 from .filtered_writes import FilteredCall
-from .paths import PATH, djangos
+from .paths import PATH, djangos, is_known
 from .steps import path_of
 
 
@@ -48,7 +48,7 @@ def raw_delete(self: Any, using: str) -> Any:
     # Tools show what is in the frames around a query: see execution.get().
     path = path_of(self) if PATH in self.__dict__ else None
     run = None
-    if path is not None and path.limits is None:
+    if path is not None and path.limits is None and is_known(path):
         run = writes.run_of(_Call(self, path, using))
     if run is None:
         call = [self]

@@ -30,9 +30,10 @@ class FilteredWrite(writes.Write):
     not_called: tuple[tuple[Any, ...], ...] = ()
 
     def __init__(
-        self, compiler: Any, text: str, prepare: list[Prepare], where: Any
+        self, compiler: Any, text: str, fields: Any, prepare: list[Prepare], where: Any
     ) -> None:
-        super().__init__(compiler, text, None, *self.not_called)
+        super().__init__(compiler, text, None, fields, *self.not_called)
+        self._watches += where.kinds
         self.prepare = prepare
         # The statement, but for the parameters that come first.
         self.where = where
@@ -78,8 +79,10 @@ class FilteredCall(writes.Call):
         where.compiler = compiler
         entry.simplify(where, self.path, compiler.connection)
         compiler.connection, wrapper = None, compiler.connection
-        vars(compiler.query).pop("values", None)  # nothing of this call is kept
-        write = self.write(self.compiler(query), text, prepare, where)
+        # Nothing of this call is kept.
+        values = vars(compiler.query).pop("values", None) or ()
+        fields = [field for field, _, _ in values]
+        write = self.write(self.compiler(query), text, fields, prepare, where)
         made, params, _ = self.statement(write, wrapper)
         wanted, djangos_params = self.compiler(query).as_sql()
         if made != wanted or not entry.same(params, djangos_params):

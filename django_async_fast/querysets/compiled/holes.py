@@ -35,13 +35,14 @@ def _is_simple(kind: Any) -> bool:
 
 def leaves(where: Any) -> list[Any]:
     """Return the lookups of a WHERE in its order, but for IS NULL. Raises Refused."""
-    return [leaf for leaf in _leaves(where) if not isinstance(leaf, IsNull)]
+    return [leaf for leaf in conditions(where) if not isinstance(leaf, IsNull)]
 
 
-def _leaves(where: Any) -> Iterator[Any]:
+def conditions(where: Any) -> Iterator[Any]:
+    """Yield the lookups of a WHERE in its order. Raises Refused."""
     for child in where.children:
         if type(child) is WhereNode:
-            yield from _leaves(child)
+            yield from conditions(child)
         elif isinstance(child, Lookup):
             yield child
         else:

@@ -22,7 +22,7 @@ class Insert(writes.Write):
 
     def __init__(self, compiler: Any, text: str, returning: list[Any]) -> None:
         fields, model = compiler.query.fields, compiler.query.model
-        super().__init__(compiler, text, (fields, returning))
+        super().__init__(compiler, text, (fields, returning), fields)
         db, table = compiler.using, model._meta.db_table
         self._types = Types([(db, table, each.column) for each in returning])
         self._width = len(returning)
@@ -101,7 +101,7 @@ class Call(writes.Call):
         self.using = using
         self.known = writes.of(queryset.model)
         self.key = (
-            *("insert", using, on_conflict, queryset.model._meta.db_table),
+            *("insert", using, on_conflict),
             *(tuple(map(id, fields)), tuple(map(id, returning or ()))),
         )
         self._queryset = queryset

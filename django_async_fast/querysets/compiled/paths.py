@@ -70,6 +70,11 @@ def on(queryset: Any) -> Any:
     return STEPS.on(queryset) if STEPS else None
 
 
+def is_known(path: Any) -> bool:
+    """Tell whether what is learnt of a path holds: nothing was forgotten since."""
+    return path.node.epoch is STEPS.epoch
+
+
 def plain(queryset: Any) -> bool:
     """Tell whether a queryset is as Django's managers make it, and told nothing."""
     path = on(queryset)

@@ -84,7 +84,7 @@ def parameter_of(lookup: Any, value: Any, wrapper: Any) -> Any:
     if kind in _LIKE:
         pattern = lookup.param_pattern
         made = _parameter((field,), lookup, wrapper, str, pattern=pattern)
-        return made if made.param(value) == params[0] else None
+        return made if made and made.param(value) == params[0] else None
     if kind not in _MANY and (lookup.lookup_name not in _ONE or sql != "%s"):
         return None
     target = field.target_field if type(field) in KEYS else field
@@ -149,16 +149,12 @@ def like(
 def _parameter(
     fields: tuple[Any, ...], lookup: Any, wrapper: Any, kind: Any, **options: Any
 ) -> Any:
+    if any(not vars(each).keys().isdisjoint(OF_FIELD) for each in fields):
+        return None
     of = lookup if isinstance(lookup, type) else type(lookup)
     unpatched = Unpatched(
         *[(type(each), type(each), OF_FIELD) for each in fields],
         (of, of, _OF_LOOKUP),
         (type(wrapper.ops), djangos_class(type(wrapper.ops)), OF_OPS),
     )
-    return _native.rows.Parameter(
-        tuple([vars(each) for each in fields]),
-        OF_FIELD,
-        unpatched.watch,
-        kind,
-        **options,
-    )
+    return _native.rows.Parameter(unpatched.watch, kind, **options)

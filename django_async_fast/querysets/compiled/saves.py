@@ -12,7 +12,6 @@ from __future__ import annotations
 from asyncio import _get_running_loop
 from functools import cache, wraps
 from inspect import getattr_static
-from operator import is_
 from typing import Any
 
 import django
@@ -44,7 +43,6 @@ _OF_KEY = "get_pk_value_on_save", "get_default"
 _STAMPS = models.DateTimeField, models.DateField, models.TimeField
 # How often Django calls it for an INSERT.
 _CALLS = 2 if django.VERSION >= (6,) else 1
-_OF_FIELD = "pre_save", *saved_values.OF_SAVED
 _MISSING = F("")  # as an attribute that is deferred: Django's
 
 _managers = Unpatched(
@@ -93,7 +91,6 @@ class Row:
     ) -> None:
         self._meta = model._meta
         self._manager = model._base_manager
-        self._concrete = self._meta.local_concrete_fields
         self._columns: list[Any] = []
         # Fields with a `pre_save()` to be called while they stamp: code that keeps old
         # dates has them stop for a while.
@@ -104,7 +101,7 @@ class Row:
             kind_of_field: Any = type(field)
             unpatched.add(_own_pre_save(kind_of_field))
             kinds, needs = saved_values.saved(field, wrapper)
-            self._columns.append((field.attname, kinds, vars(field), field))
+            self._columns.append((field.attname, kinds, field))
             unpatched.update(needs)
         if inserts and self._meta.pk not in fields:
             kind_of_key: Any = type(self._meta.pk)
@@ -117,35 +114,12 @@ class Row:
 
     def holds(self, wrapper: Any) -> bool:
         """Tell whether Django would save such instances as it did."""
-        meta = self._meta
         return (
             _native.rows.all_hold(self._watches)
-            and (
-                (
-                    meta.base_manager is self._manager
-                    and meta.local_concrete_fields is self._concrete
-                )
-                or self._is_like(meta)
-            )
             and self._manager._queryset_class is QuerySet
             and self._manager.__dict__.keys().isdisjoint(_OF_MANAGER)
             and bool(self.write.holds(wrapper))
         )
-
-    def _is_like(self, meta: Any) -> bool:
-        """Tell whether what Django has made anew for a model is as it was.
-
-        A class of models, wherever it is made, has it forget that of all.
-        """
-        manager, concrete = meta.base_manager, meta.local_concrete_fields
-        if (
-            type(manager) is not Manager
-            or len(concrete) != len(self._concrete)
-            or not all(map(is_, concrete, self._concrete))
-        ):
-            return False
-        self._manager, self._concrete = manager, concrete
-        return True
 
     def send(self, wrapper: Any, statement: writes.Statement) -> Any:
         """Send the statement; return what its write does."""
@@ -181,18 +155,14 @@ class Row:
                 raise writes.NotPlain
             for field in stamps * (_CALLS if self.inserts else 1):
                 field.pre_save(instance, self.inserts)
-        known: list[Any] | None = _native.rows.saved_values(
-            values, self._columns, _OF_FIELD
-        )
+        known: list[Any] | None = _native.rows.saved_values(values, self._columns)
         return self._params(values, wrapper) if known is None else known
 
     def _params(self, values: dict[str, Any], wrapper: Any) -> list[Any]:
         """Return the parameters, of which Django prepares some. Raises NotPlain."""
         params = []
-        for attname, kinds, own, field in self._columns:
+        for attname, kinds, field in self._columns:
             value = values.get(attname, _MISSING)
-            if not own.keys().isdisjoint(_OF_FIELD):
-                raise writes.NotPlain
             try:
                 wrap = kinds[type(value)]
                 param = value if wrap is None else wrap(value)
@@ -227,8 +197,7 @@ def save_table(
     how = bool(force_insert), bool(force_update), update_fields
     pk = self.__dict__.get(cls._meta.pk.attname)
     known = writes.of(type(self))
-    table = cls._meta.db_table
-    key = "row", cls, table, using, type(pk), self._state.adding, how
+    key = "row", cls, using, type(pk), self._state.adding, how
     row = known.get(key)
     if type(row) is not Row or verify.ON or _get_running_loop() is not None:
         call = Call(self, cls, using, how, known, key, pk)
@@ -322,7 +291,7 @@ class Call(writes.Call):
         ):
             return None
         fields = self._fields()
-        if not fields:
+        if not fields or any("pre_save" in vars(each) for each in fields):
             return None
         wrapper = connections[self.using]
         row = Row(type(self._instance), self._model, fields, wrapper, inserts)

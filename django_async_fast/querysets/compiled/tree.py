@@ -13,13 +13,16 @@ from typing import Any, NamedTuple
 from django.apps import apps
 from django.core.signals import setting_changed
 from django.db.models import QuerySet, sql
+from django.db.models.expressions import Col
 from django.db.models.query import ModelIterable
 from django.db.models.signals import class_prepared
 from django.db.models.sql.compiler import SQLCompiler
+from django.db.models.sql.datastructures import BaseTable, Join
 from django.db.models.sql.where import WhereNode
 
 from ... import _native, conf
 from ...unpatched import Unpatched
+from .. import changes
 from .paths import STEPS
 
 # What is not called here. A class of querysets that has its own is left to it.
@@ -45,6 +48,8 @@ def _unpatched(kind: Any) -> Unpatched:
         (sql.Query, sql.Query),
         (SQLCompiler, SQLCompiler),
         (WhereNode, WhereNode),
+        (Col, Col, ("__init__", "as_sql", "get_db_converters", "select_format")),
+        *((each, each) for each in (BaseTable, Join)),
     )
 
 
@@ -89,9 +94,9 @@ def root(kind: Any, model: Any) -> Any:
     found = roots.get(kind)
     if found is None and not apps.ready:
         return None
-    if found is None or not found.is_like(meta, STEPS.epoch):
+    if found is None or found.node.epoch is not STEPS.epoch:
         watch = _unpatched(kind).watch
-        found = roots[kind] = _native.rows.Root(kind, meta, new_node(()), watch)
+        found = roots[kind] = _native.rows.Root(kind, new_node(()), watch)
     return found.node if found.holds() else None
 
 
@@ -109,5 +114,6 @@ def clear(**signal: Any) -> None:
         STEPS.size = 0
 
 
+changes.forgets.append(clear)
 setting_changed.connect(clear)
 class_prepared.connect(clear)

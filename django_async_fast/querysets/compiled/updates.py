@@ -26,8 +26,9 @@ class Update(writes.Write):
     __slots__ = ("key", "width")
 
     def __init__(self, compiler: Any, text: str, kept: Any, key: writes.Key) -> None:
-        super().__init__(compiler, text, kept)
+        super().__init__(compiler, text, kept, kept)
         self.key = key
+        self._watches += key.watches
         self.width = text.count("%s")
 
     def send(self, wrapper: Any, statement: writes.Statement) -> Any:
@@ -87,7 +88,7 @@ class Call(writes.Call):
         nulls = NULL_IN_TEXT and tuple([each is None for _, _, each in self._values])
         self.known = writes.of(model)
         kind: Any = type(self._pk_val)
-        self.key = "update", using, kind, model._meta.db_table, fields, nulls
+        self.key = "update", using, kind, fields, nulls
 
     def django(self) -> Any:
         args = self._args if django.VERSION >= (6,) else self._args[:-1]

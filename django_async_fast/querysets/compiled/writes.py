@@ -15,7 +15,7 @@ import datetime as dt
 import decimal
 import uuid
 from asyncio import _get_running_loop
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from operator import attrgetter
 from typing import Any
@@ -27,11 +27,12 @@ from django.db.backends.postgresql.operations import DatabaseOperations
 from django.db.models.expressions import Col
 from django.db.models.lookups import Exact, In
 
-from ... import drivers
+from ... import _native, drivers
 from ...unpatched import Unpatched
-from .. import whole_results
+from .. import changes, whole_results
 from . import verify
 from .holes import lookup_of
+from .paths import STEPS
 from .prepared_values import like
 
 BOUND = 256
@@ -71,27 +72,39 @@ class NotPlain(Exception):
 class Write:
     """A compiled statement without its values."""
 
-    __slots__ = ("_features", "_kept", "_unpatched", "sql", "template")
+    __slots__ = ("_features", "_kept", "_watches", "sql", "template")
 
     def __init__(
-        self, compiler: Any, sql: str, kept: Any, *not_called: tuple[Any, ...]
+        self,
+        compiler: Any,
+        sql: str,
+        kept: Any,
+        fields: Iterable[Any],
+        *not_called: tuple[Any, ...],
     ) -> None:
         self.sql = sql
         self.template = drivers.psycopg.statement.template_of(sql)
         wrapper = compiler.connection
         self._features = _features(wrapper.features)
-        self._unpatched = Unpatched(
+        unpatched = Unpatched(
             (type(compiler), type(compiler)),
             (type(compiler.query), type(compiler.query)),
             (type(wrapper.ops), DatabaseOperations, _OPS),
             *not_called,
+        )
+        kinds = map(type, fields)
+        self._watches = (
+            unpatched.watch,
+            *changes.watches(kinds, changes.OF_PLACEHOLDER),
         )
         # What the key names by its identity: nobody else may get that meanwhile.
         self._kept = kept
 
     def holds(self, wrapper: Any) -> bool:
         """Tell whether Django's own code would compile the same on this connection."""
-        return self._unpatched.holds() and self._features == _features(wrapper.features)
+        return bool(
+            _native.rows.all_hold(self._watches)
+        ) and self._features == _features(wrapper.features)
 
     def send(self, wrapper: Any, statement: Statement) -> Any:
         """Send the statement; return how many rows it has changed."""
@@ -196,14 +209,24 @@ def execute(wrapper: Any, sql: str, params: Any, template: bytes) -> int:
         return int(cursor.rowcount)
 
 
+class Known(dict[Any, Any]):
+    """The compiled writes of a model, while `epoch` is the tree's."""
+
+    __slots__ = ("epoch",)
+
+    def __init__(self, epoch: object) -> None:
+        self.epoch = epoch
+
+
 def of(model: Any) -> dict[Any, Any]:
     """Return the compiled writes of a model, by what decides their text.
 
     What is None is never compiled here.
     """
-    found: dict[Any, Any] = vars(model._meta).setdefault("_daf_writes", {})
-    if len(found) > BOUND:
-        found.clear()
+    meta = vars(model._meta)
+    found: Known | None = meta.get("_daf_writes")
+    if found is None or found.epoch is not STEPS.epoch or len(found) > BOUND:
+        found = meta["_daf_writes"] = Known(STEPS.epoch)
     return found
 
 
@@ -240,7 +263,7 @@ def prepared(field: Any, value: Any, wrapper: Any) -> Any:
 class Key:
     """The row that is asked for, by its primary key."""
 
-    __slots__ = ("_column", "_kind", "_prepared", "_wanted")
+    __slots__ = ("_column", "_kind", "_prepared", "_wanted", "watches")
 
     def __init__(self, where: Any, value: Any, compiler: Any) -> None:
         """Take down the only condition of a query. Raises NotPlain."""
@@ -257,6 +280,7 @@ class Key:
             raise NotPlain
         self._column = lookup.lhs
         self._kind = kind
+        self.watches = changes.watches((kind,), changes.OF_CONDITION)
         wrapper = compiler.connection
         self._wanted, params = lookup.process_rhs(compiler, wrapper)
         self._prepared = None

@@ -7,13 +7,16 @@ from typing import Any
 
 from django.db import connections
 
+from ... import _native
+from .. import changes
 from . import compiled_converters
 from .result_format import Types, types_of
 from .row_plan import Declined, models, plain_key
 
 # Plans of plain instances, by what decides about them: a query by key spends as
 # long on its plan as on its row.
-_plain: dict[Any, tuple[Any, Types]] = {}
+_plain: dict[Any, tuple[tuple[Any, Types], tuple[Any, ...]]] = {}
+changes.forgets.append(_plain.clear)
 
 
 def plan_for(make_plan: Any, queryset: Any, compiler: Any) -> tuple[Any, Types]:
@@ -22,7 +25,10 @@ def plan_for(make_plan: Any, queryset: Any, compiler: Any) -> tuple[Any, Types]:
     Raises Declined. The plan of plain instances is made once and kept.
     """
     key = plain_key(queryset, compiler) if make_plan is models else None
-    return _plain.get(key) or _make(make_plan, queryset, compiler, key)
+    known = _plain.get(key)
+    if known is not None and _native.rows.all_hold(known[1]):
+        return known[0]
+    return _make(make_plan, queryset, compiler, key)
 
 
 def make(
@@ -58,7 +64,8 @@ def _make(
     plan = make_plan(queryset, compiler, options)
     made = plan, types_of(compiler)
     if key is not None and not options["converters"]:
-        _plain[key] = made
+        kinds = [type(each.target) for each in fields]
+        _plain[key] = made, changes.watches(kinds, changes.OF_COLUMN)
     return made
 
 

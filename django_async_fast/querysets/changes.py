@@ -1,0 +1,109 @@
+"""What was learnt of a model holds until somebody changes it, its fields or classes.
+
+In: a field or a model's options, of which an attribute was set; a class of fields or
+lookups that has another method. Out: everything that was learnt is forgotten, so that a
+statement or a plan that is known needs not be compared with what it was learnt of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from django.db.models import Field
+from django.db.models.options import Options
+
+from .. import _native
+
+# Of these no statement is made, or each save looks at them again.
+_QUIET_OF_FIELD = frozenset(
+    {
+        *("auto_now", "auto_now_add", "blank", "choices", "db_comment", "db_index"),
+        *("editable", "error_messages", "help_text", "serialize", "validators"),
+        *("verbose_name", "_error_messages", "_validators", "_verbose_name"),
+    }
+)
+_QUIET_OF_OPTIONS = frozenset(
+    {
+        *("constraints", "db_table_comment", "default_permissions", "indexes"),
+        *("permissions", "verbose_name", "verbose_name_plural"),
+        # What Django forgets together with `_get_fields_cache`, which it sets.
+        *(Options.FORWARD_PROPERTIES | Options.REVERSE_PROPERTIES),
+    }
+)
+
+# What of a class is asked when a statement is compiled, or its rows are read.
+OF_COLUMN = (
+    *("get_col", "select_format", "get_db_converters", "from_db_value"),
+    *("db_converters", "cached_col"),
+)
+OF_PLACEHOLDER = "get_placeholder", "get_placeholder_sql"
+OF_CONDITION = (
+    *("as_sql", "as_postgresql", "as_sqlite", "as_mysql", "process_lhs"),
+    "get_rhs_op",
+)
+
+# What forgets all that was learnt; whoever learns adds to them.
+forgets: list[Callable[[], None]] = []
+
+_watches: dict[Any, Any] = {}
+
+
+def watches(kinds: Iterable[Any], names: tuple[str, ...]) -> tuple[Any, ...]:
+    """Return what tells the core whether classes still have the same by these names."""
+    return tuple([_watch(kind, names) for kind in dict.fromkeys(kinds)])
+
+
+def _watch(kind: Any, names: tuple[str, ...]) -> Any:
+    found = _watches.get((kind, names))
+    if found is None:
+        found = _watches[kind, names] = _Watch(kind, names).core
+    return found
+
+
+class _Watch:
+    """A class as it is now; when it is another, all that was learnt is forgotten."""
+
+    def __init__(self, kind: Any, names: tuple[str, ...]) -> None:
+        self._holds = False
+        self.core: Any = _native.rows.ClassWatch(kind, asked=self._ask, names=(names,))
+        self.core.holds()
+
+    def _ask(self) -> bool:
+        self.core.look()
+        self._holds = not self._holds
+        if not self._holds:
+            # The next statement takes the classes as they are then.
+            _watches.clear()
+            _forget()
+        return self._holds
+
+
+def _forget() -> None:
+    for forget in forgets:
+        forget()
+
+
+def _field_has_changed(field: Any) -> None:
+    meta = field.model._meta
+    fields = *meta.local_fields, *meta.local_many_to_many, *meta.private_fields
+    # Not a copy, or one that a model is only being made with.
+    if any(each is field for each in fields):
+        _forget()
+
+
+def _options_have_changed(options: Any) -> None:
+    _forget()
+
+
+def seams() -> Iterator[tuple[Any, str, Any, str]]:
+    """Yield (owner, name, replacement, reason) for `seams/seam_list.py`."""
+    learnt = "what was learnt of the model holds no more"
+    told = (
+        (Field, _QUIET_OF_FIELD, _field_has_changed),
+        (Options, _QUIET_OF_OPTIONS, _options_have_changed),
+    )
+    for kind, quiet, changed in told:
+        methods = _native.rows.Told(kind, "model", quiet, changed).methods()
+        for name, method in zip(("__setattr__", "__delattr__"), methods, strict=True):
+            yield kind, name, method, learnt

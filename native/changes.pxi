@@ -1,0 +1,58 @@
+# Who sets an attribute of an object that something was learnt of.
+
+@cython.final
+cdef class Told:
+    """`__setattr__` and `__delattr__` of a class, after which `changed` is told.
+
+    `changed(instance)` is called when an instance that has `bound` gets another
+    attribute than those of `quiet`, or loses one. The class has none of its own; what
+    comes after it among a subclass's bases sets the attribute.
+    """
+
+    def __init__(self, kind, str bound not None, frozenset quiet not None, changed):
+        check_class(kind)
+        self.kind = kind
+        self.bound = bound
+        self.quiet = quiet
+        self.changed = changed
+
+    cdef object next(self, instance, str method):
+        """The class among the bases that has the method, None for object's own."""
+        cdef bint after = False
+        cdef object owner = type(instance)
+        for each in <tuple> (<ClassVersion *> owner).tp_mro:
+            if each is self.kind:
+                after = True
+            elif (
+                after
+                and (<ClassVersion *> each).tp_flags & Py_TPFLAGS_HEAPTYPE
+                and method in <dict> (<ClassVersion *> each).tp_dict
+            ):
+                return each
+        return None
+
+    cdef int tell(self, instance, name) except -1:
+        if name not in self.quiet and getattr(instance, self.bound, None) is not None:
+            self.changed(instance)
+        return 0
+
+    def methods(self):
+        """Return the two methods."""
+
+        def set_attribute(instance, name, value):
+            found = self.next(instance, "__setattr__")
+            if found is None:
+                PyObject_GenericSetAttr(instance, name, value)
+            else:
+                found.__setattr__(instance, name, value)
+            self.tell(instance, name)
+
+        def delete_attribute(instance, name):
+            found = self.next(instance, "__delattr__")
+            if found is None:
+                object.__delattr__(instance, name)
+            else:
+                found.__delattr__(instance, name)
+            self.tell(instance, name)
+
+        return set_attribute, delete_attribute
