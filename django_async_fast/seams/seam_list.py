@@ -144,12 +144,12 @@ def _queryset_seams() -> Iterator[Seam]:
     from ..querysets import changes, iterables
     from ..querysets.bulk import inserts as bulk_inserts
     from ..querysets.bulk import updates as bulk_updates
-    from ..querysets.compiled import execution, replaced_writes, steps
+    from ..querysets.compiled import execution, methods, replaced_writes
     from ..unpatched import is_like
 
     yield from (Seam(*each) for each in iterables.seams())
     if _native.COMPILED:
-        for room in (steps, execution, changes, replaced_writes):
+        for room in (methods, execution, changes, replaced_writes):
             yield from (Seam(*each) for each in room.seams())
         arrays = "the values of many objects go as a binary array for each column"
         for owner, name, replacement in (

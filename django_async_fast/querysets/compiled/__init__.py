@@ -1,8 +1,9 @@
 """Queries that need not be built and compiled again.
 
 A queryset that only Django's methods made is a path in a tree (`paths`, `tree`), each
-method a step of it (`steps`, by the keys of `keys`); a path ends in a statement with
-holes for its values (`entry`, `holes`), which is filled in and sent (`execution`).
+method (`methods`) a step of it (`steps`), learnt by the keys of `keys`. A path ends in
+a statement with holes for its values (`entry`, `holes`): what Django compiles (`asks`)
+is filled in and sent (`execution`).
 
 For who sends statements of another kind, as UPDATE by a queryset's conditions:
 

@@ -8,7 +8,7 @@ Next: `connections/first_statement.py`.
 from __future__ import annotations
 
 from asyncio import _get_running_loop
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial, wraps
 from typing import Any
@@ -26,11 +26,12 @@ from ...connections.routing import bridged_block
 from ...drivers.psycopg.fetched_rows import OF_ONE, OF_QUERYSETS
 from .. import iterables, streams, whole_results
 from ..plans import row_plan
-from . import tree, verify
+from . import asks, tree, verify
 from .entry import Ask, give_back, holds, learn, plan_for
 from .keys import Missed, Refused, of_aggregates
+from .methods import METHODS
 from .paths import PATH, STEPS, djangos, on, replay
-from .steps import METHODS, Call, has_put_off, path_of, take_first
+from .steps import Call, has_put_off, path_of, take_first
 
 
 def _learn(call: Any, path: Any, kind: Any, ask: Ask, make_plan: Any) -> bool:
@@ -97,72 +98,6 @@ def why_built(queryset: Any) -> str:
     return entry if type(entry) is str else ""
 
 
-# ----- what is asked of a query
-
-
-def _ask_rows(queryset: Any, query: Any, alias: str) -> tuple[Any, str, Any]:
-    compiler = query.get_compiler(alias)
-    sql, params = compiler.as_sql()
-    return compiler, sql, params
-
-
-def _ask_exists(queryset: Any, query: Any, alias: str) -> tuple[Any, str, Any]:
-    return _ask_rows(queryset, query.exists(), alias)
-
-
-class _Recorded(Exception):
-    """Instead of executing: the compiler that would have."""
-
-
-def _ask_count(queryset: Any, query: Any, alias: str) -> tuple[Any, str, Any]:
-    return _recorded(alias, lambda: query.get_count(alias))
-
-
-def _ask_aggregate(
-    queryset: Any, query: Any, alias: str, args: Any, kwargs: Any
-) -> tuple[Any, str, Any]:
-    new = object.__new__(type(queryset))
-    new.__dict__ = {**queryset.__dict__, "_query": query, "_db": alias}
-    new.__dict__.pop(PATH, None)
-    return _recorded(alias, lambda: aggregate.__wrapped__(new, *args, **kwargs))
-
-
-def _recorded(alias: str, run: Callable[[], Any]) -> tuple[Any, str, Any]:
-    """Return the compiler that `run` would execute, and its statement."""
-    ops = connections[alias].ops
-    make = ops.compiler
-
-    def compiler(name: str) -> Any:
-        def recording(*args: Any, **kwargs: Any) -> Any:
-            made = make(name)(*args, **kwargs)
-
-            def execute_sql(*args: Any, **kwargs: Any) -> Any:
-                raise _Recorded(made)
-
-            made.execute_sql = execute_sql
-            return made
-
-        return recording
-
-    ops.compiler = compiler
-    try:
-        run()
-        raise Refused("it asks nothing of the database")
-    except _Recorded as recorded:
-        made = recorded.args[0]
-    finally:
-        del ops.compiler
-    del made.execute_sql
-    sql, params = made.as_sql()
-    if made.select is None:
-        # The rows of a subquery are counted: what the outer query selects.
-        made.select = [
-            (each, made.compile(each), name)
-            for name, each in made.query.annotation_select.items()
-        ]
-    return made, sql, params
-
-
 def _wrapper_for(alias: str) -> Any:
     return first_statement.wrapper(bridged_block(), alias)
 
@@ -187,7 +122,7 @@ KNOWN: Any = _native.COMPILED and _native.rows.KnownStatements(
     many=streams.PART,
     of_querysets=OF_QUERYSETS,
     of_one=OF_ONE,
-    ask_rows=_ask_rows,
+    ask_rows=asks.rows,
 )
 
 
@@ -209,7 +144,7 @@ def _learn_rows(call: Any) -> bool:
         return False
     kind = _kind_of_rows(queryset)
     # With a filter that had been put off it may have been known.
-    return _learn(call, path, kind, _ask_rows, make_plan) or before is not None
+    return _learn(call, path, kind, asks.rows, make_plan) or before is not None
 
 
 def _kind_of_rows(queryset: Any) -> Any:
@@ -304,13 +239,19 @@ def aggregate(self: Any, *args: Any, **kwargs: Any) -> Any:
     return aggregate.__wrapped__(call.queryset, *call.args, **call.kwargs)
 
 
+def _ask_aggregate(
+    queryset: Any, query: Any, alias: str, args: Any, kwargs: Any
+) -> tuple[Any, str, Any]:
+    return asks.aggregate(queryset, query, alias, aggregate.__wrapped__, args, kwargs)
+
+
 def _aggregates(queryset: Any, compiler: Any, common: dict[str, Any]) -> Any:
     names = list(compiler.query.annotation_select)
     return _native.rows.DictPlan(names=names, **common)
 
 
-count = _one_value("count", _ask_count, row_plan.flat, lambda rows: rows[0])
-exists = _one_value("exists", _ask_exists, row_plan.flat, bool)
+count = _one_value("count", asks.count, row_plan.flat, lambda rows: rows[0])
+exists = _one_value("exists", asks.exists, row_plan.flat, bool)
 
 
 class _Filtered:
