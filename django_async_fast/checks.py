@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import Error, Warning, register
+from django.core.checks import Error, Tags, Warning, register
+from django.db import DatabaseError, connections
 from django.utils.module_loading import import_string
 
 from . import _native
+from .connections import poolers
 from .drivers.psycopg.requirements import psycopg_problem
 
 
@@ -55,4 +57,28 @@ def _comes_too_late(path: str) -> Any:
         "opens the request's block: asynchronous views would not see it.",
         hint="Put django_async_fast.middleware.ConnectionMiddleware first.",
         id="django_async_fast.E002",
+    )
+
+
+@register(Tags.database)  # type: ignore[untyped-decorator]
+def check_poolers(databases: Any = None, **kwargs: Any) -> list[Any]:
+    """Report what a pooler before a database does not go with. Connects to it."""
+    found: list[Any] = []
+    for alias in databases or ():
+        wrapper = poolers.wrapper_without_pool(connections.settings[alias], alias)
+        if wrapper.vendor != "postgresql":
+            continue
+        # One that does not answer is told of by whoever needs it.
+        with closing(wrapper), suppress(DatabaseError):
+            if (pooler := poolers.before(wrapper)) is not None:
+                found += [_unsafe(alias, each) for each in pooler.unsafe]
+    return found
+
+
+def _unsafe(alias: str, found: poolers.Unsafe) -> Any:
+    kind, letter = (Error, "E") if found.certain else (Warning, "W")
+    return kind(
+        f"{alias}: {found.text}.",
+        hint=f"{found.remedy[0].upper()}{found.remedy[1:]}.",
+        id=f"django_async_fast.{letter}{found.number:03}",
     )

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.db import DatabaseError, connections
-from django.db.utils import load_backend
 
 from .. import conf
 from ..bridge.driving import run
+from ..connections import poolers
 from ..connections.blocks import new_connection
 from ..connections.threaded_wrapper import ThreadedWrapper
 from ..requests.lifespan import close_pools
-from . import poolers
 from .findings import Finding, note, ok, problem
 
 OLDEST_POSTGRESQL = 14_00_00
@@ -68,17 +67,24 @@ def _waits(kind: type[Any], alias: str, took: float) -> Finding:
 
 
 def _postgresql(settings: dict[str, Any], alias: str) -> Iterator[Finding]:
-    without_pool = {k: v for k, v in settings["OPTIONS"].items() if k != "pool"}
-    backend = load_backend(settings["ENGINE"]).DatabaseWrapper
-    wrapper = backend({**settings, "OPTIONS": without_pool}, alias)
+    wrapper = poolers.wrapper_without_pool(settings, alias)
     try:
         yield from _server(wrapper)
         yield from _pool(wrapper, settings)
-        yield from poolers.findings(wrapper)
+        yield from _pooler(wrapper)
     except DatabaseError as exc:
         yield problem(f"no answer to Django: {_first_line(exc)}", "see DATABASES")
     finally:
         wrapper.close()
+
+
+def _pooler(wrapper: Any) -> Iterator[Finding]:
+    if (pooler := poolers.before(wrapper)) is None:
+        return
+    yield ok(pooler.text)
+    for each in pooler.unsafe:
+        said = problem if each.certain else note
+        yield said(each.text, each.remedy)
 
 
 def _server(wrapper: Any) -> Iterator[Finding]:
