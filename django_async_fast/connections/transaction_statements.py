@@ -51,17 +51,15 @@ class TransactionStatements(WrapperAttributes):
 
     def _savepoint_rollback(self, sid: str) -> None:
         due = self._due_savepoints()
-        if due is not None and due.drop_inside(sid):
-            return
-        with self._unbroken():
-            super()._savepoint_rollback(sid)
+        if due is None or not due.drop_inside(sid):
+            with self._unbroken():
+                super()._savepoint_rollback(sid)
 
     def _savepoint_commit(self, sid: str) -> None:
         due = self._due_savepoints()
-        if due is not None and due.drop(sid):
-            return
-        with self._unbroken():
-            super()._savepoint_commit(sid)
+        if due is None or not due.drop(sid):
+            with self._unbroken():
+                super()._savepoint_commit(sid)
 
     def _due_savepoints(self) -> due_statements.DueSavepoints | None:
         """Return those of the connection, None where somebody might see them sent."""

@@ -14,12 +14,13 @@ from functools import partial
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from django.db import InterfaceError, OperationalError, ProgrammingError
+from django.db import ProgrammingError
 
 from .. import bridge
 from ..tasks.gates import Gate
 from .driver_thread import DriverThread, Job
 from .psycopg.cancellation import DRAIN_SHARES, DRAIN_TIMEOUT, logger
+from .usable import check_usable
 
 _END: Any = object()
 
@@ -120,6 +121,11 @@ class Connection(_Proxy):
     def _connection(self) -> Connection:  # type: ignore[override]
         return self
 
+    @property
+    def inherited(self) -> bool:
+        """Whether this process was forked: the connection is its parent's."""
+        return self._driver_thread.inherited
+
     def cursor(self, *args: Any, **kwargs: Any) -> Cursor:
         """Return a cursor, made in the thread when it is used first."""
         return Cursor(self, partial(self._raw.cursor, *args, **kwargs))
@@ -137,13 +143,7 @@ class Connection(_Proxy):
             self.gate.release()
 
     async def _run(self, function: Job, is_statement: bool) -> Any:
-        if self.closed:
-            raise InterfaceError(f"The connection to '{self.gate.alias}' is closed.")
-        if self._driver_thread.inherited:
-            raise OperationalError(
-                "This connection belongs to the process that this one was forked "
-                "from. Open a block of its own here: `async with new_connection():`."
-            )
+        check_usable(self)
         outcome = self._driver_thread.begin(function)
         try:
             return await asyncio.shield(outcome)
@@ -195,12 +195,12 @@ class Connection(_Proxy):
 
     def post(self, function: Job) -> None:
         """Call `function` in the thread, if that still does anything."""
-        if not self.closed and not self._driver_thread.inherited:
+        if not self.closed and not self.inherited:
             self._driver_thread.post(function)
 
     def close(self) -> None:
         """Close the connection and end its thread; waits for both if it can."""
-        if not bridge.can_wait() or self._driver_thread.inherited:
+        if not bridge.can_wait() or self.inherited:
             self.drop()
         elif not self.closed:
             self.closed = True

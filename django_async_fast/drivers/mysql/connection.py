@@ -19,13 +19,13 @@ import asyncmy
 import MySQLdb
 from asyncmy.connection import MySQLResult
 from asyncmy.errors import MySQLError
-from django.db import InterfaceError, OperationalError
 from MySQLdb import _mysql
 from MySQLdb.connections import Connection as Djangos
 
 from ... import bridge
 from ...tasks.gates import Gate
 from ..psycopg.cancellation import DRAIN_SHARES, DRAIN_TIMEOUT, logger
+from ..usable import check_usable
 from . import errors
 from .options import Options
 from .result import Result
@@ -299,7 +299,7 @@ class Connection:
             self.gate.release()
 
     async def _wait(self, send: _Send, args: tuple[Any, ...], killable: bool) -> None:
-        self._check()
+        check_usable(self)
         steps = Steps(send(*args))
         try:
             await steps
@@ -365,15 +365,6 @@ class Connection:
             await another.query(b"KILL QUERY %d" % self.thread_id())
         finally:
             another.close()
-
-    def _check(self) -> None:
-        if self.inherited:
-            raise OperationalError(
-                "This connection belongs to the process that this one was forked "
-                "from. Open a block of its own here: `async with new_connection():`."
-            )
-        if self.closed:
-            raise InterfaceError(f"The connection to '{self.gate.alias}' is closed.")
 
     # ----- endings
 

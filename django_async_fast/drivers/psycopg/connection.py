@@ -20,6 +20,7 @@ from ... import _native, bridge
 from ...attribute_copies import AttributeCopies
 from ...tasks.gates import TURNS, Gate
 from ...unpatched import Unpatched
+from ..usable import OF_PARENT
 from . import session as sessions
 from .cancellation import UnwantedTransaction, cancel_statement
 from .channel import Channel
@@ -106,10 +107,7 @@ class Connection(psycopg.Connection[Any]):
             )
         if self.session.inherited:
             gen.close()
-            raise psycopg.OperationalError(
-                "This connection belongs to the process that this one was forked "
-                "from. Open a block of its own here: `async with new_connection():`."
-            )
+            raise psycopg.OperationalError(OF_PARENT)
         before = self.pgconn.transaction_status
         try:
             wants = next(gen)

@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 from weakref import ref
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import InterfaceError, OperationalError
 
 from ... import bridge
 from ...tasks.gates import Gate
+from ..usable import check_usable
 from .cursor import Cursor, cursor_class
 from .lock_queue import LockQueue, lock_queue_of
 from .progress import Progress
@@ -154,9 +154,9 @@ class Connection(sqlite3.Connection):
             )
         self.gate.acquire()
         try:
-            self._check()
+            check_usable(self)
             self.turns.begin()
-            self._check()  # meanwhile it may have been given up
+            check_usable(self)  # meanwhile it may have been given up
             return self._run(me, kind, sql, call, *args)
         finally:
             self.gate.release()
@@ -193,7 +193,7 @@ class Connection(sqlite3.Connection):
                 self._has_lock = takes_lock(kind, sql)
 
     def _again(self, call: Callable[..., T], *args: Any) -> T:
-        self._check()  # meanwhile it may have been given up
+        check_usable(self)  # meanwhile it may have been given up
         return call(*args)
 
     def _lets_others_go_first(self, kind: StatementKind) -> bool:
@@ -234,20 +234,11 @@ class Connection(sqlite3.Connection):
             finally:
                 del failure  # else the traceback and this frame hold each other
 
-    def _check(self) -> None:
-        if self.inherited:
-            raise OperationalError(
-                "This connection belongs to the process that this one was forked "
-                "from. Open a block of its own here: `async with new_connection():`."
-            )
-        if self.closed:
-            raise InterfaceError(f"The connection to '{self.gate.alias}' is closed.")
-
     # ----- what sqlite3 has
 
     def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
         """Return a cursor; its calls are awaited."""
-        self._check()
+        check_usable(self)
         cursor = super().cursor(cursor_class(factory))
         if len(self._cursors) >= _CURSORS:
             self._cursors = [ref(each) for each in self._live()]
