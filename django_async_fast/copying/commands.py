@@ -26,6 +26,12 @@ class CopyCommand(BaseCommand):
         parser.add_argument("--database", help="an alias of DATABASES")
 
 
+def add_pairs(parser: CommandParser, option: str, form: str, what: str) -> None:
+    """Add an option for `pairs()`, which may be given more than once."""
+    more = f"{what}; more than once"
+    parser.add_argument(option, action="append", default=[], metavar=form, help=more)
+
+
 def model(name: str) -> Any:
     """Return a model by its label."""
     try:

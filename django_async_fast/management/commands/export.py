@@ -17,16 +17,10 @@ class Command(commands.CopyCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument(
-            "--filter",
-            action="append",
-            default=[],
-            metavar="LOOKUP=VALUE",
-            help="only these rows: pages__gte=300; more than once",
-        )
-        parser.add_argument(
-            "--order", help="names with commas between them: -pages,title"
-        )
+        which = "only these rows: pages__gte=300"
+        commands.add_pairs(parser, "--filter", "LOOKUP=VALUE", which)
+        order = "names with commas between them: -pages,title"
+        parser.add_argument("--order", help=order)
 
     def handle(self, *args: Any, **options: Any) -> None:
         model, file = commands.model(options["model"]), options["file"]

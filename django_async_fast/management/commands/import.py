@@ -19,13 +19,8 @@ class Command(commands.CopyCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument(
-            "--map",
-            action="append",
-            default=[],
-            metavar="NAME=FIELD",
-            help="what a name in the header means: Title=title; more than once",
-        )
+        what = "what a name in the header means: Title=title"
+        commands.add_pairs(parser, "--map", "NAME=FIELD", what)
 
     def handle(self, *args: Any, **options: Any) -> None:
         model, file = commands.model(options["model"]), options["file"]
