@@ -26,12 +26,12 @@ _PUBLIC = {
     "explain_plan": "querysets.plans.explain",
     "explain_writes": "querysets.bulk.explain",
     "from_rows": "querysets.given_rows",
-    "install": "seams.seam_list",
+    "install": "seams.installation",
     "new_connection": "connections.blocks",
     "pool_stats": "pool.figures",
     "run": "bridge.driving",
     "run_sync": "connections.dispatch",
-    "uninstall": "seams.seam_list",
+    "uninstall": "seams.installation",
 }
 
 __all__ = ["__version__", *_PUBLIC]

@@ -22,5 +22,5 @@ from .querysets.helpers import achunks as achunks
 from .querysets.helpers import afetch_related as afetch_related
 from .querysets.helpers import alist as alist
 from .querysets.plans.explain import explain_plan as explain_plan
-from .seams.seam_list import install as install
-from .seams.seam_list import uninstall as uninstall
+from .seams.installation import install as install
+from .seams.installation import uninstall as uninstall

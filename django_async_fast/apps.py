@@ -17,13 +17,13 @@ class DjangoAsyncFastConfig(AppConfig):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        from .seams.seam_list import install
+        from .seams.installation import install
 
         install()
 
     def ready(self) -> None:
         from . import checks  # noqa: F401 - registers the system checks
-        from .seams.seam_list import install_blocking
+        from .seams.installation import install_blocking
 
         install_blocking()
         settings = connections.settings

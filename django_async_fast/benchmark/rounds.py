@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..connections.blocks import new_connection
-from ..seams.seam_list import install, install_blocking, uninstall
+from ..seams.installation import install, install_blocking, uninstall
 
 STOCK, OURS = "stock", "django_async_fast"
 

@@ -28,7 +28,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# Each seam calls what it is in the place of, as `seams/seam_list.py` has found it.
+# Each seam calls what it is in the place of, as `seams/installation.py` has found it.
 
 
 def django_enter(atomic: Atomic) -> None:

@@ -308,13 +308,13 @@ def release(name: str) -> str:
 
 def stock(name: str) -> Any:
     """Return what `name` was before the package was installed, or ABSENT."""
-    from django_async_fast.seams import seam_list
+    from django_async_fast.seams import installation
 
     owner_name, _, attribute = name.rpartition(".")
     owner = locate(owner_name)
-    for seam in seam_list._applied:
+    for seam in installation._applied:
         if seam.owner is owner and seam.name == attribute:
-            return ABSENT if seam.before is seam_list._MISSING else seam.before
+            return ABSENT if seam.before is installation._MISSING else seam.before
     return inspect.getattr_static(owner, attribute, ABSENT)
 
 

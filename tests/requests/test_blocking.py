@@ -20,7 +20,7 @@ from django.utils.deprecation import MiddlewareMixin
 from django_async_fast import blocking, new_connection, run_sync
 from django_async_fast.bridge import stall_watch
 from django_async_fast.connections import blocking_code
-from django_async_fast.seams import seam_list
+from django_async_fast.seams import installation
 from tests.support.backend_pids import backend_pid
 from tests.testapp.models import Tag
 
@@ -162,12 +162,12 @@ async def test_the_setting(served: Callable[..., None]) -> None:
     ((owner, name, replacement),) = blocking_code.named()
     assert (owner, name) == (Other, "slow")
     try:
-        seam_list.install_blocking()
+        installation.install_blocking()
         async with new_connection():
             assert await run_sync(Other().slow) is not threading.current_thread()
     finally:
         Other.slow = plain  # type: ignore[method-assign]
-        seam_list._applied.pop()
+        installation._applied.pop()
     async with new_connection():
         assert await run_sync(Other().slow) is threading.current_thread()
     assert replacement.__wrapped__ is plain

@@ -43,7 +43,7 @@ def Tag():
     return Tag
 
 def test_rows(bench_queryset, Tag):
-    from django_async_fast.seams.seam_list import _applied
+    from django_async_fast.seams.installation import _applied
     Tag.objects.bulk_create(Tag(name=str(i)) for i in range(3))
     seams = []
 
