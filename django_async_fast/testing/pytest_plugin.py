@@ -50,7 +50,7 @@ def async_transactional_db(
 
 
 def _rolled_back() -> AbstractAsyncContextManager[Any]:
-    from .cases import shared_connection
+    from .shared_connection import shared_connection
 
     return shared_connection(force_rollback=True)
 
@@ -58,7 +58,7 @@ def _rolled_back() -> AbstractAsyncContextManager[Any]:
 @asynccontextmanager
 async def _committing() -> AsyncIterator[None]:
     from ..connections.blocks import new_connection
-    from .cases import close_threads_connections
+    from .shared_connection import close_threads_connections
 
     try:
         async with new_connection():
