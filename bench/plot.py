@@ -14,6 +14,8 @@ from statistics import median
 from typing import Any
 from xml.sax.saxutils import escape
 
+from bench.contenders import label, load
+
 ROOT = Path(__file__).resolve().parent.parent
 README, PLOT = ROOT / "README.md", ROOT / "docs" / "pages.svg"
 BEGIN, END = "<!-- pages:start -->\n", "<!-- pages:end -->"
@@ -31,14 +33,16 @@ PAGES = {
     "site_sync": "the same, a synchronous view",
     "api": "Django REST framework, 20 rows",
 }
-# The bars of a page: contender -> its name and colour.
-BARS = {
-    "pages-fast": ("django-async-fast", "#0c4b33"),
-    "pages-asgi": ("stock ASGI", "#d98e04"),
-    "pages-wsgi": ("stock WSGI", "#8a8f98"),
-    "pages-starlette": ("Starlette + SQLAlchemy", "#5b7fb5"),
-    "pages-starlette-asyncpg": ("Starlette + asyncpg", "#9b6a9e"),
+# The bars of a page: a contender's colour.
+COLOURS = {
+    "pages_fast": "#0c4b33",
+    "pages_asgi": "#d98e04",
+    "pages_wsgi": "#8a8f98",
+    "pages_starlette": "#5b7fb5",
+    "pages_starlette_asyncpg": "#9b6a9e",
 }
+# By the label that its figures have: its name and colour.
+BARS = {label(name, ""): (load(name).title, colour) for name, colour in COLOURS.items()}
 
 Figures = dict[str, dict[str, float]]
 

@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from bench.contenders import BULK_WRITES, QUERY_NAMES
-from bench.contenders.django_sync import CHUNK, DjangoSync
+from bench.contenders.django_sync import BULK, CHUNK, QUERIES, DjangoSync, Find
 from bench.harness.timed_run import TimedRun
 from bench.shop import dataset, settings
 
@@ -166,44 +165,17 @@ class _NoGate:
         pass
 
 
-def _query(name: str) -> tuple[Any, Any]:
-    async def in_block(self: This, timed: TimedRun) -> None:
-        from bench.shop import queries
+def _in_block(find: Find, awaited: Any) -> Any:
+    async def method(self: This, timed: TimedRun) -> None:
+        from bench.shop.queries import Awaited
 
         async with self.block():
-            await timed.awaited(queries.QUERIES[name], queries.Awaited)
+            await awaited(timed, find(), Awaited)
 
-    def sync(self: This, timed: TimedRun) -> None:
-        from bench.shop import queries
-
-        timed.now(queries.QUERIES[name], queries.Now)
-
-    return in_block, sync
+    return method
 
 
-for _name in QUERY_NAMES:
-    _in_block, _sync = _query(_name)
-    setattr(This, f"query_{_name}", _in_block)
-    setattr(This, f"query_{_name}__sync", _sync)
-
-
-def _bulk(name: str) -> tuple[Any, Any]:
-    async def in_block(self: This, timed: TimedRun) -> None:
-        from bench.shop import bulk, queries
-
-        async with self.block():
-            await timed.written(bulk.BULK[name], queries.Awaited)
-
-    def sync(self: This, timed: TimedRun) -> None:
-        from bench.shop import bulk, queries
-
-        timed.written_now(bulk.BULK[name], queries.Now)
-
-    return in_block, sync
-
-
-for _name, _sizes in BULK_WRITES.items():
-    _in_block, _sync = _bulk(_name)
-    for _size in _sizes:
-        setattr(This, f"bulk_{_name}_{_size}", _in_block)
-        setattr(This, f"bulk_{_name}_{_size}__sync", _sync)
+for _case, _find in QUERIES.items():
+    setattr(This, _case, _in_block(_find, TimedRun.awaited))
+for _case, _find in BULK.items():
+    setattr(This, _case, _in_block(_find, TimedRun.written))

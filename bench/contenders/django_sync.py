@@ -4,13 +4,40 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from bench.contenders import Contender
+from bench.contenders import BULK_WRITES, QUERY_NAMES, Contender
 from bench.harness.timed_run import TimedRun
 from bench.shop import dataset
 
 CHUNK = 2_000
+
+Find = Callable[[], Any]
+
+
+def _query(name: str) -> Any:
+    from bench.shop import queries
+
+    return queries.QUERIES[name]
+
+
+def _bulk(name: str) -> Any:
+    from bench.shop import bulk
+
+    return bulk.BULK[name]
+
+
+# Case -> what finds its query, or its write, once Django is there.
+QUERIES: dict[str, Find] = {
+    f"query_{name}": partial(_query, name) for name in QUERY_NAMES
+}
+BULK: dict[str, Find] = {
+    f"bulk_{name}_{size}": partial(_bulk, name)
+    for name, sizes in BULK_WRITES.items()
+    for size in sizes
+}
 
 
 class DjangoSync(Contender):
@@ -60,3 +87,18 @@ class DjangoSync(Contender):
 
     def get_by_key__sync(self, timed: TimedRun) -> None:
         timed.repeat_sync(lambda key: self.person.objects.get(pk=key))
+
+
+def _now(find: Find, now: Any) -> Any:
+    def method(self: DjangoSync, timed: TimedRun) -> None:
+        from bench.shop.queries import Now
+
+        now(timed, find(), Now)
+
+    return method
+
+
+for _case, _find in QUERIES.items():
+    setattr(DjangoSync, f"{_case}__sync", _now(_find, TimedRun.now))
+for _case, _find in BULK.items():
+    setattr(DjangoSync, f"{_case}__sync", _now(_find, TimedRun.written_now))

@@ -11,7 +11,6 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from bench.contenders import BULK_WRITES, QUERY_NAMES
 from bench.contenders.django_sync import CHUNK, DjangoSync
 from bench.harness.timed_run import TASKS, TimedRun
 from bench.shop import settings
@@ -93,30 +92,3 @@ class This(DjangoSync):
             return self.pooled.get(pk=key)
         finally:
             self.connections["pooled"].close()
-
-
-def _query(name: str) -> Any:
-    def method(self: This, timed: TimedRun) -> None:
-        from bench.shop import queries
-
-        timed.now(queries.QUERIES[name], queries.Now)
-
-    return method
-
-
-for _name in QUERY_NAMES:
-    setattr(This, f"query_{_name}__sync", _query(_name))
-
-
-def _bulk(name: str) -> Any:
-    def method(self: This, timed: TimedRun) -> None:
-        from bench.shop import bulk, queries
-
-        timed.written_now(bulk.BULK[name], queries.Now)
-
-    return method
-
-
-for _name, _sizes in BULK_WRITES.items():
-    for _size in _sizes:
-        setattr(This, f"bulk_{_name}_{_size}__sync", _bulk(_name))

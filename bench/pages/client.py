@@ -45,14 +45,14 @@ async def _get(application: Any, path: str, turn: int) -> bytes:
     messages = iter([{"type": "http.request", "body": b"", "more_body": False}])
     left = asyncio.Event()
 
+    async def send(message: Any) -> None:
+        sent.append(message)
+
     async def receive() -> Any:
         for message in messages:
             return message
         await left.wait()
         return {"type": "http.disconnect"}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
 
     await application(scope, receive, send)
     body = b"".join(message.get("body", b"") for message in sent)

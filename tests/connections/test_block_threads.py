@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import pytest
 from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 from django.db import (
@@ -209,24 +210,25 @@ async def test_a_function_is_a_unit() -> None:
         assert (await Tag.objects.aget(pk=1)).name == "6"
 
 
-async def test_the_loop_goes_on() -> None:
-    turns = 0
+async def test_the_loop_goes_on(dsn: str) -> None:
+    """Else nobody would release the lock that the thread's statement waits for."""
 
-    async def count() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0.01)
-
-    def sleep() -> None:
+    def wait() -> None:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_sleep(0.3)")
+            cursor.execute("SET lock_timeout TO '20s'")
+            cursor.execute("SELECT pg_advisory_lock(7)")
 
-    counting = asyncio.create_task(count())
-    async with new_connection():
-        await sync_to_async(sleep)()
-    counting.cancel()
-    assert turns > 10
+    waiting = (
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    )
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as holder:
+        await holder.execute("SELECT pg_advisory_lock(7)")
+        async with new_connection():
+            thread = asyncio.create_task(sync_to_async(wait)())
+            while await (await holder.execute(waiting)).fetchone() == (0,):
+                assert not thread.done()
+            await holder.execute("SELECT pg_advisory_unlock(7)")
+            await thread
 
 
 async def test_blocks_of_requests_side_by_side() -> None:

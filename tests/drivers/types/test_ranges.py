@@ -21,13 +21,11 @@ from .reading import decoded, fails, in_binary, malformed, reads, reads_all, sam
 examples = settings(max_examples=50)
 
 BOUNDS = {
-    "int4": ("1", "5"),
-    "int8": ("-9223372036854775808", "9223372036854775806"),
-    "num": ("-1.50", "NaN"),
-    "date": ("0001-01-01", "9999-12-30"),
+    "int4": ("1", "5"), "int8": ("-9223372036854775808", "9223372036854775806"),
+    "num": ("-1.50", "NaN"), "date": ("0001-01-01", "9999-12-30"),
     "ts": ('"0001-01-01 00:00"', '"9999-12-31 23:59:59.999999"'),
     "tstz": ('"1969-12-31 23:59:59.5+02"', '"2024-02-29 12:00+00"'),
-}
+}  # fmt: skip
 
 
 def ranges(lower: str, upper: str) -> list[str]:
