@@ -561,6 +561,7 @@ class Hidden:
     kwargs: _KwArgs
     limited: Any
     alias: Any
+    of_get: bool
 
 @final
 class StatementRun:

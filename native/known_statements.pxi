@@ -159,7 +159,11 @@ cdef class KnownStatements:
         if kind is None:
             return None
         known = self.known(call.queryset, values, kind, self.ask_rows, call.alias)
-        return None if known is None else self.run(known, self.of_querysets)
+        if known is None:
+            return None
+        if call.of_get and known.statement.locks:
+            call.queryset.db  # once more, as get() asks whether the lock has a limit
+        return self.run(known, self.of_querysets)
 
     def stream(self, Hidden call not None):
         """Return what a stream of a queryset's rows is made of; None as `rows()` does.
@@ -198,4 +202,8 @@ cdef class KnownStatements:
         if kind is None:
             return None
         known = self.known(limited, values, kind, self.ask_rows, None)
-        return None if known is None else self.run(known, self.of_querysets)
+        if known is None:
+            return None
+        if known.statement.locks:
+            limited.db
+        return self.run(known, self.of_querysets)

@@ -486,6 +486,7 @@ cdef class Hidden:
     cdef public dict kwargs
     cdef public object limited
     cdef public object alias  # where somebody has asked for it
+    cdef public bint of_get  # whether they are the rows that `get()` looks at
 
 
 cdef class StatementRun:

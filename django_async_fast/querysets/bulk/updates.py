@@ -92,25 +92,12 @@ def _run(
         )
     queryset._for_write = True
     db = queryset.db
-    wrapper = connections[db]
-    if wrapper.vendor != "postgresql":
-        return None
     entry = known(queryset.model, db, fields)
-    if entry is None or not entry.holds(wrapper):
-        return None
-    if sending.unobserved(wrapper) is None:
-        return None
-    pk = queryset.model._meta.pk
-    longest = wrapper.ops.bulk_batch_size([pk, pk, *fields], objs)
-    size = min(batch_size, longest) if batch_size else longest
-    try:
-        batches = [
-            _params(entry, objs[i : i + size], wrapper)
-            for i in range(0, len(objs), size)
-        ]
-    except Exception:
-        # Django meets it again, in its own place: a transaction is to be rolled back.
-        return None
+    batches: list[list[Any]] = []
+    # Django meets it again, in its own place: a transaction is to be rolled back.
+    with suppress(Exception):
+        if entry is not None:
+            batches = _batches(entry, connections[db], objs, fields, batch_size)
     return _Update((queryset, objs, names, batch_size), db, entry, batches)
 
 
@@ -120,25 +107,29 @@ class _Update:
     __slots__ = ("_batches", "_call", "_db", "_entry")
 
     def __init__(
-        self, call: tuple[Any, ...], db: str, entry: Join, batches: list[list[Any]]
+        self, call: tuple[Any, ...], db: str, entry: Any, batches: list[list[Any]]
     ) -> None:
         self._call = call
         self._db = db
         self._entry = entry
+        # None of them where Django's own statements are to be sent.
         self._batches = batches
 
     def __call__(self) -> Any:
         db, changed = self._db, 0
-        queryset = self._call[0]
+        queryset, *args = self._call
         # Routers are asked three times, as by Django.
         if queryset.db != db or queryset.db != db:
             return bulk_update.__wrapped__(*self._call)
+        queryset = queryset.using(db)
+        if not self._batches:
+            return bulk_update.__wrapped__(queryset, *args)
         with transaction.atomic(using=db, savepoint=False):
             wrapper = connections[db]
             # Not from before: another task's transaction may have been waited for.
             raw = sending.unobserved(wrapper)
             if raw is None:
-                return bulk_update.__wrapped__(*self._call)
+                return bulk_update.__wrapped__(queryset, *args)
             for params in self._batches:
                 with transaction.mark_for_rollback_on_error(using=db):
                     changed += self._entry.update(wrapper, raw, params)
@@ -211,6 +202,27 @@ def _compiled(model: Any, db: str, fields: list[Any]) -> Join | None:
         f"WHERE {table}.{quoted(pk.column)} = __values.c0"
     )
     return Join(compiler, text, (fields, pk), columns[0], columns[1:])
+
+
+def _batches(
+    entry: Join,
+    wrapper: Any,
+    objs: tuple[Any, ...],
+    fields: list[Any],
+    batch_size: int | None,
+) -> list[list[Any]]:
+    """Return the arrays of each batch, none where Django's statements are to be sent.
+
+    Raises NotPlain, and what reading a value raises.
+    """
+    if not entry.holds(wrapper) or sending.unobserved(wrapper) is None:
+        return []
+    pk = fields[0].model._meta.pk
+    longest = wrapper.ops.bulk_batch_size([pk, pk, *fields], objs)
+    size = min(batch_size, longest) if batch_size else longest
+    return [
+        _params(entry, objs[i : i + size], wrapper) for i in range(0, len(objs), size)
+    ]
 
 
 _pk_of = attrgetter("pk")

@@ -325,6 +325,7 @@ def _rows_of_get(call: Any) -> Any:
     limited = _native.rows.Hidden(_limited(call))
     if limited.queryset is None:
         return None
+    limited.of_get = True
     return _rows_of(limited)
 
 

@@ -33,9 +33,10 @@ def delete(self: Any) -> Any:
         kind: Any = type(self)
         if query.Collector is Collector and _unpatched(kind).holds():
             rows = self._chain()
-            rows._for_write = True
-            collector = Collector(using=rows.db, origin=self)
-            if collector.can_fast_delete(rows):
+            # Whether it can is a matter of models. Routers are not asked in vain.
+            if Collector(using="", origin=self).can_fast_delete(rows):
+                rows._for_write = True
+                collector = Collector(using=rows.db, origin=self)
                 collector.fast_deletes.append(rows)
                 deleted = collector.delete()
                 self._result_cache = None

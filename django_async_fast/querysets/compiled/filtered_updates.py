@@ -4,8 +4,8 @@ In: the queryset's conditions, as `paths` has them, and the new values. Out: how
 rows have changed. A value may be plain, `F("x")`, or arithmetic of these, as in
 `F("x") * F("y") + 1`.
 
-Key: with the path's node, the names and what of the values decides the text. Bound and
-end: as the node's other statements (`tree`).
+Key: with the path's node, the names and what of the values decides the text, then the
+alias. Bound and end: as the node's other statements (`tree`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from django.db.models.expressions import Col, CombinedExpression, DurationExpres
 
 from . import writes
 from .filtered_writes import FilteredCall, FilteredWrite, Prepare
-from .paths import PATH, djangos, is_known
+from .paths import PATH, djangos, is_known, replay
 from .steps import path_of
 from .writes import NULL_IN_TEXT
 
@@ -71,8 +71,20 @@ def _run(queryset: Any, values: dict[str, Any]) -> writes.Run | None:
     except writes.NotPlain:
         return None
     queryset._for_write = True
-    run = writes.run_of(_Call(queryset, path, values, kinds))
-    return None if run is None else _Done(run, queryset)
+    key = "update", tuple(values), kinds
+    known = path.node.entries.get(key)
+    if known is None:
+        try:
+            _query(replay(queryset, path), values)
+        except Exception:
+            return None  # Django raises it, before it asks a router
+        known = path.node.entries[key] = {}
+    # Routers are asked twice, as by Django.
+    using = queryset.db
+    if queryset.db != using:
+        return None
+    call = _Call(queryset, path, using, known, values)
+    return _Done(writes.run_of(call) or call.django, queryset)
 
 
 def _kind(value: Any) -> Any:
@@ -113,15 +125,18 @@ class _Call(FilteredCall):
     write = FilteredUpdate
 
     def __init__(
-        self, queryset: Any, path: Any, values: dict[str, Any], kinds: Any
+        self, queryset: Any, path: Any, using: str, known: Any, values: dict[str, Any]
     ) -> None:
-        super().__init__(queryset, path, queryset.db)
-        self.key = "update", self.using, tuple(values), kinds
+        super().__init__(queryset, path, using)
+        self.known = known
+        self.key = using
         self._values = values
 
     def django(self) -> Any:
-        # The queryset itself stays on its path.
-        return update.__wrapped__(djangos(self.queryset, self.path), **self._values)
+        # The queryset itself stays on its path; its routers have been asked.
+        rows = djangos(self.queryset, self.path)
+        rows._db = self.using
+        return update.__wrapped__(rows, **self._values)
 
     def prepares(self, compiler: Any) -> list[Prepare] | None:
         values = compiler.query.values
@@ -137,10 +152,15 @@ class _Call(FilteredCall):
         return [each for value in self._values.values() for each in _leaves(value)]
 
     def compiler(self, query: Any) -> Any:
-        query = query.chain(sql.UpdateQuery)
-        query.add_update_values(self._values)
+        query = _query(query, self._values)
         query.clear_select_clause()
         return query.get_compiler(self.using)
+
+
+def _query(query: Any, values: dict[str, Any]) -> Any:
+    query = query.chain(sql.UpdateQuery)
+    query.add_update_values(values)
+    return query
 
 
 def _leaves(value: Any) -> Iterator[Any]:
