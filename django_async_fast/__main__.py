@@ -11,6 +11,7 @@ from typing import Any
 
 import django
 
+from .doctor.answers import write
 from .doctor.examination import examine
 
 
@@ -49,8 +50,7 @@ def _check(settings: str | None, alias: str) -> int:
     except Exception as exc:
         print(f"{alias}: no answer: {exc}")
         return 1
-    code: int = probes.write(sys.stdout, alias, found)
-    return code
+    return write(sys.stdout, alias, found)
 
 
 def _doctor(settings: str | None) -> int:

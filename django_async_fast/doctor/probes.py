@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from importlib import import_module
-from importlib.util import find_spec
 from time import monotonic
-from typing import Any, NamedTuple, TextIO
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -28,18 +25,10 @@ from ..connections.dispatch import run_sync
 from ..requests.lifespan import close_pools
 from ..transactions.functions import aset_rollback
 from ..transactions.isolation import atomic
+from .answers import NO, NOTE, YES, Answer
 
-YES, NO, NOTE = "yes", "NO", "note"
 # Seconds for one probe.
 LIMIT = 20.0
-
-
-class Answer(NamedTuple):
-    """What a probe has found."""
-
-    subject: str
-    level: str
-    text: str
 
 
 class Lacking(Exception):
@@ -377,29 +366,3 @@ async def _notifications(alias: str) -> str:
             _expect(note.payload, "here")
             return "LISTEN and NOTIFY"
     raise Lacking("none has come")
-
-
-def write(out: TextIO, alias: str, found: list[Answer]) -> int:
-    """Write the answers as a table; return 1 if something is lacking, else 0."""
-    if find_spec("rich") is not None and out is sys.stdout:
-        _write_rich(alias, found)
-    else:
-        _write_plain(out, alias, found)
-    return int(any(level == NO for _, level, _ in found))
-
-
-def _write_plain(out: TextIO, alias: str, found: list[Answer]) -> None:
-    width = max(len(subject) for subject, *_ in found)
-    out.write(f"{alias}\n")
-    out.writelines(
-        f"  {subject:<{width}}  {level:<4}  {text}\n" for subject, level, text in found
-    )
-
-
-def _write_rich(alias: str, found: list[Answer]) -> None:
-    table = import_module("rich.table").Table(title=alias, show_header=False)
-    text = import_module("rich.text").Text
-    colours = {YES: "green", NO: "bold red", NOTE: "yellow"}
-    for subject, level, said in found:
-        table.add_row(subject, text(level, colours[level]), text(said))
-    import_module("rich.console").Console().print(table)

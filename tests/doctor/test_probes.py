@@ -10,7 +10,7 @@ from django.db import connections
 from psycopg.conninfo import conninfo_to_dict
 
 from django_async_fast import __main__ as command
-from django_async_fast.doctor import probes
+from django_async_fast.doctor import answers, probes
 from tests.support import pgbouncer
 from tests.support.other_databases import other_database
 
@@ -22,7 +22,7 @@ def asked(alias: str) -> dict[str, tuple[str, str]]:
 @pytest.mark.parametrize("alias", ["default", "pooled"])
 def test_postgresql_has_all(alias: str) -> None:
     found = asked(alias)
-    assert {level for level, _ in found.values()} == {probes.YES}, found
+    assert {level for level, _ in found.values()} == {answers.YES}, found
     assert len(found) == len(probes._PROBES)
     assert found["server"][1].startswith("PostgreSQL")
 
@@ -47,10 +47,12 @@ def test_a_pooler_in_transaction_mode(
         settings = {**connections.settings["default"], **host}
         monkeypatch.setitem(connections.settings, "behind", settings)
         found = asked("behind")
-    noted = {subject for subject, (level, _) in found.items() if level == probes.NOTE}
+    noted = {subject for subject, (level, _) in found.items() if level == answers.NOTE}
     assert noted >= {"nothing in between", "sessions", "advisory locks"}, found
     assert "transaction mode" in found["sessions"][1]
-    assert not [each for each, (level, _) in found.items() if level == probes.NO], found
+    assert not [each for each, (level, _) in found.items() if level == answers.NO], (
+        found
+    )
 
 
 def test_what_is_lacking_is_said_and_the_code_is_1(
@@ -78,4 +80,4 @@ def test_a_database_that_does_not_answer(
 
 def test_other_databases_are_not_probed(tmp_path: Path) -> None:
     with other_database("file", tmp_path) as alias:
-        assert [level for level, _ in asked(alias).values()] == [probes.NOTE]
+        assert [level for level, _ in asked(alias).values()] == [answers.NOTE]
