@@ -17,6 +17,11 @@ from .statements import FORMATS
 class CopyCommand(BaseCommand):
     """A COPY of one model's table and one file."""
 
+    # The option for `pairs()`, which may be given more than once: its form, its help.
+    pairs_option: str
+    pairs_form: str
+    pairs_help: str
+
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("model", help="as in shop.Book")
         parser.add_argument("file", nargs="?", default="-", help="- is the terminal's")
@@ -24,12 +29,13 @@ class CopyCommand(BaseCommand):
         parser.add_argument("--fields", help="names with commas between them")
         parser.add_argument("--no-header", action="store_false", dest="header")
         parser.add_argument("--database", help="an alias of DATABASES")
-
-
-def add_pairs(parser: CommandParser, option: str, form: str, what: str) -> None:
-    """Add an option for `pairs()`, which may be given more than once."""
-    more = f"{what}; more than once"
-    parser.add_argument(option, action="append", default=[], metavar=form, help=more)
+        parser.add_argument(
+            self.pairs_option,
+            action="append",
+            default=[],
+            metavar=self.pairs_form,
+            help=self.pairs_help,
+        )
 
 
 def model(name: str) -> Any:

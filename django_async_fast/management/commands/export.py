@@ -14,11 +14,11 @@ class Command(commands.CopyCommand):
     """Writes what a queryset has."""
 
     help = "Write a model's rows to a file, as CSV or in PostgreSQL's own formats."
+    pairs_option, pairs_form = "--filter", "LOOKUP=VALUE"
+    pairs_help = "only these rows: pages__gte=300; more than once"
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        which = "only these rows: pages__gte=300"
-        commands.add_pairs(parser, "--filter", "LOOKUP=VALUE", which)
         order = "names with commas between them: -pages,title"
         parser.add_argument("--order", help=order)
 

@@ -6,8 +6,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import CommandParser
-
 from ...copying import commands, progress
 from ...copying.load import copy_from
 
@@ -16,11 +14,8 @@ class Command(commands.CopyCommand):
     """Inserts all that a file has, or nothing."""
 
     help = "Insert a file's rows into a model's table: all of them, or none."
-
-    def add_arguments(self, parser: CommandParser) -> None:
-        super().add_arguments(parser)
-        what = "what a name in the header means: Title=title"
-        commands.add_pairs(parser, "--map", "NAME=FIELD", what)
+    pairs_option, pairs_form = "--map", "NAME=FIELD"
+    pairs_help = "what a name in the header means: Title=title; more than once"
 
     def handle(self, *args: Any, **options: Any) -> None:
         model, file = commands.model(options["model"]), options["file"]
