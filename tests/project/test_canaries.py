@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
 from . import canaries
 
 KNOWN = json.loads(canaries.FILE.read_text())
+ROOT = Path(__file__).parents[2]
+# `connections/wrapper.py: connect, finish`
+STANDS_ON = re.compile(r"([\w/]+\.(?:py|pxi))(?:: ((?:[\w.]+(?:, (?![\w/]+\.py))?)+))?")
 
 
 @pytest.mark.parametrize("name", canaries.watched())
@@ -32,3 +37,16 @@ def _advice(name: str, release: str) -> str:
         f"What stands on it: {canaries.watched()[name]} Read what changed, adapt that, "
         "then run `python -m tests.project.canaries`."
     )
+
+
+@pytest.mark.parametrize("name", sorted(canaries.WATCHED))
+def test_what_stands_on_it_is_there(name: str) -> None:
+    found = STANDS_ON.findall(canaries.WATCHED[name])
+    assert found
+    for file, names in found:
+        root = ROOT if file.startswith("native/") else ROOT / "django_async_fast"
+        text = (root / file).read_text()
+        for each in filter(None, names.split(", ")):
+            assert re.search(rf"\b{each.rpartition('.')[2]}\b", text), (
+                f"{each} in {file}"
+            )

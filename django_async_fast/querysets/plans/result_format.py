@@ -7,8 +7,8 @@ been seen is asked for as text, which psycopg reads whatever it is, and is known
 Key: a model's column by alias, table and name; another expression by its SQL, the
 classes of its parameters and the tables that its names mean. Bound: `SEEN`, then
 all is forgotten; a miss costs a result in text. What has changed on the server since
-(ALTER TABLE, a table of another schema) is converted when it comes (`drivers/
-converted.py`), and is text from then on.
+(ALTER TABLE, a table of another schema) is converted when it comes
+(`drivers/psycopg/results.py`), and is text from then on.
 """
 
 from __future__ import annotations
