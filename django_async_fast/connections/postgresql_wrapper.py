@@ -15,15 +15,13 @@ from ..drivers.psycopg import (
     open_cursors,
     server_names,
 )
+from ..drivers.psycopg.transaction_status import IDLE
 from ..pool import loop_pool
 from ..tasks.gates import Gate
 from . import replayed_connect
 from .block_protocol import Block
 from .wrapper import BlockWrapper
 from .wrapper_attributes import HELPERS
-
-# libpq's PQTRANS_IDLE: connected, and in no transaction.
-IDLE = 0
 
 
 class _Driver:

@@ -19,14 +19,12 @@ from time import monotonic
 from typing import Any
 
 import psycopg_pool
-from psycopg import pq
 
 from ..drivers.psycopg.session import Session
+from ..drivers.psycopg.transaction_status import IDLE
 from .waiting_client import WaitingClient
 
 Pool = psycopg_pool.AsyncConnectionPool[Session]
-
-IDLE = pq.TransactionStatus.IDLE
 
 KNOWN_RELEASE = psycopg_pool.__version__.startswith("3.3.")
 

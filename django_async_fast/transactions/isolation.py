@@ -16,7 +16,7 @@ from django.db import NotSupportedError, transaction
 from django.db.transaction import Atomic, TransactionManagementError
 from psycopg import IsolationLevel
 
-from ..connections.postgresql_wrapper import IDLE
+from ..drivers.psycopg.transaction_status import IDLE
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
