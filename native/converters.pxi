@@ -19,6 +19,7 @@ cdef extern from "Python.h":
     void *PyUnicode_DATA(object text) noexcept
     int PyObject_GenericSetAttr(object obj, object name, object value) except -1
     bint PyLong_CheckExact(object obj) noexcept
+    object PyLong_FromString(const char *text, char **end, int base)
     bint PyFloat_CheckExact(object obj) noexcept
     bint PyUnicode_CheckExact(object obj) noexcept
 
@@ -205,25 +206,65 @@ cdef class DateTimeConverter(CompiledConverter):
 
 
 @cython.final
+cdef class AwareConverter(CompiledConverter):
+    """Of datetimes of the connection's zone, which do not know it."""
+
+    cdef object convert(self, object value, object expression, object connection, zone):
+        if value is None:
+            return None
+        if (
+            zone is not None
+            and PyDateTime_CheckExact(value)
+            and (<datetime> value).tzinfo is None
+            and not (<datetime> value).fold
+        ):
+            return datetime_new(
+                (<datetime> value).year, (<datetime> value).month,
+                (<datetime> value).day, (<datetime> value).hour,
+                (<datetime> value).minute, (<datetime> value).second,
+                (<datetime> value).microsecond, zone,
+            )
+        return self.ask(value, expression, connection)
+
+
+cdef inline bint is_digit(char character) noexcept:
+    return c"0" <= character <= c"9" or c"a" <= character <= c"f"
+
+
+cdef bint read_digits(const char *text, Py_ssize_t size, char *digits) noexcept:
+    """Read 32 hexadecimal digits, in one piece or with four dashes between them."""
+    cdef Py_ssize_t i, found = 0
+    if size != 32 and size != 36:
+        return False
+    for i in range(size):
+        if size == 36 and (i == 8 or i == 13 or i == 18 or i == 23):
+            if text[i] != c"-":
+                return False
+        elif is_digit(text[i]):
+            digits[found] = text[i]
+            found += 1
+        else:
+            return False
+    digits[32] = 0
+    return True
+
+
+@cython.final
 cdef class UUIDConverter(CompiledConverter):
-    """Of the 32 hexadecimal digits that Django writes."""
+    """Of the 32 hexadecimal digits that Django writes, or that MariaDB prints."""
 
     cdef object convert(self, object value, object expression, object connection, zone):
         cdef Py_ssize_t size = 0
-        cdef Py_ssize_t i
         cdef const char *text
+        cdef char digits[33]
         if value is None:
             return None
         text = ascii_text(value, &size)
-        if text is not NULL and size == 32:
-            for i in range(32):
-                if not (c"0" <= text[i] <= c"9" or c"a" <= text[i] <= c"f"):
-                    break
-            else:
-                found = allocate(UUID)
-                PyObject_GenericSetAttr(found, "int", int(value, 16))
-                PyObject_GenericSetAttr(found, "is_safe", UNKNOWN_SAFETY)
-                return found
+        if text is not NULL and read_digits(text, size, digits):
+            found = allocate(UUID)
+            PyObject_GenericSetAttr(found, "int", PyLong_FromString(digits, NULL, 16))
+            PyObject_GenericSetAttr(found, "is_safe", UNKNOWN_SAFETY)
+            return found
         return self.ask(value, expression, connection)
 
 

@@ -13,10 +13,10 @@ cdef extern from "Python.h":
 cdef class _Converter:
     def __init__(self, Py_ssize_t column, functions, expression):
         self.column = column
-        self.functions = tuple(functions)
+        self.functions = functions = tuple(functions)
         self.expression = expression
         self.zoned = any(
-            [type(function) is DateTimeConverter for function in self.functions]
+            [type(f) is DateTimeConverter or type(f) is AwareConverter for f in functions]
         )
 
 

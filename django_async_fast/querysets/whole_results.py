@@ -7,6 +7,7 @@ from _thread import get_ident
 from collections.abc import Callable
 from contextlib import closing
 from functools import cache
+from importlib import import_module
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,12 @@ from ..connections import block_threads, lazy_wrapper
 from ..drivers.psycopg import results, statement, type_loaders
 from ..drivers.psycopg.fetched_rows import OF_QUERYSETS, Fetch, readable
 from .plans.result_format import Types
+
+# By Django's backend: what reads without a cursor.
+_READERS = {
+    "mysql": "..drivers.mysql.statement",
+    "sqlite": "..drivers.sqlite.statement",
+}
 
 # What Django gives to psycopg for values that are sent in an array instead.
 _KEYS = int, Int2, Int4, Int8, str, UUID, dt.date
@@ -109,11 +116,9 @@ def _reader_of(vendor: str) -> Callable[[Any, str, Any], list[Any] | None] | Non
 
     `vendor` is Django's name of a database.
     """
-    if vendor != "sqlite" or not _native.COMPILED:
+    if not _native.COMPILED or vendor not in _READERS:
         return None
-    from ..drivers.sqlite import statement
-
-    return statement.rows
+    return import_module(_READERS[vendor], __package__).rows
 
 
 def _takes_arrays(raw: Any) -> bool:

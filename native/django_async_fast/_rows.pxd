@@ -61,6 +61,10 @@ cdef class DateTimeConverter(CompiledConverter):
     pass
 
 
+cdef class AwareConverter(CompiledConverter):
+    pass
+
+
 cdef class UUIDConverter(CompiledConverter):
     pass
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -58,13 +58,23 @@ SCENARIOS: dict[Scenario, Sequence[list[str]]] = {
 }
 
 
-async def break_off_at_every_await(using: str, scenario: Scenario, how: str) -> None:
-    """Assert that a scenario, broken off anywhere, leaves whole transactions."""
+async def break_off_at_every_await(
+    using: str,
+    scenario: Scenario,
+    how: str,
+    server_is_done: Callable[[str], Awaitable[None]] | None = None,
+) -> None:
+    """Assert that a scenario, broken off anywhere, leaves whole transactions.
+
+    `server_is_done` waits in a block for what a connection has left to its server.
+    """
     allowed = SCENARIOS[scenario]
     for at in range(1, MOST):
         happened, _ = await broken_off(partial(scenario, using), at, how)
         # Whatever was left open would have the rows locked.
         async with asyncio.timeout(20), new_connection(using):
+            if server_is_done is not None:
+                await server_is_done(using)
             left = await names(using)
             assert left in allowed, f"at await {at}: {left}"
             await Tag.objects.using(using).all().adelete()

@@ -224,6 +224,11 @@ class Connection:
 
     use_result = store_result
 
+    def fetch(self, query: bytes) -> Any:
+        """Send a statement; return all rows of its first result."""
+        self.query(query)
+        return self._result.rows or ()
+
     def discard_result(self) -> None:
         """Do nothing: the result has been read."""
 

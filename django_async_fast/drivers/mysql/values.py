@@ -12,6 +12,20 @@ from MySQLdb.times import Date_or_None, DateTime_or_None
 
 from ... import _native
 
+# MySQLdb's converters of times, as Django has them, by type; and the core's.
+OWN: dict[int, Any] = {
+    FIELD_TYPE.DATE: Date_or_None,
+    FIELD_TYPE.DATETIME: DateTime_or_None,
+    FIELD_TYPE.TIME: typecast_time,
+    FIELD_TYPE.TIMESTAMP: DateTime_or_None,
+}
+COMPILED: dict[int, Any] = dict(OWN)
+if _native.COMPILED:
+    COMPILED[FIELD_TYPE.DATE] = _native.rows.DateText(Date_or_None)
+    COMPILED[FIELD_TYPE.DATETIME] = _native.rows.DateTimeText(DateTime_or_None)
+    COMPILED[FIELD_TYPE.TIME] = _native.rows.TimeText(typecast_time)
+    COMPILED[FIELD_TYPE.TIMESTAMP] = COMPILED[FIELD_TYPE.DATETIME]
+
 # Their values are text or bytes, whatever their converters: MySQLdb decides by the
 # character set of the column, and so does asyncmy.
 _TEXTS = frozenset(
@@ -57,28 +71,20 @@ def decoders(conv: Mapping[Any, Any], failures: Failures) -> dict[int, Any] | No
 
     None where one of them is not known: MySQLdb is to read the rows.
     """
-    known = _known(failures)
     found: dict[int, Any] = {}
     for code, converter in conv.items():
         if not isinstance(code, int) or code in _TEXTS:
             continue
-        if converter not in known:
+        if code in OWN and converter is OWN[code]:
+            found[code] = COMPILED[code]
+        elif converter in (int, float, Decimal):
+            found[code] = converter
+        else:
             return None
-        found[code] = known[converter]
+    if FIELD_TYPE.TIME in found:
+        time = failures.noting(typecast_time)
+        found[FIELD_TYPE.TIME] = (
+            _native.rows.TimeText(time) if _native.COMPILED else time
+        )
     found |= dict.fromkeys(_BYTES, str.encode)
     return found
-
-
-def _known(failures: Failures) -> dict[Any, Any]:
-    time = failures.noting(typecast_time)
-    known = {int: int, float: float, Decimal: Decimal}
-    if not _native.COMPILED:
-        own = {f: f for f in (DateTime_or_None, Date_or_None)}
-        return {**known, **own, typecast_time: time}
-    rows = _native.rows
-    return {
-        **known,
-        DateTime_or_None: rows.DateTimeText(DateTime_or_None),
-        Date_or_None: rows.DateText(Date_or_None),
-        typecast_time: rows.TimeText(time),
-    }

@@ -1,8 +1,5 @@
 """A query whose rows are wanted whole, run without Django's cursor around sqlite3's.
 
-Those two cost as much as a query by key does. Where nobody looks at either, those of
-their steps that have an effect are done here; where somebody might, there is a cursor.
-
 In: a wrapper, SQL and its parameters.
 Out: all rows, as tuples.
 Next: `native/converters.pxi`.
@@ -11,49 +8,20 @@ Next: `native/converters.pxi`.
 from __future__ import annotations
 
 import sqlite3
-from _thread import get_ident
-from asyncio import _get_running_loop
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
-from django.apps import apps
-from django.conf import settings
-from django.db.backends import utils
 from django.db.backends.sqlite3.base import (
     FORMAT_QMARK_REGEX,
     DatabaseWrapper,
     SQLiteCursorWrapper,
 )
-from django.db.backends.utils import CursorWrapper
-from django.utils.asyncio import async_unsafe
 
-from ...unpatched import Unpatched
+from ..unwatched import Cursors
 from .connection import Connection
 from .statements import StatementKind, kind_of
 
-# What is not called here. Who watches queries, or has a backend of their own,
-# replaces one of these, in the class or in the connection.
-_NOT_CALLED = (
-    *("cursor", "_cursor", "create_cursor", "make_cursor", "_prepare_cursor"),
-    *("close_if_health_check_failed", "validate_thread_sharing", "queries_logged"),
-    *("ensure_connection", "validate_no_broken_transaction"),
-)
-_NAMES = frozenset(_NOT_CALLED)
-
-
-@cache
-def _unpatched(kind: Any) -> Unpatched:
-    """Tell whether Django makes the cursors of such wrappers, and executes."""
-    return Unpatched(
-        (kind, DatabaseWrapper, _NOT_CALLED),
-        (CursorWrapper, CursorWrapper),
-        (SQLiteCursorWrapper, SQLiteCursorWrapper),
-    )
-
-
-@async_unsafe  # type: ignore[untyped-decorator]
-def _refuse() -> None:
-    """Refuse a query in a coroutine, in Django's words, unless it is told not to."""
+_CURSORS = Cursors(DatabaseWrapper, SQLiteCursorWrapper)
 
 
 @lru_cache(maxsize=1000)
@@ -89,27 +57,6 @@ def _fetch(raw: Any, sql: str, params: Any) -> list[Any]:
 
 def _unobserved(wrapper: Any) -> Any:
     """Return the open connection if the statement may skip the cursor, else None."""
-    backend: Any = type(wrapper)
-    if not _unpatched(backend).holds() or not _NAMES.isdisjoint(vars(wrapper)):
-        return None
-    if (
-        utils.CursorWrapper is not CursorWrapper
-        or wrapper.force_debug_cursor
-        or wrapper.execute_wrappers
-        or settings.DEBUG
-        or not apps.ready
-    ):
-        return None
-    # What Django does with a connection before it makes a cursor.
-    if _get_running_loop() is not None:
-        _refuse()
-    if wrapper.health_check_enabled:
-        wrapper.close_if_health_check_failed()
-    raw = wrapper.connection
-    if raw is None:
-        wrapper.ensure_connection()
-        raw = wrapper.connection
-    if wrapper._thread_ident != get_ident():
-        wrapper.validate_thread_sharing()
+    raw = _CURSORS.connection(wrapper)
     own = type(raw) is Connection or type(raw) is sqlite3.Connection
     return raw if own and raw.row_factory is None else None

@@ -21,6 +21,12 @@ from ...unpatched import Unpatched, UnpatchedFunction, djangos_class
 
 # By Django's backend: the methods of its operations, and the class of the core's.
 KINDS: dict[str, dict[str, str]] = {
+    "mysql": {
+        "convert_booleanfield_value": "BooleanConverter",
+        "convert_datetimefield_value": "AwareConverter",
+        "convert_durationfield_value": "DurationConverter",
+        "convert_uuidfield_value": "UUIDConverter",
+    },
     "sqlite": {
         "convert_booleanfield_value": "BooleanConverter",
         "convert_datefield_value": "DateConverter",
@@ -31,12 +37,16 @@ KINDS: dict[str, dict[str, str]] = {
     },
 }
 # What those methods call.
-_CALLED = {
+_CALLED: dict[str, tuple[str, ...]] = {
+    "mysql": ("get_db_converters",),
     "sqlite": (
         *("get_db_converters", "get_decimalfield_converter", "_create_decimal"),
     ),
 }
-_PARSERS = {"sqlite": ("parse_date", "parse_datetime", "parse_time")}
+_PARSERS: dict[str, tuple[str, ...]] = {
+    "mysql": (),
+    "sqlite": ("parse_date", "parse_datetime", "parse_time"),
+}
 
 # Digits of a float that count, where the backend keeps decimals in those.
 _PRECISION = 15

@@ -267,4 +267,11 @@ async def test_a_connection_that_the_server_has_ended(log: str) -> None:
 async def test_broken_off_at_every_await(
     log: str, scenario: Scenario, how: str
 ) -> None:
-    await break_off_at_every_await(log, scenario, how)
+    await break_off_at_every_await(log, scenario, how, no_other_session)
+
+
+async def no_other_session(log: str) -> None:
+    """Wait until the server has done what others have sent, and seen them go."""
+    others = "information_schema.processlist WHERE db = 'tests'"
+    while await execute(log, f"SELECT 1 FROM {others} AND id <> CONNECTION_ID()"):
+        await asyncio.sleep(0.01)

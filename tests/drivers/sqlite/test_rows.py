@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
 import sqlite3
 import uuid
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -16,9 +14,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.db import connection, connections, models
 from django.db.backends.sqlite3.base import DatabaseOperations, SQLiteCursorWrapper
-from django.db.models import Count, F, Q, Sum
 from django.db.models.expressions import RawSQL
-from django.db.models.functions import Upper
 from django.db.models.query import RawModelIterable
 from django.test.utils import CaptureQueriesContext, override_settings
 from hypothesis import given, settings
@@ -29,98 +25,27 @@ from django_async_fast.querysets.compiled import tree
 from django_async_fast.querysets.plans import compiled_converters
 from tests.support.describe import described
 from tests.support.django_rows import djangos_rows
+from tests.support.many_rows import AT, VALUES, create_rows, querysets_of
 from tests.support.other_databases import other_database
-from tests.testapp.models import Author, Book, Everything, Tag
-
-AT = dt.datetime(2026, 11, 28, 12, 34, 56, 789, tzinfo=dt.UTC)
-VALUES: list[dict[str, Any]] = [
-    {},
-    {
-        "small": -1,
-        "integer": 2**31 - 1,
-        "big": -(2**63),
-        "positive": 2**62,
-        "char": "é\N{SNOWMAN}",
-        "text": "",
-        "boolean": True,
-        "decimal": Decimal("1.5000000000"),
-        "float": math.pi,
-        "datetime": AT,
-        "date": dt.date(2024, 2, 29),
-        "time": dt.time(23, 59, 59, 999999),
-        "duration": dt.timedelta(-3, 5, 7),
-        "uuid": uuid.UUID(int=2**127 + 5),
-        "json": {"a": [1, None, True, "x"]},
-        "inet": "192.168.0.1",
-    },
-    {
-        "boolean": False,
-        "decimal": Decimal(-10),
-        "float": -0.0,
-        "datetime": AT.replace(microsecond=0),
-        "date": dt.date.min,
-        "time": dt.time(0),
-        "duration": dt.timedelta.max.__class__(days=10**6),
-        "uuid": uuid.UUID(int=0),
-        "json": "text",
-    },
-]
+from tests.testapp.models import Book, Everything, Tag
 
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[str]:
     with other_database("file", tmp_path) as alias:
-        rows = Everything.objects.using(alias)
-        for values in VALUES:
-            rows.create(**values)
-        author = Author.objects.using(alias).create(name="A")
-        for i in range(5):
-            Book.objects.using(alias).create(
-                title=f"b{i}",
-                pages=i,
-                price=Decimal(i) / 4,
-                in_print=i % 2,
-                published=dt.date(2020, 1, 1 + i) if i else None,
-                author=author,
-            )
+        create_rows(alias)
         yield alias
-
-
-def _querysets(alias: str) -> list[Any]:
-    everything = Everything.objects.using(alias).order_by("pk")
-    books = Book.objects.using(alias).order_by("pk")
-    return [
-        everything,
-        everything.filter(boolean=True),
-        everything.values(),
-        everything.values_list(),
-        everything.values_list("uuid", flat=True),
-        everything.values_list("datetime", "json__a", named=True),
-        everything.only("date"),
-        everything.defer("json", "datetime"),
-        everything.annotate(next=F("big"), shouted=Upper("char")),
-        books.select_related("author", "publisher"),
-        books.annotate(n=Count("tags"), total=Sum("price")),
-        books.filter(Q(pages__gte=2) | Q(title="b0"), pk__in=[1, 2, 3, 4]),
-        books.filter(title__icontains="B", price__lt=Decimal("0.75")),
-        books[1:3],
-        books[2:],
-        books.filter(published__gte=dt.date(2020, 1, 3)),
-        books.union(books.filter(pages=1)).order_by("pk"),
-        books.dates("published", "month"),
-        everything.datetimes("datetime", "hour"),
-    ]
 
 
 def _djangos(alias: str) -> list[Any]:
     with djangos_rows():
-        return [described(list(queryset)) for queryset in _querysets(alias)]
+        return [described(list(queryset)) for queryset in querysets_of(alias)]
 
 
 def test_rows_are_djangos_in_synchronous_code(log: str) -> None:
     wanted = _djangos(log)
     for _ in range(3):  # built and compiled, learnt, filled in
-        assert [described(list(queryset)) for queryset in _querysets(log)] == wanted
+        assert [described(list(queryset)) for queryset in querysets_of(log)] == wanted
 
 
 def test_rows_are_djangos_in_a_block(log: str) -> None:
@@ -130,15 +55,15 @@ def test_rows_are_djangos_in_a_block(log: str) -> None:
     async def run() -> None:
         async with new_connection(log):
             for _ in range(3):
-                querysets = _querysets(log)
+                querysets = querysets_of(log)
                 assert [described([r async for r in q]) for q in querysets] == wanted
             streamed = [
                 described([row async for row in queryset.aiterator(2)])
-                for queryset in _querysets(log)
+                for queryset in querysets_of(log)
             ]
             assert streamed == wanted
             assert await run_sync(
-                lambda: [described(list(q)) for q in _querysets(log)] == wanted
+                lambda: [described(list(q)) for q in querysets_of(log)] == wanted
             )
 
     async_to_sync(run)()

@@ -1,0 +1,132 @@
+"""Rows of MariaDB by the core: as Django builds them, whoever waits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.db import IntegrityError, connections
+from django.db.backends.mysql.operations import DatabaseOperations
+from django.db.models import DateTimeField, F, Value
+from django.db.models.expressions import RawSQL
+from django.test.utils import CaptureQueriesContext
+from MySQLdb.cursors import Cursor
+
+from django_async_fast import explain_plan, new_connection, run_sync
+from django_async_fast.drivers.mysql import statement
+from tests.support.describe import described
+from tests.support.django_rows import djangos_rows
+from tests.support.many_rows import VALUES, create_rows, querysets_of
+from tests.testapp.models import Book, Everything
+
+
+@pytest.fixture
+def rows(log: str) -> str:
+    create_rows(log)
+    return log
+
+
+def _djangos(alias: str) -> list[Any]:
+    with djangos_rows():
+        return [described(list(queryset)) for queryset in querysets_of(alias)]
+
+
+def test_rows_are_djangos_in_synchronous_code(rows: str) -> None:
+    wanted = _djangos(rows)
+    for _ in range(3):  # built and compiled, learnt, filled in
+        assert [described(list(queryset)) for queryset in querysets_of(rows)] == wanted
+
+
+def test_rows_are_djangos_in_a_block(rows: str) -> None:
+    wanted = _djangos(rows)
+    connections[rows].close()
+
+    async def run() -> None:
+        async with new_connection(rows):
+            for _ in range(3):
+                for queryset, expected in zip(querysets_of(rows), wanted, strict=True):
+                    assert described([row async for row in queryset]) == expected
+            for queryset, expected in zip(querysets_of(rows), wanted, strict=True):
+                streamed = [row async for row in queryset.aiterator(2)]
+                assert described(streamed) == expected
+            found = await run_sync(
+                lambda: [described(list(each)) for each in querysets_of(rows)]
+            )
+            assert found == wanted
+
+    async_to_sync(run)()
+
+
+def test_a_zone_is_the_connections(rows: str) -> None:
+    connections.settings[rows]["TIME_ZONE"] = "Asia/Kolkata"
+    wrapper = connections[rows]
+    vars(wrapper).pop("timezone", None), vars(wrapper).pop("timezone_name", None)
+    moments = Everything.objects.using(rows).order_by("pk").values_list("datetime")
+    with djangos_rows():
+        wanted = described(list(moments))
+    assert "Kolkata" in str(wanted)
+    for _ in range(2):
+        assert described(list(moments.all())) == wanted
+    wrapper.close()
+
+    async def run() -> None:
+        async with new_connection(rows):
+            assert described([each async for each in moments.all()]) == wanted
+
+    async_to_sync(run)()
+
+
+def test_no_cursor_is_made_for_rows_that_nobody_watches(
+    rows: str, driver: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read() -> Any:
+        return statement.rows(connections[rows], "SELECT %s, '%%'", (7,))
+
+    async def run() -> None:
+        async with new_connection(rows):
+            found = await run_sync(read)
+            assert found == ([(7, "%")] if driver == "loop" else None)
+
+    async_to_sync(run)()
+    assert read() == [(7, "%")]
+    assert statement.rows(connections[rows], "SET @a = 1", ()) is None
+    with CaptureQueriesContext(connections[rows]):
+        assert read() is None
+    monkeypatch.setattr(Cursor, "execute", lambda *args: None)
+    assert read() is None
+
+
+def test_the_core_builds_the_rows(rows: str) -> None:
+    assert not explain_plan(Everything.objects.using(rows)).why_django
+
+
+def test_a_converter_that_was_replaced_is_called(
+    rows: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def convert(self: Any, value: Any, expression: Any, connection: Any) -> Any:
+        return "mine"
+
+    rows_of = Everything.objects.using(rows)
+    assert rows_of.filter(boolean=True).get().uuid == VALUES[1]["uuid"]
+    monkeypatch.setattr(DatabaseOperations, "convert_uuidfield_value", convert)
+    assert rows_of.filter(boolean=True).get().uuid == "mine"
+
+
+def test_what_is_no_datetime_is_djangos_error(rows: str) -> None:
+    text = Book.objects.using(rows).annotate(
+        at=RawSQL("'2026-02-28 01:02:03'", [], DateTimeField())
+    )
+    with djangos_rows(), pytest.raises(AttributeError) as wanted:
+        list(text)
+    with pytest.raises(AttributeError) as caught:
+        list(text.all())
+    assert str(caught.value) == str(wanted.value)
+
+
+async def test_an_error_of_numbers_is_djangos(rows: str) -> None:
+    too_much = Book.objects.using(rows).annotate(n=Value(2**63) * 2 * F("pk") * 2)
+    async with new_connection(rows):
+        with pytest.raises(IntegrityError) as caught:
+            [each async for each in too_much]
+        assert caught.value.args[0] == 1690
