@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context, copy_context
@@ -12,23 +11,20 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
+from .forks import OfOneProcess, forks
+
 Job = Callable[[], object]
 
 
-class DriverThread:
+class DriverThread(OfOneProcess):
     """The thread of one connection."""
 
     def __init__(self, name: str) -> None:
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self._process = os.getpid()
+        self.forks = forks()
         # A block that is never left must not keep the interpreter from ending.
         self._thread = Thread(target=_work, args=(self._jobs,), name=name, daemon=True)
         self._thread.start()
-
-    @property
-    def inherited(self) -> bool:
-        """Whether this process was forked: the thread is its parent's."""
-        return self._process != os.getpid()
 
     def begin(self, function: Job) -> asyncio.Future[Any]:
         """Call `function` in the thread; return the future of its outcome."""

@@ -21,9 +21,10 @@ from django.core.exceptions import ImproperlyConfigured
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from .. import bridge
+from ..drivers.forks import forks
 from ..drivers.psycopg.connect_hooks import PoolConnectionClass
 from ..drivers.psycopg.connection import Connection, view
-from ..drivers.psycopg.session import Session, forks
+from ..drivers.psycopg.session import Session
 from ..tasks.gates import Gate
 from . import fast_checkout
 from .waiting_line import WaitingLine

@@ -9,7 +9,6 @@ the connection goes on.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -24,6 +23,7 @@ from MySQLdb.connections import Connection as Djangos
 
 from ... import bridge
 from ...tasks.gates import Gate
+from ..forks import OfOneProcess, forks
 from ..psycopg.cancellation import DRAIN_SHARES, DRAIN_TIMEOUT, logger
 from ..usable import check_usable
 from . import errors
@@ -38,19 +38,8 @@ _CANNOT_LOAD_PLUGIN = 2059
 
 _Send = Callable[..., Coroutine[Any, Any, Any]]
 
-# Stands for this process: another one in a child that was forked.
-_process = object()
-
 # Not even to be closed: the loop that they are registered with is the parent's.
 _of_parent: list[Any] = []
-
-
-def _forked() -> None:
-    global _process
-    _process = object()
-
-
-os.register_at_fork(after_in_child=_forked)
 
 
 class UnfitError(Exception):
@@ -83,7 +72,7 @@ async def _open(options: Options) -> Any:
         raise UnfitError from exc
 
 
-class Connection:
+class Connection(OfOneProcess):
     """A connection of a block."""
 
     Warning = Djangos.Warning
@@ -114,7 +103,7 @@ class Connection:
         # asyncmy's.
         self.driver = driver
         self._options = options
-        self._process = _process
+        self.forks = forks()
         self._result: Any = None
         self.closed = False
         # Whether a transaction may be open: from before it begins until after its end.
@@ -148,11 +137,6 @@ class Connection:
             self.set_sql_mode(given["sql_mode"])
         if (autocommit := given.get("autocommit", False)) is not None:
             self.autocommit(autocommit)
-
-    @property
-    def inherited(self) -> bool:
-        """Whether this process was forked: the connection is its parent's."""
-        return self._process is not _process
 
     @property
     def open(self) -> bool:

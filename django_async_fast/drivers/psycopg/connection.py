@@ -20,8 +20,8 @@ from ... import _native, bridge
 from ...attribute_copies import AttributeCopies
 from ...tasks.gates import TURNS, Gate
 from ...unpatched import Unpatched
+from .. import forks
 from ..usable import OF_PARENT
-from . import session as sessions
 from .cancellation import UnwantedTransaction, cancel_statement
 from .channel import Channel
 from .session import Session
@@ -254,7 +254,7 @@ ROUND_TRIPS: Any = _native.COMPILED and _native.rows.RoundTrips(
     TURNS,
     view=Connection,
     watch=_views,
-    names=vars(sessions),
+    names=vars(forks),
     reads=int(Wait.R),
     closed=psycopg.ProgrammingError,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import traceback
 import weakref
 from functools import partial
@@ -11,28 +10,12 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from ...unpatched import inside
+from ..forks import OfOneProcess, forks
 from . import prepared_statements
 from .channel import Channel
 
 if TYPE_CHECKING:
     from .connection import Connection
-
-# How often this process, and those it comes from, have been forked. To ask the
-# system for its number at every statement costs a system call.
-_forks = 0
-
-
-def _forked() -> None:
-    global _forks
-    _forks += 1
-
-
-os.register_at_fork(after_in_child=_forked)
-
-
-def forks() -> int:
-    """Return the number that tells this process from those it was forked from."""
-    return _forks
 
 
 class ServedView:
@@ -45,7 +28,7 @@ class ServedView:
         return self.view()
 
 
-class Session(psycopg.AsyncConnection[Any]):
+class Session(OfOneProcess, psycopg.AsyncConnection[Any]):
     """A session on the server, as psycopg's pool has it; a block has a view of it.
 
     The socket stays registered with the loop from one block to the next: that
@@ -64,7 +47,7 @@ class Session(psycopg.AsyncConnection[Any]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.forks = _forks
+        self.forks = forks()
         self._prepared = prepared_statements.Prepared()
         # As psycopg's, but made once, not for each view.
         self.served = served = ServedView()
@@ -89,11 +72,6 @@ class Session(psycopg.AsyncConnection[Any]):
         """Wait as psycopg does, which registers the socket itself."""
         self._leave_loop()
         return await super().wait(*args, **kwargs)
-
-    @property
-    def inherited(self) -> bool:
-        """Whether a fork has copied it: socket and selector are the parent's."""
-        return self.forks != _forks
 
     async def close(self) -> None:
         """Close the connection, as psycopg does."""

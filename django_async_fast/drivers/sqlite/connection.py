@@ -19,6 +19,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from ... import bridge
 from ...tasks.gates import Gate
+from ..forks import OfOneProcess, forks
 from ..usable import check_usable
 from .cursor import Cursor, cursor_class
 from .lock_queue import LockQueue, lock_queue_of
@@ -38,19 +39,8 @@ _CURSORS = 100
 
 _level: Any = sqlite3.Connection.isolation_level
 
-# Stands for this process: another one in a child that was forked.
-_process = object()
-
 # Not even to be closed: SQLite would end locks that the parent has.
 _of_parent: list[sqlite3.Connection] = []
-
-
-def _forked() -> None:
-    global _process
-    _process = object()
-
-
-os.register_at_fork(after_in_child=_forked)
 
 
 def connect(gate: Gate, params: dict[str, Any], open_one: Callable[[Any], Any]) -> Any:
@@ -90,7 +80,7 @@ def _on_the_loop(kind: Any) -> Any:
     return type(kind.__name__, (Connection, kind), {"__module__": kind.__module__})
 
 
-class Connection(sqlite3.Connection):
+class Connection(OfOneProcess, sqlite3.Connection):
     """A connection of a block."""
 
     gate: Gate
@@ -118,7 +108,7 @@ class Connection(sqlite3.Connection):
         super().__init__(database, timeout=0.0, **params)
         # Seconds to wait for a lock.
         self.timeout = timeout
-        self._process = _process
+        self.forks = forks()
         self._cursors: list[ref[Cursor]] = []
 
     def attach(self, gate: Gate, path: str) -> None:
@@ -131,11 +121,6 @@ class Connection(sqlite3.Connection):
         self.lock_queue = lock_queue_of(loop, path)
         self.progress = self.progress_handler = Progress(self.turns)
         self.ask_after(self.progress.pace.steps)
-
-    @property
-    def inherited(self) -> bool:
-        """Whether this process was forked: the connection is its parent's."""
-        return self._process is not _process
 
     # ----- calls
 
