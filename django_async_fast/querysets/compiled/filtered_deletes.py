@@ -65,8 +65,7 @@ class _Call(FilteredCall):
         self.key = "delete", using
 
     def django(self) -> Any:
-        rows = djangos(self.queryset, self.path)
-        return raw_delete.__wrapped__(rows, self.using)
+        return raw_delete.__wrapped__(djangos(self.queryset, self.path), self.using)
 
     def compiler(self, query: Any) -> Any:
         query = query.clone()

@@ -19,6 +19,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet, Value, sql
 from django.db.models.expressions import Col, CombinedExpression, DurationExpression
 
+from ... import _native
 from . import writes
 from .filtered_writes import FilteredCall, FilteredWrite, Prepare
 from .paths import PATH, djangos, is_known, replay
@@ -134,9 +135,9 @@ class _Call(FilteredCall):
 
     def django(self) -> Any:
         # The queryset itself stays on its path; its routers have been asked.
-        rows = djangos(self.queryset, self.path)
-        rows._db = self.using
-        return update.__wrapped__(rows, **self._values)
+        call = _native.rows.Hidden(djangos(self.queryset, self.path))
+        call.queryset._db = self.using
+        return update.__wrapped__(call.queryset, **self._values)
 
     def prepares(self, compiler: Any) -> list[Prepare] | None:
         values = compiler.query.values
