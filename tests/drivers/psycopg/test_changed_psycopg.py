@@ -12,6 +12,7 @@ import enum
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from typing import Any
 
 import psycopg
@@ -276,11 +277,16 @@ def on_a_connection(change: Callable[[Raw], Any]) -> dict[str, Any]:
         connections["default"].close()
 
 
+@cache
+def djangos(name: str) -> dict[str, Any]:
+    """Return what queries find after a change where Django builds the rows."""
+    with djangos_rows():
+        return on_a_connection(CHANGES[name])
+
+
 @pytest.mark.parametrize("name", CHANGES)
 def test_rows_are_djangos(name: str) -> None:
-    change = CHANGES[name]
-    with djangos_rows():
-        expected = on_a_connection(change)
+    change, expected = CHANGES[name], djangos(name)
     found = on_a_connection(change)
     assert {k: v for k, v in found.items() if v != expected[k]} == {}, expected
 
@@ -295,7 +301,7 @@ def test_rows_are_djangos(name: str) -> None:
 
 @pytest.mark.parametrize("name", CHANGES.keys() - {"transaction()", "not autocommit"})
 def test_asynchronous_rows_are_djangos(name: str) -> None:
-    change = CHANGES[name]
+    change, expected = CHANGES[name], djangos(name)
 
     async def rows_of(make: Callable[[], Any], streamed: bool) -> Any:
         try:
@@ -326,8 +332,6 @@ def test_asynchronous_rows_are_djangos(name: str) -> None:
         if hasattr(context, "__enter__"):
             stack.enter_context(context)
 
-    with djangos_rows():
-        expected = on_a_connection(change)
     asyncio.run(main())
 
 

@@ -40,12 +40,11 @@ def count(alias: str, number: int) -> int:
 
 
 class Ticks:
-    """The turns of the loop, and the longest time without one."""
+    """The turns of the loop, and the longest that the thread was at work without one."""
 
     def __init__(self) -> None:
         self.number = 0
-        self.longest = 0.0
-        # The same in processor time of the thread.
+        # In the thread's processor time: others use the machine, too.
         self.longest_at_work = 0.0
 
     async def __aenter__(self) -> Ticks:
@@ -58,11 +57,10 @@ class Ticks:
 
     async def _tick(self) -> None:
         while True:
-            before, at_work = time.perf_counter(), time.thread_time()
+            at_work = time.thread_time()
             await asyncio.sleep(0)
             at_work = time.thread_time() - at_work
             self.longest_at_work = max(self.longest_at_work, at_work)
-            self.longest = max(self.longest, time.perf_counter() - before)
             self.number += 1
 
 
@@ -74,13 +72,13 @@ async def test_the_loop_goes_on(log: str) -> None:
             return await run_sync(count, log, number)
 
     numbers = range(200_000, 200_008)
-    began = time.perf_counter()
+    began = time.thread_time()
     async with Ticks() as ticks:
         assert await asyncio.gather(*map(one, numbers)) == [*numbers]
-    took = time.perf_counter() - began
-    # A slice is a millisecond; the machine may be busy.
+    took = time.thread_time() - began
+    # A slice is a millisecond.
     assert ticks.number > took / 0.02
-    assert ticks.longest < took / 5
+    assert ticks.longest_at_work < took / 5
 
 
 # Some thousands of quick steps, and few that are slow: they copy large values.
@@ -98,7 +96,7 @@ FILL_LARGE = (
 
 @pytest.mark.parametrize("statement", LONG)
 async def test_a_turn_comes_every_five_milliseconds(file: str, statement: str) -> None:
-    """By the thread's processor time, of several runs: others use the machine, too."""
+    """In one of five runs: others use the processor's caches, too."""
 
     def run(sql: str) -> None:
         with connections[file].cursor() as cursor:
@@ -108,13 +106,13 @@ async def test_a_turn_comes_every_five_milliseconds(file: str, statement: str) -
     async with new_connection(file):
         await run_sync(run, "CREATE TABLE large (id integer PRIMARY KEY, data blob)")
         await run_sync(run, FILL_LARGE)
-        longest = []
         for _ in range(5):
             async with Ticks() as ticks:
                 await run_sync(run, LONG[statement])
             assert ticks.number > 5
-            longest.append(ticks.longest_at_work)
-        assert min(longest) < 0.005
+            if ticks.longest_at_work < 0.005:
+                return
+    raise AssertionError(f"{ticks.longest_at_work} s without a turn")
 
 
 async def test_short_statements_let_the_loop_go_on(log: str) -> None:
