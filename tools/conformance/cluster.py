@@ -1,4 +1,4 @@
-"""The database that Django's suite runs on: the system's PostgreSQL, or SQLite.
+"""The database that Django's suite runs on: PostgreSQL, MariaDB or SQLite.
 
 The suite wants extensions and collations that the server which the tests start does not
 have. Without a system PostgreSQL that one is used all the same.
@@ -16,10 +16,11 @@ from pathlib import Path
 
 import psycopg
 
+from tools.mariadb import mariadb
 from tools.postgres import postgres
 
 # Django's names of them.
-DATABASES = "postgresql", "sqlite"
+DATABASES = "postgresql", "mysql", "sqlite"
 
 
 def system_binaries() -> Path | None:
@@ -49,11 +50,24 @@ def files() -> Iterator[tuple[str, str]]:
         yield f"sqlite:///{folder}", f"SQLite {sqlite3.sqlite_version}"
 
 
+@contextlib.contextmanager
+def socket() -> Iterator[tuple[str, str]]:
+    """Yield the address of the socket of a MariaDB, and which drivers there are."""
+    from asyncmy.version import __VERSION__
+    from MySQLdb import version_info
+
+    # The path of a socket must be short.
+    with tempfile.TemporaryDirectory() as home, mariadb(Path(home)) as path:
+        mysqlclient = ".".join(map(str, version_info[:3]))
+        drivers = f"asyncmy {__VERSION__}, mysqlclient {mysqlclient}"
+        yield f"mysql://{path}", f"the system's MariaDB ({drivers})"
+
+
 def server_of(
     database: str,
 ) -> contextlib.AbstractContextManager[tuple[str, str]]:
     """Return what yields where the databases are, and what is to be said about it."""
-    return files() if database == "sqlite" else cluster()
+    return {"postgresql": cluster, "mysql": socket, "sqlite": files}[database]()
 
 
 def has_extras(dsn: str) -> bool:

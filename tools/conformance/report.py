@@ -10,13 +10,13 @@ from tools.conformance.cluster import DATABASES
 from tools.conformance.labels import named
 from tools.conformance.results import MODES, ROOT, Report
 
-NAMES = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}
+NAMES = {"postgresql": "PostgreSQL", "mysql": "MariaDB", "sqlite": "SQLite"}
 PAGE = ROOT / "docs" / "conformance.md"
 
 HEAD = """\
 # Conformance
 
-Django's own test suite, unmodified, on PostgreSQL and SQLite, in five modes:
+Django's own test suite, unmodified, on PostgreSQL, MariaDB and SQLite, in five modes:
 
 - `stock`: Django alone, in the same environment. What fails here fails everywhere.
 - `sync`: the package installed, no block: the core builds rows for the synchronous ORM.
@@ -36,6 +36,7 @@ $ make conformance MODE="sync bridge" LABELS=orm    # what the CI runs
 $ make conformance MODE=request
 $ make conformance MODE=concurrent TASKS=8 LABELS="queries basic"
 $ make conformance DATABASE=sqlite MODE="sync bridge" LABELS=orm
+$ make conformance DATABASE=mysql MODE="sync bridge" LABELS=orm
 $ make conformance-report                           # this page, from the last runs
 ```
 

@@ -1,4 +1,4 @@
-"""Settings for Django's suite: its own example, on PostgreSQL or SQLite.
+"""Settings for Django's suite: its own example, on PostgreSQL, MariaDB or SQLite.
 
 Where several classes run at once SQLite's databases are files, else in memory.
 """
@@ -15,6 +15,8 @@ _shard = os.environ.get("CONFORMANCE_SHARD", "0")
 def _database(name):
     if _url.startswith("sqlite:"):
         return _file(name)
+    if _url.startswith("mysql:"):
+        return _on_socket(name)
     server = conninfo_to_dict(_url)
     return {
         "ENGINE": "django.db.backends.postgresql",
@@ -24,6 +26,15 @@ def _database(name):
         "HOST": server.get("host", ""),
         "PORT": str(server.get("port", "")),
         "TEST": {"NAME": f"conformance_{name}_{_shard}"},
+    }
+
+
+def _on_socket(name):
+    return {
+        "ENGINE": "django.db.backends.mysql",
+        "USER": "root",
+        "HOST": _url.removeprefix("mysql://"),
+        "TEST": {"NAME": f"conformance_{name}_{_shard}", "CHARSET": "utf8mb4"},
     }
 
 

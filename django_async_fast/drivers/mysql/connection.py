@@ -35,6 +35,7 @@ from .steps import Steps
 _NO_BACKSLASH_ESCAPES = 512
 # asyncmy does not know how the server wants to be told who it is.
 _CANNOT_LOAD_PLUGIN = 2059
+_GONE = 2006
 
 _Send = Callable[..., Coroutine[Any, Any, Any]]
 
@@ -188,6 +189,8 @@ class Connection(OfOneProcess):
         self._run(self.driver.autocommit, bool(on))
 
     def ping(self) -> None:
+        if self.closed:
+            raise MySQLdb.OperationalError(_GONE, "The connection is closed.")
         self._run(self.driver.ping, False)
 
     def select_db(self, database: str) -> None:

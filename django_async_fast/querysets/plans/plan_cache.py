@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django.core.signals import setting_changed
 from django.db import connections
+from django.dispatch import receiver
 
 from ... import _native
 from .. import changes
@@ -17,6 +19,12 @@ from .row_plan import Declined, models, plain_key
 # long on its plan as on its row.
 _plain: dict[Any, tuple[tuple[Any, Types], tuple[Any, ...]]] = {}
 changes.forgets.append(_plain.clear)
+
+
+@receiver(setting_changed)  # type: ignore[untyped-decorator]
+def _forget(**signal: Any) -> None:
+    """Forget all plans: a backend has other converters with USE_TZ, say."""
+    _plain.clear()
 
 
 def plan_for(make_plan: Any, queryset: Any, compiler: Any) -> tuple[Any, Types]:

@@ -11,8 +11,8 @@ from django.apps import apps
 from django.db import connections
 from django.test.utils import override_settings
 
-from tests.support.mariadb import mariadb, missing
 from tests.support.other_databases import threads
+from tools.mariadb import mariadb, missing
 
 
 @pytest.fixture(scope="session")

@@ -296,6 +296,17 @@ async def test_a_lost_connection_is_replaced_outside_of_a_transaction(log: str) 
         assert await Tag.objects.using(log).acount() == 0
 
 
+async def test_a_closed_connection_is_not_usable(log: str) -> None:
+    def close() -> bool:
+        connections[log].ensure_connection()
+        connections[log].connection.close()
+        usable = connections[log].is_usable()
+        connections[log].connection = None
+        return usable
+
+    assert await both_ways(log, close) is False
+
+
 async def test_a_forked_process_leaves_the_connection_alone(log: str) -> None:
     def in_child() -> int:
         raw = connections[log].connection

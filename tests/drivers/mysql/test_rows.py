@@ -10,7 +10,7 @@ from django.db import IntegrityError, connections
 from django.db.backends.mysql.operations import DatabaseOperations
 from django.db.models import DateTimeField, F, Value
 from django.db.models.expressions import RawSQL
-from django.test.utils import CaptureQueriesContext
+from django.test.utils import CaptureQueriesContext, override_settings
 from MySQLdb.cursors import Cursor
 
 from django_async_fast import explain_plan, new_connection, run_sync
@@ -99,6 +99,15 @@ def test_no_cursor_is_made_for_rows_that_nobody_watches(
 
 def test_the_core_builds_the_rows(rows: str) -> None:
     assert not explain_plan(Everything.objects.using(rows)).why_django
+
+
+def test_times_have_a_zone_as_the_settings_have_it_now(rows: str) -> None:
+    moments = Everything.objects.using(rows).filter(boolean=True).only("datetime")
+    at = VALUES[1]["datetime"]
+    for _ in range(3):
+        with override_settings(USE_TZ=False):
+            assert moments.all()[0].datetime == at.replace(tzinfo=None)
+        assert moments.all()[0].datetime == at
 
 
 def test_a_converter_that_was_replaced_is_called(

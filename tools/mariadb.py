@@ -1,4 +1,4 @@
-"""A MariaDB of the tests' own, where Debian's server and both drivers are installed."""
+"""A MariaDB to throw away, where Debian's server and both drivers are installed."""
 
 from __future__ import annotations
 
