@@ -23,7 +23,7 @@ from django.db import DataError, NotSupportedError, models
 from ..unpatched import Unpatched
 from . import statements
 from .instances import Instances
-from .located import error
+from .located_errors import error
 
 _NONE = type(None)
 # Fields, not their subclasses, that hand a value of this class on.

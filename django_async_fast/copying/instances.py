@@ -8,7 +8,7 @@ from typing import Any
 from django.db import DataError, NotSupportedError, models
 from django.db.models.expressions import DatabaseDefault
 
-from .located import error
+from .located_errors import error
 
 
 class Instances:

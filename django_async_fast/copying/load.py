@@ -24,7 +24,7 @@ from django.db.models import Model
 from ..drivers.psycopg import copies
 from . import columns, files, headers, statements
 from .callers import awaited, on_the_loop
-from .located import located
+from .located_errors import located
 from .statements import Format
 
 # Rows that are prepared together, column by column.
