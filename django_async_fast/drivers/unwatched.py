@@ -21,16 +21,16 @@ from ..unpatched import Unpatched
 
 # What is not called. Who watches queries, or has a backend of their own, replaces one
 # of these, in the class or in the connection.
-_NOT_CALLED = (
+NOT_CALLED = (
     *("cursor", "_cursor", "create_cursor", "make_cursor", "_prepare_cursor"),
     *("close_if_health_check_failed", "validate_thread_sharing", "queries_logged"),
     *("ensure_connection", "validate_no_broken_transaction"),
 )
-_NAMES = frozenset(_NOT_CALLED)
+_NAMES = frozenset(NOT_CALLED)
 
 
 @async_unsafe  # type: ignore[untyped-decorator]
-def _refuse() -> None:
+def refuse() -> None:
     """Refuse a query in a coroutine, in Django's words, unless it is told not to."""
 
 
@@ -43,7 +43,7 @@ class Cursors:
 
         @cache
         def unpatched(kind: Any) -> Unpatched:
-            return Unpatched((kind, djangos, _NOT_CALLED), *asked)
+            return Unpatched((kind, djangos, NOT_CALLED), *asked)
 
         self._unpatched = unpatched
 
@@ -62,7 +62,7 @@ class Cursors:
             return None
         # What Django does with a connection before it makes a cursor.
         if _get_running_loop() is not None:
-            _refuse()
+            refuse()
         if wrapper.health_check_enabled:
             wrapper.close_if_health_check_failed()
         raw = wrapper.connection

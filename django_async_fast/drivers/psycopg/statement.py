@@ -1,8 +1,7 @@
 """One statement whose rows are wanted whole, sent without a cursor.
 
-Django's cursor around psycopg's costs as much as sending a query by key and reading
-its answer. Where nobody looks at either, those of their steps that have an effect are
-done here; where somebody might, there is a cursor.
+Where nobody watches, what has an effect of Django's cursor and psycopg's is done here;
+else there is a cursor. `drivers/unwatched.py` has more.
 
 In: a wrapper, SQL and its parameters.
 Out: the result, in binary.
@@ -28,7 +27,6 @@ from django.db.backends.postgresql.base import (
     ServerBindingCursor,
 )
 from django.db.backends.utils import CursorWrapper
-from django.utils.asyncio import async_unsafe
 from psycopg import Connection, errors, pq
 from psycopg._preparing import Prepare
 from psycopg._queries import PostgresClientQuery, _query2pg_client
@@ -39,6 +37,7 @@ from psycopg.types.numeric import Int2, Int4, Int8
 
 from ... import _native
 from ...unpatched import Unpatched
+from ..unwatched import NOT_CALLED, refuse
 from . import due_statements, prepared_statements
 from .connection import ROUND_TRIPS
 from .connection import Connection as BlockConnection
@@ -48,14 +47,6 @@ from .transaction_status import IDLE, INTRANS
 BINARY, TEXT = pq.Format.BINARY, pq.Format.TEXT
 FATAL_ERROR = pq.ExecStatus.FATAL_ERROR
 _DONE = frozenset({pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK})
-
-# What is not called here. Who watches queries, or has a backend of their own,
-# replaces one of these, in the class or in the connection.
-_NOT_CALLED = (
-    *("cursor", "_cursor", "create_cursor", "make_cursor", "_prepare_cursor"),
-    *("close_if_health_check_failed", "validate_thread_sharing", "queries_logged"),
-    *("ensure_connection", "validate_no_broken_transaction"),
-)
 
 
 class Array(NamedTuple):
@@ -72,17 +63,12 @@ _CONNECTIONS = frozenset({Connection, BlockConnection})
 def _unpatched(kind: Any) -> Unpatched:
     """Tell whether Django makes the cursors of such wrappers, and executes."""
     return Unpatched(
-        (kind, DatabaseWrapper, _NOT_CALLED),
+        (kind, DatabaseWrapper, NOT_CALLED),
         (CursorWrapper, CursorWrapper),
         (Cursor, Cursor),
         (ServerBindingCursor, ServerBindingCursor),
         (Connection, Connection, ("cursor",)),
     )
-
-
-@async_unsafe  # type: ignore[untyped-decorator]
-def _refuse() -> None:
-    """Refuse a query in a coroutine, in Django's words, unless it is told not to."""
 
 
 def template_of(sql: str) -> bytes:
@@ -224,7 +210,7 @@ def _moment(value: datetime) -> bytes | None:
 # Without the core nothing is sent past a cursor.
 SENDER: Any = _native.COMPILED and _native.rows.Sender(
     lambda kind: _unpatched(kind).watch,
-    names=_NOT_CALLED,
+    names=NOT_CALLED,
     connections=_CONNECTIONS,
     cursor=Cursor,
     cursor_wrapper=CursorWrapper,
@@ -232,7 +218,7 @@ SENDER: Any = _native.COMPILED and _native.rows.Sender(
     settings=settings,
     apps=apps,
     running_loop=_get_running_loop,
-    refuse=_refuse,
+    refuse=refuse,
     tuple_row=tuple_row,
     literals=LITERALS,
     merged=merged,

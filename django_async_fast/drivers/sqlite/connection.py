@@ -24,7 +24,7 @@ from ..usable import check_usable
 from .cursor import Cursor, cursor_class
 from .lock_queue import LockQueue, lock_queue_of
 from .progress import Progress
-from .statements import StatementKind, takes_lock
+from .statement_kinds import StatementKind, takes_lock
 from .turns import Turns, turns_of
 
 T = TypeVar("T")

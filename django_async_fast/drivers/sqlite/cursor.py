@@ -8,7 +8,7 @@ from functools import cache
 from itertools import chain, islice
 from typing import Any
 
-from .statements import StatementKind, busy_timeout, kind_of
+from .statement_kinds import StatementKind, busy_timeout, kind_of
 
 _END: Any = object()
 

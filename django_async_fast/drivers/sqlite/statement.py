@@ -19,7 +19,7 @@ from django.db.backends.sqlite3.base import (
 
 from ..unwatched import Cursors
 from .connection import Connection
-from .statements import StatementKind, kind_of
+from .statement_kinds import StatementKind, kind_of
 
 _CURSORS = Cursors(DatabaseWrapper, SQLiteCursorWrapper)
 
