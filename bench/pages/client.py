@@ -15,11 +15,11 @@ HEADERS["cookie"] = f"sessionid={SESSION}"
 # What every request has in common.
 SCOPE = {
     "type": "http",
-    "asgi": {"version": "3.0"},
-    "http_version": "1.1",
     "method": "GET",
     "scheme": "http",
+    "http_version": "1.1",
     "root_path": "",
+    "asgi": {"version": "3.0"},
     "client": ("127.0.0.1", 5),
     "server": ("127.0.0.1", 80),
     "headers": [(k.encode(), v.encode()) for k, v in HEADERS.items()],

@@ -1,9 +1,15 @@
 from django.db import models
 
 
-class City(models.Model):
+class Named(models.Model):
     id = models.BigAutoField(primary_key=True)
     name = models.CharField(max_length=100)
+
+    class Meta:
+        abstract = True
+
+
+class City(Named):
     country = models.CharField(max_length=2)
 
     class Meta:
@@ -11,9 +17,7 @@ class City(models.Model):
         managed = False
 
 
-class Company(models.Model):
-    id = models.BigAutoField(primary_key=True)
-    name = models.CharField(max_length=100)
+class Company(Named):
     rating = models.IntegerField()
     city = models.ForeignKey(City, models.CASCADE)
 
@@ -22,9 +26,7 @@ class Company(models.Model):
         managed = False
 
 
-class PersonColumns(models.Model):
-    id = models.BigAutoField(primary_key=True)
-    name = models.CharField(max_length=100)
+class PersonColumns(Named):
     email = models.TextField()
     age = models.IntegerField()
     company = models.ForeignKey(Company, models.CASCADE)

@@ -20,8 +20,9 @@ from django.db.models.query import ModelIterable, ValuesListIterable
 from django.db.models.sql import Query
 from django.db.models.sql.compiler import SQLCompiler, SQLInsertCompiler
 
-from django_async_fast import install, new_connection, run_sync, uninstall
+from django_async_fast import new_connection, run_sync
 from django_async_fast.pool import loop_pool
+from tests.support.without_seams import stock
 from tests.testapp.models import Tag
 
 CLASSES: list[tuple[Any, str]] = [
@@ -121,15 +122,6 @@ async def counts_of_coroutines(seen: list[str]) -> dict[str, int]:
         await step()
         found[name] = len(seen)
     return found
-
-
-@contextmanager
-def stock() -> Iterator[None]:
-    uninstall()
-    try:
-        yield
-    finally:
-        install()
 
 
 @contextmanager

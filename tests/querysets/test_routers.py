@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
@@ -13,7 +13,7 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import F, Q, Value
 from django.test import override_settings
 
-from django_async_fast import install, uninstall
+from tests.support.without_seams import stock
 from tests.testapp.models import Author, Book, Publisher, Tag
 
 # Each is done so often: it is Django's, learnt, known.
@@ -35,15 +35,6 @@ class Router:
 
     def allow_relation(self, one: Any, other: Any, **hints: Any) -> None:
         self.asked.append(("relation", type(one), type(other)))
-
-
-@contextmanager
-def stock() -> Iterator[None]:
-    uninstall()
-    try:
-        yield
-    finally:
-        install()
 
 
 def new() -> str:

@@ -1,4 +1,4 @@
-"""Rows of every type, and querysets over them whose rows are compared."""
+"""Rows of every type, and querysets over them whose rows are as Django builds them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
+from asgiref.sync import async_to_sync
+from django.db import connections
 from django.db.models import Count, F, Q, Sum
 from django.db.models.functions import Upper
 
+from django_async_fast import new_connection, run_sync
+from tests.support.describe import described
+from tests.support.django_rows import djangos_rows
 from tests.testapp.models import Author, Book, Everything
 
 AT = dt.datetime(2026, 11, 28, 12, 34, 56, 789, tzinfo=dt.UTC)
@@ -90,3 +95,35 @@ def querysets_of(alias: str) -> list[Any]:
         books.dates("published", "month"),
         everything.datetimes("datetime", "hour"),
     ]
+
+
+def djangos(alias: str) -> list[Any]:
+    """Return what Django's own iterables make of each queryset."""
+    with djangos_rows():
+        return [described(list(queryset)) for queryset in querysets_of(alias)]
+
+
+def are_djangos_in_synchronous_code(alias: str) -> None:
+    wanted = djangos(alias)
+    for _ in range(3):  # built and compiled, learnt, filled in
+        assert [described(list(queryset)) for queryset in querysets_of(alias)] == wanted
+
+
+def are_djangos_in_a_block(alias: str) -> None:
+    wanted = djangos(alias)
+    connections[alias].close()
+
+    async def run() -> None:
+        async with new_connection(alias):
+            for _ in range(3):
+                for queryset, expected in zip(querysets_of(alias), wanted, strict=True):
+                    assert described([row async for row in queryset]) == expected
+            for queryset, expected in zip(querysets_of(alias), wanted, strict=True):
+                streamed = [row async for row in queryset.aiterator(2)]
+                assert described(streamed) == expected
+            found = await run_sync(
+                lambda: [described(list(each)) for each in querysets_of(alias)]
+            )
+            assert found == wanted
+
+    async_to_sync(run)()

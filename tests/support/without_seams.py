@@ -1,10 +1,12 @@
-"""Django's own functions in the places of ours, to compare with."""
+"""Django's own functions in the places of ours, to compare with: of some seams, or of all."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from django_async_fast import install, uninstall
 
 
 @contextmanager
@@ -18,3 +20,13 @@ def without(seams: Iterable[tuple[Any, str, Any]]) -> Iterator[None]:
     finally:
         for owner, name, ours in seams:
             setattr(owner, name, ours)
+
+
+@contextmanager
+def stock() -> Iterator[None]:
+    """Have stock Django: no block may be open."""
+    uninstall()
+    try:
+        yield
+    finally:
+        install()

@@ -15,9 +15,10 @@ from MySQLdb.cursors import Cursor
 
 from django_async_fast import explain_plan, new_connection, run_sync
 from django_async_fast.drivers.mysql import statement
+from tests.support import many_rows
 from tests.support.describe import described
 from tests.support.django_rows import djangos_rows
-from tests.support.many_rows import VALUES, create_rows, querysets_of
+from tests.support.many_rows import VALUES, create_rows
 from tests.testapp.models import Book, Everything
 
 
@@ -27,35 +28,12 @@ def rows(log: str) -> str:
     return log
 
 
-def _djangos(alias: str) -> list[Any]:
-    with djangos_rows():
-        return [described(list(queryset)) for queryset in querysets_of(alias)]
-
-
 def test_rows_are_djangos_in_synchronous_code(rows: str) -> None:
-    wanted = _djangos(rows)
-    for _ in range(3):  # built and compiled, learnt, filled in
-        assert [described(list(queryset)) for queryset in querysets_of(rows)] == wanted
+    many_rows.are_djangos_in_synchronous_code(rows)
 
 
 def test_rows_are_djangos_in_a_block(rows: str) -> None:
-    wanted = _djangos(rows)
-    connections[rows].close()
-
-    async def run() -> None:
-        async with new_connection(rows):
-            for _ in range(3):
-                for queryset, expected in zip(querysets_of(rows), wanted, strict=True):
-                    assert described([row async for row in queryset]) == expected
-            for queryset, expected in zip(querysets_of(rows), wanted, strict=True):
-                streamed = [row async for row in queryset.aiterator(2)]
-                assert described(streamed) == expected
-            found = await run_sync(
-                lambda: [described(list(each)) for each in querysets_of(rows)]
-            )
-            assert found == wanted
-
-    async_to_sync(run)()
+    many_rows.are_djangos_in_a_block(rows)
 
 
 def test_a_zone_is_the_connections(rows: str) -> None:

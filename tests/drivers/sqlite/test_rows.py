@@ -20,12 +20,13 @@ from django.test.utils import CaptureQueriesContext, override_settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from django_async_fast import explain_plan, new_connection, run_sync
+from django_async_fast import explain_plan, new_connection
 from django_async_fast.querysets.compiled import tree
 from django_async_fast.querysets.plans import compiled_converters
+from tests.support import many_rows
 from tests.support.describe import described
 from tests.support.django_rows import djangos_rows
-from tests.support.many_rows import AT, VALUES, create_rows, querysets_of
+from tests.support.many_rows import AT, VALUES, create_rows
 from tests.support.other_databases import other_database
 from tests.testapp.models import Book, Everything, Tag
 
@@ -37,36 +38,12 @@ def log(tmp_path: Path) -> Iterator[str]:
         yield alias
 
 
-def _djangos(alias: str) -> list[Any]:
-    with djangos_rows():
-        return [described(list(queryset)) for queryset in querysets_of(alias)]
-
-
 def test_rows_are_djangos_in_synchronous_code(log: str) -> None:
-    wanted = _djangos(log)
-    for _ in range(3):  # built and compiled, learnt, filled in
-        assert [described(list(queryset)) for queryset in querysets_of(log)] == wanted
+    many_rows.are_djangos_in_synchronous_code(log)
 
 
 def test_rows_are_djangos_in_a_block(log: str) -> None:
-    wanted = _djangos(log)
-    connections[log].close()
-
-    async def run() -> None:
-        async with new_connection(log):
-            for _ in range(3):
-                querysets = querysets_of(log)
-                assert [described([r async for r in q]) for q in querysets] == wanted
-            streamed = [
-                described([row async for row in queryset.aiterator(2)])
-                for queryset in querysets_of(log)
-            ]
-            assert streamed == wanted
-            assert await run_sync(
-                lambda: [described(list(q)) for q in querysets_of(log)] == wanted
-            )
-
-    async_to_sync(run)()
+    many_rows.are_djangos_in_a_block(log)
 
 
 def test_queries_that_are_learnt_are_djangos(log: str) -> None:

@@ -34,8 +34,8 @@ from tests.testapp.models import (
     Bestseller,
     Book,
     CharKey,
-    CountsSaves,
     Everything,
+    Note,
     Novel,
     Tag,
     Unique,
@@ -46,7 +46,7 @@ from tests.testapp.models import (
 from .values import FULL, NOON, Colour, Size, Str, odd
 from .ways import arrays, djangos, like_djangos, outcome, rows_like_djangos
 
-MODELS = Author, Book, CharKey, CountsSaves, Everything, Tag, Unique, UuidKey, Wide
+MODELS = Author, Book, CharKey, Everything, Note, Tag, Unique, UuidKey, Wide
 VIENNA = ZoneInfo("Europe/Vienna")
 
 
@@ -126,8 +126,8 @@ PLAIN: dict[str, Callable[[], Any]] = {
     "a date of a datetime": lambda: Wide.objects.bulk_create(both(date=NOON)),
     "a network": lambda: Wide.objects.bulk_create(both(inet="10.0.0.1")),
     "the same object twice": lambda: Tag.objects.bulk_create([Tag(name="x")] * 2),
-    "a save() of one's own, which is not called": lambda: CountsSaves.objects.bulk_create(
-        [CountsSaves(name="a"), CountsSaves(name="b")]
+    "a generic relation": lambda: Note.objects.bulk_create(
+        [Note(text="n", about=Author.objects.get(pk=7)), Note(text="m", about=Tag(pk=1))]
     ),
     "many": lambda: len(Author.objects.bulk_create([Author(name="x")] * 70_000)),
 }  # fmt: skip
