@@ -3,7 +3,8 @@
 A value of the class that its field hands on as it is goes out as it is; any other goes
 through the field's own `get_db_prep_save()`. The COPY is binary where the server's type
 of each column has one binary form of one class, else text, which the server reads as it
-reads a literal.
+reads a literal. The core encodes binary rows; a batch with a value that it does not is
+psycopg's.
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ from django.conf import settings
 from django.core.exceptions import FieldDoesNotExist
 from django.db import DataError, NotSupportedError, models
 
-from ..unpatched import Unpatched
 from . import statements
 from .instances import Instances
 from .located_errors import error
+from .row_encoder import calls_own, encoder, handed_on_whole
 
 _NONE = type(None)
+# What a binary COPY begins and ends with.
+_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_TRAILER = b"\xff\xff"
 # Fields, not their subclasses, that hand a value of this class on.
 _HANDED_ON: dict[type, type] = {
     **dict.fromkeys(
@@ -52,7 +56,6 @@ _HANDED_ON: dict[type, type] = {
     models.DurationField: dt.timedelta,
     models.UUIDField: UUID,
 }
-_CALLED = "get_prep_value", "get_db_prep_value", "get_db_prep_save", "to_python"
 
 # PostgreSQL's types, by OID, that have one binary form for values of this class.
 _BINARY: dict[int, type] = {
@@ -101,6 +104,10 @@ def named(model: Any, names: Sequence[str] | Mapping[str, str] | None) -> list[A
     return found
 
 
+class _NotBinary(Exception):
+    """A row can only be sent as text: a duration that the server is to read, say."""
+
+
 class Columns:
     """Where rows like the first one go, and in which form."""
 
@@ -129,18 +136,76 @@ class Columns:
             for field, oid in zip(self.fields, self.oids, strict=True)
         ]
         self.is_binary = all(column.is_binary for column in self._columns)
-        self.statement = statements.into_rows(
-            cursor.db, model, self.fields, self.is_binary
-        )
+        # Where there is none psycopg writes each row.
+        self._encoder: Any = None
+        # Whether a batch that is not encoded can only be sent as text.
+        self._needs_core = not self.is_binary
+        if self.is_binary or all(column.may_be_binary for column in self._columns):
+            self._encoder = encoder(cursor, self.oids, _BINARY.values())
+            self.is_binary = self.is_binary or self._encoder is not None
+        self._into = partial(statements.into_rows, cursor.db, model, self.fields)
+        self._has_begun = False
 
-    def write(self, copy: Any, batch: list[Any], before: int) -> None:
-        """Send a batch of rows; `before` is how many have been sent."""
-        rows = self._prepared(self._rows(batch, before), before)
+    @property
+    def statement(self) -> str:
+        """The COPY that the next batch goes into."""
+        return self._into(self.is_binary)
+
+    def rows(self, batch: list[Any], before: int) -> list[Any]:
+        """Return the values of a batch; `before` is how many rows have been sent."""
+        return self._rows(batch, before)
+
+    def write(self, copy: Any, rows: list[Any], before: int) -> bool:
+        """Send a batch of rows; tell whether it can be in this COPY.
+
+        If not, it and the rest can be in another, whose statement is now the next.
+        """
+        try:
+            if self._encoder is None:
+                self._written(copy, rows, before, copy.write_row)
+            else:
+                self._write_encoded(copy, rows, before)
+        except _NotBinary:
+            self._encoder, self.is_binary = None, False
+            return False
+        return True
+
+    def _write_encoded(self, copy: Any, rows: list[Any], before: int) -> None:
+        # What the core encodes is of the classes that the fields hand on as they are.
+        data = self._encoder.encode(rows)
+        if data is None:
+            if self._needs_core:
+                raise _NotBinary
+            # A formatter writes its header and trailer around the rows.
+            formatter = copy.formatter.__class__(copy.formatter.transformer)
+            pieces: list[Any] = []
+
+            def write_row(row: Any) -> None:
+                pieces.append(formatter.write_row(row))
+
+            self._written(copy, rows, before, write_row)
+            data = b"".join([*pieces, formatter.end()])
+            data = data[len(_HEADER) : -len(_TRAILER)]
+        if not self._has_begun:
+            self._has_begun = True
+            data = _HEADER + data
+        copy.write(data)
+
+    def end(self, copy: Any) -> None:
+        """Send what comes after the last row, if psycopg does not."""
+        if self._has_begun:
+            self._has_begun = False
+            copy.write(_TRAILER)
+
+    def _written(
+        self, copy: Any, rows: list[Any], before: int, write_row: Callable[[Any], None]
+    ) -> None:
         number = before
+        rows = self._prepared(rows, before)
         try:
             for row in rows:
                 number += 1
-                copy.write_row(row)
+                write_row(row)
         except Exception as exc:
             if copy.connection.closed:
                 raise  # it is not about the row
@@ -202,6 +267,8 @@ class _Column:
             self.is_binary = False
         if self._kind is Decimal and field.max_digits is None:
             self.is_binary = False
+        # Or by the core alone, which looks into lists, ranges and dicts.
+        self.may_be_binary = self.is_binary or handed_on_whole(field, _is_handed_on)
 
     def hands_on(self, values: Sequence[Any]) -> bool:
         """Tell whether the field would hand all of the values on as they are."""
@@ -224,17 +291,22 @@ class _Column:
             try:
                 value = self._prepare(value)
                 found.append(self._for_binary(value) if binary else value)
+            except _NotBinary:
+                raise
             except Exception as exc:
                 raise error(DataError, "row", number, self._field, exc) from exc
         return found
 
     def _for_binary(self, value: Any) -> Any:
-        """Return what psycopg's binary form says as the server reads the text."""
+        """Return what psycopg's binary form says as the server reads the text.
+
+        Raises _NotBinary for what only the text can say.
+        """
         if value is None:
             return None
         kind: Any = self._kind
         if not isinstance(value, kind):
-            raise TypeError(f"{value!r} is a {type(value).__name__}")
+            raise _NotBinary
         if self._limits is not None and not _within(self._limits, [value]):
             raise OverflowError(f"{value} is out of range")
         if kind is Decimal and value.is_finite() and not _are_short([value]):
@@ -288,9 +360,14 @@ def _handed_on(field: Any) -> type | None:
     target = field
     while type(target) in _RELATIONS:
         target = target.target_field
-    for each in (field, target):
-        kind = type(each)
-        own = Unpatched((kind, kind, _CALLED)).holds()
-        if not own or not vars(each).keys().isdisjoint(_CALLED):
-            return None
+    if not (calls_own(field) and calls_own(target)):
+        return None
     return _HANDED_ON.get(type(target))
+
+
+def _is_handed_on(field: Any) -> bool:
+    """Tell whether all values that are encoded in binary are handed on."""
+    kind = _handed_on(field)
+    if kind is dt.datetime:
+        return bool(settings.USE_TZ)
+    return kind is not None and (kind is not Decimal or field.max_digits is not None)

@@ -142,18 +142,23 @@ def _copy_rows(
     if not batch:
         return 0
     into = columns.Columns(cursor, model, batch[0], fields)
-    done = 0
-    with (
-        located(into.fields, "row", 0),
-        copies.copying(cursor, into.statement) as copy,
-    ):
-        copy.writer.flush_threshold = copies.SIZE
-        if into.is_binary:
-            copy.set_types(into.oids)
-        while batch:
-            into.write(copy, batch, done)
-            done += len(batch)
-            if progress is not None:
-                progress(done)
-            batch = list(islice(rows, BATCH))
-    return int(cursor.rowcount)
+    done = copied = 0
+    values = into.rows(batch, done)
+    # One COPY, and another for rows that are not as binary as the first ones.
+    while values:
+        with (
+            located(into.fields, "row", done),
+            copies.copying(cursor, into.statement) as copy,
+        ):
+            copy.writer.flush_threshold = copies.SIZE
+            if into.is_binary:
+                copy.set_types(into.oids)
+            while values and into.write(copy, values, done):
+                done += len(values)
+                if progress is not None:
+                    progress(done)
+                batch = list(islice(rows, BATCH))
+                values = into.rows(batch, done) if batch else []
+            into.end(copy)
+        copied += int(cursor.rowcount)
+    return copied

@@ -10,6 +10,7 @@ mod interpreter;
 mod layout;
 mod libpq;
 mod row;
+mod rows_of;
 mod types;
 
 use pyo3::prelude::*;
@@ -24,6 +25,9 @@ mod _decode {
 
     #[pymodule_export]
     use super::row::RowDecoder;
+
+    #[pymodule_export]
+    use super::rows_of::RowEncoder;
 
     #[pymodule_export]
     use super::libpq::{load_libpq, rows, shape};

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import nullcontext
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 import pytest
@@ -31,18 +31,31 @@ from django.db.models import F
 from django.test.utils import isolate_apps
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from psycopg.types.string import StrDumper
 
 from django_async_fast import (
+    _native,
     acopy_from,
     acopy_to,
     copy_from,
     copy_to,
     new_connection,
 )
+from django_async_fast.copying import load
 from django_async_fast.copying.columns import Columns
 from tests.support.other_databases import other_database
 from tests.support.tables import table_of
 from tests.testapp.models import Author, Book, Everything, Novel, Tag, UuidKey
+
+
+class Str(str):
+    __slots__ = ()
+
+
+class Row(NamedTuple):
+    integer: int | None
+    char: str
+
 
 MOMENT = dt.datetime(2024, 2, 3, 4, 5, 6, 789, dt.UTC)
 
@@ -214,14 +227,12 @@ def test_nothing() -> None:
 
 def test_keys_are_the_databases_or_given() -> None:
     copy_from(Tag, [Tag(name="a"), Tag(name="b")])
-    copy_from(Tag, [Tag(pk=70, name="c"), Tag(pk=71, name="d")])
-    copy_from(Tag, [(80, "e")])
+    given = [2**40, 2**40 + 1, 2**40 + 10]
+    copy_from(Tag, [Tag(pk=given[0], name="c"), Tag(pk=given[1], name="d")])
+    copy_from(Tag, [(given[2], "e")])
     assert [*Tag.objects.order_by("pk").values_list("name", flat=True)] == [*"abcde"]
-    assert [*Tag.objects.filter(pk__gte=70).values_list("pk", flat=True)] == [
-        70,
-        71,
-        80,
-    ]
+    found = Tag.objects.filter(pk__gte=given[0]).order_by("pk")
+    assert [*found.values_list("pk", flat=True)] == given
     ids = [uuid.uuid4(), uuid.uuid4()]
     copy_from(UuidKey, [UuidKey(pk=each) for each in ids])
     assert {*UuidKey.objects.values_list("pk", flat=True)} == {*ids}
@@ -486,3 +497,127 @@ async def test_the_session_is_killed(within: bool, dsn: str) -> None:
             await acopy_from(Tag, rows(), ["name"])
         await sync_to_async(lambda: connection.close())()
         assert await Tag.objects.acount() == 0
+
+
+# ----- the core's rows
+
+
+@pytest.fixture
+def encoded(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether the core has encoded each batch that it was asked about."""
+    kind = pytest.importorskip("django_async_fast._decode").RowEncoder
+    found: list[bool] = []
+
+    class Counting:
+        def __init__(self, oids: Any, **options: Any) -> None:
+            self._inner = kind(oids, **options)
+
+        def encode(self, rows: Any) -> Any:
+            data = self._inner.encode(rows)
+            found.append(data is not None)
+            return data
+
+    monkeypatch.setattr(_native.decode, "RowEncoder", Counting)
+    return found
+
+
+ODD: dict[str, list[Any]] = {
+    "plain": [(1, "a"), [2, "é"], (None, None)],
+    "wrapped": [(True, "a"), (2, Str("b"))],
+    "prepared": [("3", 4)],
+    "rows of other classes": [Row(1, "a"), Row(None, "b")],
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_batches_of_either_kind(
+    name: str, encoded: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "BATCH", 2)
+    rows = [(0, "first"), (1, "x"), *ODD[name], (5, "last"), *ODD[name]]
+    names = ["integer", "char"]
+    expected = by_django(Everything, names, rows)
+    assert copy_from(Everything, rows, names) == len(rows)
+    assert stored(Everything, *names) == expected
+    assert encoded[0]
+    assert all(encoded) == (name == "plain")
+
+
+def test_errors_say_where_they_are_after_batches_of_the_core(
+    encoded: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "BATCH", 2)
+    for bad, kind in (("a\0", DataError), ("x" * 101, DataError)):
+        rows = [(1, "a"), (2, "b"), (3, "c"), (4, bad)]
+        with pytest.raises(kind, match=r"^row 4, field 'char'"):
+            copy_from(Everything, rows, ["integer", "char"])
+    with pytest.raises(DataError, match=r"^row 3: 1 values for 2 columns"):
+        copy_from(Everything, [(1, "a"), (2, "b"), (3,)], ["integer", "char"])
+    assert encoded[0]
+    assert not Everything.objects.exists()
+
+
+def test_where_somebody_dumps_texts_the_core_encodes_none(encoded: list[bool]) -> None:
+    class Louder(StrDumper):
+        def dump(self, obj: str) -> Any:
+            return super().dump(obj.upper())
+
+    connection.ensure_connection()
+    connection.connection.adapters.register_dumper(str, Louder)
+    try:
+        assert copy_from(Everything, [(1, "a")], ["integer", "char"]) == 1
+    finally:
+        connection.close()
+    assert not encoded
+
+
+@settings(max_examples=30)
+@given(
+    st.lists(
+        st.none()
+        | st.timedeltas(dt.timedelta(days=-99_999), dt.timedelta(days=99_999))
+        | st.sampled_from(
+            ["1 day", "-1:02:03.000004", "P1Y2M3DT4H5M6S", "1 mon -2 days", "7"]
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_durations_are_what_django_stores(durations: list[Any]) -> None:
+    names = ["integer", "duration"]
+    rows = [(i, each) for i, each in enumerate(durations)]
+    expected = by_django(Everything, names, rows)
+    assert copy_from(Everything, rows, names) == len(rows)
+    assert stored(Everything, *names) == expected
+    Everything.objects.all().delete()
+    # As text, beside a column that is not binary.
+    expected = by_django(Everything, [*names, "json"], [(*row, 1) for row in rows])
+    assert copy_from(Everything, [(*row, 1) for row in rows], [*names, "json"])
+    assert stored(Everything, *names, "json") == expected
+    Everything.objects.all().delete()
+
+
+def test_a_duration_that_postgresql_does_not_read() -> None:
+    rows = [(1, dt.timedelta(1)), (2, "1 day"), (3, "soon")]
+    with pytest.raises(DataError, match=r"^row 3, field 'duration'"):
+        copy_from(Everything, rows, ["integer", "duration"])
+    assert not Everything.objects.exists()
+
+
+@pytest.mark.parametrize("style", ["postgres", "sql_standard", "iso_8601"])
+def test_durations_in_a_session_of_another_style(style: str) -> None:
+    durations = [
+        dt.timedelta(days=-3, microseconds=1),
+        dt.timedelta(hours=-30),
+        "1 day",
+    ]
+    names = ["integer", "duration"]
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET intervalstyle = {style}")
+        try:
+            rows = [(i, each) for i, each in enumerate(durations)]
+            expected = by_django(Everything, names, rows)
+            assert copy_from(Everything, rows, names) == len(rows)
+            assert stored(Everything, *names) == expected
+        finally:
+            cursor.execute("RESET intervalstyle")

@@ -1,6 +1,7 @@
 //! Arrays of any type that is decoded here, as nested lists.
 
 use super::decode::{Decode, Parse};
+use super::encode::{put, sized, Encode};
 use super::oid;
 use super::value::{give, none, own, owned, Value};
 use crate::fault::Fault;
@@ -104,4 +105,90 @@ impl Array {
             None => Ok(none()),
         }
     }
+}
+
+/// The most dimensions that PostgreSQL's arrays have.
+const DIMENSIONS: usize = 6;
+
+/// Encodes nested lists.
+pub struct Lists {
+    /// Of the elements.
+    oid: u32,
+    element: Box<dyn Encode>,
+}
+
+impl Lists {
+    pub fn new(oid: u32, element: Box<dyn Encode>) -> Self {
+        Self { oid, element }
+    }
+
+    /// Append the elements of lists of these lengths; `None` where they are of others, else
+    /// whether there is a NULL.
+    fn elements(
+        &self,
+        list: &Bound<'_, PyList>,
+        lengths: &[usize],
+        out: &mut Vec<u8>,
+    ) -> PyResult<Option<bool>> {
+        let (length, inner) = lengths.split_first().unwrap_or((&0, &[]));
+        let (mut count, mut nulls) = (0, false);
+        // The list may change: a tzinfo may be anybody's.
+        for item in list {
+            count += 1;
+            if inner.is_empty() {
+                if !sized(self.element.as_ref(), &item, out)? {
+                    return Ok(None);
+                }
+                nulls |= item.is_none();
+            } else {
+                let Ok(item) = item.cast_exact::<PyList>() else {
+                    return Ok(None);
+                };
+                match self.elements(item, inner, out)? {
+                    Some(found) => nulls |= found,
+                    None => return Ok(None),
+                }
+            }
+        }
+        Ok((count == *length).then_some(nulls))
+    }
+}
+
+impl Encode for Lists {
+    fn encode(&self, value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<bool> {
+        let Ok(list) = value.cast_exact::<PyList>() else {
+            return Ok(false);
+        };
+        let Some(lengths) = lengths(list) else {
+            return Ok(false);
+        };
+        let start = out.len();
+        for word in [lengths.len().try_into()?, 0, self.oid.cast_signed()] {
+            out.extend(i32::to_be_bytes(word));
+        }
+        for length in &lengths {
+            out.extend(i32::try_from(*length)?.to_be_bytes());
+            out.extend(1_i32.to_be_bytes());
+        }
+        let nulls = self.elements(list, &lengths, out)?;
+        put(out, start + 4, i32::from(nulls == Some(true)));
+        Ok(nulls.is_some())
+    }
+}
+
+/// The lengths of the dimensions, by the first item of each; none of an empty list. `None`
+/// for what psycopg is to judge: too many dimensions, or an empty one inside.
+fn lengths(list: &Bound<'_, PyList>) -> Option<Vec<usize>> {
+    if list.is_empty() {
+        return Some(Vec::new());
+    }
+    let (mut found, mut list) = (Vec::new(), list.clone());
+    while found.len() < DIMENSIONS {
+        found.push(list.len());
+        match list.get_item(0).ok()?.cast_into_exact::<PyList>() {
+            Ok(inner) => list = inner,
+            Err(_) => return Some(found),
+        }
+    }
+    None
 }

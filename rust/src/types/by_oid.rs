@@ -134,7 +134,7 @@ pub fn decoder(py: Python<'_>, oid: u32, session: &Session) -> PyResult<Option<B
 }
 
 /// The encoder of a type, or `None` for a type that is not encoded.
-pub fn encoder(py: Python<'_>, oid: u32) -> PyResult<Option<Box<dyn Encode>>> {
+pub fn encoder(py: Python<'_>, oid: u32, kinds: &Kinds) -> PyResult<Option<Box<dyn Encode>>> {
     Ok(Some(match oid {
         oid::BOOL => Box::new(bool::Bool),
         oid::BYTEA => Box::new(bytea::Bytea),
@@ -153,8 +153,26 @@ pub fn encoder(py: Python<'_>, oid: u32) -> PyResult<Option<Box<dyn Encode>>> {
         oid::TIMESTAMP => Box::new(timestamp::Timestamp::new(py)?),
         oid::TIMESTAMPTZ => Box::new(timestamp::Instant::new(py)?),
         oid::INTERVAL => Box::new(interval::Interval::new(py)?),
-        _ => return Ok(None),
+        _ => return encoder_of_kind(py, oid, kinds),
     }))
+}
+
+/// The encoder of a type by its kind; `None` when it, or what it is made of, is not encoded.
+fn encoder_of_kind(py: Python<'_>, oid: u32, kinds: &Kinds) -> PyResult<Option<Box<dyn Encode>>> {
+    let Some(kind) = kinds.get(oid) else {
+        return Ok(None);
+    };
+    let inner = match kind.inside() {
+        Some(inside) => encoder(py, inside, kinds)?,
+        None => None,
+    };
+    Ok(match (kind, inner) {
+        (Kind::Text, _) => Some(Box::new(text::Text)),
+        (Kind::Hstore, _) => Some(Box::new(hstore::Hstore)),
+        (Kind::Array(oid), Some(element)) => Some(Box::new(array::Lists::new(oid, element))),
+        (Kind::Range(_), Some(subtype)) => Some(Box::new(range::Bounds::new(py, subtype)?)),
+        _ => None,
+    })
 }
 
 /// The decoder of a type by its kind; `None` when it, or what it is made of, is unknown.

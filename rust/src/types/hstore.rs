@@ -1,7 +1,8 @@
 //! `hstore`, as a dict.
 
 use super::decode::{Decode, Parse};
-use super::text::unicode;
+use super::encode::{put, sized, Encode};
+use super::text::{unicode, Text};
 use super::value::{give, none, own, Value};
 use crate::fault::Fault;
 use pyo3::prelude::*;
@@ -30,6 +31,26 @@ impl Parse for Hstore {
             set(py, &dict, &key, value.as_deref())?;
         }
         Ok(give(dict))
+    }
+}
+
+impl Encode for Hstore {
+    /// Of a dict of `str` to `str` or None.
+    fn encode(&self, value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<bool> {
+        let Ok(dict) = value.cast_exact::<PyDict>() else {
+            return Ok(false);
+        };
+        let start = out.len();
+        let mut count = 0_i32;
+        out.extend(count.to_be_bytes());
+        for (key, value) in dict {
+            count += 1;
+            if key.is_none() || !sized(&Text, &key, out)? || !sized(&Text, &value, out)? {
+                return Ok(false);
+            }
+        }
+        put(out, start, count);
+        Ok(true)
     }
 }
 

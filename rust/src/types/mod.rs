@@ -33,7 +33,7 @@ mod value;
 
 pub use by_oid::{decoder, encoder, text_oids, BINARY_OIDS, ENCODED_OIDS};
 pub use decode::Decode;
-pub use encode::Encode;
+pub use encode::{put, sized, Encode, LONGEST};
 pub use kinds::Kinds;
 pub use loader::Loader;
 pub use session::{Format, Session};

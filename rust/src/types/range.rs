@@ -1,13 +1,14 @@
 //! Ranges and multiranges, as psycopg's `Range` and `Multirange`.
 
 use super::decode::{Decode, Parse};
+use super::encode::{sized, Encode};
 use super::slots::Slots;
 use super::value::{call, give, made, own, Value};
 use crate::fault::Fault;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyList, PyType};
+use pyo3::types::{PyList, PyString, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 use wire::range::{self, multirange};
 use wire::text::range as text;
@@ -144,7 +145,7 @@ impl Class {
         let range = py.import("psycopg.types.range")?.getattr("Range")?;
         let range = range.cast_into::<PyType>()?;
         let slots = Slots::new(&range, ["_lower", "_upper", "_bounds"])?;
-        let text = |text| pyo3::types::PyString::intern(py, text).into_any().unbind();
+        let text = |text| PyString::intern(py, text).into_any().unbind();
         let bounds = ["()", "(]", "[)", "[]", ""].map(text);
         let range = range.unbind();
         let mut class = Self {
@@ -189,5 +190,70 @@ impl Class {
         let bounds_or_default = &self.bounds[if bounds == EMPTY { 2 } else { bounds }];
         let arguments = (lower, upper, bounds_or_default, bounds == EMPTY);
         Ok(give(self.range.bind(py).call1(arguments)?))
+    }
+}
+
+/// What the first byte of a range says.
+mod flag {
+    pub const EMPTY: u8 = 1;
+    pub const LOWER_INCLUSIVE: u8 = 2;
+    pub const UPPER_INCLUSIVE: u8 = 4;
+    pub const LOWER_INFINITE: u8 = 8;
+    pub const UPPER_INFINITE: u8 = 16;
+}
+
+/// Encodes psycopg's ranges.
+pub struct Bounds {
+    class: &'static Class,
+    subtype: Box<dyn Encode>,
+}
+
+impl Bounds {
+    pub fn new(py: Python<'_>, subtype: Box<dyn Encode>) -> PyResult<Self> {
+        let class = CLASS.get_or_try_init(py, || Class::new(py))?;
+        Ok(Self { class, subtype })
+    }
+
+    /// Append a bound, if there is one; tell whether it is encoded.
+    fn bound(&self, value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<bool> {
+        Ok(value.is_none() || sized(self.subtype.as_ref(), value, out)?)
+    }
+}
+
+impl Encode for Bounds {
+    fn encode(&self, value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<bool> {
+        let py = value.py();
+        if !value.get_type().is(&self.class.range) {
+            return Ok(false);
+        }
+        let bounds = value.getattr(intern!(py, "_bounds"))?;
+        let Ok(bounds) = bounds.cast_exact::<PyString>() else {
+            return Ok(false);
+        };
+        let (lower_inclusive, upper_inclusive) = match bounds.to_str()? {
+            "" => {
+                out.push(flag::EMPTY);
+                return Ok(true);
+            }
+            "()" => (0, 0),
+            "(]" => (0, flag::UPPER_INCLUSIVE),
+            "[)" => (flag::LOWER_INCLUSIVE, 0),
+            "[]" => (flag::LOWER_INCLUSIVE, flag::UPPER_INCLUSIVE),
+            _ => return Ok(false),
+        };
+        let lower = value.getattr(intern!(py, "_lower"))?;
+        let upper = value.getattr(intern!(py, "_upper"))?;
+        out.push(
+            if lower.is_none() {
+                flag::LOWER_INFINITE
+            } else {
+                lower_inclusive
+            } | if upper.is_none() {
+                flag::UPPER_INFINITE
+            } else {
+                upper_inclusive
+            },
+        );
+        Ok(self.bound(&lower, out)? && self.bound(&upper, out)?)
     }
 }

@@ -1,0 +1,64 @@
+"""What the core encodes for a binary COPY, and of which fields it may.
+
+A list, a range or a dict goes by the core alone: psycopg finds out its type by what is
+in it. Where the core leaves one of them, the rows are text.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from .. import _native
+from ..drivers.psycopg import results, statement, type_loaders
+from ..unpatched import Unpatched
+
+_CALLED = "get_prep_value", "get_db_prep_value", "get_db_prep_save", "to_python"
+_WHOLE = (
+    *("HStoreField", "IntegerRangeField", "BigIntegerRangeField"),
+    *("DecimalRangeField", "DateRangeField", "DateTimeRangeField"),
+)
+
+
+def encoder(cursor: Any, oids: list[int], classes: Iterable[type[Any]]) -> Any:
+    """Return the core's encoder of rows of these types, None where there is none.
+
+    Or where values of one of `classes` are not dumped by psycopg's own code.
+    """
+    raw = cursor.connection
+    if (
+        not _native.COMPILED
+        or not type_loaders.is_utf8(raw.pgconn)
+        or not statement.dumps_as_psycopg(raw, (*classes, list))
+    ):
+        return None
+    kinds = results.decoders(raw).type_kinds
+    if not all(kinds.decodes(oid, raw) for oid in oids):
+        return None
+    try:
+        return _native.decode.RowEncoder(oids, kinds=kinds.of(oids))
+    except ValueError:
+        return None
+
+
+def calls_own(field: Any) -> bool:
+    """Tell whether a field prepares values by its class's own methods."""
+    kind = type(field)
+    own: bool = Unpatched((kind, kind, _CALLED)).holds()
+    return own and vars(field).keys().isdisjoint(_CALLED)
+
+
+def handed_on_whole(field: Any, is_handed_on: Callable[[Any], bool]) -> bool:
+    """Tell whether a field hands on lists, ranges or dicts as they are.
+
+    `is_handed_on` tells it of what is in a list.
+    """
+    # A project without such fields need not have what they import.
+    fields: Any = sys.modules.get("django.contrib.postgres.fields")
+    if fields is None or not calls_own(field):
+        return False
+    if type(field) is fields.ArrayField:
+        inside = field.base_field
+        return is_handed_on(inside) or handed_on_whole(inside, is_handed_on)
+    return type(field) in {getattr(fields, name) for name in _WHOLE}
