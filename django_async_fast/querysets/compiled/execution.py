@@ -8,7 +8,7 @@ Next: `connections/first_statement.py`.
 from __future__ import annotations
 
 from asyncio import _get_running_loop
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial, wraps
 from typing import Any
@@ -164,14 +164,17 @@ def fetch_all(self: Any) -> Any:
     return fetch_all.__wrapped__(call.queryset)
 
 
+def _asked(known: Callable[[Any], Any], call: Any) -> Any:
+    """Return what is `known` for a queryset's rows, learnt if it can be; or None."""
+    found = known(call)
+    return known(call) if found is None and _learn_rows(call) else found
+
+
 def _known_stream(queryset: Any) -> Any:
     """Return the statement for a stream of a queryset's rows, if it is known."""
     call = _native.rows.Hidden(queryset)
     del queryset
-    found = KNOWN.stream(call)
-    if found is None and _learn_rows(call):
-        found = KNOWN.stream(call)
-    if found is None:
+    if (found := _asked(KNOWN.stream, call)) is None:
         return None
     statement, alias, plan, types, *query = found
     wrapper = connections[alias]
@@ -331,9 +334,7 @@ def _rows_of_get(call: Any) -> Any:
 
 def _rows_of(call: Any) -> Any:
     """Return the rows of a queryset with what it prefetches, None for Django's way."""
-    rows = KNOWN.rows(call)
-    if rows is None and _learn_rows(call):
-        rows = KNOWN.rows(call)
+    rows = _asked(KNOWN.rows, call)
     if rows is None or not call.queryset._prefetch_related_lookups:
         return rows
     call.queryset._result_cache = rows
