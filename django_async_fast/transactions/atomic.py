@@ -1,7 +1,7 @@
-"""`transaction.atomic` and the functions around it, for coroutines in a block.
+"""`transaction.atomic` for coroutines in a block.
 
-The state machine is Django's own `Atomic`: this module gives it an
-asynchronous face and a scope of the connection it works on.
+The state machine is Django's own `Atomic`, with an asynchronous face and a scope of the
+connection that it works on.
 """
 
 from __future__ import annotations

@@ -19,8 +19,7 @@ from psycopg._preparing import PrepareManager
 from . import server_names
 
 _oid = postgres.types.get_oid
-INT4, INT8, UUIDS = _oid("int4"), _oid("int8"), _oid("uuid")
-DATES, MOMENTS = _oid("date"), _oid("timestamptz")
+UUIDS, DATES, MOMENTS = _oid("uuid"), _oid("date"), _oid("timestamptz")
 # psycopg quotes a text, and leaves it to the server what that is.
 UNKNOWN = 0
 
