@@ -50,11 +50,9 @@ class Notifications:
         reconnect: bool,
     ) -> None:
         self._wrapper = wrapper
-        self._channels = channels
-        self._timeout = timeout
-        self._reconnect = reconnect
+        self._channels, self._listener = channels, Listener(channels)
+        self._timeout, self._reconnect = timeout, reconnect
         self._listening: Listening | None = None
-        self._listener = Listener(channels)
 
     async def __aenter__(self) -> Self:
         await self._start()

@@ -1,8 +1,6 @@
 """A query whose rows are wanted whole, run without Django's cursor around sqlite3's.
 
-In: a wrapper, SQL and its parameters.
-Out: all rows, as tuples.
-Next: `native/converters.pxi`.
+They are tuples, for the core (`native/converters.pxi`).
 """
 
 from __future__ import annotations
