@@ -121,7 +121,7 @@ def _reader_of(vendor: str) -> Callable[[Any, str, Any], list[Any] | None] | Non
     return import_module(_READERS[vendor], __package__).rows
 
 
-def _takes_arrays(raw: Any) -> bool:
+def takes_arrays(raw: Any) -> bool:
     """Tell whether nobody dumps the values of keys otherwise than psycopg."""
     return type_loaders.is_utf8(raw.pgconn) and statement.dumps_as_psycopg(raw, _KEYS)
 
@@ -131,7 +131,7 @@ READER: Any = _native.COMPILED and _native.rows.Reader(
     decoders_of=results.decoders,
     converted=_first_batch,
     failed=_failed,
-    takes_arrays=_takes_arrays,
+    takes_arrays=takes_arrays,
 )
 
 

@@ -88,6 +88,14 @@ def execute(
     return -1 if changed is None else int(changed)  # as a cursor's rowcount
 
 
+def execute_beside(
+    wrapper: Any, raw: Any, sql: str, params: Any, template: bytes, arrays: Any
+) -> int:
+    """Do as `execute()` with `arrays` beside the text: each bytes, OID and format."""
+    sent = SENDER.send(wrapper, raw, sql, params, template, None, arrays)
+    return int(sent.command_tuples or 0)
+
+
 def execute_arrays(wrapper: Any, raw: Any, template: bytes, params: Any) -> Any:
     """Execute a statement; return its result, in text.
 

@@ -40,10 +40,13 @@ def new(holes: tuple[Any, ...], parts: list[Any]) -> Any:
     return _native.rows.Statement(holes, parts, template_of)
 
 
-def fill(entry: Any, path: Any, alias: str) -> Any:
-    """Return SQL, parameters and the template for these values. Raises Missed."""
+def fill(entry: Any, path: Any, alias: str, arrays: Any = None) -> Any:
+    """Return SQL, parameters and the template for these values. Raises Missed.
+
+    Very many values go to `arrays`, if it is given.
+    """
     try:
-        found = entry.fill(path, connections, alias)
+        found = entry.fill(path, connections, alias, arrays)
     except (EmptyResultSet, FullResultSet):
         raise Missed from None
     if found is None:

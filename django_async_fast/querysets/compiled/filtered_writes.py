@@ -10,9 +10,12 @@ other statements (`tree`).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from . import entry, tree, writes
+from ...drivers.psycopg.statement import execute_beside, unobserved
+from .. import whole_results
+from . import entry, tree, verify, writes
 from .holes import punch
 from .keys import Missed
 from .paths import replay
@@ -37,6 +40,27 @@ class FilteredWrite(writes.Write):
         self.prepare = prepare
         # The statement, but for the parameters that come first.
         self.where = where
+
+    def send(self, wrapper: Any, statement: writes.Statement) -> Any:
+        """Send the statement; return how many rows it has changed."""
+        if len(statement) == 3:
+            return super().send(wrapper, statement)
+        return _execute(wrapper, *statement)
+
+
+def _execute(
+    wrapper: Any,
+    sql: str,
+    params: Any,
+    template: bytes,
+    arrays: Any,
+    written_out: Callable[[], writes.Statement],
+) -> int:
+    """Execute a statement with arrays, or as Django writes it for who sees it."""
+    raw = unobserved(wrapper)
+    if raw is None or not whole_results.takes_arrays(raw):
+        return writes.execute(wrapper, *written_out())
+    return execute_beside(wrapper, raw, sql, params, template, arrays)
 
 
 class FilteredCall(writes.Call):
@@ -83,15 +107,29 @@ class FilteredCall(writes.Call):
         values = vars(compiler.query).pop("values", None) or ()
         fields = [field for field, _, _ in values]
         write = self.write(self.compiler(query), text, fields, prepare, where)
-        made, params, _ = self.statement(write, wrapper)
+        made, params, _ = self._written_out(write, wrapper)
         wanted, djangos_params = self.compiler(query).as_sql()
         if made != wanted or not entry.same(params, djangos_params):
             return None
         return write
 
     def statement(self, write: FilteredWrite, wrapper: Any) -> writes.Statement:
+        arrays: list[Any] = []
+        if verify.ON:
+            return self._written_out(write, wrapper)
+        found = self._written_out(write, wrapper, arrays)
+        if not arrays:
+            return found
+        return *found, arrays, partial(self._written_out, write, wrapper)
+
+    def _written_out(
+        self, write: FilteredWrite, wrapper: Any, arrays: Any = None
+    ) -> writes.Statement:
+        """Return what is to be sent, very many values in `arrays` if it is given."""
         try:
-            text, where, template = entry.fill(write.where, self.path, self.using)
+            text, where, template = entry.fill(
+                write.where, self.path, self.using, arrays
+            )
         except Missed:
             raise writes.NotPlain from None
         try:

@@ -61,8 +61,9 @@ _OPS = (
 
 
 Run = Callable[[], Any]
-# Text, parameters, and the text as `drivers.psycopg.statement.template_of()` has it.
-Statement = tuple[str, list[Any], bytes]
+# Text, parameters, and the text as `drivers.psycopg.statement.template_of()` has it;
+# with values in arrays, these, and what returns the three with each in its place.
+Statement = tuple[Any, ...]
 
 
 class NotPlain(Exception):

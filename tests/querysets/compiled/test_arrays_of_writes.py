@@ -1,0 +1,210 @@
+"""UPDATE and DELETE of rows with very many keys: Django's outcome, the keys an array."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import connection, transaction
+from django.db.models import F, QuerySet
+from django.test.utils import CaptureQueriesContext
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from django_async_fast import new_connection, run_sync
+from django_async_fast.querysets.compiled import filtered_writes, replaced_writes
+from tests.querysets.bulk.ways import outcome
+from tests.support.without_seams import without
+from tests.testapp.models import Author, Book, Everything, Tag
+
+COUNT = 150
+KEYS = [*range(1, COUNT + 1)]
+TEXTS = ["", "NULL", " a ", "{}", 'say "x"', "o'neill \\ 50% %s $1", "é☃"]
+TEXTS += [f"text {i}" for i in range(COUNT)]
+
+
+@pytest.fixture(autouse=True)
+def _rows() -> None:
+    if QuerySet.update not in [each for _, _, each in replaced_writes.REPLACED]:
+        pytest.skip("without the compiled core Django's own writes run")
+    Everything.objects.bulk_create(
+        Everything(pk=i, integer=i, char=text)
+        for i, text in zip(KEYS, TEXTS, strict=False)
+    )
+    Author.objects.bulk_create(Author(pk=i, name=str(i)) for i in KEYS)
+    Book.objects.bulk_create(Book(pk=i, author_id=i, title=str(i)) for i in KEYS)
+
+
+@contextmanager
+def arrays() -> Iterator[list[int]]:
+    """Count the arrays of each statement that has some, and nobody sees."""
+    sent: list[int] = []
+    execute = filtered_writes.execute_beside
+
+    def counting(*args: Any) -> Any:
+        sent.append(len(args[-1]))
+        return execute(*args)
+
+    with mock.patch.object(filtered_writes, "execute_beside", counting):
+        yield sent
+
+
+WRITES: dict[str, tuple[Callable[[Any], Any], int]] = {
+    "update": (
+        lambda keys: Everything.objects.filter(pk__in=keys).update(char="%s $1 x"),
+        1,
+    ),
+    "update with F": (
+        lambda keys: Everything.objects.filter(pk__in=keys, integer__gt=3).update(
+            integer=F("integer") + 5, char="y"
+        ),
+        1,
+    ),
+    "update of others": (
+        lambda keys: Everything.objects.exclude(pk__in=keys).update(char=None),
+        1,
+    ),
+    "update of two lists": (
+        lambda keys: Everything.objects.filter(
+            pk__in=keys, char__in=TEXTS[:140]
+        ).update(small=1),
+        2,
+    ),
+    "delete": (lambda keys: Everything.objects.filter(pk__in=keys).delete(), 1),
+    "delete of others": (
+        lambda keys: Everything.objects.exclude(pk__in=keys).delete(),
+        1,
+    ),
+    "delete by text": (
+        lambda keys: Everything.objects.filter(char__in=TEXTS[: len(keys)]).delete(),
+        1,
+    ),
+    "delete of a relation": (
+        lambda keys: Book.tags.through.objects.filter(book__in=keys).delete(),
+        1,
+    ),
+}
+
+
+def djangos() -> Any:
+    return without(replaced_writes.REPLACED)
+
+
+def written(name: str, keys: list[Any]) -> Any:
+    return outcome(lambda: WRITES[name][0](keys), Everything, Author, Book)
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_writes_of_many_keys_are_djangos(name: str) -> None:
+    keys = [*KEYS[5:130], *KEYS[:20], -1, 10**6]
+    with djangos():
+        expected = written(name, keys)
+    for _ in range(2):
+        assert written(name, keys) == expected
+    with arrays() as sent:
+        assert written(name, keys) == expected
+    assert sent == [WRITES[name][1]]
+    with arrays() as sent, CaptureQueriesContext(connection) as queries:
+        assert written(name, keys) == expected
+    assert not sent
+    assert any(" IN (" in each["sql"] for each in queries)
+
+
+odd = st.lists(
+    st.integers(-5, COUNT + 5) | st.sampled_from([None, True, "7", 2**63, 10**20]),
+    max_size=6,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    name=st.sampled_from([*WRITES]), odd=odd, count=st.sampled_from([0, 99, 101, 140])
+)
+def test_whatever_is_in_the_list(name: str, odd: list[Any], count: int) -> None:
+    keys = [*KEYS[:count], *odd]
+    with djangos():
+        expected = written(name, keys)
+    for _ in range(3):
+        assert written(name, keys) == expected
+
+
+def test_a_cascade_to_many_rows() -> None:
+    tag = Tag.objects.create(pk=1, name="t")
+    for book in Book.objects.all():
+        book.tags.add(tag)
+
+    def delete() -> Any:
+        return Author.objects.filter(pk__lte=140).delete()
+
+    def write() -> Any:
+        return outcome(delete, Author, Book, Tag, Book.tags.through)
+
+    with djangos():
+        expected = write()
+    for _ in range(2):
+        assert write() == expected
+    with arrays() as sent:
+        assert write() == expected
+    assert sent
+
+
+def test_many_to_many_is_prefetched_by_an_array() -> None:
+    tags = Tag.objects.bulk_create(Tag(pk=i, name=str(i)) for i in range(1, 4))
+    for book in Book.objects.all():
+        book.tags.set(tags[: 1 + book.pk % 3])
+
+    def names() -> Any:
+        found = Book.objects.prefetch_related("tags").order_by("pk")
+        return [sorted(each.name for each in book.tags.all()) for book in found]
+
+    expected = [sorted(str(i) for i in range(1, 2 + pk % 3)) for pk in KEYS]
+    for _ in range(4):
+        assert names() == expected
+    with CaptureQueriesContext(connection) as queries:
+        assert names() == expected
+    assert " IN (" in queries[1]["sql"]
+
+
+def test_in_a_transaction_that_is_rolled_back() -> None:
+    def write() -> None:
+        with transaction.atomic(), transaction.atomic():
+            Everything.objects.filter(pk__in=KEYS[:120]).delete()
+            transaction.set_rollback(True)
+
+    for _ in range(3):
+        write()
+    with arrays() as sent:
+        write()
+    assert sent == [1]
+    assert Everything.objects.count() == COUNT
+
+
+@pytest.mark.parametrize("way", ["async", "run_sync", "thread"])
+async def test_in_a_block(way: str) -> None:
+    def write() -> Any:
+        with transaction.atomic():
+            with transaction.atomic():
+                changed = Everything.objects.filter(pk__in=KEYS[:120]).update(small=2)
+                deleted = Everything.objects.filter(pk__in=KEYS[:110]).delete()[0]
+                transaction.set_rollback(True)
+            return changed, deleted, Everything.objects.filter(small=2).count()
+
+    async with new_connection():
+        for _ in range(3):
+            with arrays() as sent:
+                if way == "async":
+                    found = Everything.objects.filter(pk__in=KEYS[:120])
+                    async with transaction.atomic():
+                        assert await found.aupdate(small=2) == 120
+                        await transaction.aset_rollback(True)
+                    assert await Everything.objects.filter(small=2).acount() == 0
+                elif way == "run_sync":
+                    assert await run_sync(write) == (120, 110, 0)
+                else:
+                    assert await sync_to_async(write)() == (120, 110, 0)
+        assert bool(sent) == (way != "thread")
+        assert await Everything.objects.acount() == COUNT
