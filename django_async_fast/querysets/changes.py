@@ -21,6 +21,12 @@ _QUIET_OF_FIELD = frozenset(
         *("auto_now", "auto_now_add", "blank", "choices", "db_comment", "db_index"),
         *("editable", "error_messages", "help_text", "serialize", "validators"),
         *("verbose_name", "_error_messages", "_validators", "_verbose_name"),
+        # What a relation of many to many finds when it is used first.
+        *(
+            f"_m2m_{side}{name}_cache"
+            for side in ("", "reverse_")
+            for name in ("attname", "column", "name", "remote_field")
+        ),
     }
 )
 _QUIET_OF_OPTIONS = frozenset(
@@ -85,7 +91,9 @@ def _forget() -> None:
 
 
 def _field_has_changed(field: Any) -> None:
-    meta = field.model._meta
+    meta = getattr(field.model, "_meta", None)
+    if meta is None:
+        return  # as whoever tests Django's migrations has it
     fields = *meta.local_fields, *meta.local_many_to_many, *meta.private_fields
     # Not a copy, or one that a model is only being made with.
     if any(each is field for each in fields):

@@ -335,3 +335,10 @@ def test_a_fields_own_setattr_is_called() -> None:
     assert seen[-2:] == ["extra", "-extra"]
     with pytest.raises(AttributeError, match="extra"):
         del field.extra
+
+
+def test_a_field_of_nobodys() -> None:
+    field = models.CharField(max_length=3)
+    field.model = models.Model  # has no options
+    field.column = "c"
+    del field.model
