@@ -67,6 +67,11 @@ def pytest_configure(config: pytest.Config) -> None:
         "fallback: also runs without the compiled parts (all of tests/native does)",
     )
     config.addinivalue_line(
+        "markers",
+        "not_verified: skipped with DJANGO_ASYNC_FAST_VERIFY=1, when Django compiles every "
+        "statement too, and is given the block's wrapper for it",
+    )
+    config.addinivalue_line(
         "markers", "keep_rows: tables are emptied after the module, not after each test"
     )
     if config.option.help or config.option.markers:
@@ -99,11 +104,17 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     from django_async_fast import _native
+    from django_async_fast.querysets.compiled import verify
 
     needs_core = pytest.mark.skipif(not _native.COMPILED, reason="about the core")
+    verified = pytest.mark.skipif(
+        verify.ON, reason="Django compiles each statement too"
+    )
     for item in items:
         if item.get_closest_marker("core"):
             item.add_marker(needs_core)
+        if item.get_closest_marker("not_verified"):
+            item.add_marker(verified)
         if NATIVE in item.path.parents:
             item.add_marker(pytest.mark.fallback)
 

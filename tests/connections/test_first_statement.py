@@ -70,6 +70,7 @@ def not_connecting() -> Iterator[None]:
     assert not connect.called
 
 
+@pytest.mark.not_verified
 async def test_django_does_not_connect_again() -> None:
     session = await warm()
     with not_connecting():
@@ -82,6 +83,7 @@ async def test_django_does_not_connect_again() -> None:
             assert conn.block.wrappers["pooled"] is conn
 
 
+@pytest.mark.not_verified
 async def test_it_is_as_one_that_django_has_connected() -> None:
     """The attributes and their values, but for what is of each."""
     async with new_connection("pooled") as conn:
@@ -647,6 +649,7 @@ async def test_what_reaches_into_it_later_does_not(leave: Callable[..., Any]) ->
         assert conn.connection.pgconn.notice_handler is not print
 
 
+@pytest.mark.not_verified
 @pytest.mark.parametrize("closed", [False, True])
 async def test_a_block_that_ends_while_its_task_is_in_line(closed: bool) -> None:
     await warm()

@@ -19,7 +19,11 @@ from django_async_fast.connections import lazy_wrapper
 from django_async_fast.connections.blocks import current_block
 from tests.testapp.models import Tag
 
-pytestmark = [pytest.mark.core, pytest.mark.usefixtures("tag")]
+pytestmark = [
+    pytest.mark.core,
+    pytest.mark.not_verified,
+    pytest.mark.usefixtures("tag"),
+]
 
 
 async def get(pk: int = 1) -> Tag:

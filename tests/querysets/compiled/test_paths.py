@@ -203,6 +203,7 @@ def sql_of(captured: CaptureQueriesContext) -> list[str]:
     return [NUMBERED.sub("", each["sql"]) for each in captured.captured_queries]
 
 
+@pytest.mark.not_verified
 @pytest.mark.parametrize("name", CHAINS)
 def test_a_chain_like_one_before_is_django_s(name: str, books: Any) -> None:
     chain = CHAINS[name]
@@ -555,6 +556,7 @@ def test_known_from_the_third_time_on(name: str, books: Any) -> None:
     assert tree.cache_info().hits == known + wanted
 
 
+@pytest.mark.not_verified
 async def test_streams_of_a_block_are_known(books: Any) -> None:
     def wanted(i: int) -> list[Book]:
         return list(Book.objects.filter(pages__gte=i).order_by("pk"))
@@ -596,6 +598,7 @@ def test_rows_are_locked_in_transactions_only() -> None:
         assert list(queryset.exclude(name="q").values("name").order_by()[:0]) == []
 
 
+@pytest.mark.not_verified
 def test_explained(books: Any) -> None:
     def why(queryset: Any) -> str:
         found = explain_plan(queryset)

@@ -369,6 +369,7 @@ def write_all() -> None:
     unique.delete()
 
 
+@pytest.mark.not_verified
 def test_compiled_once() -> None:
     forget(Unique)
     write_all()
