@@ -14,9 +14,10 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
-import asyncmy
 import MySQLdb
+from asyncmy.connection import Connection as AsyncmyConnection
 from asyncmy.connection import MySQLResult
+from asyncmy.constants.CLIENT import DEPRECATE_EOF
 from asyncmy.errors import MySQLError
 from MySQLdb import _mysql
 from MySQLdb.connections import Connection as Djangos
@@ -26,7 +27,7 @@ from ...tasks.gates import Gate
 from ..forks import OfOneProcess, forks
 from ..psycopg.cancellation import DRAIN_SHARES, DRAIN_TIMEOUT, logger
 from ..usable import check_usable
-from . import errors
+from . import errors, known_columns
 from .options import Options
 from .result import Result
 from .steps import Steps
@@ -41,6 +42,15 @@ _Send = Callable[..., Coroutine[Any, Any, Any]]
 
 # Not even to be closed: the loop that they are registered with is the parent's.
 _of_parent: list[Any] = []
+
+
+class Driver(AsyncmyConnection):
+    """asyncmy's connection."""
+
+    async def _get_server_information(self) -> None:
+        await super()._get_server_information()
+        # By that asyncmy takes a row that begins with 16 MB for the end of the rows.
+        self.server_capabilities &= ~DEPRECATE_EOF
 
 
 class UnfitError(Exception):
@@ -64,7 +74,7 @@ def connect(gate: Gate, options: Options) -> Connection:
 
 async def _open(options: Options) -> Any:
     try:
-        return await asyncmy.connect(**options.driver)
+        return await _connected(options)
     except MySQLError as exc:
         if exc.args[0] == _CANNOT_LOAD_PLUGIN:
             raise UnfitError from exc
@@ -162,15 +172,16 @@ class Connection(OfOneProcess):
     def more_results(self) -> bool:
         return self._result is not None and bool(self._result.has_next)
 
-    async def _read(self, send: _Send, *args: Any) -> None:
+    async def _read(self, send: _Send, *args: Any) -> Any:
         try:
-            await send(*args)
+            found = await send(*args)
         except UnicodeError:  # text that the server says is in UTF-8
             await self._skip_rows()
             raise
         self._result = self.driver._result
         if (failure := self._options.failures.take()) is not None:
             raise failure
+        return found
 
     async def _skip_rows(self) -> None:
         result: Any = MySQLResult(self.driver)
@@ -211,10 +222,10 @@ class Connection(OfOneProcess):
 
     use_result = store_result
 
-    def fetch(self, query: bytes) -> Any:
-        """Send a statement; return all rows of its first result."""
-        self.query(query)
-        return self._result.rows or ()
+    def fetch(self, query: bytes, sql: str) -> Any:
+        """Send a statement, which is `sql` with values; return all rows it gives."""
+        send = known_columns.rows, self.driver, query, sql
+        return self._run(self._read, *send, killable=True)
 
     def discard_result(self) -> None:
         """Do nothing: the result has been read."""
@@ -278,23 +289,23 @@ class Connection(OfOneProcess):
 
     # ----- waits
 
-    def _run(self, send: _Send, *args: Any, killable: bool = False) -> None:
-        """Have `send(*args)` sent in turn, and wait for the answer.
+    def _run(self, send: _Send, *args: Any, killable: bool = False) -> Any:
+        """Have `send(*args)` sent in turn; wait for the answer, and return it.
 
         Broken off, the answer is waited for all the same, and the connection closed if
         that takes too long. A statement is ended where that can be done.
         """
         self.gate.acquire()
         try:
-            bridge.await_(self._wait(send, args, killable))
+            return bridge.await_(self._wait(send, args, killable))
         finally:
             self.gate.release()
 
-    async def _wait(self, send: _Send, args: tuple[Any, ...], killable: bool) -> None:
+    async def _wait(self, send: _Send, args: tuple[Any, ...], killable: bool) -> Any:
         check_usable(self)
-        steps = Steps(send(*args))
+        steps = Steps(send(*args), self.driver)
         try:
-            await steps
+            return await steps
         except GeneratorExit:
             self._give_up()
             steps.close()
@@ -352,7 +363,7 @@ class Connection(OfOneProcess):
         return True
 
     async def _kill(self) -> None:
-        another: Any = await asyncmy.connect(**self._options.driver)
+        another = await _connected(self._options)
         try:
             await another.query(b"KILL QUERY %d" % self.thread_id())
         finally:
@@ -396,6 +407,12 @@ class Connection(OfOneProcess):
     def __del__(self) -> None:
         with suppress(AttributeError):  # it was never made
             self.drop()
+
+
+async def _connected(options: Options) -> Any:
+    driver: Any = Driver(**options.driver)
+    await driver.connect()
+    return driver
 
 
 async def _read_to_the_end(steps: Steps) -> bool:

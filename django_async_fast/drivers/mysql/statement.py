@@ -41,7 +41,8 @@ def rows(wrapper: Any, sql: str, params: Any) -> list[Any] | None:
     if wrapper.needs_rollback:
         wrapper.validate_no_broken_transaction()
     try:
-        return list(fetch(raw, _written_out(raw, sql, params)))
+        found = fetch(raw, _written_out(raw, sql, params), sql)
+        return found if type(found) is list else list(found)
     except MySQLdb.OperationalError as exc:
         with wrapper.wrap_database_errors:
             # As Django's own cursor has it.
@@ -67,7 +68,7 @@ def _written_out(raw: Any, sql: str, params: Any) -> bytes:
 
 
 @cache
-def _fetch_by(kind: Any) -> Callable[[Any, bytes], Sequence[Any]] | None:
+def _fetch_by(kind: Any) -> Callable[[Any, bytes, str], Sequence[Any]] | None:
     """Return what sends a statement on a class of connections, and fetches all rows."""
     if kind is MysqldbConnection:
         return _fetch
@@ -78,7 +79,7 @@ def _fetch_by(kind: Any) -> Callable[[Any, bytes], Sequence[Any]] | None:
     return Connection.fetch if kind is Connection else None
 
 
-def _fetch(raw: Any, query: bytes) -> Any:
+def _fetch(raw: Any, query: bytes, sql: str) -> Any:
     raw.query(query)
     if not raw.field_count():
         return ()

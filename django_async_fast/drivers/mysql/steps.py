@@ -7,25 +7,47 @@ be read to its end instead, once the server has been told to end the statement.
 from __future__ import annotations
 
 import asyncio
+from asyncio import selector_events
 from collections.abc import Coroutine, Generator
 from functools import partial
 from typing import Any
+
+from ... import _native
+
+# Of asyncio's own loop, without TLS.
+_DIRECT: Any = getattr(selector_events, "_SelectorSocketTransport", None)
 
 
 class Steps:
     """Awaited, it goes on with the coroutine; broken off, it can be awaited again."""
 
-    __slots__ = ("_coroutine", "_pending")
+    __slots__ = ("_coroutine", "_pending", "_protocol", "_replaced")
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], driver: Any) -> None:
         self._coroutine = coroutine
         # What the coroutine waits for.
         self._pending: Any = None
+        # Whether the protocol has been given another future in its place.
+        self._replaced = False
+        # asyncmy's, where the loop itself tells it of data, as its last deed.
+        direct = type(driver._transport) is _DIRECT
+        self._protocol = driver._proto if direct and _native.COMPILED else None
 
     def __await__(self) -> Generator[Any, None, Any]:
         while True:
-            if self._pending is not None and not self._pending.done():
-                yield from _until(self._pending)
+            pending, protocol = self._pending, self._protocol
+            if pending is not None and not self._replaced and not pending.done():
+                # As a task does with what it is given.
+                pending._asyncio_future_blocking = False
+                if protocol is not None and protocol._read_waiter is pending:
+                    self._replaced = True
+                    yield from _until_data(protocol)
+                else:
+                    yield from _until(pending)
+            if self._replaced:
+                # asyncmy looks itself whether there is enough.
+                self._replaced = False
+                pending.set_result(None)
             try:
                 self._pending = self._coroutine.send(None)
             except StopIteration as end:
@@ -38,10 +60,25 @@ class Steps:
         self._coroutine.close()
 
 
+class _ReadWaiter:
+    """As much of a future as asyncmy's protocol asks for; its task goes on at once."""
+
+    __slots__ = ("done", "set_result")
+
+    def __init__(self, wait: Any) -> None:
+        self.done = wait.done
+        self.set_result = wait.resolve
+
+
+def _until_data(protocol: Any) -> Generator[Any, None, None]:
+    """Wait until the protocol has received something."""
+    wait = _native.rows.Wait(loop=protocol._loop)
+    protocol._read_waiter = _ReadWaiter(wait)
+    yield from wait
+
+
 def _until(pending: asyncio.Future[Any]) -> Generator[Any, None, None]:
     """Wait for `pending`, of which a cancellation is to know nothing."""
-    # As a task does with what it is given.
-    pending._asyncio_future_blocking = False
     over = pending.get_loop().create_future()
     tell = partial(_settle, over)
     pending.add_done_callback(tell)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.db import IntegrityError, connections
+from django.db import IntegrityError, ProgrammingError, connections
 from django.db.backends.mysql.operations import DatabaseOperations
 from django.db.models import DateTimeField, F, Value
 from django.db.models.expressions import RawSQL
@@ -117,3 +118,48 @@ async def test_an_error_of_numbers_is_djangos(rows: str) -> None:
         with pytest.raises(IntegrityError) as caught:
             [each async for each in too_much]
         assert caught.value.args[0] == 1690
+
+
+async def test_columns_that_have_changed_are_read_again(rows: str) -> None:
+    books = Book.objects.using(rows).order_by("pk").values_list("pages", flat=True)
+    types = {"BIGINT": 3, "VARCHAR(9)": "3", "DECIMAL(10, 2)": Decimal(3), "INT": 3}
+    async with new_connection(rows) as conn:
+        for kind, value in [*types.items()] * 2:
+            async with conn.acursor() as cursor:
+                await cursor.execute(f"ALTER TABLE testapp_book MODIFY pages {kind}")
+            for _ in range(3):
+                found = [each async for each in books.all()]
+                assert (found[3], type(found[3])) == (value, type(value))
+
+
+async def test_rows_of_any_size_arrive(rows: str) -> None:
+    """As many as one piece of the socket has, more, and those that are cut in two."""
+    texts = Everything.objects.using(rows).order_by("pk").values_list("text", flat=True)
+    async with new_connection(rows) as conn, conn.acursor() as cursor:
+        await cursor.execute("SET GLOBAL max_allowed_packet = 1 << 26")
+    async with new_connection(rows):
+        for size, count in ((0, 0), (1, 1), (50, 20000), (70000, 30), (1 << 24, 2)):
+            await Everything.objects.using(rows).all().adelete()
+            await Everything.objects.using(rows).abulk_create(
+                [Everything(text=str(i % 10) * size) for i in range(count)],
+                batch_size=1000 if size < 100 else 1,
+            )
+            expected = [str(i % 10) * size for i in range(count)]
+            for _ in range(2):
+                found = [each async for each in texts.all()]
+                # pytest is not to show how they differ.
+                assert len(found) == count
+                assert (found == expected) is True
+
+
+async def test_an_error_in_the_place_of_known_columns(rows: str) -> None:
+    books = Book.objects.using(rows)
+    async with new_connection(rows) as conn:
+        for _ in range(3):
+            assert (await books.aget(pk=1)).title == "b0"
+            async with conn.acursor() as cursor:
+                await cursor.execute("ALTER TABLE testapp_book RENAME gone")
+            with pytest.raises(ProgrammingError):
+                await books.aget(pk=1)
+            async with conn.acursor() as cursor:
+                await cursor.execute("ALTER TABLE gone RENAME testapp_book")
