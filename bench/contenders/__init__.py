@@ -46,8 +46,9 @@ QUERY_NAMES = (
 
 # The writes of `bench/shop/bulk.py`, with their sizes.
 BULK_WRITES = {
-    "create": (10, 2_000, 100_000),
+    "create": (1, 10, 2_000, 100_000),
     "update": (200, 2_000, 10_000),
+    "find": (10_000,),
 }
 
 

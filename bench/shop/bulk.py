@@ -1,4 +1,4 @@
-"""Many rows written at once, as Django's users write them, and what must be there then.
+"""Many rows written at once, or found by key, as users do, and what is there then.
 
 Imported once Django is set up. The rows are made, and looked at afterwards, over a
 connection of their own.
@@ -53,6 +53,10 @@ def _changed_objects(connection: Any, count: int) -> list[Any]:
     return objs
 
 
+def _keys(connection: Any, count: int) -> list[Any]:
+    return [each.pk for each in _changed_objects(connection, count)]
+
+
 def _changed(i: int) -> tuple[Any, ...]:
     key, name, email, age, *others = dataset.person(i)
     return key, f"{name} again", email, age + 1, *others
@@ -70,5 +74,10 @@ BULK = {
             "bulk_update", Written.objects, objs, ["age", "name"]
         ),
         _changed,
+    ),
+    "find": Bulk(
+        _keys,
+        lambda do, keys: do.rows(Written.objects.filter(pk__in=keys)),
+        dataset.person,
     ),
 }
