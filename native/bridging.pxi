@@ -73,7 +73,7 @@ cdef class Bridge:
         try:
             if own is None:
                 return worker.switch(value)
-            return (<ThreadLocals> own).call(worker.switch, value)
+            return own.call(worker.switch, value)
         finally:
             self.set_running_loop(running)
             if hides:

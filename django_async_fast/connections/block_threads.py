@@ -9,10 +9,10 @@ a bridged call is (`tasks/units.py`).
 from __future__ import annotations
 
 import copy
-import threading
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from functools import cache, partial, wraps
+from threading import get_ident
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ from django.db import InterfaceError
 from django.db.backends.utils import CursorWrapper
 
 from .. import bridge, conf
-from . import lazy_wrapper
+from . import lazy_wrapper, lent_thread_locals
 from .block_protocol import Block
 
 T = TypeVar("T")
@@ -35,13 +35,9 @@ in_thread: Callable[..., Coroutine[Any, Any, Any]] = SyncToAsync.__call__
 on_loop: Callable[..., Any] = AsyncToSync.__call__
 
 
-class _ThreadBlock(threading.local):
-    """The block whose function runs in this thread, or None."""
-
-    block: Block | None = None
-
-
-_of_thread = _ThreadBlock()
+# The block whose function runs in a thread, by its ident: what the thread has in a
+# `threading.local` may be with the loop.
+_blocks: dict[int, Block] = {}
 
 
 def block_of_thread() -> Block | None:
@@ -49,7 +45,7 @@ def block_of_thread() -> Block | None:
 
     Raises InterfaceError where it has outlived that block.
     """
-    block = _of_thread.block
+    block = _blocks.get(get_ident())
     if block is not None and not block.open:
         raise InterfaceError(
             "The `async with new_connection()` block that this thread was started in "
@@ -60,7 +56,7 @@ def block_of_thread() -> Block | None:
 
 def in_block_thread() -> bool:
     """Tell whether this thread works for a block, perhaps one that has ended."""
-    return _of_thread.block is not None
+    return get_ident() in _blocks
 
 
 def run_on_loop(func: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
@@ -68,7 +64,12 @@ def run_on_loop(func: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
 
     It is called in the context of the thread, which sees what `func` has set in there.
     """
-    called: T = on_loop(AsyncToSync(bridge.run), func, *args, **kwargs)
+    waited = AsyncToSync(bridge.run)
+    called: T
+    if lent_thread_locals.are_mine():
+        called = lent_thread_locals.call(waited, (func, *args), kwargs)
+    else:
+        called = on_loop(waited, func, *args, **kwargs)
     return called
 
 
@@ -118,11 +119,15 @@ async def run(block: Block, call: SyncToAsync[Any, Any], args: Any, kwargs: Any)
 
 
 def _call(block: Block, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-    before, _of_thread.block = _of_thread.block, block
+    thread = get_ident()
+    before, _blocks[thread] = _blocks.get(thread), block
     try:
         return func(*args, **kwargs)
     finally:
-        _of_thread.block = before
+        if before is None:
+            del _blocks[thread]
+        else:
+            _blocks[thread] = before
 
 
 # ----- the block's wrapper, in a thread
@@ -175,7 +180,7 @@ def _run_on_loop_method(kind: Any, name: str, result: Any = None) -> Any:
 
     @wraps(method)
     def inner(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if _of_thread.block is None:
+        if not in_block_thread():
             return method(self, *args, **kwargs)
         found = run_on_loop(method, self, *args, **kwargs)
         return found if result is None else result(found)
@@ -188,7 +193,7 @@ def _validate(kind: Any) -> Any:
 
     @wraps(method)
     def inner(self: Any) -> None:
-        if _of_thread.block is None or _of_thread.block is not self.block:
+        if _blocks.get(get_ident()) is not self.block:
             method(self)
 
     return inner

@@ -15,9 +15,9 @@ from typing import Any, ParamSpec, TypeVar
 from asgiref.sync import AsyncToSync, SyncToAsync, markcoroutinefunction
 from asgiref.sync import sync_to_async as threaded
 
-from .. import bridge
+from .. import _native, bridge
 from ..bridge import driving
-from . import block_threads
+from . import block_threads, lent_thread_locals
 from .blocks import current_block, open_block
 
 P = ParamSpec("P")
@@ -65,7 +65,12 @@ def async_to_sync_call(self: AsyncToSync[Any, Any], *args: Any, **kwargs: Any) -
     """`AsyncToSync.__call__`: on the bridge, await on the loop that is there."""
     if bridge.can_wait():
         return driving.await_driven(self.awaitable(*args, **kwargs))
-    return asgiref_call(self, *args, **kwargs)
+    if not _native.COMPILED or (
+        # The block's calls have a set of their own, or the one that is lent already.
+        block_threads.in_block_thread() and not lent_thread_locals.are_mine()
+    ):
+        return asgiref_call(self, *args, **kwargs)
+    return lent_thread_locals.call(self, args, kwargs)
 
 
 @markcoroutinefunction

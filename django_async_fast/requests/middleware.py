@@ -38,5 +38,6 @@ class ConnectionMiddleware:
         if isinstance(request, ASGIRequest) and not in_request():
             # Synchronous middleware further in has put this one in a thread
             # too; the view is awaited on the server's loop all the same.
-            return async_to_sync(respond)(sync_to_async(self.get_response), request)
+            get_response = sync_to_async(self.get_response)
+            return async_to_sync(respond)(get_response, request, thread_waits=True)
         return self.get_response(request)

@@ -22,7 +22,7 @@ from django.db.transaction import Atomic
 from .. import _native, bridge
 from ..bridge import stall_watch, users_code
 from ..bridge.thread_local_values import new_thread_locals
-from ..connections import open_transactions
+from ..connections import lent_thread_locals, open_transactions
 from ..connections.blocks import Block, entered_block, shared_block
 from ..tasks import scopes
 from ..transactions.atomic import roll_back_inside
@@ -38,10 +38,15 @@ _life: ContextVar[Life | None] = ContextVar("daf_request", default=None)
 _closing: set[asyncio.Task[None]] = set()
 
 
-async def respond(get_response: Callable[[Any], Any], request: Any) -> Any:
-    """Await the response to `request` in a block of its own."""
+async def respond(
+    get_response: Callable[[Any], Any], request: Any, thread_waits: bool = False
+) -> Any:
+    """Await the response to `request` in a block of its own.
+
+    `thread_waits` says that the request has a thread, which waits for this.
+    """
     life = Life(f"{request.method} {request.path}", users_code.place())
-    life.take_thread_locals()
+    life.take_thread_locals(lent=thread_waits)
     try:
         with life.inside():
             response = await get_response(request)
@@ -84,13 +89,17 @@ class Life:
         self.thread_locals = bridge.thread_locals.get()
         self.own_thread_locals = False
 
-    def take_thread_locals(self) -> None:
+    def take_thread_locals(self, lent: bool) -> None:
         """Give the request's bridged calls `threading.local` values of their own.
 
         In stock Django they are in the thread that serves the synchronous code of one
-        request; coroutines are in the loop's thread, and see its values.
+        request; coroutines are in the loop's thread, and see its values. Values that a
+        thread has lent are the request's if the thread is.
         """
-        if _native.COMPILED and self.thread_locals is None and not self.joined:
+        if not _native.COMPILED or self.joined:
+            return
+        inherited = self.thread_locals
+        if inherited is None or (lent_thread_locals.is_lent(inherited) and not lent):
             self.thread_locals = new_thread_locals()
             self.own_thread_locals = True
 

@@ -56,11 +56,12 @@ def seams() -> Iterator[Seam]:
 
 def _connection_seams() -> Iterator[Seam]:
     import django.db
+    from asgiref.current_thread_executor import CurrentThreadExecutor
     from asgiref.sync import AsyncToSync, SyncToAsync
     from django.db import connections
     from django.db.utils import ConnectionHandler
 
-    from ..connections import blocks, dispatch, routing
+    from ..connections import blocks, dispatch, lent_thread_locals, routing
 
     yield Seam(
         connections,
@@ -85,6 +86,12 @@ def _connection_seams() -> Iterator[Seam]:
         "__call__",
         dispatch.sync_to_async_call,
         "a thread that a block's task waits for has the block's connections",
+    )
+    yield Seam(
+        CurrentThreadExecutor,
+        "submit",
+        lent_thread_locals.submit,
+        "a thread that has lent its threading.local values takes them back to work",
     )
     for name in ("new_connection", "async_connections"):
         yield Seam(django.db, name, getattr(blocks, name), "DEP 0009's import path")

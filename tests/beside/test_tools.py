@@ -17,7 +17,7 @@ from tests.beside.ways import OURS, OURS_IN_REQUESTS, WAYS
 def arrangements() -> list[Any]:
     """Return every tool's name with each of its moments and ways."""
     return [
-        pytest.param(f"{module.name}:{name}", moment, way, marks=_blind(cls, way))
+        (f"{module.name}:{name}", moment, way)
         for module in iter_modules(tools.__path__)
         for name, cls in vars(import_module(f"{tools.__name__}.{module.name}")).items()
         if isinstance(cls, type) and cls.__module__.endswith(f".{module.name}")
@@ -25,12 +25,6 @@ def arrangements() -> list[Any]:
         for moment in cls.moments
         for way in (OURS_IN_REQUESTS if cls.in_a_request else OURS)
     ]
-
-
-def _blind(cls: type[Tool], way: str) -> list[Any]:
-    if not cls.blind or not WAYS[way].asynchronous or WAYS[way].application:
-        return []
-    return [pytest.mark.xfail(reason=cls.blind, raises=AssertionError)]
 
 
 @pytest.mark.parametrize(("name", "moment", "way"), arrangements())

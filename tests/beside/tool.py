@@ -26,9 +26,6 @@ class Tool:
     # Whether the program runs in a view.
     in_a_request = False
 
-    # Why it cannot see what is done in a block of a middleware's, if it cannot.
-    blind = ""
-
     settings: dict[str, Any] = {}
     apps: Sequence[str] = ()
     ours_first = False

@@ -10,6 +10,8 @@ import weakref
 from typing import Any
 
 import pytest
+from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
+from django.db import connection
 
 from django_async_fast import _native, bridge, new_connection, run_sync
 from django_async_fast.test import shared_connection
@@ -257,3 +259,161 @@ async def test_a_decorated_function_has_values_of_its_own() -> None:
             return take(), await run_sync(take)
 
         assert await under_test() == ("thread's", "thread's")
+
+
+def in_a_thread(function: Any) -> Any:
+    """Return what `function()` returns in a thread of asgiref's for this context."""
+    return sync_to_async(function)()
+
+
+async def test_a_waiting_thread_lends_its_values() -> None:
+    """In stock the queries of what it waits for are made in that thread."""
+
+    async def awaited(value: Any) -> Any:
+        assert take() == "loop's"
+        async with new_connection():
+            found = await run_sync(take)
+            await Tag.objects.acount()
+            await run_sync(put, value)
+        return found
+
+    def middleware() -> list[Any]:
+        put("thread's")
+        found = [async_to_sync(awaited)("first"), take()]
+        with pytest.raises(ZeroDivisionError):
+            async_to_sync(fails)()
+        return [*found, async_to_sync(awaited)("second"), take()]
+
+    async def fails() -> None:
+        await run_sync(lambda: 1 / 0)
+
+    put("loop's")
+    expected = ["thread's", "first", "first", "second"]
+    assert await in_a_thread(middleware) == expected
+    assert take() == "loop's"
+    assert bridge.thread_locals.get() is None
+
+
+async def test_a_waiting_thread_works_with_its_own_values() -> None:
+    """What runs in it meanwhile and what is bridged take turns with them."""
+
+    async def awaited(depth: int) -> None:
+        async with new_connection():
+            for number in range(20):
+                await run_sync(put, number)
+                assert await in_a_thread(take) == number
+                await in_a_thread(lambda number=number: put(-number))
+                assert await run_sync(take) == -number
+                assert await in_a_thread(query_of_a_thread) == -number
+            if depth:
+                await in_a_thread(lambda: async_to_sync(awaited)(depth - 1))
+                assert await run_sync(take) == -19
+
+    def query_of_a_thread() -> Any:
+        found: list[Any] = []
+
+        def watch(execute: Any, *args: Any) -> Any:
+            found.append(take())
+            return execute(*args)
+
+        with connection.execute_wrapper(watch):
+            Tag.objects.count()
+        assert found == [take()]
+        return found[0]
+
+    await in_a_thread(lambda: async_to_sync(awaited)(2))
+
+
+async def test_lent_values_go_back_with_the_thread() -> None:
+    """A task that outlives the thread's wait has them no more."""
+    late: list[asyncio.Task[Any]] = []
+    over = asyncio.Event()
+
+    async def awaited() -> None:
+        assert await bridge.run(take) == "thread's"
+        late.append(asyncio.create_task(outlives()))
+
+    async def outlives() -> Any:
+        def work() -> list[Any]:
+            found = [take()]
+            bridge.await_(over.wait())
+            return [*found, take()]
+
+        return await bridge.run(work)
+
+    def middleware() -> Any:
+        put("thread's")
+        async_to_sync(awaited)()
+        return take()
+
+    put("loop's")
+    assert await in_a_thread(middleware) == "thread's"
+    await asyncio.sleep(0)
+    over.set()
+    assert (await late[0])[-1] == "loop's"
+
+
+async def test_lent_values_are_in_one_thread_at_a_time() -> None:
+    """The thread works while bridged calls go on: those wait for nobody."""
+    stop = threading.Event()
+
+    async def awaited() -> None:
+        busy = asyncio.ensure_future(in_a_thread(works))
+        await bridge.run(steps)
+        stop.set()
+        await busy
+        assert await bridge.run(take) == "thread's"
+
+    def works() -> None:
+        while not stop.is_set():
+            assert take() == "thread's"
+
+    def steps() -> None:
+        for _ in range(200):
+            assert take() in {"thread's", None}  # or the context's other set
+            bridge.await_(asyncio.sleep(0.0001))
+
+    def middleware() -> None:
+        put("thread's")
+        async_to_sync(awaited)()
+
+    bridge.thread_locals.set(ThreadLocals())
+    await in_a_thread(middleware)
+
+
+def test_two_threads_that_wait_lend_each_its_own() -> None:
+    async def one(number: int) -> None:
+        async with ThreadSensitiveContext():
+            await in_a_thread(lambda: middleware(number))
+
+    def middleware(number: int) -> None:
+        put(number)
+        async_to_sync(awaited)(number)
+        assert take() == -number
+
+    async def awaited(number: int) -> None:
+        for _ in range(10):
+            assert await bridge.run(steps) == number
+        await bridge.run(put, -number)
+
+    def steps() -> Any:
+        found = take()
+        bridge.await_(asyncio.sleep(0))
+        assert take() == found
+        return found
+
+    async def main() -> None:
+        await asyncio.gather(*map(one, range(1, 9)))
+
+    asyncio.run(main())
+
+
+def test_a_synchronous_caller_lends_its_values_to_a_loop_of_its_own() -> None:
+    """As a view of WSGI's that is `async def` has them."""
+
+    async def view() -> Any:
+        return await bridge.run(take)
+
+    put("caller's")
+    assert async_to_sync(view)() == "caller's"
+    assert take() == "caller's"

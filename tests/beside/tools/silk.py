@@ -13,9 +13,6 @@ class Silk(Tool):
 
     package = "silk"
     in_a_request = True
-    blind = (
-        "in stock one thread runs its middleware and the view's queries, 6 of 6 seen"
-    )
     apps = ["django.contrib.sessions", "silk"]
     middleware = ["silk.middleware.SilkyMiddleware"]
     urls = [("silk/", "silk.urls")]
