@@ -640,6 +640,10 @@ class Wait:
 
 @final
 class Bridge:
+    @property
+    def counted(self) -> int: ...
+    @property
+    def steps(self) -> int: ...
     def __init__(
         self,
         *,
@@ -655,8 +659,22 @@ class Bridge:
         idle: int,
     ) -> None: ...
     def go_on(self, worker: Any, loop: AbstractEventLoop, value: object) -> Any: ...
+    def count_steps(self) -> int: ...
+    def call_unseen(self, function: Callable[[Any], Any], argument: Any) -> Any: ...
     def end(self, worker: Any, idle: list[Any]) -> Any: ...
     def end_call(self, worker: Any) -> None: ...
+
+@final
+class DrivenSteps:
+    def __init__(
+        self,
+        bridge: Bridge,
+        *,
+        current_task: Callable[[AbstractEventLoop], Any],
+        hand_on: Callable[[Any], Any],
+        go_on: Callable[[Any, Any, Any], Any],
+    ) -> None: ...
+    def take(self, worker: Any, coroutine: Any) -> Any: ...
 
 @final
 class Routes:

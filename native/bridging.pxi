@@ -7,10 +7,14 @@
 cdef extern from "thread_locals.h":
     bint LOOP_IN_LOCALS
     PyObject *current_context(PyThreadState *thread) noexcept
+    void *hide_frames(PyThreadState *thread) noexcept
+    void show_frames(PyThreadState *thread, void *frame) noexcept
 
 
 cdef extern from "Python.h":
     object PyObject_GenericGetAttr(object obj, object name)
+    object PyLong_FromVoidPtr(void *pointer)
+    PyObject *PyObject_CallOneArg(PyObject *function, PyObject *argument) noexcept
     int PyContextVar_Get(object variable, PyObject *default, PyObject **value) except -1
 
 
@@ -49,6 +53,8 @@ cdef class Bridge:
     def go_on(self, worker, loop, value):
         """Let `worker` go on with `value`; return what it waits for then."""
         cdef PyThreadState *thread = PyThreadState_Get()
+        if PyThreadState_GetID(thread) == self.counted:
+            self.steps += 1
         own = worker.locals
         if self.names["timed_step"] is not None or (own is not None and LOOP_IN_LOCALS):
             return self.resume(worker, loop, worker.switch, value)
@@ -80,6 +86,23 @@ cdef class Bridge:
                 self.swap_current_task(running, worker.hidden_task)
                 worker.hidden_task = None  # else the task, which has it, has itself
 
+    def count_steps(self):
+        """Count in `steps` those of this thread, and of no other; return its number."""
+        self.counted = PyThreadState_GetID(PyThreadState_Get())
+        return self.counted
+
+    def call_unseen(self, function, argument):
+        """Call `function`, a Python function, as if it had been called from nowhere."""
+        cdef PyThreadState *thread = PyThreadState_Get()
+        cdef void *frame = hide_frames(thread)
+        cdef PyObject *found = PyObject_CallOneArg(
+            <PyObject *> function, <PyObject *> argument
+        )
+        show_frames(thread, frame)
+        if found is NULL:
+            propagate_error()
+        return steal_reference(found)
+
     def end(self, worker, list idle not None):
         """Return what `worker` has returned, and have it rest among `idle`."""
         if worker.failure is not None or worker.abandoned or len(idle) >= self.idle:
@@ -91,7 +114,7 @@ cdef class Bridge:
         idle.append(worker)
         return outcome
 
-    def end_call(self, worker):
+    cpdef end_call(self, worker):
         """End the call of `worker`: what it holds goes to the next."""
         gate = worker.held_gate
         if gate is None:
@@ -107,6 +130,16 @@ cdef class Bridge:
         # It was the only one, and nobody waits for it.
         worker.held_gate = None
         (<list?> calls).clear()
+
+    cdef object show_loop(self, worker):
+        self.set_running_loop(worker.loop)
+        if self.swap_current_task is not None:
+            self.swap_current_task(worker.loop, worker.hidden_task)
+
+    cdef object hide_loop(self, worker):
+        if self.swap_current_task is not None:
+            self.swap_current_task(worker.loop, None)
+        self.set_running_loop(None)
 
     cdef bint in_call_context(self, worker) except -1:
         cdef PyObject *current = current_context(PyThreadState_Get())
@@ -124,6 +157,69 @@ cdef class Bridge:
         ):
             return None
         return worker
+
+
+@cython.final
+cdef class DrivenSteps:
+    """Takes the steps of a driven coroutine, until one has to be told of an error.
+
+    `hand_on` makes of what the coroutine yields what the task is given, `go_on` takes
+    the other steps. Both are of `bridge/driving.py`.
+    """
+
+    def __init__(self, Bridge bridge not None, *, current_task, hand_on, go_on):
+        self.bridge = bridge
+        self.current_task = current_task
+        self.hand_on = hand_on
+        self.go_on = go_on
+
+    def take(self, worker, coroutine):
+        """Run `coroutine` to its end in `worker`, which waits where it awaits."""
+        cdef Bridge bridge = self.bridge
+        cdef PyObject *found = NULL
+        cdef PySendResult outcome
+        cdef bint over = False
+        task, driven = worker.task, worker.driven
+        worker.driven = coroutine
+        value = failure = None
+        try:
+            while failure is None:
+                bridge.show_loop(worker)
+                here = self.current_task(worker.loop)
+                worker.task = PyLong_FromVoidPtr(<void *> <PyObject *> here)
+                outcome = PyIter_Send(
+                    <PyObject *> coroutine, <PyObject *> value, &found
+                )
+                if outcome != PYGEN_NEXT:
+                    over = True
+                    if outcome == PYGEN_ERROR:
+                        propagate_error()
+                    return steal_reference(found)
+                here, value = None, steal_reference(found)
+                # What the coroutine has called without awaiting it is over.
+                bridge.end_call(worker)
+                if worker.abandoned:
+                    raise RuntimeError("coroutine ignored GeneratorExit")
+                try:
+                    value = worker.parent.switch(self.hand_on(value))
+                except BaseException as exc:
+                    if isinstance(exc, bridge.greenlet_exit):
+                        worker.abandoned = True
+                        raise
+                    failure = exc
+            value, failure = failure, None
+            return self.go_on(worker, coroutine, value)
+        finally:
+            try:
+                if not over:
+                    coroutine.close()
+            finally:
+                bridge.end_call(worker)
+                worker.task, worker.driven = task, driven
+                if task is None:
+                    bridge.hide_loop(worker)
+                else:
+                    bridge.show_loop(worker)
 
 
 @cython.final

@@ -24,5 +24,6 @@ from .running import run as run
 from .thread_local_values import thread_locals as thread_locals
 from .waiting import BridgeError as BridgeError
 from .waiting import await_ as await_
+from .waiting import await_in_line as await_in_line
 from .workers import BRIDGE as BRIDGE
 from .workers import Worker as Worker

@@ -17,12 +17,12 @@ from typing import Any, TypeVar
 
 from greenlet import GreenletExit
 
-from .. import conf
+from .. import _native, conf
 from . import running
 from .caller import can_wait, in_call_context
 from .hidden_loop import hide_loop, show_loop
 from .waiting import await_, begin_awaiting, end_awaiting, waiting_worker
-from .workers import Worker
+from .workers import BRIDGE, Worker
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
     before = begin_awaiting(worker)
     call, worker.call = worker.call, None
     try:
-        return take_steps(worker, coroutine)
+        return _take_steps(worker, coroutine)
     finally:
         worker.call = call
         end_awaiting(before)
@@ -46,13 +46,38 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
 
 def drive_alone(coroutine: Coroutine[Any, Any, T]) -> T:
     """Do as `drive()` where that is all that a `run()` does: no call is around it."""
-    return take_steps(waiting_worker(coroutine), coroutine)
+    return _take_steps(waiting_worker(coroutine), coroutine)
 
 
-def take_steps(worker: Worker, coroutine: Coroutine[Any, Any, T]) -> T:
-    before = worker.task
+def _take_in_python(worker: Worker, coroutine: Coroutine[Any, Any, T]) -> T:
+    before, driven = worker.task, worker.driven
+    worker.driven = coroutine
+    try:
+        return _go_on(worker, coroutine, None)
+    finally:
+        try:
+            coroutine.close()
+        finally:
+            worker.end_call()
+            worker.task, worker.driven = before, driven
+            if before is None:
+                hide_loop(worker)
+            else:
+                show_loop(worker)
+        del coroutine  # a failure knows this frame
+
+
+def _go_on(
+    worker: Worker, coroutine: Coroutine[Any, Any, T], failure: BaseException | None
+) -> T:
+    """Take the steps of `coroutine`, the first of which may throw `failure`."""
+    value: Any = failure
     step: Callable[..., Any] = coroutine.send
-    value: Any = None
+    if failure is not None:
+        # As the task threw it: without the frames of `_yield()`, of `run()` and of
+        # whoever took the step before.
+        value = failure.with_traceback(_inner(failure.__traceback__, 3))
+        step = coroutine.throw
     try:
         while True:
             show_loop(worker)
@@ -71,22 +96,10 @@ def take_steps(worker: Worker, coroutine: Coroutine[Any, Any, T]) -> T:
                 worker.abandoned = True
                 raise
             except BaseException as exc:
-                # As the task threw it: without the frames of `_yield()`, `run()` and
-                # this function.
                 value = exc.with_traceback(_inner(exc.__traceback__, 3))
                 step = coroutine.throw
     finally:
-        try:
-            coroutine.close()
-        finally:
-            worker.end_call()
-            worker.task = before
-            if before is None:
-                hide_loop(worker)
-            else:
-                show_loop(worker)
-        # A failure knows this frame.
-        del step, value, coroutine
+        del step, value, failure, coroutine  # a failure knows this frame
 
 
 @types.coroutine
@@ -99,6 +112,13 @@ def _inner(traceback: TracebackType | None, frames: int) -> TracebackType | None
     while traceback is not None and frames:
         traceback, frames = traceback.tb_next, frames - 1
     return traceback
+
+
+# The core takes the steps up to the first that throws.
+_STEPS: Any = BRIDGE and _native.rows.DrivenSteps(
+    BRIDGE, current_task=current_task, hand_on=_yield, go_on=_go_on
+)
+_take_steps: Callable[[Worker, Any], Any] = _STEPS.take if _STEPS else _take_in_python
 
 
 def drives(awaitable: object) -> bool:

@@ -9,7 +9,6 @@ from types import CoroutineType, FrameType
 from typing import Any
 
 from .calls import Call
-from .driving import take_steps
 from .running import run
 from .workers import Worker
 
@@ -38,14 +37,11 @@ def waiting_frames(loop: AbstractEventLoop) -> Iterator[FrameType]:
             worker = (
                 frame.f_locals.get("worker") if frame.f_code is run.__code__ else None
             )
-            inner = worker.gr_frame if worker is not None else None
-            if inner is None:
+            if worker is None:
                 continue
-            yield inner
-            while inner is not None:
-                if inner.f_code is take_steps.__code__:
-                    yield from _frames_of_awaitable(inner.f_locals.get("coroutine"))
-                inner = inner.f_back
+            if worker.gr_frame is not None:
+                yield worker.gr_frame
+            yield from _frames_of_awaitable(worker.driven)
 
 
 def _awaiting_frames(task: asyncio.Task[Any]) -> Iterator[FrameType]:

@@ -1,7 +1,8 @@
 """In production: name the code that holds up a loop, at no cost to what runs on it.
 
-A thread asks each loop for a sign of life every so often. While there is none it looks
-at the frames of the loop's thread. `bridge/stalls.py`, for debug mode, times each step.
+A thread looks every so often whether bridged calls of a loop have gone on since; where
+none has, it asks the loop for a sign of life. While there is none it looks at the
+frames of the loop's thread. `bridge/stalls.py`, for debug mode, times each step.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 from .. import conf
 from .frames import waiting_frames
 from .stalls import describe_frame, innermost_own
+from .workers import BRIDGE
 
 logger = logging.getLogger("django_async_fast")
 
@@ -37,16 +39,28 @@ _LOCK = type(threading.Lock())
 class _WatchedLoop:
     """A loop, and the question that it has not answered yet."""
 
-    __slots__ = ("asked", "cpu", "loop", "seen", "stalled", "thread")
+    __slots__ = (
+        *("asked", "counted", "cpu", "loop", "seen", "stalled", "steps", "thread"),
+    )
 
     def __init__(self, loop: AbstractEventLoop, thread: int) -> None:
         self.loop = loop
         self.thread = thread
+        # Whose steps the core counts, and how many there were at the last look.
+        self.counted = BRIDGE and BRIDGE.count_steps()
+        self.steps = 0
         self.asked: float | None = None
         # Where it was seen since, and whether that has been reported.
         self.seen: Counter[str] = Counter()
         self.stalled = False
         self.cpu = 0.0
+
+    def has_gone_on(self) -> bool:
+        """Tell whether a bridged call has since the last time, as far as is known."""
+        if not BRIDGE or BRIDGE.counted != self.counted:
+            return False  # the core counts the steps of one loop
+        before, self.steps = self.steps, BRIDGE.steps
+        return self.steps != before
 
     def ask(self, now: float) -> None:
         self.seen.clear()
@@ -116,7 +130,8 @@ def _sample(watched: _WatchedLoop, limit: float) -> None:
     if watched.loop.is_closed():
         _loops.pop(watched.thread, None)
     elif asked is None:
-        watched.ask(now)
+        if not watched.has_gone_on():
+            watched.ask(now)
     elif not watched.stalled and (frame := sys._current_frames().get(watched.thread)):
         own = innermost_own(frame)
         where = describe_frame(own or frame)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from contextvars import Token
 from types import CoroutineType, FrameType
 from typing import Any, TypeVar
 
 from greenlet import GreenletExit, getcurrent
 
+from .. import conf
 from .caller import can_wait, in_bridge
 from .calls import Call, outer_call
 from .hidden_loop import show_loop
-from .workers import Worker
+from .workers import BRIDGE, Worker
 
 T = TypeVar("T")
 
@@ -35,8 +36,34 @@ def await_(awaitable: Awaitable[T]) -> T:
     """
     worker = getcurrent()
     if type(worker) is not Worker or worker.abandoned or worker.task is not None:
-        return _await_in_driven(awaitable)
+        return _await_in_driven(awaitable, _switch)
     return _switch(worker, awaitable)
+
+
+def await_in_line(future: asyncio.Future[T]) -> T:
+    """Do as `await_()` where very many calls may wait at once.
+
+    Their frames are not seen meanwhile: greenlet would make an object for each, a fifth
+    of what a waiting request holds. STALL_WATCH looks at them.
+    """
+    worker = getcurrent()
+    switch = _switch_unseen if BRIDGE and conf.get("STALL_WATCH") is None else _switch
+    if type(worker) is not Worker or worker.abandoned or worker.task is not None:
+        return _await_in_driven(future, switch)
+    return switch(worker, future)
+
+
+def _switch_unseen(worker: Worker, future: Any) -> Any:
+    try:
+        return BRIDGE.call_unseen(_leave, future)
+    except GreenletExit:
+        worker.abandoned = True
+        raise
+
+
+def _leave(future: Any) -> Any:
+    # greenlet takes one that has no frame at all for the one that runs.
+    return getcurrent().parent.switch(future)
 
 
 def _switch(worker: Worker, awaitable: Any) -> Any:
@@ -60,18 +87,21 @@ def begin_awaiting(worker: Worker) -> Token[Call | None]:
 
 
 def end_awaiting(before: Token[Call | None]) -> None:
-    # The remains of a task may be collected in another context.
-    with suppress(ValueError):
+    try:
         outer_call.reset(before)
+    except ValueError:
+        return  # the remains of a task, collected in another context
 
 
-def _await_in_driven(awaitable: Awaitable[T]) -> T:
+def _await_in_driven(
+    awaitable: Awaitable[T], switch: Callable[[Worker, Any], Any]
+) -> T:
     """Do what `await_()` does where a driven coroutine has called synchronous code."""
     worker = waiting_worker(awaitable)
     if on_lazy_wait is not None:
         on_lazy_wait(sys._getframe(2))
     try:
-        return _switch(worker, awaitable)
+        return switch(worker, awaitable)
     finally:
         show_loop(worker)
 

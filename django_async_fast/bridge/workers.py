@@ -39,8 +39,8 @@ class Worker(greenlet):
 
     # Slots cost less to look up than what greenlets have in a dict.
     __slots__ = (
-        *("abandoned", "call", "call_context", "failure", "held_gate", "hidden_task"),
-        *("idle_workers", "locals", "loop", "outcome", "task"),
+        *("abandoned", "call", "call_context", "driven", "failure", "held_gate"),
+        *("hidden_task", "idle_workers", "locals", "loop", "outcome", "task"),
     )
 
     loop: AbstractEventLoop
@@ -64,6 +64,8 @@ class Worker(greenlet):
         # does (the task itself would be kept alive by its own greenlet). None in
         # synchronous code that is called through `run()`.
         self.task: int | None = None
+        # The innermost coroutine that is driven.
+        self.driven: Any = None
         # The call in progress, made when somebody asks for it: most are one statement
         # that nobody minds.
         self.call: Call | None = None

@@ -62,7 +62,7 @@ class WaitingLine:
         """Return the connection that `client` is given."""
         pool = self.pool
         try:
-            session = bridge.await_(client.future)
+            session = bridge.await_in_line(client.future)
         except BaseException:
             pool._stats[pool._REQUESTS_ERRORS] += 1
             self._leave(client)

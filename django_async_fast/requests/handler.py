@@ -27,7 +27,7 @@ from ..bridge.thread_local_values import own_thread_locals
 from ..unpatched import Unpatched
 from . import lifespan
 from .clients import Client, Clients
-from .receivers import OnlyReceivers
+from .receivers import OF_CONNECTIONS, OnlyReceivers
 from .request_block import Life, respond
 
 Scope: TypeAlias = dict[str, Any]
@@ -36,9 +36,7 @@ Send: TypeAlias = Callable[[Any], Awaitable[None]]
 
 _END: Any = object()
 
-_started = OnlyReceivers(
-    signals.request_started, "reset_queries", "close_old_connections"
-)
+_started = OnlyReceivers(signals.request_started, *OF_CONNECTIONS)
 
 
 class _Served(ASGIHandler):

@@ -1,50 +1,101 @@
 """Whether a request's signal has Django's own receivers and no others.
 
-They close, and reset what is kept of, the connections that there are. In a block
-without any they find nothing to do.
+Some of them close, and reset what is kept of, the connections that there are. In a
+block without any they find nothing to do, and are not called.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 from weakref import ref
 
-import django.db
+from django.core import signals
 from django.dispatch import Signal
 
+from .. import bridge
+from ..connections.blocks import entered_block
 from ..unpatched import Unpatched, is_own
+
+Receiver = Callable[..., Any]
 
 _signals = Unpatched((Signal, Signal, ("send", "_live_receivers")))
 
+# Django's receivers: module and name.
+OF_CONNECTIONS = (
+    ("django.db", "reset_queries"),
+    ("django.db", "close_old_connections"),
+)
+OF_A_REQUEST = (
+    ("django.core.cache", "close_caches"),
+    ("django.core.handlers.base", "reset_urlconf"),
+)
+
 
 class OnlyReceivers:
-    """Tells whether `signal` has no receivers but these of `django.db`.
+    """Tells whether `signal` has no receivers but Django's own.
 
     Asked after each change of its receivers.
     """
 
-    __slots__ = ("_answer", "_found", "_known", "_signal")
+    __slots__ = ("_answer", "_found", "_known", "_signal", "receivers")
 
-    def __init__(self, signal: Signal, *names: str) -> None:
+    def __init__(self, signal: Signal, *known: tuple[str, str]) -> None:
         self._signal = signal
-        self._known = names
+        self._known = known
         # What the answer was given for.
         self._found: list[Any] = []
         self._answer = True
+        # Each with whether it is called in a block without connections.
+        self.receivers: list[tuple[Any, bool]] = []
 
     def hold(self) -> bool:
-        """Tell whether the signal need not be sent in a block without connections."""
+        """Tell whether the signal need not be sent in a block without connections.
+
+        What is called there all the same is in `receivers`.
+        """
         found = self._signal.receivers
         if found != self._found:
-            self._answer = all(self._is_known(each[1]) for each in found)
+            self._answer = self._look(found)
             self._found = [*found]
-        return self._answer and "send" not in vars(self._signal) and _signals.holds()
+        sends = vars(self._signal).get("send", send_finished)
+        return self._answer and sends is send_finished and _signals.holds()
 
-    def _is_known(self, receiver: Any) -> bool:
-        function: Callable[..., Any] | None
-        function = receiver() if isinstance(receiver, ref) else receiver
-        if function is None:
-            return True  # it is called no more
-        own = (getattr(django.db, name, None) for name in self._known)
-        return any(function is each for each in own) and is_own(function)
+    def _look(self, found: list[Any]) -> bool:
+        self.receivers = []
+        for (_, sender), receiver, *_ in found:
+            function: Any = receiver() if isinstance(receiver, ref) else receiver
+            if function is None:
+                continue  # it is called no more
+            name = tuple(getattr(function, n, "") for n in ("__module__", "__name__"))
+            if (
+                sender != id(None)
+                or name not in self._known
+                or getattr(sys.modules[name[0]], name[1], None) is not function
+                or not is_own(function)
+            ):
+                return False
+            self.receivers.append((function, name not in OF_CONNECTIONS))
+        return True
+
+
+finished = OnlyReceivers(signals.request_finished, *OF_CONNECTIONS, *OF_A_REQUEST)
+
+
+def send_finished(sender: Any, **named: Any) -> list[tuple[Receiver, Any]]:
+    """`request_finished.send()`, without what closes connections where none are."""
+    signal = signals.request_finished
+    block = entered_block.get()
+    if (
+        block is None
+        or block.wrappers
+        or not block.open
+        or not bridge.serves(block.loop)
+        or not finished.hold()
+    ):
+        return Signal.send(signal, sender, **named)
+    return [
+        (each, each(signal=signal, sender=sender, **named) if called else None)
+        for each, called in finished.receivers
+    ]

@@ -132,11 +132,12 @@ class Life:
 
     def __enter__(self) -> None:
         """Enter the block, for as long as it lasts, in a bridged call; also again."""
-        if not self.joined:
-            self.block = self.block.opened()
-        self.before = _life.get(), entered_block.get(), self.around
+        block = self.block
+        if not (block.open or self.joined):
+            block = self.block = block.opened()
+        self.before = _life.get(), entered_block.get()
         _life.set(self)
-        entered_block.set(self.block)
+        entered_block.set(block)
 
     def __exit__(self, *exc: object) -> None:
         try:
@@ -149,7 +150,9 @@ class Life:
         finally:
             _life.set(self.before[0])
             entered_block.set(self.before[1])
-            scopes.entered_scope.set(self.before[2])
+            # What a context variable is set to costs as much as three that are read.
+            if scopes.entered_scope.get() is not self.around:
+                scopes.entered_scope.set(self.around)
 
     def abandon(self) -> None:
         """End the request where nothing can be awaited."""

@@ -179,9 +179,12 @@ def _error_seams() -> Iterator[Seam]:
 
 
 def _request_seams() -> Iterator[Seam]:
+    from django.core import signals
     from django.utils.deprecation import MiddlewareMixin
 
-    from ..requests import prepared_connection
+    from ..requests import prepared_connection, receivers
 
+    reason = "in a request that has no connection none is looked for"
+    yield Seam(signals.request_finished, "send", receivers.send_finished, reason)
     reason = "what middleware sets on the request's connection holds for its block"
     yield Seam(MiddlewareMixin, "__init__", prepared_connection.initialise, reason)

@@ -561,9 +561,21 @@ cdef class Bridge:
     cdef object greenlet_exit
     cdef object finish
     cdef Py_ssize_t idle
+    cdef readonly unsigned long long counted  # the thread whose steps are
+    cdef readonly unsigned long long steps
 
+    cpdef end_call(self, worker)
+    cdef object show_loop(self, worker)
+    cdef object hide_loop(self, worker)
     cdef bint in_call_context(self, worker) except -1
     cdef object waiting_worker(self)
+
+
+cdef class DrivenSteps:
+    cdef Bridge bridge
+    cdef object current_task
+    cdef object hand_on
+    cdef object go_on
 
 
 cdef class Routes:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from itertools import count
+from types import FrameType
 from typing import Any
 
 import pytest
 from django.db import OperationalError
 
 from django_async_fast import new_connection
+from django_async_fast.bridge.frames import waiting_frames
 from django_async_fast.pool import fast_checkout, loop_pool
 from django_async_fast.pool.waiting_client import WaitingClient
 from tests.faults.conftest import configured, pool_is_whole, pool_options, the_pool
@@ -98,6 +101,41 @@ async def test_first_come_first_served_among_psycopgs_own() -> None:
             await each.leave()
         await b
         assert arrived == ["a", "b", "c", "d"]
+
+
+def frames_in_line() -> list[int]:
+    """Return how many frames of each call that waits on this loop can be seen."""
+    found = []
+    for frame in waiting_frames(asyncio.get_running_loop()):
+        found.append(0)
+        inner: FrameType | None = frame
+        while inner is not None:
+            found[-1] += 1
+            inner = inner.f_back
+    return found
+
+
+@pytest.mark.core
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="its frames have objects")
+async def test_what_stands_in_line_has_no_objects_for_its_frames(
+    settings_override: Callable[..., None],
+) -> None:
+    async with a_pool() as theirs:
+        holder = Holder()
+        await until(lambda: holder.connection)
+        for watch, few in (None, True), (60.0, False):
+            settings_override(DJANGO_ASYNC_FAST={"STALL_WATCH": watch})
+            waits = Holder()
+            await in_line(theirs, 1)
+            (seen,) = frames_in_line()
+            assert (seen == 1) is few
+            waits.task.cancel()
+            with pytest.raises(asyncio.CancelledError) as caught:
+                await waits.task
+            # When it goes on, it is as if they had been there.
+            names = [each.frame.code.name for each in caught.traceback]
+            assert "checkout" in names
+        await holder.leave()
 
 
 async def test_a_connection_goes_over_at_once() -> None:

@@ -293,7 +293,8 @@ def _name(owner: Any) -> str:
         return "django.db.connections"
     if isinstance(owner, ModuleType):
         return owner.__name__
-    return f"{owner.__module__}.{owner.__qualname__}"
+    kind = owner if isinstance(owner, type) else type(owner)
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def release(name: str) -> str:

@@ -17,7 +17,7 @@ from django.test import Client
 from django.urls import path
 from django.utils.deprecation import MiddlewareMixin
 
-from django_async_fast import blocking, new_connection, run_sync
+from django_async_fast import blocking, bridge, new_connection, run_sync
 from django_async_fast.bridge import stall_watch
 from django_async_fast.connections import blocking_code
 from django_async_fast.seams import installation
@@ -237,6 +237,31 @@ async def test_waiting_is_no_standing_still(
     assert (await get("/holds_lock")).body == b"held it"
     await asyncio.sleep(0.5)
     assert watched(__file__) == []
+
+
+@pytest.mark.core
+async def test_a_loop_whose_calls_go_on_is_not_asked(
+    watched: Callable[[str], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def ask(self: Any, now: float) -> None:
+        asked.append(now)
+
+    async def steps(for_s: float) -> None:
+        until = time.monotonic() + for_s
+        while time.monotonic() < until:
+            await bridge.run(time.monotonic)
+            await asyncio.sleep(0)
+
+    await get("/view")
+    monkeypatch.setattr(stall_watch._WatchedLoop, "ask", ask)
+    await steps(0.2)
+    asked.clear()
+    await steps(0.5)
+    assert not asked
+    await asyncio.sleep(0.5)
+    assert asked
 
 
 async def test_without_the_setting_nobody_watches(served: Callable[..., None]) -> None:

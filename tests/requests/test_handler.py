@@ -20,10 +20,12 @@ from typing import Any
 import pytest
 from asgiref.local import Local
 from asgiref.sync import sync_to_async
+from django.core.cache import caches
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.base import BaseHandler
 from django.core.signals import request_finished, request_started
 from django.db import connection, connections, transaction
+from django.dispatch import Signal
 from django.http import (
     FileResponse,
     HttpRequest,
@@ -40,7 +42,7 @@ from django.utils import timezone, translation
 from django.utils.decorators import async_only_middleware, sync_only_middleware
 
 from bench.pages import site
-from django_async_fast import _native, new_connection
+from django_async_fast import _native, new_connection, run_sync
 from django_async_fast.asgi import get_asgi_application
 from django_async_fast.bridge import driving
 from django_async_fast.connections.blocks import current_block
@@ -766,6 +768,59 @@ async def test_a_signal_whose_send_is_somebody_elses(
     monkeypatch.setattr(owner, "send", send)
     exchange = await get("/plain", application)
     assert exchange.scope in sent
+
+
+async def test_no_connections_are_looked_for_where_there_are_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked = []
+    django_all = connections.all
+
+    def all_of_them(*args: Any, **named: Any) -> Any:
+        looked.append(named)
+        return django_all(*args, **named)
+
+    closed = []
+
+    def finished(**named: Any) -> None:
+        closed.append(named["sender"])
+
+    application = get_asgi_application()
+    monkeypatch.setattr(connections, "all", all_of_them)
+    await get("/plain", application)
+    assert not looked
+    request_finished.connect(finished)
+    try:
+        await get("/plain", application)
+    finally:
+        request_finished.disconnect(finished)
+    assert closed == [type(application)]
+    assert looked  # as Django sends it, where others are told
+
+
+async def test_each_cache_is_closed_at_the_end_of_a_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    closed = []
+
+    def view(request: HttpRequest) -> HttpResponse:
+        monkeypatch.setattr(caches["default"], "close", lambda: closed.append("cache"))
+        return HttpResponse("cached")
+
+    application = get_asgi_application()
+    application.get_response = view
+    assert (await get("/plain", application)).body == b"cached"
+    assert closed == ["cache"]
+
+
+async def test_a_finished_signal_answers_as_djangos() -> None:
+    def both() -> tuple[Any, Any]:
+        ours = request_finished.send(sender=None)
+        return ours, Signal.send(request_finished, sender=None)
+
+    async with new_connection():
+        ours, djangos = await run_sync(both)
+    assert ours == djangos != []
 
 
 async def test_the_query_log_is_emptied(settings_override: Callable[..., None]) -> None:
