@@ -160,6 +160,40 @@ cdef class Bridge:
 
 
 @cython.final
+cdef class Caller:
+    """Tells whether whoever calls may wait.
+
+    `may_switch(worker)` tells it where a driven coroutine has called.
+    """
+
+    def __init__(self, Bridge bridge not None, *, may_switch):
+        self.bridge = bridge
+        self.may_switch = may_switch
+
+    def in_bridge(self):
+        """Tell whether the caller may use `await_()`."""
+        return self.waits_by(self.bridge.getcurrent())
+
+    def can_wait(self):
+        """Tell whether `await_()` would wait: on the bridge, and somebody drives it."""
+        worker = self.bridge.getcurrent()
+        return self.waits_by(worker) and not worker.abandoned
+
+    def serves(self, loop):
+        """Tell whether the caller may use `await_()`, and `loop` is what it waits on."""
+        worker = self.bridge.getcurrent()
+        return self.waits_by(worker) and worker.loop is loop
+
+    cdef bint waits_by(self, worker) except -1:
+        if type(worker) is not self.bridge.worker:
+            return False
+        if worker.task is None:
+            # Below `asyncio.run()` in synchronous code there is a loop that is not ours.
+            return self.bridge.get_running_loop() is None
+        return self.may_switch(worker)
+
+
+@cython.final
 cdef class DrivenSteps:
     """Takes the steps of a driven coroutine, until one has to be told of an error.
 

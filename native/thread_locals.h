@@ -20,7 +20,6 @@
 /* Take the thread's frames out of sight, and put them back. greenlet makes an object of
  * each frame that it finds when it leaves a greenlet, from 3.12 on. */
 #if PY_VERSION_HEX >= 0x030D0000
-#define HIDES_FRAMES 1
 static inline void *
 hide_frames(PyThreadState *thread)
 {
@@ -35,7 +34,6 @@ show_frames(PyThreadState *thread, void *frame)
     thread->current_frame = (struct _PyInterpreterFrame *)frame;
 }
 #else
-#define HIDES_FRAMES 0
 #define hide_frames(thread) NULL
 #define show_frames(thread, frame) ((void)(frame))
 #endif

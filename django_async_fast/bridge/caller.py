@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 from asyncio import AbstractEventLoop, current_task
 from asyncio.events import _get_running_loop
+from collections.abc import Callable
 from contextvars import ContextVar
 from types import FrameType
 from typing import Any, TypeVar
 
 from greenlet import getcurrent
 
+from .. import _native
 from . import calls
 from .calls import Call
 from .hidden_loop import task_on
-from .workers import Worker
+from .workers import BRIDGE, Worker
 
 T = TypeVar("T")
 
 
-def in_bridge() -> bool:
+def _in_bridge() -> bool:
     """Tell whether the caller may use `await_()`."""
     worker = getcurrent()
     if type(worker) is not Worker:
@@ -28,18 +30,14 @@ def in_bridge() -> bool:
     return _get_running_loop() is None if worker.task is None else _may_switch(worker)
 
 
-def serves(loop: AbstractEventLoop) -> bool:
+def _serves(loop: AbstractEventLoop) -> bool:
     """Tell whether the caller may use `await_()`, and `loop` is what it waits on."""
-    worker = getcurrent()
-    if type(worker) is not Worker or worker.loop is not loop:
-        return False
-    # As `in_bridge()`, which every query would call from here.
-    return _get_running_loop() is None if worker.task is None else _may_switch(worker)
+    return _in_bridge() and getcurrent().loop is loop
 
 
-def can_wait() -> bool:
+def _can_wait() -> bool:
     """Tell whether `await_()` would wait: on the bridge, and somebody drives it."""
-    return in_bridge() and not getcurrent().abandoned
+    return _in_bridge() and not getcurrent().abandoned
 
 
 def in_coroutine() -> bool:
@@ -78,6 +76,13 @@ def _may_switch(worker: Worker) -> bool:
         _get_running_loop() is worker.loop
         and id(current_task(worker.loop)) == worker.task
     )
+
+
+# The core answers what every query asks, but for a driven coroutine's own.
+_CALLER: Any = BRIDGE and _native.rows.Caller(BRIDGE, may_switch=_may_switch)
+in_bridge: Callable[[], bool] = _CALLER.in_bridge if _CALLER else _in_bridge
+can_wait: Callable[[], bool] = _CALLER.can_wait if _CALLER else _can_wait
+serves: Callable[[AbstractEventLoop], bool] = _CALLER.serves if _CALLER else _serves
 
 
 def get_in_call_context(variable: ContextVar[T]) -> T | None:

@@ -95,6 +95,10 @@ class Worker(greenlet):
                 held.replace_worker(self, self.call)
         return self.call
 
+    def holds_nothing(self) -> bool:
+        """Tell whether nobody has asked for the call, and it holds no gate."""
+        return self.call is None and self.held_gate is None
+
     def end_call(self) -> None:
         """End the call in progress: what it holds goes to the next."""
         if self.held_gate is not None:

@@ -50,8 +50,10 @@ class Client:
 
     def end(self) -> None:
         """Dismiss him where the task goes on with something else."""
-        self._take_back()
-        self.dismiss()
+        if self._cancelled:
+            self._take_back()
+        if not self._dismissed:
+            self.dismiss()
 
     def has_left(self) -> bool:
         """Tell whether the task was cancelled because he has left, and for no more.

@@ -229,7 +229,12 @@ def _driven(view: Callable[..., Any]) -> Callable[..., Any]:
 
     def inner(*args: Any, **kwargs: Any) -> Any:
         if bridge.can_wait():
-            return driving.await_driven(view(*args, **kwargs))
+            made = view(*args, **kwargs)
+            # An asynchronous view is no unit. It is part of one where the middleware
+            # around it has asked something before.
+            if bridge.getcurrent().holds_nothing() and driving.drives(made):
+                return bridge.drive_alone(made)
+            return driving.await_driven(made)
         return AsyncToSync(view)(*args, **kwargs)
 
     return inner

@@ -571,6 +571,13 @@ cdef class Bridge:
     cdef object waiting_worker(self)
 
 
+cdef class Caller:
+    cdef Bridge bridge
+    cdef object may_switch
+
+    cdef bint waits_by(self, worker) except -1
+
+
 cdef class DrivenSteps:
     cdef Bridge bridge
     cdef object current_task
