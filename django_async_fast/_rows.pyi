@@ -257,8 +257,9 @@ class Node:
     def __init__(self, slots: tuple[Any, ...], why_not: str, epoch: object) -> None: ...
     children: dict[Any, Node]
     entries: dict[Any, Any]
-    seen: dict[Any, None]
-    sets: dict[str, Any]
+    seen: dict[Any, None] | None
+    sets: dict[str, Any] | None
+    used: int
     own: tuple[tuple[int, Hole], ...]
     why_not: str
     peeked: Any
@@ -433,6 +434,9 @@ class Statement:
     binds: bool
     watches: tuple[ClassWatch, ...] | None
     cursor_iter: Any
+    kind: type[Any]
+    instances: bool
+    used: int
     kinds: tuple[ClassWatch, ...]
     @property
     def holes(self) -> tuple[Hole, ...]: ...

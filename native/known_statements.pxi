@@ -118,7 +118,9 @@ cdef class KnownStatements:
             filled = statement.fill(path, self.connections, alias, known.arrays)
             if filled is None:
                 return None
-            if plan is None or values["_known_related_objects"]:
+            if plan is None or (
+                statement.instances and values["_known_related_objects"]
+            ):
                 plan, known.types, known.lent = self.plan_for(statement, queryset, alias)
                 known.keeps = known.keeps and known.lent is not None
         except self.missed:
@@ -127,6 +129,7 @@ cdef class KnownStatements:
         known.sql, known.params, known.template = filled
         known.path, known.connections = path, self.connections
         self.steps.hits += 1
+        statement.used = self.steps.clock
         if self.verify is not None:
             self.verify(ask, queryset, path, alias, *known.written_out())
         return known

@@ -29,15 +29,11 @@ cdef class Node:
         self.children = {}
         # By kind of statement: a Statement, or in words why there is none.
         self.entries = {}
-        # What was asked for once.
-        self.seen = {}
         # For each lookup in the WHERE its hole, or None for a constant.
         self.slots = slots
         self.holes = tuple([hole for hole in slots if hole is not None])
         # Of the last step: (the item's position, its hole).
         self.own = ()
-        # Attributes that the last step gives to its queryset.
-        self.sets = {}
         # Why Django does this step each time.
         self.why_not = why_not
         # Its query, without values.
@@ -50,6 +46,9 @@ cdef class Node:
         return self.note(key)
 
     cdef bint note(self, key) except -1:
+        # What was asked for once.
+        if self.seen is None:
+            self.seen = {}
         if self.seen.pop(key, self) is None:
             return True
         if len(self.seen) >= SEEN_ONCE:
@@ -438,6 +437,7 @@ cdef class Steps:
             return None
         node.unknown = 0
         child = <Node> known
+        child.used = self.clock
         if child.why_not:
             return None
         cdef tuple found = path.values
@@ -459,7 +459,7 @@ cdef class Steps:
             values,
             new_path(child, (path.steps, function, args, kwargs), found, None),
         )
-        if child.sets:
+        if child.sets is not None:
             (<dict> PyObject_GenericGetDict(new, NULL)).update(child.sets)
         return new
 
@@ -503,11 +503,13 @@ cdef class Steps:
 
     cdef Node child_of(self, Node node, key):
         """The node of a step that needs not be learnt."""
+        cdef Node child
         cdef PyObject *known = PyDict_GetItemWithError(node.children, key)
         if known is not NULL:
             return <Node> known
         self.size += 1
         child = node.children[key] = Node(node.slots, "", node.epoch)
+        child.used = self.clock
         return child
 
     def sliced(self, queryset, function, low, high):

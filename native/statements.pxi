@@ -200,15 +200,18 @@ cdef class Statement:
                 value = hole.lookup(value)
                 if value is None:
                     return None
-            if prepared is not None and prepared.many:
-                text = None
             if text is not None:
                 # Without a compiler, which only expressions ask for.
                 sql, found = value.process_rhs(None, wrapper)
-                if sql != "%s":
+                if prepared is not None and prepared.many:
+                    usual = False
+                    text = (<str> text) + sql if sql == places(len(found)) else None
+                elif sql != "%s":
                     text = None
             if text is None:
                 usual = False
+                if self.compiler is None:
+                    return None
                 text, found = self.compiler_for(wrapper).compile(value)
             texts.append(text)
             params.extend(found)
@@ -222,14 +225,22 @@ cdef class Statement:
             text, template = self.text, self.template
         if path.limits is None:
             return text, tuple(params), template
-        if usual and self.limits is not None and self.limits == path.limits:
-            return self.limited_text, tuple(params), self.limited_template
+        limited = self.limited
+        if usual and limited is not None and limited[0] == path.limits:
+            return text + <str> limited[1], tuple(params), limited[2]
         limit = limit_of(path.limits, self.no_limit) + self.tail
-        text, template = text + limit, template + (<str> limit).encode()
+        template += (<str> limit).encode()
         if usual:
-            self.limits, self.limited_text, self.limited_template = None, text, template
-            self.limits = path.limits
-        return text, tuple(params), template
+            self.limited = path.limits, limit, template
+        return text + limit, tuple(params), template
+
+    def __sizeof__(self):
+        """Return the bytes of it and of its texts."""
+        size = object.__sizeof__(self)
+        for each in (self.text, self.template, self.tail):
+            if each is not None:
+                size += each.__sizeof__()
+        return size
 
     cdef list many(self, Parameter prepared, tuple values):
         cdef list found = []
@@ -250,7 +261,11 @@ cdef class Statement:
 
 
 cdef str IN = " IN "
-cdef list PLACES = ["(" + ", ".join(["%s"] * count) + ")" for count in range(MANY + 1)]
+cdef list PLACES = [places(count) for count in range(MANY + 1)]
+
+
+cdef str places(Py_ssize_t count):
+    return "(" + ", ".join(["%s"] * count) + ")"
 
 
 def around_limit(str text not None, tuple limits not None, no_limit):

@@ -323,7 +323,7 @@ cdef class Node:
     cdef public dict children
     cdef public dict entries
     cdef public dict seen
-    cdef public dict sets
+    cdef public dict sets  # attributes that the last step gives to its queryset
     cdef public tuple own
     cdef public str why_not
     cdef public object peeked
@@ -331,6 +331,7 @@ cdef class Node:
     cdef readonly tuple slots
     cdef readonly tuple holes
     cdef readonly object epoch
+    cdef public long long used  # when it was, by the clock of the steps
     cdef int unknown  # steps in a row that were not known
 
     cdef bint is_tired(self)
@@ -348,6 +349,7 @@ cdef class Path:
 
 
 cdef class Root:
+    cdef object __weakref__
     cdef readonly Node node
     cdef ClassWatch watch
 
@@ -356,6 +358,7 @@ cdef class Steps:
     cdef public object epoch
     cdef public bint learns_at_once
     cdef public Py_ssize_t size  # nodes and statements
+    cdef public long long clock  # as many have been learnt
     cdef public Py_ssize_t hits  # statements that were filled in
     cdef dict fresh
     cdef dict new
@@ -389,9 +392,13 @@ cdef class Steps:
 
 
 cdef class Statement:
-    cdef public object compiler  # Django's, of the query without values or connection
+    cdef public object kind  # the class of Django's compiler
+    # Django's, of the query without values or connection; None where it is not asked.
+    cdef public object compiler
+    cdef public long long used  # when it was, by the clock of the steps
     cdef public object made
     cdef public object make_plan
+    cdef public bint instances  # whether its rows become instances
     cdef public tuple watches  # of the compiler and the models; None to ask each time
     cdef public object cursor_iter  # Django's
     cdef public tuple kinds  # what watches the classes of its columns and conditions
@@ -411,9 +418,7 @@ cdef class Statement:
     cdef object template_of
     cdef str text  # where no value changes it
     cdef object template
-    cdef tuple limits
-    cdef str limited_text
-    cdef object limited_template
+    cdef tuple limited  # the last slice, its text, and the template with that
 
     cdef list many(self, Parameter prepared, tuple values)
 

@@ -56,7 +56,7 @@ def fill(entry: Any, path: Any, alias: str, arrays: Any = None) -> Any:
 
 def holds(entry: Any) -> bool:
     """Tell whether Django would compile and build such rows as it did."""
-    if streams.why_not_kind(type(entry.compiler)):
+    if streams.why_not_kind(entry.kind):
         return False
     if entry.converters is not None and not entry.converters.holds():
         return False
@@ -70,7 +70,7 @@ def plan_for(entry: Any, queryset: Any, alias: str) -> Any:
     if plan is not None and not known:
         return plan, types, None
     if plan is None:
-        compiler = entry.compiler_for(connections[alias])
+        compiler = compiler_of(entry, queryset, alias)
         asked = _Asked(queryset, compiler.query, known)
         plan, _ = plan_cache.make(entry.make_plan, asked, compiler)
         return plan, types, None
@@ -79,7 +79,7 @@ def plan_for(entry: Any, queryset: Any, alias: str) -> Any:
     except IndexError:
         lent = None
     if lent is None or lent[1].keys() != known.keys():
-        compiler = entry.compiler_for(connections[alias])
+        compiler = compiler_of(entry, queryset, alias)
         places: dict[Any, Any] = {field: {} for field in known}
         asked = _Asked(queryset, compiler.query, places)
         keeps = plan_cache.make(entry.make_plan, asked, compiler, keeps=True)
@@ -87,6 +87,17 @@ def plan_for(entry: Any, queryset: Any, alias: str) -> Any:
     for field, place in lent[1].items():
         place.update(known[field])
     return lent[0], types, lent
+
+
+def compiler_of(entry: Any, queryset: Any, alias: str) -> Any:
+    """Return the compiler of a queryset's statement, made again if it is not kept."""
+    if entry.compiler is not None:
+        return entry.compiler_for(connections[alias])
+    path = paths.on(queryset)
+    query = punch(paths.replay(queryset, path), path.node.slots)
+    compiler = query.get_compiler(alias)
+    compiler.as_sql()
+    return compiler
 
 
 def give_back(entry: Any, lent: Any) -> None:
@@ -132,7 +143,7 @@ def learn(queryset: Any, path: Any, ask: Ask, make_plan: Any, alias: str) -> Any
     if sorted(numbers) != list(range(len(entry.holes))):
         raise Refused("a condition is not once in its SQL")
     entry.no_limit = no_limit
-    entry.compiler = compiler
+    entry.compiler, entry.kind = compiler, type(compiler)
     locks = wrapper.features.has_select_for_update
     entry.locks = locks and compiler.query.select_for_update
     entry.columns = compiler.col_count
@@ -141,6 +152,7 @@ def learn(queryset: Any, path: Any, ask: Ask, make_plan: Any, alias: str) -> Any
         clause in text for clause in ("GROUP BY", "ORDER BY", "DISTINCT")
     )
     entry.make_plan = make_plan
+    entry.instances = make_plan is row_plan.models
     try:
         _plan(entry, queryset, make_plan)
     except row_plan.Declined as declined:
@@ -150,6 +162,8 @@ def learn(queryset: Any, path: Any, ask: Ask, make_plan: Any, alias: str) -> Any
     filled, given, _ = fill(entry, path, alias)
     if filled != sql or not same(given, params):
         raise Refused("its SQL is not made of its conditions' alone")
+    if entry.made[0] is not None and None not in entry.simple:
+        entry.compiler = None  # the most of an entry's memory
     return entry
 
 
@@ -180,7 +194,7 @@ def _plan(entry: Any, queryset: Any, make_plan: Any) -> None:
     compiler = entry.compiler
     asked = _Asked(queryset, compiler.query, {})
     keeps = not plan_cache.needs_connection(compiler)
-    plan, types = plan_cache.make(make_plan, asked, compiler, keeps)
+    plan, types = plan_cache.plan_for(make_plan, asked, compiler, keeps)
     fetch_mode = getattr(queryset, "_fetch_mode", None)
     if fetch_mode is not None and fetch_mode.track_peers:
         keeps = False
@@ -246,6 +260,8 @@ def _text(lookup: Any, prepared: Any, compiler: Any) -> str | None:
     places = "%s"
     try:
         if prepared is not None and prepared.many:
+            if compiler.connection.ops.max_in_list_size():
+                return None  # Django makes several of a list
             places, params = lookup.process_rhs(None, compiler.connection)
             if places != f"({', '.join(['%s'] * len(params))})":
                 return None

@@ -27,7 +27,7 @@ from ...drivers.psycopg.fetched_rows import OF_ONE, OF_QUERYSETS
 from .. import iterables, streams, whole_results
 from ..plans import row_plan
 from . import asks, tree, verify
-from .entry import Ask, give_back, holds, learn, plan_for
+from .entry import Ask, compiler_of, give_back, holds, learn, plan_for
 from .keys import Missed, Refused, of_aggregates
 from .methods import METHODS
 from .paths import PATH, STEPS, djangos, on, replay
@@ -179,15 +179,15 @@ def _known_stream(queryset: Any) -> Any:
     statement, alias, plan, types, *query = found
     wrapper = connections[alias]
     return streams.KnownStream(
-        partial(_calls_project, statement, wrapper),
+        partial(_calls_project, statement, call, alias),
         *(wrapper, plan, types, statement.columns, *query),
     )
 
 
-def _calls_project(statement: Any, wrapper: Any) -> bool:
+def _calls_project(statement: Any, call: Any, alias: str) -> bool:
     """Tell whether to build the rows of a statement may call the project's code."""
     if statement.calls_project is None:
-        compiler = statement.compiler_for(wrapper)
+        compiler = compiler_of(statement, call.queryset, alias)
         statement.calls_project = row_plan.calls_project(compiler)
     return bool(statement.calls_project)
 

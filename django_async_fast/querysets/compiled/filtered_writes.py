@@ -15,7 +15,7 @@ from typing import Any
 
 from ...drivers.psycopg.statement import execute_beside, unobserved
 from .. import whole_results
-from . import entry, tree, verify, writes
+from . import entry, verify, writes
 from .holes import punch
 from .keys import Missed
 from .paths import replay
@@ -87,7 +87,6 @@ class FilteredCall(writes.Call):
         return []
 
     def compiled(self) -> FilteredWrite | None:
-        tree.grown()
         query = replay(self.queryset, self.path)
         compiler = self.compiler(punch(query, self.path.node.slots))
         prepare = self.prepares(compiler)
@@ -103,6 +102,8 @@ class FilteredCall(writes.Call):
         where.compiler = compiler
         entry.simplify(where, self.path, compiler.connection)
         compiler.connection, wrapper = None, compiler.connection
+        if None not in where.simple:
+            where.compiler = None
         # Nothing of this call is kept.
         values = vars(compiler.query).pop("values", None) or ()
         fields = [field for field, _, _ in values]

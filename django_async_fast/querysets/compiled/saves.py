@@ -23,6 +23,7 @@ from django.db.models.query_utils import DeferredAttribute
 from ... import _native
 from ...unpatched import Unpatched, is_like
 from . import inserts, saved_values, updates, verify, writes
+from .paths import STEPS
 from .writes import NULL_IN_TEXT
 
 # What is not called here, of the instance, its fields, managers and querysets.
@@ -111,6 +112,7 @@ class Row:
         self.write: Any = None
         self.key: Any = None
         self.inserts = inserts
+        self.used = STEPS.clock
 
     def holds(self, wrapper: Any) -> bool:
         """Tell whether Django would save such instances as it did."""
@@ -215,6 +217,7 @@ def save_table(
             except writes.NotPlain:
                 statement = None
             if statement is not None:
+                row.used = STEPS.clock
                 found = row.write.send(wrapper, statement)
                 return _saved(self, cls, using, how, row.inserts, found)
     return save_table.__wrapped__(

@@ -72,9 +72,11 @@ def _child(node: Any, before: Any, result: Any, items: Items) -> Any:
     child.own = tuple(
         [(i, hole) for i, hole in zip(places, added, strict=True) if hole is not None]
     )
-    for name in ("_fields", "_iterable_class", "_for_write"):
-        if getattr(result, name) is not getattr(before, name):
-            child.sets[name] = getattr(result, name)
+    child.sets = {
+        name: getattr(result, name)
+        for name in ("_fields", "_iterable_class", "_for_write")
+        if getattr(result, name) is not getattr(before, name)
+    } or None
     return child
 
 

@@ -1,7 +1,8 @@
 """The tree of paths: which steps follow one another, and the statements they end in.
 
 Key: the model and the class of querysets, then each step's key (`keys`). Bound: the
-setting `COMPILED_QUERIES`, nodes and statements together; then all is forgotten, as
+setting `COMPILED_QUERIES`, nodes, statements and writes of models together; then the
+quarter of them is forgotten that was not used for the longest time (`room`). All is
 when a setting, a lookup or a model's fields change. A miss costs Django's way.
 """
 
@@ -23,6 +24,7 @@ from django.db.models.sql.where import WhereNode
 from ... import _native, conf
 from ...unpatched import Unpatched
 from .. import changes
+from . import memory, room
 from .paths import STEPS
 
 # What is not called here. A class of querysets that has its own is left to it.
@@ -37,7 +39,9 @@ _NOT_CALLED = (
 
 def new_node(slots: tuple[Any, ...], why_not: str = "") -> Any:
     """Return a node that has no children yet."""
-    return _native.rows.Node(slots, why_not, STEPS.epoch)
+    node = _native.rows.Node(slots, why_not, STEPS.epoch)
+    node.used = STEPS.clock
+    return node
 
 
 @cache
@@ -56,21 +60,28 @@ def _unpatched(kind: Any) -> Unpatched:
 class Counters:
     """How the cache does."""
 
-    __slots__ = ("learnt", "misses", "refused")
+    __slots__ = ("forgotten", "learnt", "misses", "refused")
 
     def __init__(self) -> None:
         # Statements made by Django at their first time; taken down; not to be taken
-        # down.
-        self.misses = self.learnt = self.refused = 0
+        # down; forgotten for want of room.
+        self.misses = self.learnt = self.refused = self.forgotten = 0
 
 
 class CacheInfo(NamedTuple):
-    """What `cache_info()` tells; statements, but for `size`: it has steps too."""
+    """What `cache_info()` tells.
+
+    `entries` are statements, those of model writes too; `size` are these and the steps
+    that lead to them, up to `bound`; `bytes` is how much memory they take, about.
+    """
 
     hits: int
     misses: int
     learnt: int
     refused: int
+    forgotten: int
+    entries: int
+    bytes: int
     size: int
     bound: int
 
@@ -78,8 +89,15 @@ class CacheInfo(NamedTuple):
 def cache_info() -> CacheInfo:
     """Return how often statements have been filled in, and what is kept."""
     found = {name: getattr(counters, name) for name in Counters.__slots__}
-    kept = {"hits": STEPS.hits, "size": STEPS.size}
-    return CacheInfo(**found, **kept, bound=conf.get("COMPILED_QUERIES"))
+    items = room.items()
+    return CacheInfo(
+        **found,
+        hits=STEPS.hits,
+        entries=sum(not each.leads for each in items),
+        bytes=memory.bytes_of(each.value for each in items),
+        size=STEPS.size,
+        bound=conf.get("COMPILED_QUERIES"),
+    )
 
 
 counters = Counters()
@@ -97,14 +115,17 @@ def root(kind: Any, model: Any) -> Any:
     if found is None or found.node.epoch is not STEPS.epoch:
         watch = _unpatched(kind).watch
         found = roots[kind] = _native.rows.Root(kind, new_node(()), watch)
+        room.add(found)
     return found.node if found.holds() else None
 
 
 def grown() -> None:
-    """Note that the tree has one node or statement more."""
+    """Note that there is one node, statement or write of a model more."""
     STEPS.size += 1
-    if STEPS.size > conf.get("COMPILED_QUERIES"):
-        clear()
+    STEPS.clock += 1
+    bound = conf.get("COMPILED_QUERIES")
+    if STEPS.size > bound:
+        counters.forgotten += room.make(bound)
 
 
 def clear(**signal: Any) -> None:
@@ -112,6 +133,7 @@ def clear(**signal: Any) -> None:
     if STEPS:
         STEPS.epoch = object()
         STEPS.size = 0
+        room.clear()
 
 
 changes.forgets.append(clear)

@@ -5,8 +5,8 @@ A statement's text is compiled by Django once. A value goes through its field's 
 (an expression, a database default) is left to Django.
 
 Key: by model, what decides the text. Kept in the model's `_meta`, as long as that
-lives. Bound: `BOUND` for each model, then all of it is forgotten. A miss costs to
-compile twice.
+lives. Bound and end: as the statements of querysets (`tree`). A miss costs to compile
+twice.
 """
 
 from __future__ import annotations
@@ -30,12 +30,11 @@ from django.db.models.lookups import Exact, In
 from ... import _native, drivers
 from ...unpatched import Unpatched
 from .. import changes, whole_results
-from . import verify
+from . import room, tree, verify
 from .holes import lookup_of
 from .paths import STEPS
 from .prepared_values import like
 
-BOUND = 256
 # Whether Django writes NULL into the text of an UPDATE, not `%s`.
 NULL_IN_TEXT = django.VERSION < (6, 1)
 
@@ -73,7 +72,7 @@ class NotPlain(Exception):
 class Write:
     """A compiled statement without its values."""
 
-    __slots__ = ("_features", "_kept", "_watches", "sql", "template")
+    __slots__ = ("_features", "_kept", "_watches", "sql", "template", "used")
 
     def __init__(
         self,
@@ -83,6 +82,7 @@ class Write:
         fields: Iterable[Any],
         *not_called: tuple[Any, ...],
     ) -> None:
+        self.used = STEPS.clock
         self.sql = sql
         self.template = drivers.psycopg.statement.template_of(sql)
         wrapper = compiler.connection
@@ -147,12 +147,14 @@ class Call:
     def learn(self) -> None:
         """Keep the statement. It never fails: the write has been executed."""
         try:
-            self.known[self.key] = self.compiled()
+            found = self.compiled()
         except (EmptyResultSet, NotPlain):
-            pass  # the next one may have values of which there can be
+            return  # the next one may have values of which there can be
         except Exception:
             # Django compiles, say, what the field's `pre_save()` has made of the value.
-            self.known[self.key] = None
+            found = None
+        self.known[self.key] = found
+        tree.grown()
 
     def __call__(self) -> Any:
         """Do what Django does, and keep the statement for the next call."""
@@ -175,6 +177,7 @@ def run_of(call: Call) -> Run | None:
     wrapper = connections[call.using]
     if write is None or not write.holds(wrapper):
         return None
+    write.used = STEPS.clock
     try:
         statement = call.statement(write, wrapper)
     except NotPlain:
@@ -213,7 +216,7 @@ def execute(wrapper: Any, sql: str, params: Any, template: bytes) -> int:
 class Known(dict[Any, Any]):
     """The compiled writes of a model, while `epoch` is the tree's."""
 
-    __slots__ = ("epoch",)
+    __slots__ = ("__weakref__", "epoch")
 
     def __init__(self, epoch: object) -> None:
         self.epoch = epoch
@@ -226,8 +229,9 @@ def of(model: Any) -> dict[Any, Any]:
     """
     meta = vars(model._meta)
     found: Known | None = meta.get("_daf_writes")
-    if found is None or found.epoch is not STEPS.epoch or len(found) > BOUND:
+    if found is None or found.epoch is not STEPS.epoch:
         found = meta["_daf_writes"] = Known(STEPS.epoch)
+        room.add(found)
     return found
 
 

@@ -27,16 +27,19 @@ def _forget(**signal: Any) -> None:
     _plain.clear()
 
 
-def plan_for(make_plan: Any, queryset: Any, compiler: Any) -> tuple[Any, Types]:
+def plan_for(
+    make_plan: Any, queryset: Any, compiler: Any, keeps: bool = False
+) -> tuple[Any, Types]:
     """Return a compiled query's plan, and the types of its columns.
 
-    Raises Declined. The plan of plain instances is made once and kept.
+    Raises Declined. The plan of plain instances is made once and kept. One that is
+    kept by the caller has no connection: see `needs_connection()`.
     """
     key = plain_key(queryset, compiler) if make_plan is models else None
     known = _plain.get(key)
     if known is not None and _native.rows.all_hold(known[1]):
         return known[0]
-    return _make(make_plan, queryset, compiler, key)
+    return _make(make_plan, queryset, compiler, key, keeps)
 
 
 def make(

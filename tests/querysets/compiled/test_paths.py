@@ -519,7 +519,7 @@ def test_verify_mode_tells_a_difference(
     wrong = _native.rows.Statement(
         entry.holes, [(text + " ", ()), *others], statement.template_of
     )
-    for name in ("compiler", "made", "make_plan", "simple", "models", "columns"):
+    for name in ("kind", "made", "make_plan", "simple", "models", "columns"):
         setattr(wrong, name, getattr(entry, name))
     child.entries[key] = wrong
     with pytest.raises(verify.Difference, match="WHERE  "):

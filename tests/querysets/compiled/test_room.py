@@ -1,0 +1,162 @@
+"""What is kept of statements: what was not used for long goes first, and how much it is."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import tracemalloc
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from random import Random
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import override_settings
+
+from django_async_fast.querysets.compiled import tree
+from tests.testapp.models import Author, Book, Tag, Unique
+
+pytestmark = pytest.mark.core
+
+CONDITIONS: dict[str, Any] = {
+    "title": "t", "title__contains": "t", "title__iexact": "t", "pk__gt": 1,
+    "pk__in": [1, 2, 3], "in_print": True, "pages__lt": 5, "published__isnull": True,
+    "author__name": "a", "publisher__name__startswith": "p", "price__gte": 1,
+}  # fmt: skip
+ORDERS = ("pk",), ("-title",), ("title", "pages"), ("pages",)
+ENDS: dict[str, Callable[[Any], Any]] = {
+    "rows": list,
+    "page": lambda books: [*books.select_related("author")[:5]],
+    "count": lambda books: books.count(),
+    "exists": lambda books: books.exists(),
+    "values": lambda books: [*books.values("pk", "title")],
+    "flat": lambda books: [*books.values_list("pk", flat=True)],
+    "first": lambda books: books.first(),
+    "update": lambda books: books.update(pages=1),
+}
+
+
+def queries() -> Iterator[Callable[[], Any]]:
+    """Yield distinct queries of usual shapes."""
+    pairs = itertools.combinations(CONDITIONS.items(), 2)
+    for (one, two), order, end in itertools.product(pairs, ORDERS, ENDS.values()):
+        yield partial(_query, one, two, order, end)
+
+
+def _query(one: Any, two: Any, order: Any, end: Callable[[Any], Any]) -> Any:
+    books = Book.objects.filter(**dict([one])).filter(**dict([two]))
+    return end(books.order_by(*order))
+
+
+def known(query: Callable[[], Any]) -> bool:
+    hits = tree.cache_info().hits
+    query()
+    return tree.cache_info().hits > hits
+
+
+def by_title(n: int) -> Any:
+    """Return the query with so many conditions."""
+    books = Book.objects.all()
+    for _ in range(n):
+        books = books.filter(title="t")
+    return [*books]
+
+
+def test_what_was_used_is_kept() -> None:
+    with override_settings(DJANGO_ASYNC_FAST={"COMPILED_QUERIES": 64}):
+        tree.clear()
+        for _ in range(3):
+            Author.objects.filter(name="a").exists()
+        for n, query in enumerate(itertools.islice(queries(), 160)):
+            for _ in range(3):
+                query()
+            info = tree.cache_info()
+            assert info.size <= 64
+            assert info.entries <= info.size
+            if n % 3 == 0:
+                assert known(lambda: Author.objects.filter(name="a").exists())
+        assert tree.cache_info().forgotten > 20
+        first = next(queries())
+        assert not known(first)
+        for _ in range(2):
+            first()
+        assert known(first)
+
+
+def test_steps_stay_while_one_leads_on_to_a_statement() -> None:
+    with override_settings(DJANGO_ASYNC_FAST={"COMPILED_QUERIES": 24}):
+        tree.clear()
+        for _ in range(3):
+            by_title(6)
+        for n in range(60):
+            for _ in range(3):
+                Tag.objects.filter(name="n").order_by(*["pk", "name"][: n % 2])[
+                    n:
+                ].count()
+            assert known(lambda: by_title(6)), n
+
+
+def test_writes_of_models_are_bounded_too() -> None:
+    with override_settings(DJANGO_ASYNC_FAST={"COMPILED_QUERIES": 8}):
+        tree.clear()
+        names = ["key", "value"]
+        for n in range(40):
+            made = Unique.objects.create(key=f"k{n}")
+            made.save(update_fields=names[: 1 + n % 2])
+            assert tree.cache_info().size <= 8
+            made.delete()
+
+
+def test_none_are_kept_where_there_is_no_room() -> None:
+    with override_settings(DJANGO_ASYNC_FAST={"COMPILED_QUERIES": 0}):
+        for _ in range(4):
+            assert Book.objects.filter(title="t").count() == 0
+        assert tree.cache_info()[-3:] == (0, 0, 0)
+
+
+def test_threads_that_need_room_at_once() -> None:
+    found = [*itertools.islice(queries(), 0, 1200, 12)]
+
+    def run(part: int) -> None:
+        try:
+            for query in found[part::4] + found[:20]:
+                for _ in range(3):
+                    query()
+        finally:
+            connection.close()
+
+    with override_settings(DJANGO_ASYNC_FAST={"COMPILED_QUERIES": 48}):
+        tree.clear()
+        with ThreadPoolExecutor(4) as pool:
+            for done in [pool.submit(run, part) for part in range(4)]:
+                done.result()
+        assert tree.cache_info().forgotten
+        Book.objects.filter(title="t", pages=1).first()
+        assert tree.cache_info().size <= 52
+
+
+def test_what_is_counted_takes_less_than_4_kb() -> None:
+    found = Random(1).sample([*queries()], 1000)
+    with override_settings(DJANGO_ASYNC_FAST={"COMPILED_QUERIES": 100_000}):
+        for query in [*found[:8], *found[:8], *found[:8]]:
+            query()  # what Django and the models keep for themselves
+        tree.clear()
+        gc.collect()
+        tracemalloc.start()
+        try:
+            before, _ = tracemalloc.get_traced_memory()
+            for query in found:
+                for _ in range(3):
+                    query()
+            gc.collect()
+            after, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        info = tree.cache_info()
+        assert info.entries > 900
+        taken = after - before
+        assert taken < 4096 * info.size
+        assert 0.6 * taken < info.bytes < 1.4 * taken
+    tree.clear()
