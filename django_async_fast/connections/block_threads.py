@@ -120,6 +120,8 @@ async def run(block: Block, call: SyncToAsync[Any, Any], args: Any, kwargs: Any)
 
 def _call(block: Block, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     thread = get_ident()
+    if thread == block.thread:
+        return func(*args, **kwargs)  # on the loop itself: nothing is handed over
     before, _blocks[thread] = _blocks.get(thread), block
     try:
         return func(*args, **kwargs)

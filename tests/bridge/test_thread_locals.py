@@ -14,6 +14,7 @@ from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 from django.db import connection
 
 from django_async_fast import _native, bridge, new_connection, run_sync
+from django_async_fast.connections import block_threads, blocks
 from django_async_fast.test import shared_connection
 from tests.testapp.models import Tag
 
@@ -417,3 +418,18 @@ def test_a_synchronous_caller_lends_its_values_to_a_loop_of_its_own() -> None:
     put("caller's")
     assert async_to_sync(view)() == "caller's"
     assert take() == "caller's"
+
+
+async def test_a_function_on_the_loop_is_in_no_thread_of_the_block() -> None:
+    """Whoever has asgiref run it there: the loop would wait for itself."""
+    async with new_connection():
+        block = blocks.current_block()
+        assert block is not None
+        in_thread = await run_sync(
+            block_threads._call, block, block_threads.in_block_thread
+        )
+        assert not in_thread
+        in_thread = await sync_to_async(block_threads._call)(
+            block, block_threads.in_block_thread
+        )
+        assert in_thread
