@@ -99,6 +99,8 @@ cdef class Sender:
             raw = wrapper.connection
         if wrapper._thread_ident != PyThread_get_thread_ident():
             wrapper.validate_thread_sharing()
+            if "block" in own:
+                return None  # in a thread of the block, which waits for a cursor's
         if (
             # Not by `isinstance()`: a proxy pretends.
             type(raw) not in self.connections

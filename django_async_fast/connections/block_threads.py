@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
-from functools import cache, partial, wraps
+from functools import cache, partial
 from threading import get_ident
 from types import FrameType
 from typing import Any, TypeVar
@@ -152,16 +152,15 @@ class _Shared:
 
 @cache
 def _shared_class(kind: Any) -> Any:
-    methods = {
-        name: _run_on_loop_method(kind, name)
-        for name in _WAITING_METHODS
-        if hasattr(kind, name)
-    }
+    named = {"__module__": kind.__module__}
+    shared: Any = type(kind.__name__, (kind, _Shared), named)
+    for name in _WAITING_METHODS:
+        if hasattr(kind, name):
+            setattr(shared, name, _run_on_loop_method(shared, name))
     for name in _CURSOR_METHODS:
-        methods[name] = _run_on_loop_method(kind, name, _RemoteCursor)
-    methods["validate_thread_sharing"] = _validate(kind)
-    methods["__module__"] = kind.__module__
-    return type(kind.__name__, (kind, _Shared), methods)
+        setattr(shared, name, _run_on_loop_method(shared, name, _RemoteCursor))
+    shared.validate_thread_sharing = _validate(shared)
+    return shared
 
 
 # What may wait for the server, of Django's wrapper and of PostgreSQL's and ours.
@@ -176,27 +175,26 @@ _WAITING_METHODS = (
 _CURSOR_METHODS = "cursor", "chunked_cursor"
 
 
-def _run_on_loop_method(kind: Any, name: str, result: Any = None) -> Any:
-    """Return a method for threads; `result` is called with what it returns."""
-    method = getattr(kind, name)
+def _run_on_loop_method(shared: Any, name: str, result: Any = None) -> Any:
+    """Return a method for threads; `result` is called with what it returns.
 
-    @wraps(method)
+    Elsewhere it is as if it were not there: what the class below has at the time runs.
+    """
+
     def inner(self: Any, *args: Any, **kwargs: Any) -> Any:
+        method = getattr(super(shared, self), name)
         if not in_block_thread():
-            return method(self, *args, **kwargs)
-        found = run_on_loop(method, self, *args, **kwargs)
+            return method(*args, **kwargs)
+        found = run_on_loop(method, *args, **kwargs)
         return found if result is None else result(found)
 
     return inner
 
 
-def _validate(kind: Any) -> Any:
-    method = kind.validate_thread_sharing
-
-    @wraps(method)
+def _validate(shared: Any) -> Any:
     def inner(self: Any) -> None:
         if _blocks.get(get_ident()) is not self.block:
-            method(self)
+            super(shared, self).validate_thread_sharing()
 
     return inner
 

@@ -70,4 +70,6 @@ class Cursors:
             wrapper.ensure_connection()
         if wrapper._thread_ident != get_ident():
             wrapper.validate_thread_sharing()
+            if "block" in vars(wrapper):
+                return None  # in a thread of the block, which waits for a cursor's
         return wrapper.connection

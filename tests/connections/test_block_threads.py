@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import psycopg
@@ -18,9 +19,11 @@ from django.db import (
     connections,
     transaction,
 )
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_async_fast import new_connection, run_sync
 from django_async_fast.connections.blocks import current_block
+from django_async_fast.drivers.psycopg.statement import unobserved
 from tests.support.backend_pids import abackend_pid, backend_pid
 from tests.testapp.models import Author, Book, Publisher, Tag
 
@@ -192,6 +195,38 @@ async def test_async_code_inside() -> None:
 
 
 # ----- the order of tasks
+
+
+@pytest.mark.core
+async def test_the_loop_goes_on_without_cursors() -> None:
+    async with new_connection() as conn:
+        await Tag.objects.acreate(name="known")
+        assert await run_sync(unobserved, conn)
+        in_thread = sync_to_async(lambda: unobserved(connections["default"]))
+        assert await in_thread() is None
+        assert await sync_to_async(Tag.objects.get)(name="known")
+        assert await run_sync(unobserved, conn)
+
+
+async def test_a_later_wrapper_of_cursor_is_called(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    called = 0
+    cursor = BaseDatabaseWrapper.cursor
+
+    @wraps(cursor)
+    def counting(self: Any) -> Any:
+        nonlocal called
+        called += 1
+        return cursor(self)
+
+    async with new_connection():
+        await sync_to_async(Tag.objects.count)()
+        monkeypatch.setattr(BaseDatabaseWrapper, "cursor", counting)
+        await sync_to_async(Tag.objects.count)()
+        assert called == 1
+        await Tag.objects.acount()
+        assert called == 2
 
 
 async def test_a_function_is_a_unit() -> None:
