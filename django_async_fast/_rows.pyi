@@ -291,8 +291,7 @@ class Path:
     def values(self) -> tuple[Any, ...]: ...
     @property
     def limits(self) -> tuple[int, int | None] | None: ...
-    @property
-    def fresh(self) -> bool: ...
+    fresh: bool
     query: Any
     peek: Any
 
@@ -318,6 +317,7 @@ class Steps:
         enum: type[Any],
         lazy: type[Any],
         learns_at_once: bool,
+        is_made_once: Callable[[], bool],
     ) -> None: ...
     epoch: object
     learns_at_once: bool

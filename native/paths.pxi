@@ -112,12 +112,13 @@ cdef class Steps:
     """The steps of all querysets.
 
     `fresh` are the attributes of a new queryset, `new` those that a clone has as a new
-    one has them, `kept` the names of the others.
+    one has them, `kept` the names of the others. `is_made_once` tells of the caller
+    whether the first time is the last.
     """
 
     def __init__(
         self, dict fresh not None, *, dict new, tuple kept, plain, model, q,
-        safe_string, enum, lazy, bint learns_at_once,
+        safe_string, enum, lazy, bint learns_at_once, is_made_once,
     ):
         self.fresh = fresh
         self.new = new
@@ -129,6 +130,7 @@ cdef class Steps:
         self.enum = enum
         self.lazy = lazy
         self.learns_at_once = learns_at_once
+        self.is_made_once = is_made_once
         self.epoch = object()
 
     # ----- where a queryset is
@@ -179,7 +181,12 @@ cdef class Steps:
         """Return what Django's `_clone()` would; None where that is a step of its own."""
         cdef dict values = <dict> PyObject_GenericGetDict(queryset, NULL)
         cdef Path path = self.path_on(values)
-        if path is None or values["_deferred_filter"] is not None or path.node.sticky:
+        if (
+            path is None
+            or values["_deferred_filter"] is not None
+            or path.node.sticky
+            or path.node.epoch is not self.epoch
+        ):
             return None
         path = new_path(path.node, path.steps, path.values, path.limits)
         return self.copy_of(queryset, values, path)
@@ -432,7 +439,12 @@ cdef class Steps:
         cdef PyObject *known = PyDict_GetItemWithError(node.children, key)
         if known is NULL:
             node.unknown += 1
-            if path.fresh or self.learns_at_once or node.note(key):
+            if (
+                path.fresh
+                or self.learns_at_once
+                or node.note(key)
+                or self.is_made_once()
+            ):
                 return key, items or [], may_change
             return None
         node.unknown = 0

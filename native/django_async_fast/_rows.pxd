@@ -343,7 +343,7 @@ cdef class Path:
     cdef readonly tuple steps
     cdef readonly tuple values
     cdef readonly tuple limits
-    cdef readonly bint fresh
+    cdef public bint fresh
     cdef public object query
     cdef public object peek
 
@@ -369,6 +369,7 @@ cdef class Steps:
     cdef object safe_string
     cdef object enum
     cdef object lazy
+    cdef object is_made_once
 
     cdef Path path_on(self, dict values)
     cdef Path path_of(self, dict values)

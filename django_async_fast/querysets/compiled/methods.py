@@ -20,7 +20,17 @@ from django.db.models.query_utils import RegisterLookupMixin
 
 from . import keys, tree
 from .keys import Refused
-from .paths import FRESH, PATH, STEPS, LazyQuery, djangos, on, peeking
+from .paths import (
+    FRESH,
+    PATH,
+    STEPS,
+    LazyQuery,
+    djangos,
+    is_known,
+    on,
+    peeking,
+    steps_of,
+)
 from .steps import Call, djangos_copy, has_put_off, move, path_of, take_first
 
 
@@ -43,6 +53,8 @@ def _conditions(name: str, negate: bool) -> Any:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         function = method.__wrapped__
         found = STEPS.conditions(self, name, function, args, kwargs)
+        if found is None and is_found_again(self):
+            found = STEPS.conditions(self, name, function, args, kwargs)
         if found is None and on(self) is not None:
             if self.__dict__["_defer_next_filter"]:
                 if not _may_wait(self):
@@ -78,7 +90,9 @@ def _names(name: str, needs_names: bool = False, step: Any = None) -> Any:
         if args or not needs_names:
             function = method.__wrapped__
             found = step(self, name, function, args, kwargs)
-            if found is None and has_put_off(self) and path_of(self):
+            if found is None and (
+                is_found_again(self) or (has_put_off(self) and path_of(self))
+            ):
                 found = step(self, name, function, args, kwargs)
             if type(found) is tuple:
                 found = take_first(self, on(self), Call(function, args, kwargs, *found))
@@ -181,16 +195,67 @@ def getitem(self: Any, k: Any) -> Any:
     return getitem.__wrapped__(self, k)
 
 
+_BY_DJANGOS = {method.__wrapped__: method for method in (*METHODS.values(), getitem)}
+
+
 @wraps(QuerySet._clone)
 def clone(self: Any) -> Any:
     new = STEPS.clone(self)
     if new is None and PATH in self.__dict__:
         new = _late_clone(self)
+        path = on(self)
+        if new is None and path is not None and path.peek is not None:
+            self = djangos(self, path)  # what it shows is to be looked at only
     return clone.__wrapped__(self) if new is None else new
 
 
+def is_found_again(queryset: Any) -> bool:
+    """Put a queryset that is kept on its path, when everything has been forgotten.
+
+    Where that is no path any more it is given its query, once for all.
+    """
+    path = on(queryset)
+    if (
+        path is None
+        or is_known(path)
+        or path.peek is not None
+        or not queryset.__dict__.get("_cloning_enabled", True)
+    ):
+        return False
+    if has_put_off(queryset) or queryset.__dict__["_sticky_filter"]:
+        return False
+    found = _again(queryset, path)
+    if found is None:
+        _ = queryset._query
+        return False
+    queryset.__dict__[PATH] = found
+    return True
+
+
+def _again(queryset: Any, path: Any) -> Any:
+    """Return the path of the same steps, None if one is not known and not learnt."""
+    kind, model = type(queryset), queryset.model
+    node = tree.root(kind, model)
+    if node is None:
+        return None
+    made = STEPS.begin_at(kind, model, queryset._db, queryset._hints, node)
+    for function, args, kwargs in steps_of(path):
+        if function not in _BY_DJANGOS or on(made) is None:
+            return None
+        on(made).fresh = True
+        made = _BY_DJANGOS[function](made, *args, **kwargs)
+    found = on(made)
+    if found is not None:
+        found.fresh = False
+    return found
+
+
 def _late_clone(queryset: Any) -> Any:
-    """Return a copy of a queryset whose manager's filter is not applied, or sticks."""
+    """Return a copy of a queryset whose manager's filter is not applied, or sticks.
+
+    And of one that is kept, when everything has been forgotten.
+    """
+    is_found_again(queryset)
     path = path_of(queryset)
     if path is None or not path.node.sticky:
         return path and STEPS.clone(queryset)

@@ -23,7 +23,7 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.safestring import SafeString
 
 from ... import _native
-from . import verify
+from . import made_once, verify
 from .holes import punch
 from .keys import PLAIN
 
@@ -56,6 +56,7 @@ STEPS: Any = _native.COMPILED and _native.rows.Steps(
     enum=Enum,
     lazy=SimpleLazyObject,
     learns_at_once=verify.ON,
+    is_made_once=made_once.is_made_once,
 )
 
 _told = attrgetter(
@@ -139,12 +140,17 @@ def peeking(queryset: Any, path: Any) -> Any:
     return new
 
 
-def replay(queryset: Any, path: Any) -> Any:
-    """Return the query that Django's own methods make of the path's steps."""
+def steps_of(path: Any) -> list[Any]:
+    """Return (Django's function, args, kwargs) of each step, from the first one on."""
     steps, step = [], path.steps
     while step is not None:
-        steps.append(step)
+        steps.append(step[1:])
         step = step[0]
+    return steps[::-1]
+
+
+def replay(queryset: Any, path: Any) -> Any:
+    """Return the query that Django's own methods make of the path's steps."""
     made = object.__new__(type(queryset))
     made.__dict__ = {
         **FRESH,
@@ -154,6 +160,6 @@ def replay(queryset: Any, path: Any) -> Any:
         "_known_related_objects": {},
         "_query": sql.Query(queryset.model),
     }
-    for _, function, args, kwargs in reversed(steps):
+    for function, args, kwargs in steps_of(path):
         made = function(made, *args, **kwargs)
     return made.query

@@ -12,7 +12,6 @@ from django.db.backends.mysql.operations import DatabaseOperations
 from django.db.models import DateTimeField, F, Value
 from django.db.models.expressions import RawSQL
 from django.test.utils import CaptureQueriesContext, override_settings
-from MySQLdb.cursors import Cursor
 
 from django_async_fast import explain_plan, new_connection, run_sync
 from django_async_fast.drivers.mysql import statement
@@ -72,7 +71,7 @@ def test_no_cursor_is_made_for_rows_that_nobody_watches(
     assert statement.rows(connections[rows], "SET @a = 1", ()) is None
     with CaptureQueriesContext(connections[rows]):
         assert read() is None
-    monkeypatch.setattr(Cursor, "execute", lambda *args: None)
+    monkeypatch.setattr("MySQLdb.cursors.Cursor.execute", lambda *args: None)
     assert read() is None
 
 
