@@ -118,7 +118,10 @@ def _reader_of(vendor: str) -> Callable[[Any, str, Any], list[Any] | None] | Non
     """
     if not _native.COMPILED or vendor not in _READERS:
         return None
-    return import_module(_READERS[vendor], __package__).rows
+    try:
+        return import_module(_READERS[vendor], __package__).rows
+    except ImportError:
+        return None  # a backend on another driver, as PyMySQL or MySQL's own
 
 
 def takes_arrays(raw: Any) -> bool:

@@ -7,6 +7,7 @@ block; and what a block writes is what Django writes.
 from __future__ import annotations
 
 import datetime as dt
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -24,6 +25,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from django_async_fast import new_connection, run_sync
+from django_async_fast.querysets import whole_results
 from tests.support.describe import described
 from tests.support.targets import FIVE_BOOKS, plant
 from tests.testapp.models import Author, Book, Everything
@@ -166,3 +168,14 @@ def test_what_is_written(name: str, without_core: Any) -> None:
             rows = list(Everything.objects.order_by("pk").values_list())
     assert len(rows) == 4
     assert [described(row[1:]) for row in rows] == [described(rows[0][1:])] * 4
+
+
+@pytest.mark.core
+def test_a_backend_of_mysqls_on_another_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    # PyMySQL and MySQL's own have no `MySQLdb`, or not all of it.
+    monkeypatch.setitem(sys.modules, "MySQLdb", None)
+    name = "django_async_fast.drivers.mysql.statement"
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    reader_of = whole_results._reader_of.__wrapped__
+    assert reader_of("mysql") is None
+    assert reader_of("sqlite") is not None

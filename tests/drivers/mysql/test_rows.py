@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -14,7 +15,6 @@ from django.db.models.expressions import RawSQL
 from django.test.utils import CaptureQueriesContext, override_settings
 
 from django_async_fast import explain_plan, new_connection, run_sync
-from django_async_fast.drivers.mysql import statement
 from tests.support import many_rows
 from tests.support.describe import described
 from tests.support.django_rows import djangos_rows
@@ -58,6 +58,8 @@ def test_a_zone_is_the_connections(rows: str) -> None:
 def test_no_cursor_is_made_for_rows_that_nobody_watches(
     rows: str, driver: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    statement = import_module("django_async_fast.drivers.mysql.statement")
+
     def read() -> Any:
         return statement.rows(connections[rows], "SELECT %s, '%%'", (7,))
 
