@@ -51,5 +51,6 @@ class RowEncoder:
         columns: Sequence[int],
         *,
         kinds: Mapping[int, tuple[str, int]] | None = None,
+        depths: Sequence[int] | None = None,
     ) -> RowEncoder: ...
     def encode(self, rows: list[Any]) -> bytes | None: ...

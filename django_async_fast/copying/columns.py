@@ -141,7 +141,8 @@ class Columns:
         # Whether a batch that is not encoded can only be sent as text.
         self._needs_core = not self.is_binary
         if self.is_binary or all(column.may_be_binary for column in self._columns):
-            self._encoder = encoder(cursor, self.oids, _BINARY.values())
+            classes = _BINARY.values()
+            self._encoder = encoder(cursor, self.oids, self.fields, classes)
             self.is_binary = self.is_binary or self._encoder is not None
         self._into = partial(statements.into_rows, cursor.db, model, self.fields)
         self._has_begun = False

@@ -21,7 +21,9 @@ _WHOLE = (
 )
 
 
-def encoder(cursor: Any, oids: list[int], classes: Iterable[type[Any]]) -> Any:
+def encoder(
+    cursor: Any, oids: list[int], fields: list[Any], classes: Iterable[type[Any]]
+) -> Any:
     """Return the core's encoder of rows of these types, None where there is none.
 
     Or where values of one of `classes` are not dumped by psycopg's own code.
@@ -37,9 +39,22 @@ def encoder(cursor: Any, oids: list[int], classes: Iterable[type[Any]]) -> Any:
     if not all(kinds.decodes(oid, raw) for oid in oids):
         return None
     try:
-        return _native.decode.RowEncoder(oids, kinds=kinds.of(oids))
+        return _native.decode.RowEncoder(
+            oids, kinds=kinds.of(oids), depths=[*map(_depth, fields)]
+        )
     except ValueError:
         return None
+
+
+def _depth(field: Any) -> int:
+    """Return how many lists are in one another in a field's values.
+
+    The server takes more; Django asks the innermost field about them.
+    """
+    depth = 0
+    while (field := getattr(field, "base_field", None)) is not None:
+        depth += 1
+    return depth
 
 
 def calls_own(field: Any) -> bool:

@@ -9,18 +9,22 @@ use pyo3::types::{PyBytes, PyList, PyMapping, PyTuple};
 #[pyclass(frozen)]
 pub struct RowEncoder {
     columns: Vec<Box<dyn Encode>>,
+    /// How many lists may be in one another, by column; empty for as many as there are.
+    depths: Vec<usize>,
     count: [u8; 2],
 }
 
 #[pymethods]
 impl RowEncoder {
-    /// ValueError for a type that is never encoded. `kinds` is what `RowDecoder` takes.
+    /// ValueError for a type that is never encoded. `kinds` is what `RowDecoder` takes,
+    /// `depths` how many lists may be in one another, by column.
     #[new]
-    #[pyo3(signature = (columns, *, kinds=None))]
+    #[pyo3(signature = (columns, *, kinds=None, depths=None))]
     fn new(
         py: Python<'_>,
         columns: Vec<u32>,
         kinds: Option<Bound<'_, PyMapping>>,
+        depths: Option<Vec<usize>>,
     ) -> PyResult<Self> {
         let kinds = Kinds::new(kinds)?;
         let columns = columns
@@ -28,7 +32,11 @@ impl RowEncoder {
             .map(|oid| known(py, oid, &kinds))
             .collect::<PyResult<Vec<_>>>()?;
         let count = i16::try_from(columns.len())?.to_be_bytes();
-        Ok(Self { columns, count })
+        Ok(Self {
+            columns,
+            depths: depths.unwrap_or_default(),
+            count,
+        })
     }
 
     /// The rows, one after the other. None when one of them is not a tuple or list of as
@@ -54,6 +62,11 @@ impl RowEncoder {
             if row.len() != self.columns.len() {
                 return Ok(None);
             }
+            for (depth, value) in self.depths.iter().zip(row.iter_borrowed()) {
+                if is_deeper(&value, *depth) {
+                    return Ok(None);
+                }
+            }
             out.extend(self.count);
             for (encoder, value) in self.columns.iter().zip(row.iter_borrowed()) {
                 if !sized(encoder.as_ref(), &value, &mut out)? {
@@ -63,4 +76,15 @@ impl RowEncoder {
         }
         Ok(Some(out))
     }
+}
+
+/// Whether more than so many lists are in one another, by the first item of each.
+fn is_deeper(value: &Bound<'_, PyAny>, depth: usize) -> bool {
+    let Ok(list) = value.cast_exact::<PyList>() else {
+        return false;
+    };
+    let Some(inner) = depth.checked_sub(1) else {
+        return true;
+    };
+    list.get_item(0).is_ok_and(|item| is_deeper(&item, inner))
 }

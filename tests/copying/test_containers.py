@@ -179,6 +179,23 @@ def test_a_refused_value_is_named_and_nothing_is_written(
         assert not Container.objects.exists()
 
 
+@pytest.mark.parametrize("lists", [[[1]], [[1], [2]], [[None]], [[[1]]]])
+def test_more_lists_than_the_field_has_are_refused(lists: Any) -> None:
+    for rows in ([(1, lists)], [(1, [1]), (2, lists)]):
+        with pytest.raises(TypeError):
+            by_django(Container, ["number", "ints"], rows)
+        with pytest.raises(DataError, match=rf"^row {len(rows)}\b"):
+            copy_from(Container, rows, ["number", "ints"])
+        assert not Container.objects.exists()
+
+
+def test_more_lists_than_the_field_has_as_text() -> None:
+    rows = [(1, [[["a"]]])]
+    expected = by_django(Container, ["number", "grid"], rows)
+    copy_from(Container, rows, ["number", "grid"])
+    assert stored(Container, "number", "grid") == expected
+
+
 async def test_in_a_block() -> None:
     rows = [(1, [1, None]), (2, ["3"]), (3, [])]
     async with new_connection():
