@@ -156,6 +156,15 @@ cdef class Steps:
         """Return the path that a queryset is on, None if it has a query."""
         return self.path_on(<dict> PyObject_GenericGetDict(queryset, NULL))
 
+    def is_forgotten(self, queryset):
+        """Tell whether a queryset is on a path of what has been forgotten since."""
+        cdef Path path = self.path_on(<dict> PyObject_GenericGetDict(queryset, NULL))
+        return (
+            path is not None
+            and path.node.epoch is not self.epoch
+            and path.peek is None
+        )
+
     cdef object copy_of(self, queryset, dict values, Path path):
         cdef object new = allocate(type(queryset))
         cdef dict found

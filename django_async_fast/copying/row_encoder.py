@@ -38,9 +38,10 @@ def encoder(
     kinds = results.decoders(raw).type_kinds
     if not all(kinds.decodes(oid, raw) for oid in oids):
         return None
+    depths = [*map(_depth, fields)]
     try:
         return _native.decode.RowEncoder(
-            oids, kinds=kinds.of(oids), depths=[*map(_depth, fields)]
+            oids, kinds=kinds.of(oids), depths=depths if any(depths) else None
         )
     except ValueError:
         return None

@@ -26,7 +26,6 @@ from .paths import (
     STEPS,
     LazyQuery,
     djangos,
-    is_known,
     on,
     peeking,
     steps_of,
@@ -53,7 +52,7 @@ def _conditions(name: str, negate: bool) -> Any:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         function = method.__wrapped__
         found = STEPS.conditions(self, name, function, args, kwargs)
-        if found is None and is_found_again(self):
+        if found is None and STEPS.is_forgotten(self) and is_found_again(self):
             found = STEPS.conditions(self, name, function, args, kwargs)
         if found is None and on(self) is not None:
             if self.__dict__["_defer_next_filter"]:
@@ -91,7 +90,8 @@ def _names(name: str, needs_names: bool = False, step: Any = None) -> Any:
             function = method.__wrapped__
             found = step(self, name, function, args, kwargs)
             if found is None and (
-                is_found_again(self) or (has_put_off(self) and path_of(self))
+                (STEPS.is_forgotten(self) and is_found_again(self))
+                or (has_put_off(self) and path_of(self))
             ):
                 found = step(self, name, function, args, kwargs)
             if type(found) is tuple:
@@ -214,21 +214,19 @@ def is_found_again(queryset: Any) -> bool:
 
     Where that is no path any more it is given its query, once for all.
     """
-    path = on(queryset)
+    values = queryset.__dict__
     if (
-        path is None
-        or is_known(path)
-        or path.peek is not None
-        or not queryset.__dict__.get("_cloning_enabled", True)
+        not STEPS.is_forgotten(queryset)
+        or not values.get("_cloning_enabled", True)
+        or has_put_off(queryset)
+        or values["_sticky_filter"]
     ):
         return False
-    if has_put_off(queryset) or queryset.__dict__["_sticky_filter"]:
-        return False
-    found = _again(queryset, path)
+    found = _again(queryset, values[PATH])
     if found is None:
         _ = queryset._query
         return False
-    queryset.__dict__[PATH] = found
+    values[PATH] = found
     return True
 
 
@@ -255,7 +253,8 @@ def _late_clone(queryset: Any) -> Any:
 
     And of one that is kept, when everything has been forgotten.
     """
-    is_found_again(queryset)
+    if STEPS.is_forgotten(queryset):
+        is_found_again(queryset)
     path = path_of(queryset)
     if path is None or not path.node.sticky:
         return path and STEPS.clone(queryset)
