@@ -56,16 +56,18 @@ class DecimalConverter(CompiledConverter):
 @disjoint_base
 class TextReader:
     def __init__(self, otherwise: Callable[[str], Any]) -> None: ...
+
+@final
+class DateText(TextReader):
     def __call__(self, text: str) -> Any: ...
 
 @final
-class DateText(TextReader): ...
+class TimeText(TextReader):
+    def __call__(self, text: str) -> Any: ...
 
 @final
-class TimeText(TextReader): ...
-
-@final
-class DateTimeText(TextReader): ...
+class DateTimeText(TextReader):
+    def __call__(self, text: str) -> Any: ...
 
 @disjoint_base
 class Plan:
@@ -322,6 +324,7 @@ class Steps:
     epoch: object
     learns_at_once: bool
     size: int
+    clock: int
     hits: int
     def on(self, queryset: Any) -> Path | None: ...
     def is_forgotten(self, queryset: Any) -> bool: ...

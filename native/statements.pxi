@@ -8,10 +8,11 @@
 cdef class Parameter:
     """How a value becomes the parameter that Django would make of it.
 
-    `watch` tells whether the methods that are not called are Django's. Values are of exactly the class
-    `kind` and from `low` to `high`; `wrap` makes psycopg's number of one. `pattern` is
-    LIKE's. With `attname` an instance's attribute is the value, with `many` there are
-    several in a list; `array` makes of very many one parameter, or None.
+    `watch` tells whether the methods that are not called are Django's. Values are of
+    exactly the class `kind` and from `low` to `high`; `wrap` makes psycopg's number of
+    one. `pattern` is LIKE's. With `attname` an instance's attribute is the value, with
+    `many` there are several in a list; `array` makes of very many one parameter, or
+    None.
     """
 
     def __init__(
