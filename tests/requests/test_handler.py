@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import warnings
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -770,6 +771,11 @@ async def test_a_signal_whose_send_is_somebody_elses(
     assert exchange.scope in sent
 
 
+def _is_djangos(kept: Any) -> bool:
+    receiver = kept() if isinstance(kept, weakref.ref) else kept
+    return getattr(receiver, "__module__", "").startswith("django.")
+
+
 async def test_no_connections_are_looked_for_where_there_are_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -785,6 +791,10 @@ async def test_no_connections_are_looked_for_where_there_are_none(
     def finished(**named: Any) -> None:
         closed.append(named["sender"])
 
+    # Without those of other tests' tools.
+    for signal in (request_started, request_finished):
+        own = [each for each in signal.receivers if _is_djangos(each[1])]
+        monkeypatch.setattr(signal, "receivers", own)
     application = get_asgi_application()
     monkeypatch.setattr(connections, "all", all_of_them)
     await get("/plain", application)
