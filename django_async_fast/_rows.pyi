@@ -83,16 +83,7 @@ class Plan:
     def width(self) -> int: ...
 
 @final
-class TuplePlan(Plan):
-    def __init__(
-        self,
-        width: int,
-        *,
-        columns: int | None = None,
-        converters: Iterable[_ConverterTriple] = (),
-        connection: object = None,
-        translate_error: _TranslateError | None = None,
-    ) -> None: ...
+class TuplePlan(Plan): ...
 
 @final
 class FlatPlan(Plan):
@@ -112,7 +103,6 @@ class NamedPlan(Plan):
         tuple_class: type[tuple[Any, ...]],
         *,
         width: int,
-        columns: int | None = None,
         converters: Iterable[_ConverterTriple] = (),
         connection: object = None,
         translate_error: _TranslateError | None = None,
@@ -147,7 +137,6 @@ class ModelPlan(Plan):
         annotations: Iterable[_AnnotationColumn] = (),
         relations: Iterable[Relation] = (),
         known: Iterable[Known] = (),
-        foreign_keys: Iterable[int] = (),
         converters: Iterable[_ConverterTriple] = (),
         connection: object = None,
         translate_error: _TranslateError | None = None,
@@ -328,7 +317,6 @@ class Steps:
     hits: int
     def on(self, queryset: Any) -> Path | None: ...
     def is_forgotten(self, queryset: Any) -> bool: ...
-    def copy(self, queryset: Any, path: Path) -> Any: ...
     def clone(self, queryset: Any) -> Any: ...
     def begin(self, manager: Any) -> Any: ...
     def begin_at(

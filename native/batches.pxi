@@ -121,11 +121,7 @@ cdef class TupleBatch(RowBatch):
         self.set_plan(plan, connection)
         self.values = rows
         self.rows = len(rows)
-        self.as_they_are = (
-            type(plan) is TuplePlan
-            and plan.converters is None
-            and (<TuplePlan> plan).columns == plan.width
-        )
+        self.as_they_are = type(plan) is TuplePlan and plan.converters is None
 
     cdef object item(self, Py_ssize_t index):
         cdef PyObject *row

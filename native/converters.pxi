@@ -106,6 +106,38 @@ cdef bint read_clock(const char *text, Py_ssize_t size, Clock *clock) noexcept:
     )
 
 
+cdef object read_datetime(const char *text, Py_ssize_t size, zone):
+    """Read a day, a space and a time; None if that is not what there is."""
+    cdef Day day
+    cdef Clock clock
+    if (
+        size >= 19
+        and read_day(text, &day)
+        and text[10] == c" "
+        and read_clock(text + 11, size - 11, &clock)
+    ):
+        return datetime_new(
+            day.year, day.month, day.day, clock.hour, clock.minute, clock.second,
+            clock.microsecond, zone,
+        )
+    return None
+
+
+cdef object made_aware(object value, zone):
+    """A naive datetime in a time zone; None for what is no such datetime."""
+    if (
+        not PyDateTime_CheckExact(value)
+        or (<datetime> value).tzinfo is not None
+        or (<datetime> value).fold
+    ):
+        return None
+    return datetime_new(
+        (<datetime> value).year, (<datetime> value).month, (<datetime> value).day,
+        (<datetime> value).hour, (<datetime> value).minute, (<datetime> value).second,
+        (<datetime> value).microsecond, zone,
+    )
+
+
 cdef class CompiledConverter:
     """A converter of Django's, compiled. `name` is that of the operations' method.
 
@@ -176,33 +208,14 @@ cdef class DateTimeConverter(CompiledConverter):
     cdef object convert(self, object value, object expression, object connection, zone):
         cdef Py_ssize_t size = 0
         cdef const char *text
-        cdef Day day
-        cdef Clock clock
-        if value is None:
-            return None
-        if PyDateTime_CheckExact(value):
-            if zone is None:
-                return value
-            if (<datetime> value).tzinfo is None and not (<datetime> value).fold:
-                return datetime_new(
-                    (<datetime> value).year, (<datetime> value).month,
-                    (<datetime> value).day, (<datetime> value).hour,
-                    (<datetime> value).minute, (<datetime> value).second,
-                    (<datetime> value).microsecond, zone,
-                )
+        if value is None or (zone is None and PyDateTime_CheckExact(value)):
+            return value
         text = ascii_text(value, &size)
-        if (
-            text is not NULL
-            and size >= 19
-            and read_day(text, &day)
-            and text[10] == c" "
-            and read_clock(text + 11, size - 11, &clock)
-        ):
-            return datetime_new(
-                day.year, day.month, day.day, clock.hour, clock.minute,
-                clock.second, clock.microsecond, zone,
-            )
-        return self.ask(value, expression, connection)
+        if text is NULL:
+            found = made_aware(value, zone)
+        else:
+            found = read_datetime(text, size, zone)
+        return self.ask(value, expression, connection) if found is None else found
 
 
 @cython.final
@@ -212,19 +225,8 @@ cdef class AwareConverter(CompiledConverter):
     cdef object convert(self, object value, object expression, object connection, zone):
         if value is None:
             return None
-        if (
-            zone is not None
-            and PyDateTime_CheckExact(value)
-            and (<datetime> value).tzinfo is None
-            and not (<datetime> value).fold
-        ):
-            return datetime_new(
-                (<datetime> value).year, (<datetime> value).month,
-                (<datetime> value).day, (<datetime> value).hour,
-                (<datetime> value).minute, (<datetime> value).second,
-                (<datetime> value).microsecond, zone,
-            )
-        return self.ask(value, expression, connection)
+        found = None if zone is None else made_aware(value, zone)
+        return self.ask(value, expression, connection) if found is None else found
 
 
 cdef inline bint is_digit(char character) noexcept:

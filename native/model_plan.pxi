@@ -43,10 +43,9 @@ cdef int find_places(object cls, tuple names, inline_places *places) except -1:
     return 0
 
 
-# The places last found in a class of states, without and with a `fields_cache`.
+# The places last found in a class of states.
 cdef tuple state_known = None
-cdef inline_places plain_state
-cdef inline_places cached_state
+cdef inline_places known_state_places
 
 
 @cython.final
@@ -55,10 +54,8 @@ cdef class ModelPlan(Plan):
 
     Allocating skips `Model.__init__`, and empty instances are looked at beforehand:
     whether the class can tell is the caller's to know. `columns` are (attname, column)
-    in the order of the model's fields; deferred ones are left out. When one of the
-    columns `foreign_keys` is not NULL, the state starts with an empty `fields_cache`,
-    as Django's `__set__` of a foreign key leaves it. A plan is for one run of one
-    query: with `track_peers` all it builds are peers.
+    in the order of the model's fields; deferred ones are left out. A plan is for one
+    run of one query: with `track_peers` all it builds are peers.
     """
 
     def __init__(
@@ -76,7 +73,6 @@ cdef class ModelPlan(Plan):
         annotations=(),
         relations=(),
         known=(),
-        foreign_keys=(),
         **common,
     ):
         Plan.__init__(self, width=width, **common)
@@ -92,9 +88,6 @@ cdef class ModelPlan(Plan):
         self.pk_column = pk_column
         self.check_column(pk_column)
         self.set_columns(list(columns))
-        self.foreign_keys = tuple(foreign_keys) or None
-        for column in self.foreign_keys or ():
-            self.check_column(column)
         self.annotations = tuple([_Annotation(*given) for given in annotations])
         for annotation in self.annotations:
             self.check_column((<_Annotation> annotation).column)
@@ -152,11 +145,9 @@ cdef class ModelPlan(Plan):
             names += ("fetch_mode",)
         wanted = (self.state_class, names)
         if wanted != state_known:
-            find_places(self.state_class, names, &plain_state)
-            find_places(self.state_class, ("fields_cache", *names), &cached_state)
+            find_places(self.state_class, names, &known_state_places)
             state_known = wanted
-        self.state_places = plain_state
-        self.cached_state_places = cached_state
+        self.state_places = known_state_places
         find_places(self.model, ("_state", *self.attnames), &self.places)
         return 0
 
@@ -175,18 +166,15 @@ cdef class ModelPlan(Plan):
         `take` moves the row's references into the instance instead of sharing them.
         """
         cdef object obj, state = None
-        cdef dict cache = None
         if self.from_db is not None:
             obj = self.call_from_db(row)
             if self.uses_state or owner_cache is not None:
                 state = obj._state
         else:
-            if self.foreign_keys is not None and self.refers(row):
-                cache = {}
-            state = self.new_state(cache)
+            state = self.new_state()
             obj = self.new_instance(row, state, take)
         if not self.bare or owner_cache is not None:
-            self.complete(row, obj, state, cache, owner_cache, owner)
+            self.complete(row, obj, state, owner_cache, owner)
         return obj
 
     cdef object call_from_db(self, PyObject **row):
@@ -200,38 +188,21 @@ cdef class ModelPlan(Plan):
             self.db, self.attnames, values if self.lists else tuple(values)
         )
 
-    cdef bint refers(self, PyObject **row):
-        """Whether a foreign key of the row is set."""
-        for column in self.foreign_keys:
-            if <object> row[<Py_ssize_t> column] is not None:
-                return True
-        return False
-
-    cdef object new_state(self, dict cache):
+    cdef object new_state(self):
         cdef object state = allocate(self.state_class)
-        cdef inline_places *places = &self.state_places
-        cdef const uint8_t *place
-        cdef PyObject **values
-        if cache is not None:
-            places = &self.cached_state_places
-        values = take_inline_values(state, places)
+        cdef const uint8_t *place = self.state_places.places
+        cdef PyObject **values = take_inline_values(state, &self.state_places)
         if values is NULL:
-            self.set_state(state, cache)
+            self.set_state(state)
             return state
-        place = places.places
-        if cache is not None:
-            values[place[0]] = Py_NewRef(<PyObject *> cache)
-            place += 1
         values[place[0]] = Py_NewRef(Py_False)
         values[place[1]] = Py_NewRef(<PyObject *> self.db)
         if self.fetch_mode is not None:
             values[place[2]] = Py_NewRef(<PyObject *> self.fetch_mode)
         return state
 
-    cdef int set_state(self, object state, dict cache) except -1:
+    cdef int set_state(self, object state) except -1:
         # In the order in which Model.__init__ and from_db set them.
-        if cache is not None:
-            PyObject_SetAttr(state, "fields_cache", cache)
         PyObject_SetAttr(state, "adding", False)
         PyObject_SetAttr(state, "db", self.db)
         if self.fetch_mode is not None:
@@ -269,17 +240,12 @@ cdef class ModelPlan(Plan):
         return 0
 
     cdef int complete(
-        self,
-        PyObject **row,
-        object obj,
-        object state,
-        dict cache,
-        str owner_cache,
-        object owner,
+        self, PyObject **row, object obj, object state, str owner_cache, object owner
     ) except -1:
         """What ModelIterable and RelatedPopulator do to an instance, in their order."""
         # Nobody else has seen the state: no cache here means that there is none.
         cdef bint fresh = self.from_db is None
+        cdef dict cache = None
         cdef _Annotation annotation
         cdef Relation relation
         cdef Known known

@@ -180,12 +180,6 @@ cdef class Steps:
         PyObject_SetAttr(new, DICT, found)
         return new
 
-    def copy(self, queryset, Path path not None):
-        """Return what Django's `_clone()` would, on `path`."""
-        return self.copy_of(
-            queryset, <dict> PyObject_GenericGetDict(queryset, NULL), path
-        )
-
     def clone(self, queryset):
         """Return what Django's `_clone()` would; None where that is a step of its own."""
         cdef dict values = <dict> PyObject_GenericGetDict(queryset, NULL)

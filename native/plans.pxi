@@ -67,7 +67,7 @@ cdef class Plan:
 
 
 cdef object take_tuple(PyObject **row, Py_ssize_t size):
-    """The first `size` columns, taken out of the row."""
+    """The columns, taken out of the row."""
     cdef object values = PyTuple_New(size)
     cdef Py_ssize_t i
     for i in range(size):
@@ -76,23 +76,12 @@ cdef object take_tuple(PyObject **row, Py_ssize_t size):
     return values
 
 
-cdef Py_ssize_t leading_columns(Plan plan, columns) except -1:
-    cdef Py_ssize_t count = plan.width if columns is None else columns
-    if not 0 <= count <= plan.width:
-        raise ValueError(f"{count} columns wanted of a row of {plan.width}")
-    return count
-
-
 @cython.final
 cdef class TuplePlan(Plan):
-    """A tuple of the first `columns` columns (all of them when None)."""
-
-    def __init__(self, Py_ssize_t width, *, columns=None, **common):
-        Plan.__init__(self, width=width, **common)
-        self.columns = leading_columns(self, columns)
+    """A tuple of the columns."""
 
     cdef object build(self, PyObject **row):
-        return take_tuple(row, self.columns)
+        return take_tuple(row, self.width)
 
 
 @cython.final
@@ -111,19 +100,18 @@ cdef class FlatPlan(Plan):
 
 @cython.final
 cdef class NamedPlan(Plan):
-    """A `tuple_class` (of collections.namedtuple) of the first `columns` columns."""
+    """A `tuple_class` (of collections.namedtuple) of the columns."""
 
-    def __init__(self, tuple_class, *, Py_ssize_t width, columns=None, **common):
+    def __init__(self, tuple_class, *, Py_ssize_t width, **common):
         if not issubclass(tuple_class, tuple):
             raise TypeError(f"{tuple_class!r} is no subclass of tuple")
         Plan.__init__(self, width=width, **common)
         self.tuple_class = tuple_class
-        self.columns = leading_columns(self, columns)
 
     cdef object build(self, PyObject **row):
         # Not by tp_alloc: what a tuple keeps besides its items is CPython's business
         # (3.14 caches the hash).
-        return tuple.__new__(self.tuple_class, take_tuple(row, self.columns))
+        return tuple.__new__(self.tuple_class, take_tuple(row, self.width))
 
 
 @cython.final
@@ -133,7 +121,8 @@ cdef class DictPlan(Plan):
     def __init__(self, names, *, Py_ssize_t width, **common):
         cdef tuple interned = tuple([intern(name) for name in names])
         Plan.__init__(self, width=width, **common)
-        leading_columns(self, len(interned))
+        if len(interned) > width:
+            raise ValueError(f"{len(interned)} names for a row of {width}")
         self.template = dict.fromkeys(interned)
         self.names = interned
 

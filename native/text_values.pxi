@@ -42,17 +42,8 @@ cdef class DateTimeText(TextReader):
     def __call__(self, text):
         cdef Py_ssize_t size = 0
         cdef const char *characters = ascii_text(text, &size)
-        cdef Day day
-        cdef Clock clock
-        if (
-            characters is not NULL
-            and size >= 19
-            and read_day(characters, &day)
-            and characters[10] == c" "
-            and read_clock(characters + 11, size - 11, &clock)
-        ):
-            return datetime_new(
-                day.year, day.month, day.day, clock.hour, clock.minute,
-                clock.second, clock.microsecond, None,
-            )
+        if characters is not NULL:
+            found = read_datetime(characters, size, None)
+            if found is not None:
+                return found
         return self.otherwise(text)

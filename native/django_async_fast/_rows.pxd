@@ -109,7 +109,7 @@ cdef class Plan:
 
 
 cdef class TuplePlan(Plan):
-    cdef Py_ssize_t columns
+    pass
 
 
 cdef class FlatPlan(Plan):
@@ -117,7 +117,6 @@ cdef class FlatPlan(Plan):
 
 
 cdef class NamedPlan(Plan):
-    cdef Py_ssize_t columns
     cdef object tuple_class
 
 
@@ -137,9 +136,7 @@ cdef class ModelPlan(Plan):
     cdef Py_ssize_t slot_count
     cdef inline_places places  # of `_state` and the slots
     cdef inline_places state_places
-    cdef inline_places cached_state_places  # with `fields_cache` first
     cdef Py_ssize_t pk_column
-    cdef tuple foreign_keys  # of columns
     cdef list peers  # of weak references; None when they are not tracked
     cdef tuple annotations
     cdef tuple relations
@@ -155,19 +152,12 @@ cdef class ModelPlan(Plan):
     cdef void hand_over_lists(self)
     cdef object make(self, PyObject **row, bint take, str owner_cache, object owner)
     cdef object call_from_db(self, PyObject **row)
-    cdef bint refers(self, PyObject **row)
-    cdef object new_state(self, dict cache)
-    cdef int set_state(self, object state, dict cache) except -1
+    cdef object new_state(self)
+    cdef int set_state(self, object state) except -1
     cdef object new_instance(self, PyObject **row, object state, bint take)
     cdef int set_attributes(self, object obj, PyObject **row, object state) except -1
     cdef int complete(
-        self,
-        PyObject **row,
-        object obj,
-        object state,
-        dict cache,
-        str owner_cache,
-        object owner,
+        self, PyObject **row, object obj, object state, str owner_cache, object owner
     ) except -1
 
 

@@ -70,7 +70,7 @@ def nothing(*_: Any) -> None:
 
 VALUE = Value()
 NAMES = [f"name_{i}" for i in range(70)]
-Pair = collections.namedtuple("Pair", "x y")
+Five = collections.namedtuple("Five", "a b c d e")
 
 
 def model_plan(model: Any = Author, start: int = 0, **options: Any) -> Any:
@@ -90,7 +90,7 @@ def model_plan(model: Any = Author, start: int = 0, **options: Any) -> Any:
 def related(**options: Any) -> Any:
     inner = options.pop("inner", {})
     relation = rows.Relation(model_plan(Author, 3, **inner), **options)
-    return model_plan(Book, foreign_keys=[2], relations=[relation])
+    return model_plan(Book, relations=[relation])
 
 
 def converted(*functions: Any, column: int = 0) -> Any:
@@ -111,15 +111,13 @@ class Unhashable:
 
 OUTPUTS: dict[str, Callable[[], Any]] = {
     "tuple": lambda: rows.TuplePlan(width=5),
-    "tuple of some": lambda: rows.TuplePlan(width=5, columns=2),
     "flat": lambda: rows.FlatPlan(width=5),
-    "named": lambda: rows.NamedPlan(Pair, width=5, columns=2),
+    "named": lambda: rows.NamedPlan(Five, width=5),
     "dict": lambda: rows.DictPlan(NAMES[:5], width=5),
     "converted": lambda: converted(lambda value, *_: [value], lambda value, *_: value),
     "instances": model_plan,
     "no fetch mode": lambda: model_plan(fetch_mode=None),
     "deferred": lambda: model_plan(Book, columns=[("id", 0)]),
-    "foreign keys": lambda: model_plan(Book, foreign_keys=[2]),
     "annotations": lambda: model_plan(annotations=[("n", 1), ("m", 2, True)]),
     "from_db": lambda: model_plan(from_db=Author.from_db),
     "from_db with lists": lambda: model_plan(

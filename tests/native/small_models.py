@@ -102,7 +102,10 @@ def _anatomy(obj: Any, seen: set[int]) -> Any:
         if id(obj) in seen:
             return "seen"
         seen.add(id(obj))
-        return type(obj), _anatomy(vars(obj), seen)
+        values = vars(obj).copy()
+        if cache := values.pop("fields_cache", None):  # made when it is asked for
+            values["fields_cache"] = cache
+        return type(obj), _anatomy(values, seen)
     if isinstance(obj, dict):
         return [(name, _anatomy(value, seen)) for name, value in obj.items()]
     return type(obj), obj
@@ -117,14 +120,6 @@ class Failing:
 
 def ready(*items: Any) -> Any:
     return rows.ListBatch(list(items))
-
-
-def foreign_keys(model: Any) -> list[int]:
-    return [
-        column
-        for column, field in enumerate(model._meta.concrete_fields)
-        if field.is_relation
-    ]
 
 
 def nothing(*_: Any) -> None:

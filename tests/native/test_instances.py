@@ -24,7 +24,6 @@ from .small_models import (
     Writer,
     anatomy,
     build,
-    foreign_keys,
     from_db,
     model_plan,
 )
@@ -42,7 +41,7 @@ rows = pytest.importorskip("django_async_fast._rows")
     ],
 )
 def test_instances_equal_djangos(model: Any, row: Any) -> None:
-    (ours,) = build(model_plan(model, foreign_keys=foreign_keys(model)), row)
+    (ours,) = build(model_plan(model), row)
     theirs = from_db(model, row)
     assert anatomy(ours) == anatomy(theirs)
     assert type(ours._state) is ModelState
@@ -51,7 +50,7 @@ def test_instances_equal_djangos(model: Any, row: Any) -> None:
     assert ours == theirs
 
 
-def test_without_foreign_keys_the_cache_comes_when_it_is_asked_for() -> None:
+def test_the_cache_of_relations_comes_when_it_is_asked_for() -> None:
     (story,) = build(model_plan(Story), (1, "T", 2, None, 3))
     assert "fields_cache" not in vars(story._state)
     assert story._state.fields_cache == {}
@@ -76,7 +75,7 @@ def test_copies_equal_copies_of_djangos(
     # The models here belong to no installed app.
     monkeypatch.setattr(django.db.models.base.apps, "get_model", lambda *_: Story)
     row = (1, "T", 2, None, 3)
-    plan = model_plan(Story, foreign_keys=[2, 3], track_peers=track)
+    plan = model_plan(Story, track_peers=track)
     (ours,), theirs = build(plan, row), from_db(Story, row)
     assert anatomy(copied(ours)) == anatomy(copied(theirs))
     assert copied(ours) == ours

@@ -25,7 +25,7 @@ from .outputs import (
     VALUE,
     Author,
     Book,
-    Pair,
+    Five,
     Picky,
     PickyState,
     Planned,
@@ -176,7 +176,7 @@ WAYS = [
 def shared_by(plan: Any) -> tuple[Any, ...]:
     """What all rows of a plan refer to."""
     common = (None, True, 1, sys.intern("title"), sys.intern("name_0"), VALUE)
-    return *common, Author, Book, Picky, ModelState, PickyState, Pair, plan
+    return *common, Author, Book, Picky, ModelState, PickyState, Five, plan
 
 
 # ---------------------------------------------------------------- the tests
@@ -230,7 +230,6 @@ def test_relations_that_are_null() -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: rows.TuplePlan(width=2, columns=3),
         lambda: rows.DictPlan("abc", width=2),
         lambda: rows.NamedPlan(list, width=2),
         lambda: converted(column=5),

@@ -61,9 +61,7 @@ def test_annotations() -> None:
 
 def select_related(relation: Callable[..., Any]) -> Any:
     """Story (0-4), its writer (5-6)."""
-    return model_plan(
-        Story, width=7, foreign_keys=[2, 3], relations=[relation(model_plan(Writer, 5))]
-    )
+    return model_plan(Story, width=7, relations=[relation(model_plan(Writer, 5))])
 
 
 def djangos_populator(
@@ -115,16 +113,14 @@ def test_nested_relations_equal_djangos(direct: bool, address: Any) -> None:
     row = (1, "T", 5, None, 3, 5, "Ada", *address)
     caches = ["address", "writer"] if direct else []
     inner = rows.Relation(
-        model_plan(Address, 7, foreign_keys=[8]),
+        model_plan(Address, 7),
         reverse.set_cached_value,
         ADDRESS.set_cached_value,
         *caches,
     )
     writer = model_plan(Writer, 5, width=10, relations=[inner])
     outer = rows.Relation(writer, WRITER.set_cached_value, None, *caches[1:])
-    (ours,) = build(
-        model_plan(Story, width=10, foreign_keys=[2, 3], relations=[outer]), row
-    )
+    (ours,) = build(model_plan(Story, width=10, relations=[outer]), row)
     theirs = from_db(Story, row[:5])
     nested = djangos_populator(
         Address, 7, reverse.set_cached_value, ADDRESS.set_cached_value
@@ -196,7 +192,7 @@ def test_known_related_objects(
 def test_known_related_objects_of_a_real_field() -> None:
     ada = from_db(Writer, (5, "Ada"))
     known = rows.Known(WRITER, {5: ada}, ["writer_id"])
-    plan = model_plan(Story, foreign_keys=[2], known=[known])
+    plan = model_plan(Story, known=[known])
     ours, other = build(plan, (1, "T", 5, None, 3), (2, "T", 6, None, 3))
     assert ours.writer is ada
     assert "writer" not in other._state.fields_cache

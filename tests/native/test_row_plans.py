@@ -26,11 +26,6 @@ def test_tuples_are_the_drivers_own_when_nothing_changes() -> None:
     assert build(rows.TuplePlan(width=2), row)[0] is row
 
 
-def test_tuples_of_the_first_columns() -> None:
-    plan = rows.TuplePlan(width=3, columns=2)
-    assert build(plan, (1, 2, 3), [4, 5, 6]) == [(1, 2), (4, 5)]
-
-
 def test_a_row_may_have_columns_of_its_own_after_the_plans() -> None:
     assert build(rows.TuplePlan(width=2), (1, 2, 3)) == [(1, 2)]
     assert build(rows.DictPlan(["a"], width=1), (1, 2, 3)) == [{"a": 1}]
@@ -109,12 +104,10 @@ def test_short_rows_are_an_error_that_says_both_numbers() -> None:
     "make",
     [
         lambda: rows.TuplePlan(width=-1),
-        lambda: rows.TuplePlan(width=1, columns=2),
         lambda: rows.FlatPlan(width=0),
         lambda: rows.DictPlan("ab", width=1),
         lambda: rows.TuplePlan(width=1, converters=[(1, (), None)]),
         lambda: model_plan(Writer, columns=[("id", 5)]),
-        lambda: model_plan(Writer, foreign_keys=[2]),
         lambda: model_plan(Writer, annotations=[("n", -1)]),
         lambda: model_plan(Story, relations=[rows.Relation(model_plan(Writer))]),
         lambda: rows.Relation(rows.ModelPlan.__new__(rows.ModelPlan)),

@@ -32,7 +32,7 @@ def refcount_cases() -> Iterator[tuple[str, Callable[[Any], Any]]]:
     Pair = collections.namedtuple("Pair", "x y")
     twice = (0, (lambda value, *_: [value], lambda value, *_: value[0]), None)
     late = [twice, (1, (Failing(),), None)]
-    yield "tuple", lambda row: build(rows.TuplePlan(width=2, columns=1), row)
+    yield "tuple", lambda row: build(rows.TuplePlan(width=1), row)
     yield "flat", lambda row: build(rows.FlatPlan(width=2), row)
     yield "named", lambda row: build(rows.NamedPlan(Pair, width=2), row)
     yield "dict", lambda row: build(rows.DictPlan("ab", width=2), row)
