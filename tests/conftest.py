@@ -22,7 +22,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from tools.conformance.cluster import cluster, system_binaries
-from tools.postgres import postgres, server_version
+from tools.postgres import django_database, postgres, server_version
 from tools.versions import compiled_parts, versions
 
 NATIVE = Path(__file__).parent / "native"
@@ -166,6 +166,23 @@ def system_dsn() -> Iterator[str]:
             patch.delenv("DATABASE_URL")  # of the package's server
             dsn, _ = stack.enter_context(cluster())
         yield dsn
+
+
+@pytest.fixture(scope="module")
+def system_alias(system_dsn: str) -> Iterator[str]:
+    """The alias of a database that has extensions."""
+    from django.contrib.postgres.signals import register_type_handlers
+    from django.db import connections
+    from django.db.backends.signals import connection_created
+
+    defaults = connections["default"].settings_dict
+    connections.settings["system"] = {**defaults, **django_database(system_dsn)}
+    connection_created.connect(register_type_handlers)
+    yield "system"
+    connection_created.disconnect(register_type_handlers)
+    connections["system"].close()
+    del connections["system"]
+    del connections.settings["system"]
 
 
 @pytest.fixture(scope="session")

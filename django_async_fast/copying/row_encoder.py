@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from psycopg.types.range import Range
+
 from .. import _native
 from ..drivers.psycopg import results, statement, type_loaders
 from ..unpatched import Unpatched
@@ -32,7 +34,7 @@ def encoder(
     if (
         not _native.COMPILED
         or not type_loaders.is_utf8(raw.pgconn)
-        or not statement.dumps_as_psycopg(raw, (*classes, list))
+        or not statement.dumps_as_psycopg(raw, (*classes, list, Range))
     ):
         return None
     kinds = results.decoders(raw).type_kinds

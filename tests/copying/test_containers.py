@@ -9,9 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.contrib.postgres import fields as postgres
-from django.db import DataError, connection, models
-from django.test.utils import isolate_apps
+from django.db import DataError, connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg.types.range import Range
@@ -19,37 +17,12 @@ from psycopg.types.range import Range
 from django_async_fast import _native, acopy_from, copy_from, new_connection
 from django_async_fast.copying import load
 from django_async_fast.copying.columns import Columns
+from tests.support.containers import NAMES, VALUES, Container
 from tests.support.tables import table_of
 
 from .test_load import by_django, stored
 
 NOON = dt.datetime(2024, 2, 3, 12, tzinfo=dt.UTC)
-
-with isolate_apps("tests.testapp"):
-
-    class Container(models.Model):
-        number = models.IntegerField(null=True)
-        ints = postgres.ArrayField(models.IntegerField(null=True), null=True)
-        grid = postgres.ArrayField(
-            postgres.ArrayField(models.CharField(max_length=5)), null=True
-        )
-        prices = postgres.ArrayField(
-            models.DecimalField(max_digits=10, decimal_places=2), null=True
-        )
-        instants = postgres.ArrayField(models.DateTimeField(), null=True)
-        keys = postgres.ArrayField(models.UUIDField(), null=True)
-        spans = postgres.ArrayField(postgres.IntegerRangeField(), null=True)
-        span = postgres.IntegerRangeField(null=True)
-        large = postgres.BigIntegerRangeField(null=True)
-        worth = postgres.DecimalRangeField(null=True)
-        during = postgres.DateTimeRangeField(null=True)
-        days = postgres.DateRangeField(null=True)
-
-        class Meta:
-            app_label = "testapp"
-
-
-NAMES = [each.name for each in Container._meta.fields if each.name != "id"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -69,44 +42,6 @@ def is_binary(names: list[str]) -> bool:
         return Columns(cursor, Container, (), names).is_binary
 
 
-def bounds(inside: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    def ordered(found: Any) -> Any:
-        lower, upper, kinds = found
-        if None not in (lower, upper) and upper < lower:
-            lower, upper = upper, lower
-        return Range(lower, upper, kinds)
-
-    kinds = st.sampled_from(["()", "(]", "[)", "[]"])
-    pairs = st.tuples(st.none() | inside, st.none() | inside, kinds)
-    return st.just(Range(empty=True)) | pairs.map(ordered)
-
-
-ints = st.integers(-(2**31), 2**31 - 2)
-texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5)
-prices = st.decimals(-999, 999, places=4, allow_nan=False)
-moments = st.datetimes(
-    dt.datetime(1, 1, 2), dt.datetime(9999, 12, 30), timezones=st.just(dt.UTC)
-)
-VALUES = {
-    "number": ints,
-    "ints": st.lists(st.none() | ints, max_size=4),
-    "grid": st.tuples(st.integers(0, 2), st.integers(1, 2)).flatmap(
-        lambda size: st.lists(
-            st.lists(texts, min_size=size[1], max_size=size[1]),
-            min_size=size[0],
-            max_size=size[0],
-        )
-    ),
-    "prices": st.lists(prices, max_size=2),
-    "instants": st.lists(moments, max_size=2),
-    "keys": st.lists(st.uuids(), max_size=2),
-    "spans": st.lists(bounds(ints), max_size=2),
-    "span": bounds(ints),
-    "large": bounds(st.integers(-(2**63), 2**63 - 2)),
-    "worth": bounds(st.decimals(-999, 999, places=3, allow_nan=False)),
-    "during": bounds(moments),
-    "days": bounds(st.dates(max_value=dt.date(9999, 12, 30))),
-}
 rows_of_all = st.lists(
     st.tuples(*(st.none() | VALUES[name] for name in NAMES)), min_size=1, max_size=4
 )

@@ -26,6 +26,7 @@ from django.db.backends.postgresql.base import (
     DatabaseWrapper,
     ServerBindingCursor,
 )
+from django.db.backends.postgresql.psycopg_any import DjangoRangeDumper
 from django.db.backends.utils import CursorWrapper
 from psycopg import Connection, errors, pq
 from psycopg._preparing import Prepare
@@ -157,12 +158,12 @@ def _with_arrays(raw: Any, params: Any, template: bytes) -> Any:
 
 
 def dumps_as_psycopg(raw: Any, kinds: Iterable[type[Any]]) -> bool:
-    """Tell whether values of these classes are dumped by psycopg's own code."""
-    dumper_of = raw.adapters.get_dumper
-    return all(
-        prepared_statements.is_of_psycopg(dumper_of(each, PyFormat.TEXT))
-        for each in kinds
-    )
+    """Tell whether values of these classes are dumped by psycopg's own code.
+
+    Or by Django's dumper of ranges.
+    """
+    found = {raw.adapters.get_dumper(each, PyFormat.TEXT) for each in kinds}
+    return all(map(prepared_statements.is_of_psycopg, found - {DjangoRangeDumper}))
 
 
 def _execute(raw: Any, send: Callable[[], None]) -> Generator[Any, Any, list[Any]]:

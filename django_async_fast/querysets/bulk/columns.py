@@ -9,13 +9,14 @@ asks; what comes out of that is encoded if it can be, and else goes as psycopg s
 from __future__ import annotations
 
 import datetime as dt
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from functools import cache
 from ipaddress import IPv4Address, IPv6Address
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import models
@@ -24,18 +25,44 @@ from django.db.models import Case
 from django.db.models.fields import Field
 from django.db.models.functions import Cast
 from psycopg import Binary
+from psycopg.adapt import PyFormat, Transformer
 from psycopg.postgres import types
 from psycopg.types.json import Jsonb
 from psycopg.types.numeric import Int2, Int4, Int8
+from psycopg.types.range import Range
 
 from ... import _native
 from ...drivers.psycopg.statement import Array
 from ...unpatched import Unpatched
+from .. import changes
 from ..compiled.writes import NotPlain
 
+
+class _Type(NamedTuple):
+    """A type that values are encoded as."""
+
+    oid: int
+    array_oid: int
+    # What the core is told of it.
+    kinds: dict[int, tuple[str, int]] | None = None
+
+    def array(self, values: list[Any]) -> Array | None:
+        data = _native.decode.array_of(self.oid, values, self.kinds)
+        return None if data is None else Array(data, self.array_oid)
+
+
+def _of_name(name: str) -> _Type:
+    return _Type(types[name].oid, types[name].array_oid)
+
+
+def _of_range(name: str, bound: str) -> _Type:
+    kind = "range", types[bound].oid
+    return _of_name(name)._replace(kinds={types[name].oid: kind})
+
+
 # The type of a column, without its parameters -> those that its values are encoded as.
-_OIDS = {
-    name: tuple(types[each].oid for each in encoded)
+_TYPES = {
+    name: tuple(map(_of_name, encoded))
     for name, encoded in {
         "bigint": ("int8",),
         "boolean": ("bool",),
@@ -56,7 +83,18 @@ _OIDS = {
         "uuid": ("uuid",),
         "varchar": ("varchar",),
     }.items()
+} | {
+    name: (_of_range(name, bound),)
+    for name, bound in {
+        "daterange": "date",
+        "int4range": "int4",
+        "int8range": "int8",
+        "numrange": "numeric",
+        "tstzrange": "timestamptz",
+    }.items()
 }
+# Columns of which the server makes the type out of psycopg's text.
+_PRINTED = frozenset({"hstore"})
 
 # The fields that hand on what the core encodes, with the column's type of each.
 _PLAIN: dict[type, str] = {
@@ -103,28 +141,30 @@ _NUMBERS = frozenset({Int2, Int4, Int8})
 # What Django gives to psycopg for values that are encoded here instead.
 DUMPED = (
     *(bool, bytes, dt.date, dt.datetime, dt.time, dt.timedelta, Decimal, float, list),
-    *(str, Binary, Int2, Int4, Int8, Jsonb, IPv4Address, IPv6Address, UUID),
+    *(str, Binary, Int2, Int4, Int8, Jsonb, IPv4Address, IPv6Address, Range, UUID),
 )
 
 
 class Column:
     """A field of many objects."""
 
-    __slots__ = ("_get", "_oids", "_plain", "field", "kind")
+    __slots__ = ("_get", "_plain", "_types", "field", "kind", "sent_as")
 
     def __init__(self, field: Any, wrapper: Any) -> None:
         self.field = field
         self._get = attrgetter(field.attname)
         # The column's type, without its parameters.
         self.kind = kind = field.db_type(wrapper).partition("(")[0]
-        self._oids = _OIDS.get(kind, ())
+        # The type that the server is told of its values.
+        self.sent_as = "text" if kind in _PRINTED else kind
+        self._types = _TYPES.get(self.sent_as, ())
         # What tells whether the field hands values on; None where it never does.
         self._plain = _handing_on(field, kind, type(wrapper.ops))
 
     @property
     def is_encoded(self) -> bool:
         """Tell whether the core encodes values of the column's type."""
-        return bool(self._oids)
+        return bool(self._types)
 
     @property
     def is_float(self) -> bool:
@@ -142,7 +182,7 @@ class Column:
         """Return the array of values that Django would hand on; None if it may not."""
         if not self.is_plain():
             return None
-        return _array(self._oids[0], values)
+        return self._types[0].array(values)
 
     def saves_expressions(self, wrapper: Any) -> bool:
         """Tell whether the field hands on an expression, as Django's own fields do."""
@@ -168,10 +208,13 @@ class Column:
             found.append(value)
         return found
 
-    def encoded(self, prepared: list[Any]) -> Array | list[Any]:
+    def encoded(self, prepared: list[Any], wrapper: Any) -> Array | list[Any]:
         """Return what Django has made of values, as an array if it can be one."""
-        for oid in self._oids:
-            if (array := _array(oid, _inside(prepared))) is not None:
+        found = _inside(prepared)
+        if self.kind in _PRINTED:
+            found = _printed(prepared, wrapper.connection)
+        for each in self._types:
+            if (array := each.array(found)) is not None:
                 return array
         return prepared
 
@@ -192,9 +235,19 @@ def is_djangos(field: Any) -> bool:
     return "pre_save" not in vars(field) and _unpatched(kind, base, _READING).holds()
 
 
-def _array(oid: int, values: list[Any]) -> Array | None:
-    data = _native.decode.array_of(oid, values)
-    return None if data is None else Array(data, types[oid].array_oid)
+def is_only_cast(field: Any) -> bool:
+    """Tell whether Django writes at most a cast to its type around a field's value."""
+    if not any(hasattr(field, name) for name in changes.OF_PLACEHOLDER):
+        return True
+    kind: Any = type(field)
+    # A project without ranges need not have what they import.
+    postgres: Any = sys.modules.get("django.contrib.postgres.fields")
+    base = _first_of(kind, (models.BinaryField, getattr(postgres, "RangeField", None)))
+    return (
+        base is not None
+        and vars(field).keys().isdisjoint(changes.OF_PLACEHOLDER)
+        and _unpatched(kind, base, changes.OF_PLACEHOLDER).holds()
+    )
 
 
 def _inside(values: list[Any]) -> list[Any]:
@@ -206,6 +259,12 @@ def _inside(values: list[Any]) -> list[Any]:
         with suppress(Exception):  # psycopg meets it again, when it is sent
             return [_dumped(each) for each in values]
     return values
+
+
+def _printed(values: list[Any], raw: Any) -> list[Any]:
+    """Return psycopg's text of each dict."""
+    dump: Any = Transformer(raw).get_dumper({}, PyFormat.TEXT).dump
+    return [str(dump(each), "utf-8") if type(each) is dict else each for each in values]
 
 
 def _dumped(value: Any) -> Any:

@@ -136,7 +136,7 @@ class _Values:
         array = column.array(values)
         if array is not None:
             return array
-        return column.encoded(column.prepared(values, wrapper))
+        return column.encoded(column.prepared(values, wrapper), wrapper)
 
     def _of_field(self, column: Column, wrapper: Any) -> Any:
         """Ask a field object by object: after an error the later ones are not."""
@@ -145,7 +145,7 @@ class _Values:
         for each in self._objs:
             values.append(column.field.pre_save(each, add=True))
             found += column.prepared(values[-1:], wrapper)
-        return column.encoded(found)
+        return column.encoded(found, wrapper)
 
     def djangos(self, compiler: Any, returning: Any) -> writes.Run:
         """Return Django's own INSERT, with the values that are found already."""

@@ -24,7 +24,7 @@ from ...drivers.psycopg import statement
 from ...unpatched import Unpatched
 from ..compiled import writes
 from . import sending
-from .columns import Column
+from .columns import Column, is_only_cast
 
 # What is not called here of querysets and of the expressions that Django makes.
 _OF_QUERYSETS = (
@@ -184,13 +184,13 @@ def _compiled(model: Any, db: str, fields: list[Any]) -> Join | None:
     columns = [Column(each, wrapper) for each in (pk, *fields)]
     if (
         not wrapper.features.requires_casted_case_in_updates
-        or not writes.can_compile(compiler, (pk, *fields))
-        or not all(each.is_encoded for each in columns)
+        or not writes.can_compile(compiler, ())
+        or not all(each.is_encoded and is_only_cast(each.field) for each in columns)
     ):
         return None
     quoted = wrapper.ops.quote_name
     table = quoted(model._meta.db_table)
-    values = ", ".join(f"(%s)::{each.kind}[]" for each in columns)
+    values = ", ".join(f"(%s)::{each.sent_as}[]" for each in columns)
     names = ", ".join(f"c{i}" for i in range(len(columns)))
     sets = ", ".join(
         f"{quoted(each.column)} = (__values.c{i})::{each.cast_db_type(wrapper)}"
@@ -254,7 +254,7 @@ def _params(entry: Join, objs: Sequence[Any], wrapper: Any) -> list[Any]:
             if not column.saves_expressions(wrapper):
                 raise writes.NotPlain
             values = column.prepared(values, wrapper)
-            array = column.encoded(values)
+            array = column.encoded(values, wrapper)
         if column.is_float and any(map(_is_negative_zero, values)):
             raise writes.NotPlain
         found.append(array)

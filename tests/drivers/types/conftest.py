@@ -7,13 +7,9 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from django.contrib.postgres.signals import register_type_handlers
-from django.db import connections
 from django.db.backends.postgresql.psycopg_any import get_adapters_template
-from django.db.backends.signals import connection_created
 
 from django_async_fast import _native
-from tools.postgres import django_database
 
 if not _native.COMPILED:
     collect_ignore_glob = ["test_*.py"]
@@ -46,19 +42,6 @@ def either(
     if request.param == "package":
         return connection
     return request.getfixturevalue("system")
-
-
-@pytest.fixture(scope="module")
-def system_alias(system_dsn: str) -> Iterator[str]:
-    """The alias of a database that has extensions."""
-    defaults = connections["default"].settings_dict
-    connections.settings["system"] = {**defaults, **django_database(system_dsn)}
-    connection_created.connect(register_type_handlers)
-    yield "system"
-    connection_created.disconnect(register_type_handlers)
-    connections["system"].close()
-    del connections["system"]
-    del connections.settings["system"]
 
 
 @pytest.fixture(params=["default", "system"])

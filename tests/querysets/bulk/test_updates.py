@@ -159,9 +159,6 @@ DJANGOS: dict[str, Callable[[], Any]] = {
     "both tables": lambda: Novel.objects.bulk_update(
         [Novel(pk=9, title="x", genre="y")], ["title", "genre"]
     ),
-    "bytes, for which Django has a placeholder": lambda: Everything.objects.bulk_update(
-        [Everything(pk=1, binary=b"\0x")], ["binary"]
-    ),
     "choices": both(char=Colour.RED),
     "subclasses": both(char=Str("x")),
     "a size of text": lambda: Tag.objects.bulk_update(tags(1), ["name"], batch_size="1"),

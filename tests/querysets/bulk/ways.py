@@ -41,36 +41,36 @@ def arrays() -> Iterator[list[int]]:
         yield sent
 
 
-def outcome(write: Callable[[], Any], *kinds: Any) -> Any:
+def outcome(write: Callable[[], Any], *kinds: Any, using: str | None = None) -> Any:
     """Return what a write returns or raises, and the rows that are there then."""
     restart_sequences()
-    with transaction.atomic():
+    with transaction.atomic(using):
         try:
-            with transaction.atomic():
+            with transaction.atomic(using):
                 found = described(write())
         except Exception as exc:
             found = type(exc), str(exc)
         rows = [
-            described([*each._base_manager.order_by("pk").values_list()])
+            described([*each._base_manager.using(using).order_by("pk").values_list()])
             for each in kinds
         ]
-        transaction.set_rollback(True)
+        transaction.set_rollback(True, using)
     return found, rows
 
 
 def like_djangos(
-    write: Callable[[], Any], *kinds: Any, times: int = 1
+    write: Callable[[], Any], *kinds: Any, times: int = 1, using: str | None = None
 ) -> list[list[int]]:
     """Assert that each time a write comes out as by Django's own code.
 
     Return what was sent as arrays, each time.
     """
     with djangos():
-        wanted = outcome(write, *kinds)
+        wanted = outcome(write, *kinds, using=using)
     found = []
     for _ in range(times):
         with arrays() as sent:
-            assert outcome(write, *kinds) == wanted
+            assert outcome(write, *kinds, using=using) == wanted
         found.append(sent)
     return found
 
