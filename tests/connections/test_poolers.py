@@ -126,24 +126,27 @@ def test_what_is_left_in_a_session(behind: Said, statement: str) -> None:
     assert behind(before=leave, DISABLE_SERVER_SIDE_CURSORS=True) == ["W006"]
 
 
-@needs_pooler
-@pytest.mark.parametrize("mode", ["transaction", "session"])
-def test_the_mode_is_known_without_the_console(
-    behind: Said, monkeypatch: pytest.MonkeyPatch, mode: str
-) -> None:
-    """PgBouncer lets few users in, and other poolers have another one."""
+@pytest.fixture
+def without_console(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for most users: PgBouncer lets few in, and other poolers have another one."""
     monkeypatch.setattr(poolers, "_pgbouncer", lambda wrapper: None)
+
+
+@needs_pooler
+@pytest.mark.usefixtures("without_console")
+@pytest.mark.parametrize("mode", ["transaction", "session"])
+def test_the_mode_is_known_without_the_console(behind: Said, mode: str) -> None:
     expected = {"transaction": ["E003", "W004"], "session": []}
     options = {"prepare_threshold": 5}
     assert behind(mode=mode, OPTIONS=options) == expected[mode]
 
 
 @needs_pooler
+@pytest.mark.usefixtures("without_console")
 @pytest.mark.parametrize("mode", ["transaction", "session"])
 def test_the_mode_is_not_known_while_no_session_is_free(
     behind: Said, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
-    monkeypatch.setattr(poolers, "_pgbouncer", lambda wrapper: None)
     monkeypatch.setattr(poolers, "PATIENCE", 2)
     # In session mode the check's first connection has it, in transaction mode nobody.
     expected = {"transaction": ["E003"], "session": ["W003"]}

@@ -11,10 +11,18 @@ from typing import Any
 import pytest
 
 from django_async_fast import new_connection
+from tests.support.every_await import (
+    HOWS,
+    MOST,
+    Noise,
+    Steps,
+    broken_off,
+    listening,
+    run,
+)
 from tests.testapp.models import Tag
 
 from .conftest import Watch, configured, connected, pool_is_whole, pool_options
-from .every_await import HOWS, MOST, Noise, Steps, broken_off, listening, run
 from .scenarios import (
     SCENARIOS,
     Scenario,

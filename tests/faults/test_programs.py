@@ -20,9 +20,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from django_async_fast import new_connection
+from tests.support.every_await import runner
 
 from .conftest import Watch, configured
-from .every_await import runner
 
 EXAMPLES = 300
 

@@ -10,10 +10,10 @@ import pytest
 
 from django_async_fast import new_connection
 from django_async_fast.querysets.compiled import writes
+from tests.support.every_await import HOWS, MOST, broken_off, run
 from tests.testapp.models import Author, Tag
 
 from .conftest import Watch, configured, connected
-from .every_await import HOWS, MOST, broken_off, run
 from .scenarios import TAGS, fill
 
 

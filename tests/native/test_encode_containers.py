@@ -15,8 +15,6 @@ from psycopg import pq
 from psycopg.postgres import types
 from psycopg.types.range import Range
 
-from django_async_fast import _native
-
 from .counting import steady
 from .forged import forged, libpq
 from .test_encode_types import TYPES, Str
@@ -41,11 +39,6 @@ for name, inside in RANGES.items():
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5)
 examples = settings(max_examples=30)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _loaded() -> None:
-    _decode.load_libpq(_native._libpq_path(pq.__impl__))
 
 
 def encode(oid: int, value: Any) -> bytes | None:

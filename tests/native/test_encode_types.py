@@ -21,8 +21,6 @@ from psycopg import pq
 from psycopg.types.json import Jsonb
 from psycopg.types.numeric import Int4
 
-from django_async_fast import _native
-
 from .counting import steady
 
 _decode = pytest.importorskip("django_async_fast._decode")
@@ -94,11 +92,6 @@ TYPES = {
         lambda value: Jsonb(psycopg.types.json.json.loads(value)),
     ),
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _loaded() -> None:
-    _decode.load_libpq(_native._libpq_path(pq.__impl__))
 
 
 def send(connection: psycopg.Connection, query: str, array: bytes, name: str) -> Any:

@@ -14,8 +14,6 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 
-from django_async_fast import _native
-
 from .counting import steady
 
 rows = pytest.importorskip("django_async_fast._rows")
@@ -48,11 +46,6 @@ ERRORS = {
 
 def fail(data: bytes) -> Any:
     raise LookupError(data)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _loaded() -> None:
-    decode.load_libpq(_native._libpq_path(psycopg.pq.__impl__))
 
 
 @pytest.fixture(scope="module")

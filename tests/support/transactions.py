@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from django_async_fast import new_connection, transaction
-from tests.faults.every_await import MOST, broken_off
+from tests.support.every_await import MOST, broken_off
 from tests.support.other_databases import names, threads
 from tests.testapp.models import Tag
 

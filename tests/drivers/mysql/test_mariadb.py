@@ -22,7 +22,7 @@ from django.db import (
 )
 
 from django_async_fast import async_connections, new_connection, run_sync
-from tests.faults.every_await import HOWS
+from tests.support.every_await import HOWS
 from tests.support.other_databases import names, threads
 from tests.support.transactions import (
     SCENARIOS,

@@ -12,7 +12,7 @@ from django.db import OperationalError, connections, transaction
 
 from django_async_fast import async_connections, new_connection, run_sync
 from django_async_fast.drivers.sqlite import progress
-from tests.faults.every_await import HOWS
+from tests.support.every_await import HOWS
 from tests.support.other_databases import names
 from tests.support.transactions import (
     SCENARIOS,

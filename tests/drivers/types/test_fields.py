@@ -10,10 +10,7 @@ from typing import Any
 import pytest
 from django.contrib.postgres.aggregates import ArrayAgg, JSONBAgg
 from django.contrib.postgres.search import SearchQuery, SearchRank, SearchVector
-from django.contrib.postgres.signals import (
-    get_citext_oids,
-    get_hstore_oids,
-)
+from django.contrib.postgres.signals import get_citext_oids, get_hstore_oids
 from django.db import connections
 from django.db.models import Max, Value
 from psycopg import pq
@@ -23,9 +20,9 @@ from django_async_fast import explain_plan, new_connection
 from django_async_fast.drivers.psycopg import results
 from tests.support.django_rows import djangos_rows
 from tests.support.forget_types import forget_types
+from tests.support.reading import same
 
 from .models import Own, Priced, Sack, Shelf, table
-from .reading import same
 
 pytestmark = pytest.mark.keep_rows
 

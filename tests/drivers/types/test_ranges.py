@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from psycopg.types.multirange import Multirange
 from psycopg.types.range import Range
 
-from .reading import decoded, fails, in_binary, malformed, reads, reads_all, same
+from tests.support.reading import same
+
+from .reading import decoded, fails, in_binary, malformed, reads, reads_all
 
 examples = settings(max_examples=50)
 

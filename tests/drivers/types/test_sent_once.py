@@ -18,9 +18,9 @@ from django.db.models.expressions import RawSQL
 from django_async_fast import new_connection, run_sync
 from tests.support.django_rows import djangos_rows
 from tests.support.forget_types import forget_types
+from tests.support.reading import same
 
 from .models import Priced, table
-from .reading import same
 
 pytestmark = pytest.mark.keep_rows
 

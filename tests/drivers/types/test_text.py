@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from django_async_fast.drivers.psycopg import results
+from tests.support.reading import TEXT
 
-from .reading import TEXT, decoded, malformed, reads
+from .reading import decoded, malformed, reads
 
 INT4 = 23
 ARRAY, RANGE, MULTIRANGE, HSTORE, TEXTS = range(16_400, 16_405)
