@@ -18,31 +18,24 @@ from .doctor.examination import examine
 def main(arguments: list[str] | None = None) -> int:
     """Run a command of the package's; return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m django_async_fast")
-    commands = parser.add_subparsers(required=True, metavar="command")
-    doctor = commands.add_parser(
-        "doctor", help="say what is native in a project, what is not, and the remedies"
-    )
-    doctor.add_argument(
+    commands = parser.add_subparsers(required=True, metavar="command", dest="command")
+    settings = argparse.ArgumentParser(add_help=False)
+    settings.add_argument(
         "--settings", help="the settings module (default: DJANGO_SETTINGS_MODULE)"
     )
-    check = commands.add_parser(
-        "check", help="ask a database for what the package needs of it"
-    )
-    check.add_argument(
-        "--settings", help="the settings module (default: DJANGO_SETTINGS_MODULE)"
-    )
+    text = "say what is native in a project, what is not, and the remedies"
+    commands.add_parser("doctor", help=text, parents=[settings])
+    text = "ask a database for what the package needs of it"
+    check = commands.add_parser("check", help=text, parents=[settings])
     check.add_argument("--database", default="default", help="an alias of DATABASES")
-    doctor.set_defaults(run=lambda chosen: _doctor(chosen.settings))
-    check.set_defaults(run=lambda chosen: _check(chosen.settings, chosen.database))
     chosen = parser.parse_args(arguments)
-    code: int = chosen.run(chosen)
-    return code
-
-
-def _check(settings: str | None, alias: str) -> int:
-    if settings:
-        os.environ["DJANGO_SETTINGS_MODULE"] = settings
+    if chosen.settings:
+        os.environ["DJANGO_SETTINGS_MODULE"] = chosen.settings
     sys.path.insert(0, "")
+    return _doctor() if chosen.command == "doctor" else _check(chosen.database)
+
+
+def _check(alias: str) -> int:
     django.setup()
     probes: Any = import_module(".doctor.probes", "django_async_fast")
     try:
@@ -53,14 +46,11 @@ def _check(settings: str | None, alias: str) -> int:
     return write(sys.stdout, alias, found)
 
 
-def _doctor(settings: str | None) -> int:
-    if settings:
-        os.environ["DJANGO_SETTINGS_MODULE"] = settings
+def _doctor() -> int:
     if "DJANGO_SETTINGS_MODULE" not in os.environ:
         code = examine(sys.stdout, with_project=False)
         print("No project was looked at: pass --settings, or `manage.py doctor`.")
         return code
-    sys.path.insert(0, "")
     try:
         django.setup()
     except Exception:

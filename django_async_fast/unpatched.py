@@ -76,6 +76,14 @@ class Unpatched:
         return self._answer
 
 
+def _unpatched_class(kind: Any, base: Any, names: tuple[str, ...]) -> Unpatched:
+    return Unpatched((kind, base, names))
+
+
+# Whether a class runs by some names what `base` does: one Unpatched for each of them.
+unpatched_class: Callable[..., Unpatched] = functools.cache(_unpatched_class)
+
+
 class UnpatchedFunction:
     """A function of a module, asked once after each change."""
 

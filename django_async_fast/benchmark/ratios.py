@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from .records import Record, kind
@@ -62,21 +61,3 @@ def points(records: list[Record], clock: str = "cpu") -> dict[str, Any]:
                 change = changed(line[-1]["ratios"][ours], now[ours])
             line.append({"record": number, "ratios": now, "change": change})
     return found
-
-
-def fallen(before: list[Record], now: Record) -> Iterator[str]:
-    """Yield what is slower than in the last record of the same kind of machine."""
-    alike = [record for record in before if kind(record) == kind(now)]
-    for name, case in now["cases"].items():
-        last = next((r for r in reversed(alike) if name in r["cases"]), None)
-        ours, base = ours_of(case), base_of(case)
-        if last is None or ours is None or base_of(last["cases"][name]) != base:
-            continue
-        then = ratios(last["cases"][name], "cpu").get(ours)
-        today = ratios(case, "cpu").get(ours)
-        if then and today and changed(then, today) < 0:
-            yield (
-                f"{name}: {today[1]:g} times as fast as {base} ({today[0]:g} to "
-                f"{today[2]:g}), {then[1]:g} ({then[0]:g} to {then[2]:g}) in "
-                f"{last['commit'][:9]}"
-            )

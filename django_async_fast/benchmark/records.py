@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
-from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
@@ -91,18 +89,3 @@ def kind(record: Record) -> str:
     python = machine["python"].rpartition(".")[0]
     how = "" if machine["optimised"] else ", not optimised"
     return f"{machine['processor']} x {machine['count']}, {python}{how}"
-
-
-def save(record: Record, at: Path) -> Path:
-    at.mkdir(exist_ok=True)
-    name = f"{record['date'].replace(':', '-')}-{record['commit'][:9]}.json"
-    text = json.dumps(record, indent=None, separators=(",", ":"))
-    # A line for each case: git shows what is new.
-    written = at / name
-    written.write_text(re.sub(r'("\w+/\w+":\{"title")', r"\n\1", text) + "\n")
-    return written
-
-
-def load(at: Path) -> list[Record]:
-    """Return all records, the oldest first."""
-    return [json.loads(path.read_text()) for path in sorted(at.glob("*.json"))]

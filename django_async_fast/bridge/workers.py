@@ -31,7 +31,7 @@ FINISHED: Any = object()
 timed_step: Callable[..., Any] | None = None
 
 # Before 3.13 asyncio finds the running loop in what is exchanged with thread-locals.
-_LOOP_IN_LOCALS = sys.version_info < (3, 13)
+LOOP_IN_LOCALS = sys.version_info < (3, 13)
 
 
 class Worker(greenlet):
@@ -152,7 +152,7 @@ def resume(
     _set_running_loop(None)
     try:
         if worker.locals is not None:
-            if _LOOP_IN_LOCALS or timed_step is not None:
+            if LOOP_IN_LOCALS or timed_step is not None:
                 return worker.locals.call(_step, loop, how, *args)
             return worker.locals.call(how, *args)
         return how(*args) if timed_step is None else timed_step(loop, how, *args)

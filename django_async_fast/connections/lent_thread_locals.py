@@ -10,7 +10,6 @@ the thread does for the loop meanwhile, it does with its values.
 from __future__ import annotations
 
 import copy
-import sys
 from asyncio.events import _set_running_loop
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -21,14 +20,12 @@ from asgiref.current_thread_executor import CurrentThreadExecutor
 from asgiref.sync import AsyncToSync
 
 from .. import _native, bridge
+from ..bridge.workers import LOOP_IN_LOCALS
 
 T = TypeVar("T")
 
 asgiref_call: Callable[..., Any] = AsyncToSync.__call__
 asgiref_submit: Callable[..., Future[Any]] = CurrentThreadExecutor.submit
-
-# Before 3.13 asyncio finds the running loop in what is lent: that of the bridged calls.
-_LOOP_IN_LOCALS = sys.version_info < (3, 13)
 
 
 def is_lent(thread_locals: Any) -> bool:
@@ -65,7 +62,7 @@ def _lend(lent: Any, func: Callable[..., T], *args: Any, **kwargs: Any) -> T:
 
 def _take_back(lent: Any) -> bool:
     taken: bool = lent.take_back()
-    if taken and _LOOP_IN_LOCALS:
+    if taken and LOOP_IN_LOCALS:  # that of the bridged calls
         _set_running_loop(None)
     return taken
 

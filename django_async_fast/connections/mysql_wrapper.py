@@ -11,8 +11,10 @@ from typing import Any
 
 from ..drivers import threaded
 from ..drivers.mysql import killing
-from ..unpatched import Unpatched, UnpatchedFunction
+from ..unpatched import UnpatchedFunction, unpatched_class
 from .threaded_wrapper import ThreadedWrapper
+
+_OPENING = ("get_new_connection",)
 
 
 class MysqlWrapper(ThreadedWrapper):
@@ -57,7 +59,7 @@ def _opens_as_django(kind: Any) -> bool:
     """Tell whether nobody sees a connection being opened by MySQLdb."""
     return (
         _has_both_drivers(kind.Database)
-        and _unpatched(kind).holds()
+        and unpatched_class(kind, kind.djangos, _OPENING).holds()
         and _connect(kind.Database).holds()
     )
 
@@ -66,11 +68,6 @@ def _opens_as_django(kind: Any) -> bool:
 def _has_both_drivers(database: Any) -> bool:
     # Another package may stand in for MySQLdb: PyMySQL does.
     return database.__name__ == "MySQLdb" and find_spec("asyncmy") is not None
-
-
-@cache
-def _unpatched(kind: Any) -> Unpatched:
-    return Unpatched((kind, kind.djangos, ("get_new_connection",)))
 
 
 @cache

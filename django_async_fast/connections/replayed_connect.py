@@ -7,7 +7,6 @@ it has done so for some settings, what it has set is set again.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -16,7 +15,7 @@ from django.db.backends.signals import connection_created
 from django.utils.functional import cached_property
 
 from ..attribute_copies import AttributeCopies
-from ..unpatched import Unpatched
+from ..unpatched import unpatched_class
 
 # What is not called here. A backend or a tool that has its own is left to it.
 _STEPS = (
@@ -24,12 +23,6 @@ _STEPS = (
     *("set_autocommit", "get_autocommit", "init_connection_state"),
     *("check_settings", "__init__"),
 )
-
-
-@cache
-def _unpatched(kind: Any) -> Unpatched:
-    """Tell whether Django's own steps connect wrappers of a class."""
-    return Unpatched((kind, DatabaseWrapper, _STEPS))
 
 
 # What each connected wrapper has of its own.
@@ -46,8 +39,7 @@ class ReplayedConnect:
 
     def __init__(self, wrapper: Any, before: dict[str, Any]) -> None:
         self._settings = _copied(wrapper.settings_dict)
-        kind: Any = type(wrapper)
-        self._unpatched = _unpatched(kind)
+        self._unpatched = unpatched_class(type(wrapper), DatabaseWrapper, _STEPS)
         self._queries_limit = wrapper.queries_limit
         self._changed = {
             name: value
@@ -86,10 +78,9 @@ class ReplayedConnect:
 def is_plain(wrapper: Any) -> bool:
     """Tell whether this is a first connection, and Django's own code would make it."""
     settings = wrapper.settings_dict
-    kind: Any = type(wrapper)
     return (
         _is_first(wrapper)
-        and _unpatched(kind).holds()
+        and unpatched_class(type(wrapper), DatabaseWrapper, _STEPS).holds()
         and bool(wrapper.pool)
         and settings["AUTOCOMMIT"]
         and "isolation_level" not in settings["OPTIONS"]

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import TransactionManagementError
 
 from ..drivers.psycopg import due_statements, statement
-from .wrapper_attributes import WrapperAttributes, unpatched
+from ..unpatched import unpatched_class
+from .wrapper_attributes import WrapperAttributes
 
 _OF_SAVEPOINTS = "_savepoint", "_savepoint_rollback", "_savepoint_commit"
 
@@ -64,12 +66,10 @@ class TransactionStatements(WrapperAttributes):
     def _due_savepoints(self) -> due_statements.DueSavepoints | None:
         """Return those of the connection, None where somebody might see them sent."""
         raw = self.connection
-        if (
-            self.needs_rollback
-            or raw is None
-            or raw.closed
-            or not unpatched(self.backend, *_OF_SAVEPOINTS).holds()
-        ):
+        if self.needs_rollback or raw is None or raw.closed:
+            return None
+        own = unpatched_class(self.backend, BaseDatabaseWrapper, _OF_SAVEPOINTS)
+        if not own.holds():
             return None
         return statement.due_savepoints(self)
 

@@ -8,29 +8,24 @@ from __future__ import annotations
 
 from _thread import get_ident
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import InterfaceError, NotSupportedError
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .. import bridge
 from ..bridge import users_code
-from ..unpatched import Unpatched
+from ..unpatched import unpatched_class
 from . import open_transactions, replayed_connect
 from .block_protocol import Block
 from .cursor import AsyncCursor
 from .notifications import Notifications
 from .transaction_statements import TransactionStatements
-from .wrapper_attributes import unpatched
 
+_ENSURING = ("ensure_connection",)
 _CLOSING = "close", "_close"
-
-
-@cache
-def _closes(kind: Any) -> Unpatched:
-    """Tell whether Django's own methods give a wrapper's connection to its pool."""
-    return Unpatched((kind, kind.djangos, _CLOSING))
 
 
 class BlockWrapper(TransactionStatements):
@@ -104,7 +99,7 @@ class BlockWrapper(TransactionStatements):
         if self.connection is not None:
             if not self.connection.closed:
                 # Fine on the loop too, where Django's would refuse.
-                own = unpatched(self.backend, "ensure_connection")
+                own = unpatched_class(self.backend, BaseDatabaseWrapper, _ENSURING)
                 if not own.holds() and bridge.in_bridge():
                     super().ensure_connection()
                 return
@@ -189,14 +184,13 @@ class BlockWrapper(TransactionStatements):
 
     def _is_at_rest(self) -> bool:
         """Tell whether `close()` would be Django's, and nothing is to be undone."""
-        kind: Any = type(self)
         return (
             self.autocommit
             and not self.in_atomic_block
             and self.rollback_atomic is None
             and self.gate.is_quiet()
             and self._thread_ident == get_ident()
-            and _closes(kind).holds()
+            and unpatched_class(type(self), self.djangos, _CLOSING).holds()
             and self.__dict__.keys().isdisjoint(_CLOSING)
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from _thread import get_ident
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -11,13 +10,9 @@ from django.utils.functional import cached_property
 
 from ..attribute_copies import AttributeCopies
 from ..tasks.gates import Gate
-from ..unpatched import Unpatched
+from ..unpatched import unpatched_class
 
-
-@cache
-def unpatched(kind: Any, *names: str) -> Unpatched:
-    """Tell whether a backend's methods are what Django has written."""
-    return Unpatched((kind, BaseDatabaseWrapper, names))
+_INIT = ("__init__",)
 
 
 def _helper(name: str) -> Any:
@@ -71,7 +66,7 @@ class WrapperAttributes(_Backend):
         fresh = self.init_attributes.copy()
         if (
             fresh is None
-            or not unpatched(self.backend, "__init__").holds()
+            or not unpatched_class(self.backend, BaseDatabaseWrapper, _INIT).holds()
             or fresh["queries_log"].maxlen != self.queries_limit
         ):
             super().__init__(settings_dict, alias)

@@ -14,7 +14,7 @@ from ..connections import poolers
 from ..connections.blocks import new_connection
 from ..connections.threaded_wrapper import ThreadedWrapper
 from ..requests.lifespan import close_pools
-from .findings import Finding, note, ok, problem
+from .findings import Finding, first_line, note, ok, problem
 
 OLDEST_POSTGRESQL = 14_00_00
 
@@ -36,7 +36,7 @@ def of_alias(alias: str) -> Iterator[Finding]:
         kind, took = run(_answered(alias))
     except Exception as exc:
         yield problem(
-            f"no answer in a block: {type(exc).__name__}: {_first_line(exc)}",
+            f"no answer in a block: {type(exc).__name__}: {first_line(exc)}",
             "see DATABASES, and whether the server is up",
         )
         return
@@ -73,7 +73,7 @@ def _postgresql(settings: dict[str, Any], alias: str) -> Iterator[Finding]:
         yield from _pool(wrapper, settings)
         yield from _pooler(wrapper)
     except DatabaseError as exc:
-        yield problem(f"no answer to Django: {_first_line(exc)}", "see DATABASES")
+        yield problem(f"no answer to Django: {first_line(exc)}", "see DATABASES")
     finally:
         wrapper.close()
 
@@ -135,7 +135,3 @@ def _pool(wrapper: Any, settings: dict[str, Any]) -> Iterator[Finding]:
             f"max_size is {largest}, and the server allows {allowed} connections",
             "a smaller max_size, or a larger max_connections",
         )
-
-
-def _first_line(exc: BaseException) -> str:
-    return next(iter(str(exc).splitlines()), "")

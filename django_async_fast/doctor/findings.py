@@ -35,8 +35,17 @@ def problem(text: str, remedy: str) -> Finding:
     return Finding(PROBLEM, text, remedy)
 
 
-def listed(names: Iterable[str], most: int = 8) -> str:
-    """Return `names` in words, the first `most` of them."""
+# So many names are listed.
+_MOST = 8
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return `names` in words, not too many of them."""
     names = sorted(names)
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - _MOST
+    return ", ".join(names[:_MOST]) + (f" and {more} more" if more > 0 else "")
+
+
+def first_line(exc: BaseException) -> str:
+    """Return the first line of an error's message, or ''."""
+    return next(iter(str(exc).splitlines()), "")

@@ -26,6 +26,7 @@ from ..requests.lifespan import close_pools
 from ..transactions.functions import aset_rollback
 from ..transactions.isolation import atomic
 from .answers import NO, NOTE, YES, Answer
+from .findings import first_line
 
 # Seconds for one probe.
 LIMIT = 20.0
@@ -70,7 +71,7 @@ async def _asked(subject: str, alias: str) -> Answer:
         async with asyncio.timeout(LIMIT):
             return Answer(subject, YES, await probe(alias))
     except (DatabaseError, Lacking, TimeoutError) as exc:
-        why = next(iter(str(exc).splitlines()), "") or type(exc).__name__
+        why = first_line(exc) or type(exc).__name__
     if without is None:
         return Answer(subject, NO, why)
     return Answer(subject, NOTE, f"{why}: {without}")

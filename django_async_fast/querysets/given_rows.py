@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 from typing import Any, TypeVar, overload
@@ -85,9 +85,7 @@ def _builder(queryset: Any) -> Any:
 
 
 def _checked(row: Any, width: int) -> tuple[Any, ...]:
-    if isinstance(row, (Mapping, str, bytes)):
-        kind = type(row).__name__
-        raise TypeError(f"Rows are read by position, not from a {kind}.")
+    results.check_row(row)
     values = tuple(row)
     if len(values) != width:
         raise ValueError(

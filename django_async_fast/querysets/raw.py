@@ -22,7 +22,7 @@ from ..unpatched import Unpatched
 from . import whole_results
 from .plans import plan_cache
 from .plans.row_plan import Declined, raw
-from .streams import in_slices
+from .streams import in_slices, nothing
 
 _unpatched = Unpatched((RawQuery, RawQuery))
 
@@ -48,7 +48,7 @@ class RawRows:
 
     def close(self) -> None:
         """End the iteration, and close its cursor as Django does."""
-        self._advance = _nothing
+        self._advance = nothing
         if self._query.cursor:
             self._query.cursor.close()
 
@@ -91,10 +91,6 @@ class RawRows:
         rows = iterate.__wrapped__(self._iterable)
         self._advance = in_slices(rows, self._iterable.chunk_size)
         return self._advance()
-
-
-def _nothing() -> None:
-    return None
 
 
 @wraps(RawModelIterable.__iter__)

@@ -116,7 +116,7 @@ class Stream:
         self._end(abandon=True)
 
     def _end(self, abandon: bool) -> None:
-        self._advance = _nothing
+        self._advance = nothing
         chunks, self._chunks = self._chunks, None
         if chunks is None:
             return
@@ -152,8 +152,8 @@ class Stream:
             if not sql:
                 raise EmptyResultSet
         except EmptyResultSet:
-            self._advance = _nothing
-            return _nothing
+            self._advance = nothing
+            return nothing
         try:
             plan, types = plan_cache.plan_for(self._make_plan, queryset, compiler)
         except Declined as declined:
@@ -169,7 +169,7 @@ class Stream:
             if block_threads.in_block_thread():
                 return partial(block_threads.run_on_loop, begin)
             return begin
-        self._advance = _nothing
+        self._advance = nothing
         fetch = partial(whole_results.fetch, *query)
         # Who reads in a coroutine gives the loop its turn between rows.
         return fetch if self.awaited else partial(self._by_turns, fetch)
@@ -263,8 +263,8 @@ def in_slices(rows: Iterator[Any], size: int) -> Callable[[], Any]:
     return advance
 
 
-def _nothing() -> None:
-    return None
+def nothing() -> None:
+    """Return no batch: a source that has come to its end."""
 
 
 def _begin_transaction(inner: Any) -> HeldTransaction | None:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from bench.dashboard import HISTORY
+from bench.dashboard import HISTORY, fallen, load, save
 from django_async_fast.benchmark import records
 from django_async_fast.benchmark.page import page
-from django_async_fast.benchmark.ratios import changed, fallen, points, ratios
+from django_async_fast.benchmark.ratios import changed, points, ratios
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 
@@ -92,10 +92,10 @@ def test_only_records_of_one_kind_of_machine_are_compared() -> None:
 def test_records_come_back_in_order(tmp_path: Path) -> None:
     made = [record("b", ours=25e-6), record("a", ours=20e-6, minute=1)]
     for each in reversed(made):
-        records.save(each, tmp_path)
-    assert [each["commit"][0] for each in records.load(tmp_path)] == ["b", "a"]
+        save(each, tmp_path)
+    assert [each["commit"][0] for each in load(tmp_path)] == ["b", "a"]
     assert all(path.stat().st_size < 2_000 for path in tmp_path.iterdir())
-    (line,) = points(records.load(tmp_path))["A <processor> x 4, CPython 3.13"].values()
+    (line,) = points(load(tmp_path))["A <processor> x 4, CPython 3.13"].values()
     assert [point["change"] for point in line] == [0, 1]
 
 
@@ -115,7 +115,7 @@ def test_the_page_has_all_that_it_needs(html: Path) -> None:
 
 
 def test_every_case_that_was_recorded_is_on_the_page() -> None:
-    made = records.load(HISTORY)
+    made = load(HISTORY)
     found = points(made)
     for each in made:
         compared = {name for name, case in each["cases"].items() if ratios(case, "cpu")}

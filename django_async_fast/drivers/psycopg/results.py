@@ -169,15 +169,21 @@ class Decoders:
         return self.type_kinds.of(oids), {}
 
 
+def check_row(row: Any) -> None:
+    """Raise TypeError for a row whose values are not read by their positions."""
+    if isinstance(row, (Mapping, str, bytes)):
+        kind = type(row).__name__
+        raise TypeError(f"Rows are read by position, not from a {kind}.")
+
+
 def loaded(plan: Any, rows: Sequence[Any], wrapper: Any = None) -> Any:
     """Return rows that a driver has loaded as a batch for `plan`.
 
     A plan that is kept is given the `wrapper` whose rows they are. Raises TypeError
     where a `row_factory` has made something else than sequences.
     """
-    if rows and isinstance(rows[0], (Mapping, str, bytes)):
-        kind = type(rows[0]).__name__
-        raise TypeError(f"Rows are read by position, not from a {kind}.")
+    if rows:
+        check_row(rows[0])
     if not isinstance(rows, list):  # mysqlclient's are a tuple
         rows = list(rows)
     return _native.rows.TupleBatch(plan, rows, wrapper)

@@ -234,11 +234,10 @@ class DecodedChunks:
         assert self._transaction is not None
         if stay:
             self._transaction.settle()
-            self._raise_failure()
         else:
             self._transaction.close(self._name)
             self._inner._close()
-            self._raise_failure()
+        self._raise_failure()
 
     def _raise_failure(self) -> None:
         """Raise why the rest of the rows could not be stored, if so."""
