@@ -51,6 +51,6 @@ mod _decode {
         };
         add("BINARY_OIDS", types::BINARY_OIDS)?;
         add("TEXT_OIDS", &types::text_oids(module.py())?)?;
-        add("ENCODED_OIDS", types::ENCODED_OIDS)
+        add("ENCODED_OIDS", &types::encoded_oids(module.py())?)
     }
 }

@@ -11,89 +11,22 @@ use super::{
 use pyo3::prelude::*;
 use wire::hex::hex;
 
-/// Every OID that [`decoder`] knows by itself in binary, each with the name in `pg_type`.
-pub const BINARY_OIDS: &[u32] = &[
-    oid::BOOL,
-    oid::BYTEA,
-    oid::CHAR,
-    oid::NAME,
-    oid::INT8,
-    oid::INT2,
-    oid::INT4,
-    oid::TEXT,
-    oid::OID,
-    oid::JSON,
-    oid::CIDR,
-    oid::FLOAT4,
-    oid::FLOAT8,
-    oid::UNKNOWN,
-    oid::INET,
-    oid::BPCHAR,
-    oid::VARCHAR,
-    oid::DATE,
-    oid::TIME,
-    oid::TIMESTAMP,
-    oid::TIMESTAMPTZ,
-    oid::INTERVAL,
-    oid::TIMETZ,
-    oid::NUMERIC,
-    oid::UUID,
-    oid::JSONB,
-    oid::INT2VECTOR,
-    oid::TID,
-    oid::XID,
-    oid::CID,
-    oid::OIDVECTOR,
-    oid::XML,
-    oid::POINT,
-    oid::LSEG,
-    oid::PATH,
-    oid::BOX,
-    oid::POLYGON,
-    oid::LINE,
-    oid::CIRCLE,
-    oid::MACADDR8,
-    oid::MACADDR,
-    oid::BIT,
-    oid::VARBIT,
-    oid::REFCURSOR,
-    oid::PG_LSN,
-    oid::TSVECTOR,
-    oid::TSQUERY,
-    oid::JSONPATH,
-    oid::XID8,
-];
-
-/// Every OID that [`encoder`] knows.
-pub const ENCODED_OIDS: &[u32] = &[
-    oid::INT2,
-    oid::INT4,
-    oid::INT8,
-    oid::FLOAT4,
-    oid::FLOAT8,
-    oid::NUMERIC,
-    oid::BOOL,
-    oid::BYTEA,
-    oid::TEXT,
-    oid::VARCHAR,
-    oid::BPCHAR,
-    oid::JSON,
-    oid::JSONB,
-    oid::UUID,
-    oid::INET,
-    oid::DATE,
-    oid::TIME,
-    oid::TIMESTAMP,
-    oid::TIMESTAMPTZ,
-    oid::INTERVAL,
-];
-
-/// Those of them that it knows in text too.
+/// The OIDs whose text [`decoder`] knows.
 pub fn text_oids(py: Python<'_>) -> PyResult<Vec<u32>> {
     let session = Session::new(py, Format::Text, None, None, Kinds::default())?;
+    known(|oid| decoder(py, oid, &session))
+}
+
+/// The OIDs that [`encoder`] knows.
+pub fn encoded_oids(py: Python<'_>) -> PyResult<Vec<u32>> {
+    known(|oid| encoder(py, oid, &Kinds::default()))
+}
+
+/// Those for which `made` is something.
+fn known<T>(made: impl Fn(u32) -> PyResult<Option<T>>) -> PyResult<Vec<u32>> {
     let mut oids = Vec::new();
-    for &oid in BINARY_OIDS {
-        if decoder(py, oid, &session)?.is_some() {
+    for &oid in oid::ALL {
+        if made(oid)?.is_some() {
             oids.push(oid);
         }
     }

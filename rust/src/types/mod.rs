@@ -31,10 +31,11 @@ mod timestamp;
 mod uuid;
 mod value;
 
-pub use by_oid::{decoder, encoder, text_oids, BINARY_OIDS, ENCODED_OIDS};
+pub use by_oid::{decoder, encoded_oids, encoder, text_oids};
 pub use decode::Decode;
 pub use encode::{put, sized, Encode, LONGEST};
 pub use kinds::Kinds;
 pub use loader::Loader;
+pub use oid::ALL as BINARY_OIDS;
 pub use session::{Format, Session};
 pub use value::{none, Value};

@@ -1,51 +1,62 @@
-//! Type OIDs as `pg_type.dat` fixes them.
+//! Type OIDs as `pg_type.dat` fixes them, of the types that are decoded from binary.
 
-pub const BOOL: u32 = 16;
-pub const BYTEA: u32 = 17;
-pub const CHAR: u32 = 18;
-pub const NAME: u32 = 19;
-pub const INT8: u32 = 20;
-pub const INT2: u32 = 21;
-pub const INT4: u32 = 23;
-pub const TEXT: u32 = 25;
-pub const OID: u32 = 26;
-pub const JSON: u32 = 114;
-pub const CIDR: u32 = 650;
-pub const FLOAT4: u32 = 700;
-pub const FLOAT8: u32 = 701;
-pub const UNKNOWN: u32 = 705;
-pub const INET: u32 = 869;
-pub const BPCHAR: u32 = 1042;
-pub const VARCHAR: u32 = 1043;
-pub const DATE: u32 = 1082;
-pub const TIME: u32 = 1083;
-pub const TIMESTAMP: u32 = 1114;
-pub const TIMESTAMPTZ: u32 = 1184;
-pub const INTERVAL: u32 = 1186;
-pub const TIMETZ: u32 = 1266;
-pub const NUMERIC: u32 = 1700;
-pub const UUID: u32 = 2950;
-pub const JSONB: u32 = 3802;
-pub const INT2VECTOR: u32 = 22;
-pub const TID: u32 = 27;
-pub const XID: u32 = 28;
-pub const CID: u32 = 29;
-pub const OIDVECTOR: u32 = 30;
-pub const XML: u32 = 142;
-pub const POINT: u32 = 600;
-pub const LSEG: u32 = 601;
-pub const PATH: u32 = 602;
-pub const BOX: u32 = 603;
-pub const POLYGON: u32 = 604;
-pub const LINE: u32 = 628;
-pub const CIRCLE: u32 = 718;
-pub const MACADDR8: u32 = 774;
-pub const MACADDR: u32 = 829;
-pub const BIT: u32 = 1560;
-pub const VARBIT: u32 = 1562;
-pub const REFCURSOR: u32 = 1790;
-pub const PG_LSN: u32 = 3220;
-pub const TSVECTOR: u32 = 3614;
-pub const TSQUERY: u32 = 3615;
-pub const JSONPATH: u32 = 4072;
-pub const XID8: u32 = 5069;
+macro_rules! oids {
+    ($($name:ident = $oid:literal;)+) => {
+        $(pub const $name: u32 = $oid;)+
+
+        /// All of them.
+        pub const ALL: &[u32] = &[$($name),+];
+    };
+}
+
+oids! {
+    BOOL = 16;
+    BYTEA = 17;
+    CHAR = 18;
+    NAME = 19;
+    INT8 = 20;
+    INT2 = 21;
+    INT4 = 23;
+    TEXT = 25;
+    OID = 26;
+    JSON = 114;
+    CIDR = 650;
+    FLOAT4 = 700;
+    FLOAT8 = 701;
+    UNKNOWN = 705;
+    INET = 869;
+    BPCHAR = 1042;
+    VARCHAR = 1043;
+    DATE = 1082;
+    TIME = 1083;
+    TIMESTAMP = 1114;
+    TIMESTAMPTZ = 1184;
+    INTERVAL = 1186;
+    TIMETZ = 1266;
+    NUMERIC = 1700;
+    UUID = 2950;
+    JSONB = 3802;
+    INT2VECTOR = 22;
+    TID = 27;
+    XID = 28;
+    CID = 29;
+    OIDVECTOR = 30;
+    XML = 142;
+    POINT = 600;
+    LSEG = 601;
+    PATH = 602;
+    BOX = 603;
+    POLYGON = 604;
+    LINE = 628;
+    CIRCLE = 718;
+    MACADDR8 = 774;
+    MACADDR = 829;
+    BIT = 1560;
+    VARBIT = 1562;
+    REFCURSOR = 1790;
+    PG_LSN = 3220;
+    TSVECTOR = 3614;
+    TSQUERY = 3615;
+    JSONPATH = 4072;
+    XID8 = 5069;
+}

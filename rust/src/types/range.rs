@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PyString, PyType};
 use pyo3::{PyTraverseError, PyVisit};
-use wire::range::{self, multirange};
+use wire::range::{self, flag, multirange};
 use wire::text::range as text;
 
 static CLASS: PyOnceLock<Class> = PyOnceLock::new();
@@ -44,37 +44,28 @@ impl Range {
         Ok(Self { class, subtype })
     }
 
-    fn empty(&self, py: Python<'_>) -> Result<Value, Fault> {
-        let none = py.None().into_bound(py);
-        self.class.make(py, (&none, &none, EMPTY))
-    }
-
-    fn parsed(&self, py: Python<'_>, range: &text::Range<'_>) -> Result<Value, Fault> {
-        let inclusive = (range.lower_inclusive, range.upper_inclusive);
-        let (lower, upper) = (range.lower.as_deref(), range.upper.as_deref());
-        self.make(py, lower, upper, inclusive)
-    }
-
-    fn make(
+    fn make<B: AsRef<[u8]>>(
         &self,
         py: Python<'_>,
-        lower: Option<&[u8]>,
-        upper: Option<&[u8]>,
-        inclusive: (bool, bool),
+        range: Option<&range::Range<B>>,
     ) -> Result<Value, Fault> {
-        let lower = self.decode_bound(py, lower)?;
-        let upper = self.decode_bound(py, upper)?;
-        let bounds = 2 * usize::from(inclusive.0) + usize::from(inclusive.1);
+        let Some(range) = range else {
+            let none = py.None().into_bound(py);
+            return self.class.make(py, (&none, &none, EMPTY));
+        };
+        let lower = self.decode_bound(py, range.lower.as_ref())?;
+        let upper = self.decode_bound(py, range.upper.as_ref())?;
+        let bounds = 2 * usize::from(range.lower_inclusive) + usize::from(range.upper_inclusive);
         self.class.make(py, (&lower, &upper, bounds))
     }
 
     fn decode_bound<'py>(
         &self,
         py: Python<'py>,
-        data: Option<&[u8]>,
+        data: Option<&impl AsRef<[u8]>>,
     ) -> Result<Bound<'py, PyAny>, Fault> {
         match data {
-            Some(data) => Ok(own(py, self.subtype.decode(py, data)?)),
+            Some(data) => Ok(own(py, self.subtype.decode(py, data.as_ref())?)),
             None => Ok(py.None().into_bound(py)),
         }
     }
@@ -82,11 +73,7 @@ impl Range {
 
 impl Decode for Range {
     fn decode(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
-        let Some(range) = range::range(data)? else {
-            return self.empty(py);
-        };
-        let inclusive = (range.lower_inclusive, range.upper_inclusive);
-        self.make(py, range.lower, range.upper, inclusive)
+        self.make(py, range::range(data)?.as_ref())
     }
 
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -96,10 +83,7 @@ impl Decode for Range {
 
 impl Parse for Range {
     fn parse(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
-        match text::range(data)? {
-            Some(range) => self.parsed(py, &range),
-            None => self.empty(py),
-        }
+        self.make(py, text::range(data)?.as_ref())
     }
 }
 
@@ -134,7 +118,7 @@ impl Parse for Multirange {
     fn parse(&self, py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
         let list = PyList::empty(py);
         for range in text::multirange(data)? {
-            list.append(own(py, self.range.parsed(py, &range)?))?;
+            list.append(own(py, self.range.make(py, Some(&range))?))?;
         }
         call(py, &self.class, give(list))
     }
@@ -191,15 +175,6 @@ impl Class {
         let arguments = (lower, upper, bounds_or_default, bounds == EMPTY);
         Ok(give(self.range.bind(py).call1(arguments)?))
     }
-}
-
-/// What the first byte of a range says.
-mod flag {
-    pub const EMPTY: u8 = 1;
-    pub const LOWER_INCLUSIVE: u8 = 2;
-    pub const UPPER_INCLUSIVE: u8 = 4;
-    pub const LOWER_INFINITE: u8 = 8;
-    pub const UPPER_INFINITE: u8 = 16;
 }
 
 /// Encodes psycopg's ranges.

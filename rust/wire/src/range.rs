@@ -2,19 +2,27 @@
 
 use crate::reader::{Malformed, Reader};
 
-const EMPTY: u8 = 0x01;
-const LOWER_INCLUSIVE: u8 = 0x02;
-const UPPER_INCLUSIVE: u8 = 0x04;
-const LOWER_INFINITE: u8 = 0x08;
-const UPPER_INFINITE: u8 = 0x10;
+/// What the first byte of a range says.
+pub mod flag {
+    /// It has no bounds, and no values.
+    pub const EMPTY: u8 = 0x01;
+    /// The lower bound belongs to the range.
+    pub const LOWER_INCLUSIVE: u8 = 0x02;
+    /// The upper bound belongs to the range.
+    pub const UPPER_INCLUSIVE: u8 = 0x04;
+    /// There is no lower bound.
+    pub const LOWER_INFINITE: u8 = 0x08;
+    /// There is no upper bound.
+    pub const UPPER_INFINITE: u8 = 0x10;
+}
 
-/// A range that is not empty.
+/// A range that is not empty, of bounds that are bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Range<'a> {
+pub struct Range<B> {
     /// The lower bound; `None` without one.
-    pub lower: Option<&'a [u8]>,
+    pub lower: Option<B>,
     /// The upper bound; `None` without one.
-    pub upper: Option<&'a [u8]>,
+    pub upper: Option<B>,
     /// The lower bound belongs to the range.
     pub lower_inclusive: bool,
     /// The upper bound belongs to the range.
@@ -26,23 +34,23 @@ pub struct Range<'a> {
 /// # Errors
 /// [`Malformed`] when a bound is missing, is NULL, or something follows.
 #[inline]
-pub fn range(data: &[u8]) -> Result<Option<Range<'_>>, Malformed> {
+pub fn range(data: &[u8]) -> Result<Option<Range<&[u8]>>, Malformed> {
     let mut reader = Reader::new(data);
     let flags = reader.u8()?;
     let has = |flag| flags & flag != 0;
-    if has(EMPTY) {
+    if has(flag::EMPTY) {
         reader.end()?;
         return Ok(None);
     }
-    let lower = (!has(LOWER_INFINITE)).then(|| bound(&mut reader));
-    let upper = (!has(UPPER_INFINITE)).then(|| bound(&mut reader));
+    let lower = (!has(flag::LOWER_INFINITE)).then(|| bound(&mut reader));
+    let upper = (!has(flag::UPPER_INFINITE)).then(|| bound(&mut reader));
     let (lower, upper) = (lower.transpose()?, upper.transpose()?);
     reader.end()?;
     Ok(Some(Range {
         lower,
         upper,
-        lower_inclusive: lower.is_some() && has(LOWER_INCLUSIVE),
-        upper_inclusive: upper.is_some() && has(UPPER_INCLUSIVE),
+        lower_inclusive: lower.is_some() && has(flag::LOWER_INCLUSIVE),
+        upper_inclusive: upper.is_some() && has(flag::UPPER_INCLUSIVE),
     }))
 }
 
@@ -73,6 +81,7 @@ pub fn bound<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], Malformed> {
 
 #[cfg(test)]
 mod tests {
+    use super::flag::{EMPTY, LOWER_INCLUSIVE, LOWER_INFINITE, UPPER_INFINITE};
     use super::*;
 
     #[test]

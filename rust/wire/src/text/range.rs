@@ -1,24 +1,14 @@
 //! Ranges and multiranges.
 
 use super::quoted::quoted;
-use crate::Malformed;
+use crate::{range, Malformed};
 use std::borrow::Cow;
 
 const EXPECTED: Malformed = Malformed::Text("a range as [lower,upper)");
 const MULTIRANGE: Malformed = Malformed::Text("a multirange as {[lower,upper)}");
 
 /// A range that is not empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Range<'a> {
-    /// The lower bound; `None` without one.
-    pub lower: Option<Cow<'a, [u8]>>,
-    /// The upper bound; `None` without one.
-    pub upper: Option<Cow<'a, [u8]>>,
-    /// The lower bound belongs to the range.
-    pub lower_inclusive: bool,
-    /// The upper bound belongs to the range.
-    pub upper_inclusive: bool,
-}
+pub type Range<'a> = range::Range<Cow<'a, [u8]>>;
 
 /// A range; `None` is the empty one.
 ///
