@@ -3,6 +3,7 @@
 from greenlet import GreenletExit as GreenletExit
 from greenlet import getcurrent as getcurrent
 
+from .background_tasks import begin_task as begin_task
 from .caller import awaiting_frame as awaiting_frame
 from .caller import begin_call as begin_call
 from .caller import can_wait as can_wait

@@ -15,15 +15,13 @@ from typing import Any
 from django.db import InterfaceError, connections
 from django.db.models import QuerySet
 
+from .. import bridge
 from ..connections import block_threads
 from ..connections.dispatch import run_sync
 from ..drivers.psycopg import copies
 from . import files, statements
 from .callers import awaited, on_the_loop
 from .statements import Format
-
-# Tasks that end a COPY whose reader has gone: a loop keeps no reference to them.
-_ending: set[asyncio.Task[None]] = set()
 
 _TRAILER = b"\xff\xff"
 
@@ -210,9 +208,7 @@ class acopy_chunks(_Chunks):
 
 
 def _end_soon(loop: asyncio.AbstractEventLoop, export: Export) -> None:
-    task = loop.create_task(_end(export))
-    _ending.add(task)
-    task.add_done_callback(_ending.discard)
+    bridge.begin_task(loop, _end(export))
 
 
 async def _end(export: Export) -> None:

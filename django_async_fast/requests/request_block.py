@@ -34,9 +34,6 @@ django_make_view_atomic = BaseHandler.make_view_atomic
 # The life of the request that this context serves.
 _life: ContextVar[Life | None] = ContextVar("daf_request", default=None)
 
-# Streams being closed: a loop keeps no reference to its tasks.
-_closing: set[asyncio.Task[None]] = set()
-
 
 async def respond(
     get_response: Callable[[Any], Any], request: Any, thread_waits: bool = False
@@ -244,9 +241,7 @@ class Stream:
             self._loop.call_soon_threadsafe(self._close_soon)
 
     def _close_soon(self) -> None:
-        task = self._loop.create_task(self.aclose())
-        _closing.add(task)
-        task.add_done_callback(_closing.discard)
+        bridge.begin_task(self._loop, self.aclose())
 
     def _abandon(self) -> None:
         """End the block where nothing can be awaited, perhaps in another thread."""

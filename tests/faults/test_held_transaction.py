@@ -10,6 +10,7 @@ import pytest
 from django.db.models import Func, TextField, Value
 
 from django_async_fast import bridge, new_connection
+from django_async_fast.bridge import background_tasks
 from django_async_fast.drivers.psycopg import held_transaction, plain_queries
 from tests.support.every_await import MOST, Closed, Steps, run
 from tests.testapp.models import Author
@@ -40,6 +41,7 @@ SLOWLY_FOUND = Author.objects.annotate(
 class Breaking:
     """Stands in for the bridge: what it runs is broken off at suspension `at`."""
 
+    begin_task = staticmethod(bridge.begin_task)
     current_call = staticmethod(bridge.current_call)
     current_loop = staticmethod(bridge.current_loop)
 
@@ -80,7 +82,7 @@ async def at_every_await(
         await watch.idle()
         await pool_is_whole()
         assert breaking.steps, "nobody was impatient"
-        assert not held_transaction._releasing
+        assert not background_tasks._under_way
         if not any(steps.happened for steps in breaking.steps):
             assert at > 1, "it never waits"
             return

@@ -29,9 +29,6 @@ DRAIN_TIMEOUT = 5.0
 # effect: it is repeated after these shares of the time to drain.
 DRAIN_SHARES = (0.02, 0.08, 0.3, 0.6)
 
-# Requests under way: a loop keeps no reference to its tasks.
-_asking: set[asyncio.Task[bool]] = set()
-
 
 class UnwantedTransaction:
     """A transaction that nobody will end: its BEGIN was broken off too late."""
@@ -97,10 +94,8 @@ async def _cancel_and_drain(
 async def _ask_to_cancel(connection: Connection) -> bool:
     # In a task: whoever is broken off here again closes the connection, and
     # the server would work on for nobody.
-    asking = asyncio.create_task(_request_cancel(connection))
-    _asking.add(asking)
-    asking.add_done_callback(_asking.discard)
-    return await asyncio.shield(asking)
+    loop = asyncio.get_running_loop()
+    return await asyncio.shield(bridge.begin_task(loop, _request_cancel(connection)))
 
 
 async def _request_cancel(connection: Connection) -> bool:

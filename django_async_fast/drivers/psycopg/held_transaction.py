@@ -13,7 +13,7 @@ it longer, by as much as one step of it takes.
 from __future__ import annotations
 
 import logging
-from asyncio import AbstractEventLoop, Task, TimerHandle
+from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Generator
 from typing import Any
 
@@ -30,8 +30,6 @@ FATAL_ERROR = pq.ExecStatus.FATAL_ERROR
 # Seconds that a reader may spend on one chunk before the rest is stored, and on all.
 PATIENCE = 0.1
 LONGEST = 1.0
-
-_releasing: set[Task[None]] = set()
 
 
 class HeldTransaction:
@@ -106,9 +104,7 @@ class HeldTransaction:
 
     def _release(self) -> None:
         if self.open:
-            task = self._loop.create_task(bridge.run(self._settle_all))
-            _releasing.add(task)
-            task.add_done_callback(_releasing.discard)
+            bridge.begin_task(self._loop, bridge.run(self._settle_all))
 
     def _settle_all(self) -> None:
         try:
