@@ -20,7 +20,7 @@ from django_async_fast.copying.columns import Columns
 from tests.support.containers import NAMES, VALUES, Container
 from tests.support.tables import table_of
 
-from .test_load import by_django, stored
+from .stored import by_django, stored
 
 NOON = dt.datetime(2024, 2, 3, 12, tzinfo=dt.UTC)
 

@@ -1,0 +1,93 @@
+"""Batches of rows that the core encodes, between those that it leaves to psycopg."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pytest
+from django.db import DataError, connection
+from psycopg.types.string import StrDumper
+
+from django_async_fast import _native, copy_from
+from django_async_fast.copying import load
+from tests.testapp.models import Everything
+
+from .stored import by_django, stored
+
+
+class Str(str):
+    __slots__ = ()
+
+
+class Row(NamedTuple):
+    integer: int | None
+    char: str
+
+
+@pytest.fixture
+def encoded(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether the core has encoded each batch that it was asked about."""
+    kind = pytest.importorskip("django_async_fast._decode").RowEncoder
+    found: list[bool] = []
+
+    class Counting:
+        def __init__(self, oids: Any, **options: Any) -> None:
+            self._inner = kind(oids, **options)
+
+        def encode(self, rows: Any) -> Any:
+            data = self._inner.encode(rows)
+            found.append(data is not None)
+            return data
+
+    monkeypatch.setattr(_native.decode, "RowEncoder", Counting)
+    return found
+
+
+ODD: dict[str, list[Any]] = {
+    "plain": [(1, "a"), [2, "é"], (None, None)],
+    "wrapped": [(True, "a"), (2, Str("b"))],
+    "prepared": [("3", 4)],
+    "rows of other classes": [Row(1, "a"), Row(None, "b")],
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_batches_of_either_kind(
+    name: str, encoded: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "BATCH", 2)
+    rows = [(0, "first"), (1, "x"), *ODD[name], (5, "last"), *ODD[name]]
+    names = ["integer", "char"]
+    expected = by_django(Everything, names, rows)
+    assert copy_from(Everything, rows, names) == len(rows)
+    assert stored(Everything, *names) == expected
+    assert encoded[0]
+    assert all(encoded) == (name == "plain")
+
+
+def test_errors_say_where_they_are_after_batches_of_the_core(
+    encoded: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "BATCH", 2)
+    for bad, kind in (("a\0", DataError), ("x" * 101, DataError)):
+        rows = [(1, "a"), (2, "b"), (3, "c"), (4, bad)]
+        with pytest.raises(kind, match=r"^row 4, field 'char'"):
+            copy_from(Everything, rows, ["integer", "char"])
+    with pytest.raises(DataError, match=r"^row 3: 1 values for 2 columns"):
+        copy_from(Everything, [(1, "a"), (2, "b"), (3,)], ["integer", "char"])
+    assert encoded[0]
+    assert not Everything.objects.exists()
+
+
+def test_where_somebody_dumps_texts_the_core_encodes_none(encoded: list[bool]) -> None:
+    class Louder(StrDumper):
+        def dump(self, obj: str) -> Any:
+            return super().dump(obj.upper())
+
+    connection.ensure_connection()
+    connection.connection.adapters.register_dumper(str, Louder)
+    try:
+        assert copy_from(Everything, [(1, "a")], ["integer", "char"]) == 1
+    finally:
+        connection.close()
+    assert not encoded
