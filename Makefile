@@ -20,7 +20,7 @@ TIME ?= 60
 TIMES ?= 10
 # The tests that depend on who reads a value.
 TYPES := tests/drivers/types tests/native tests/connections/test_cursor.py \
-	$(patsubst %,tests/querysets/%.py,test_environments test_raw test_streams) \
+	$(patsubst %,tests/querysets/%.py,test_built_rows test_environments test_raw) \
 	tests/querysets/compiled
 
 export PYTHON

@@ -25,6 +25,7 @@ PART = (
     "tests/native",
     "tests/connections",
     "tests/transactions",
+    "tests/querysets/test_built_rows.py",
     "tests/querysets/test_streams.py",
     "tests/drivers/types",
 )

@@ -1,0 +1,55 @@
+"""Fifty books with what belongs to them, for querysets of every kind."""
+
+from __future__ import annotations
+
+from django.contrib.contenttypes.models import ContentType
+
+from tests.testapp.models import (
+    Author,
+    Book,
+    Everything,
+    Note,
+    Novel,
+    OwnFromDb,
+    OwnInit,
+    Profile,
+    Publisher,
+    Tag,
+    UuidKey,
+)
+
+ROWS = 50
+
+
+def fill() -> None:
+    authors = [Author.objects.create(name=f"a{i}") for i in range(5)]
+    authors[1].mentor = authors[0]
+    authors[1].save()
+    Profile.objects.create(author=authors[0], bio="first")
+    houses = [Publisher.objects.create(name=f"p{i}") for i in range(3)]
+    tags = [Tag.objects.create(name=f"t{i}") for i in range(3)]
+    for i in range(ROWS):
+        book = Book.objects.create(
+            title=f"b{i} é",
+            pages=i * 10,
+            price=f"{i}.50",
+            in_print=i % 3 != 0,
+            published="2020-02-29" if i % 2 else None,
+            author=authors[i % 5],
+            publisher=houses[i % 3] if i % 4 else None,
+        )
+        book.tags.set(tags[: i % 4])
+    Novel.objects.create(title="novel", author=authors[0], genre="crime")
+    kind = ContentType.objects.get_for_model(Book)
+    Note.objects.create(text="n", content_type=kind, object_id=book.pk)
+    OwnFromDb.objects.create(name="x", size=3)
+    OwnInit.objects.create(name="x", size=3)
+    UuidKey.objects.create(name="u")
+    Everything.objects.create()
+    Everything.objects.create(
+        small=-1, integer=2, big=2**62, positive=3, char="c", text="t", slug="s",
+        email="e@example.org", url="http://example.org", boolean=True, decimal="1.5",
+        float=0.1, datetime="2024-01-02T03:04:05.678901Z", date="2024-01-02",
+        time="03:04:05.6", duration="3 days, 1:02:03.4", uuid="a" * 32,
+        json={"a": [1, None, "é"]}, inet="2001:db8::1", binary=b"\0\1", file="f.txt",
+    )  # fmt: skip
