@@ -1,94 +1,27 @@
 """django_async_fast.test: Django's test cases, with tests that are coroutines."""
 
 # ruff: noqa: PT009, PT027 - as users of unittest write them
-
 from __future__ import annotations
 
 import asyncio
-import io
-import os
-import signal
-import sys
 import threading
 import unittest
 from contextvars import ContextVar
 from typing import Any
 
-import pytest
 from asgiref.sync import async_to_sync, sync_to_async
-from django.db import IntegrityError, connection, connections, transaction
-from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
+from django.db import IntegrityError, connections, transaction
 from django.test import override_settings
-from django.urls import path
 
 from django_async_fast import async_connections, new_connection, run_sync
 from django_async_fast.test import TestCase, TransactionTestCase, shared_connection
 from tests.testapp.models import Author, Book, Profile, Tag
 
+from .site import committed
+
 REQUESTS = "django_async_fast.middleware.ConnectionMiddleware"
 
 variable: ContextVar[str] = ContextVar("variable", default="unset")
-
-
-async def committed() -> int:
-    """Return how many tags the rest of the world sees."""
-
-    async def look() -> int:
-        async with new_connection():
-            return await Tag.objects.acount()
-
-    # A thread of its own knows nothing of the test's block.
-    return await asyncio.to_thread(lambda: asyncio.run(look()))
-
-
-# ----- code under test
-
-
-async def own_block(request: Any) -> HttpResponse:
-    async with new_connection(), transaction.atomic(durable=True):
-        await Tag.objects.acreate(name="view")
-        return JsonResponse({"count": await Tag.objects.acount()})
-
-
-async def middlewares_block(request: Any) -> HttpResponse:
-    await Tag.objects.acreate(name="view")
-    return JsonResponse({"count": await Tag.objects.acount()})
-
-
-def synchronous(request: Any) -> HttpResponse:
-    Tag.objects.create(name="view")
-    return JsonResponse({"count": Tag.objects.count()})
-
-
-async def in_a_thread(request: Any) -> HttpResponse:
-    return JsonResponse({"count": await sync_to_async(Tag.objects.count)()})
-
-
-async def streaming(request: Any) -> StreamingHttpResponse:
-    async def parts() -> Any:
-        async for tag in Tag.objects.order_by("name").aiterator():
-            yield tag.name
-
-    return StreamingHttpResponse(parts())
-
-
-async def leaves_atomic(request: Any) -> HttpResponse:
-    await transaction.atomic().__aenter__()
-    await Tag.objects.acreate(name="left over")
-    return HttpResponse("done")
-
-
-urlpatterns = [
-    path("own-block", own_block),
-    path("middlewares-block", middlewares_block),
-    path("synchronous", synchronous),
-    path("in-a-thread", in_a_thread),
-    path("streaming", streaming),
-    path("leaves-atomic", leaves_atomic),
-]
-
-
-# ----- tests as users write them
 
 
 class DataTests(TestCase):
@@ -290,7 +223,9 @@ class AssertionTests(TestCase):
             await Tag.objects.using("pooled").acount()
 
 
-@override_settings(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], MIDDLEWARE=[REQUESTS])
+@override_settings(
+    ROOT_URLCONF="tests.testing.site", ALLOWED_HOSTS=["*"], MIDDLEWARE=[REQUESTS]
+)
 class ClientTests(TestCase):
     @classmethod
     def setUpTestData(cls) -> None:
@@ -387,117 +322,6 @@ class CommittingTests(TransactionTestCase):
 class SkippedTests(TestCase):
     async def test_never_runs(self) -> None:
         raise AssertionError
-
-
-# ----- unittest itself
-
-
-def run(*methods: Any, bases: Any = (TestCase,), **attributes: Any) -> Any:
-    body = {method.__name__: method for method in methods}
-    case = type("Inner", bases, {**body, **attributes})
-    suite = unittest.defaultTestLoader.loadTestsFromTestCase(case)
-    result = unittest.TextTestRunner(stream=io.StringIO()).run(suite)
-    assert case._class_loop is None
-    return result
-
-
-def test_results() -> None:
-    async def test_passes(self: Any) -> None:
-        assert await Tag.objects.acount() == 0
-
-    async def test_fails(self: Any) -> None:
-        self.assertEqual(await Tag.objects.acount(), 1)
-
-    async def test_breaks(self: Any) -> None:
-        await Tag.objects.aget()
-
-    async def test_skips(self: Any) -> None:
-        self.skipTest("reason")
-
-    @unittest.skip("reason")
-    async def test_is_skipped(self: Any) -> None:
-        raise AssertionError
-
-    result = run(test_passes, test_fails, test_breaks, test_skips, test_is_skipped)
-    # Python 3.12.1 alone does not count what is skipped beforehand.
-    assert result.testsRun == (4 if sys.version_info[:3] == (3, 12, 1) else 5)
-    assert [len(result.failures), len(result.errors), len(result.skipped)] == [1, 1, 2]
-    assert "0 != 1" in result.failures[0][1]
-    assert "DoesNotExist" in result.errors[0][1]
-
-
-def test_a_failing_set_up_of_the_class() -> None:
-    def setUpTestData(cls: Any) -> None:
-        Tag.objects.create(name="a")
-        raise ValueError("in setUpTestData")
-
-    async def test_never_runs(self: Any) -> None:
-        raise AssertionError
-
-    result = run(test_never_runs, setUpTestData=classmethod(setUpTestData))
-    assert result.testsRun == 0
-    assert "in setUpTestData" in result.errors[0][1]
-    assert Tag.objects.count() == 0
-    connection.close()
-
-
-def test_class_cleanups_run_in_the_block() -> None:
-    counts: list[int] = []
-
-    async def test_passes(self: Any) -> None:
-        await Tag.objects.acreate(name="a")
-        self.addClassCleanup(lambda: counts.append(Tag.objects.count()))
-        self.addCleanup(lambda: counts.append(Tag.objects.count()))
-
-    assert run(test_passes).wasSuccessful()
-    assert counts == [1, 0]
-
-
-def test_debug_raises() -> None:
-    async def test_fails(self: Any) -> None:
-        raise ValueError("raised")
-
-    case = type("Inner", (TestCase,), {"test_fails": test_fails})
-    with pytest.raises(ValueError, match="raised"):
-        unittest.defaultTestLoader.loadTestsFromTestCase(case).debug()
-    case.tearDownClass()
-    case.doClassCleanups()
-
-
-@pytest.mark.parametrize("where", ["loop", "query"])
-def test_ctrl_c_ends_the_run(where: str) -> None:
-    async def test_interrupted(self: Any) -> None:
-        loop = asyncio.get_running_loop()
-        loop.call_later(0.1, os.kill, os.getpid(), signal.SIGINT)
-        if where == "loop":
-            await asyncio.sleep(10)
-        else:
-            async with async_connections["default"].acursor() as cursor:
-                await cursor.execute("SELECT pg_sleep(10)")
-
-    case = type("Inner", (TestCase,), {"test_interrupted": test_interrupted})
-    case.setUpClass()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            case("test_interrupted")(unittest.TestResult())
-    finally:
-        case.tearDownClass()
-        case.doClassCleanups()
-
-
-def test_loop_factory() -> None:
-    class Loop(asyncio.SelectorEventLoop):
-        pass
-
-    async def test_loop(self: Any) -> None:
-        assert type(asyncio.get_running_loop()) is Loop
-        assert await Tag.objects.acount() == 0
-
-    result = run(test_loop, loop_factory=staticmethod(Loop))
-    assert result.wasSuccessful(), result.errors
-
-
-# ----- the shared block
 
 
 async def test_shared_connection() -> None:
