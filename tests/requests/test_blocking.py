@@ -24,9 +24,7 @@ from django_async_fast.seams import installation
 from tests.support.backend_pids import backend_pid
 from tests.testapp.models import Tag
 
-from .test_handler import get, no_new_threads
-
-__all__ = ["no_new_threads"]
+from .exchanges import get
 
 seen: list[tuple[str, bool, int]] = []
 

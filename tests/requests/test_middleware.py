@@ -6,8 +6,7 @@ import asyncio
 import gc
 import logging
 import threading
-import weakref
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import django
@@ -16,235 +15,34 @@ from asgiref.sync import async_to_sync, sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from django.core.handlers.asgi import ASGIHandler
 from django.core.signals import request_finished
-from django.db import connection, connections, transaction
-from django.http import (
-    HttpResponse,
-    HttpResponseBase,
-    JsonResponse,
-    StreamingHttpResponse,
-)
+from django.db import connection, connections
 from django.test import AsyncClient, Client
-from django.urls import path
 from django.utils.decorators import sync_only_middleware
-from django.views import View
 
-from django_async_fast import async_connections, new_connection, run_sync
+from django_async_fast import async_connections, new_connection
 from django_async_fast.asgi import lifespan
 from django_async_fast.connections.blocks import current_block
 from django_async_fast.pool import loop_pool
 from tests.support.request_sessions import gone
 from tests.testapp.models import Tag
 
-MIDDLEWARE = "django_async_fast.middleware.ConnectionMiddleware"
+from . import middleware_site
+from .exchanges import tags
+from .middleware_site import MIDDLEWARE, kept, seen
 
 pytestmark = pytest.mark.usefixtures("served")
-
-seen: dict[str, Any] = {}
 
 
 @pytest.fixture
 def served(settings_override: Callable[..., None]) -> Iterator[None]:
     settings_override(
-        ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], MIDDLEWARE=[MIDDLEWARE]
+        ROOT_URLCONF=middleware_site.__name__,
+        ALLOWED_HOSTS=["*"],
+        MIDDLEWARE=[MIDDLEWARE],
     )
     seen.clear()
     yield
     seen.clear()
-
-
-# ----- views
-
-
-kept = threading.local()
-
-
-async def keeping(request: Any) -> HttpResponse:
-    """Keep what the request says, in the synchronous code that the view awaits."""
-    value = request.GET["value"]
-    assert not hasattr(kept, "value")  # the loop's thread
-    assert await run_sync(getattr, kept, "value", None) is None
-    await run_sync(setattr, kept, "value", value)
-    for _ in range(5):
-        await Tag.objects.acount()
-        assert await run_sync(getattr, kept, "value") == value
-        assert not hasattr(kept, "value")
-        assert await run_sync(asyncio.get_event_loop) is asyncio.get_running_loop()
-    return HttpResponse(value)
-
-
-class Value:
-    pass
-
-
-async def keeping_in_a_stream(request: Any) -> HttpResponseBase:
-    seen["value"] = weakref.ref(value := Value())
-    await run_sync(setattr, kept, "value", value)
-
-    async def parts() -> AsyncIterator[str]:
-        found = await run_sync(getattr, kept, "value", None)
-        yield str(found is seen["value"]())
-
-    return StreamingHttpResponse(parts())
-
-
-async def lazy(request: Any) -> HttpResponse:
-    block = current_block()
-    assert block is not None
-    return JsonResponse({"wrappers": list(block.wrappers)})
-
-
-async def counting(request: Any) -> HttpResponse:
-    threads = threading.active_count()
-    await Tag.objects.acreate(name="a")
-    seen["conn"] = async_connections["default"]
-    seen["thread"] = threading.get_ident()
-    assert threading.active_count() == threads
-    return JsonResponse({"count": await Tag.objects.acount()})
-
-
-def synchronous(request: Any) -> HttpResponse:
-    seen["wrapper"] = type(connections["default"]).__mro__[1].__name__
-    seen["threaded"] = threading.current_thread() is not threading.main_thread()
-    return JsonResponse({"count": Tag.objects.count()})
-
-
-async def failing(request: Any) -> HttpResponse:
-    await Tag.objects.acreate(name="failing")
-    raise ValueError("failing")
-
-
-@transaction.non_atomic_requests
-async def failing_non_atomic(request: Any) -> HttpResponse:
-    return await failing(request)
-
-
-class ClassBased(View):
-    async def get(self, request: Any) -> HttpResponse:
-        await Tag.objects.acreate(name="class")
-        seen["atomic"] = async_connections["default"].in_atomic_block
-        return HttpResponse("done")
-
-
-async def parts() -> AsyncIterator[str]:
-    try:
-        async for tag in Tag.objects.order_by("name").aiterator(chunk_size=2):
-            yield tag.name
-    finally:
-        seen["last"] = await Tag.objects.acount()
-
-
-async def streaming(request: Any) -> HttpResponseBase:
-    await Tag.objects.abulk_create(Tag(name=f"t{i}") for i in range(5))
-    return StreamingHttpResponse(parts())
-
-
-async def streaming_failure(request: Any) -> HttpResponseBase:
-    async def fail() -> AsyncIterator[str]:
-        yield str(await Tag.objects.acount())
-        raise ValueError("in the stream")
-
-    return StreamingHttpResponse(fail())
-
-
-async def streaming_in_atomic(request: Any) -> HttpResponseBase:
-    async def stream() -> AsyncIterator[str]:
-        async with transaction.atomic():
-            await Tag.objects.acreate(name="a")
-            yield "1"
-            await Tag.objects.acreate(name="b")
-            yield "2"
-
-    return StreamingHttpResponse(stream())
-
-
-async def endless(request: Any) -> HttpResponseBase:
-    async def stream() -> AsyncIterator[str]:
-        try:
-            while True:
-                async with transaction.atomic():
-                    yield str(await Tag.objects.acount())
-        finally:
-            seen["closed"] = await Tag.objects.acount()
-
-    return StreamingHttpResponse(stream())
-
-
-async def slow(request: Any) -> HttpResponse:
-    async with transaction.atomic():
-        await Tag.objects.acreate(name="slow")
-        seen["inside"].set()
-        await asyncio.sleep(30)
-    return HttpResponse("never")
-
-
-async def in_a_query(request: Any) -> HttpResponse:
-    async with async_connections["default"].acursor() as cursor:
-        seen["inside"].set()
-        await cursor.execute("SELECT pg_sleep(30)")
-    return HttpResponse("never")
-
-
-async def autocommit_off(request: Any) -> HttpResponse:
-    await transaction.aset_autocommit(False)
-    await Tag.objects.acreate(name="left over")
-    return HttpResponse("done")
-
-
-async def autocommit_off_settled(request: Any) -> HttpResponse:
-    await transaction.aset_autocommit(False)
-    await Tag.objects.acreate(name="committed")
-    await transaction.acommit()
-    return HttpResponse("done")
-
-
-async def atomic_not_left(request: Any) -> HttpResponse:
-    await transaction.atomic().__aenter__()
-    await Tag.objects.acreate(name="left over")
-    await transaction.atomic().__aenter__()
-    await Tag.objects.acreate(name="left over too")
-    return HttpResponse("done")
-
-
-async def child_in_atomic(request: Any) -> HttpResponse:
-    inside = asyncio.Event()
-
-    async def child() -> None:
-        async with transaction.atomic():
-            await Tag.objects.acreate(name="left over")
-            inside.set()
-            await asyncio.sleep(30)
-
-    seen["child"] = asyncio.create_task(child())
-    await inside.wait()
-    return HttpResponse("done")
-
-
-urlpatterns = [
-    path("keeping/", keeping),
-    path("keeping_in_a_stream/", keeping_in_a_stream),
-    path("lazy", lazy),
-    path("counting", counting),
-    path("synchronous", synchronous),
-    path("failing", failing),
-    path("failing-non-atomic", failing_non_atomic),
-    path("class", ClassBased.as_view()),
-    path("streaming", streaming),
-    path("streaming-failure", streaming_failure),
-    path("streaming-in-atomic", streaming_in_atomic),
-    path("endless", endless),
-    path("slow", slow),
-    path("in-a-query", in_a_query),
-    path("autocommit-off", autocommit_off),
-    path("autocommit-off-settled", autocommit_off_settled),
-    path("atomic-not-left", atomic_not_left),
-    path("child-in-atomic", child_in_atomic),
-]
-
-
-async def names() -> list[str]:
-    async with new_connection():
-        tags = Tag.objects.order_by("name").values_list("name", flat=True)
-        return [name async for name in tags]
 
 
 def client() -> AsyncClient:
@@ -262,9 +60,6 @@ def communicator(path: str) -> ApplicationCommunicator:
         "headers": [(b"host", b"testserver")],
     }
     return ApplicationCommunicator(ASGIHandler(), scope)
-
-
-# ----- the block
 
 
 async def test_nothing_opens_before_the_first_query(
@@ -333,10 +128,7 @@ async def test_with_synchronous_middleware(
 async def test_a_failing_view() -> None:
     response = await client().get("/failing")
     assert response.status_code == 500
-    assert await names() == ["failing"]
-
-
-# ----- ATOMIC_REQUESTS
+    assert await tags() == ["failing"]
 
 
 @pytest.fixture
@@ -350,16 +142,16 @@ def atomic_requests() -> Iterator[None]:
 class TestAtomicRequests:
     async def test_a_failing_view_is_rolled_back(self) -> None:
         assert (await client().get("/failing")).status_code == 500
-        assert await names() == []
+        assert await tags() == []
 
     async def test_a_view_that_succeeds_is_committed(self) -> None:
         assert (await client().get("/class")).status_code == 200
         assert seen["atomic"]
-        assert await names() == ["class"]
+        assert await tags() == ["class"]
 
     async def test_non_atomic_requests(self) -> None:
         assert (await client().get("/failing-non-atomic")).status_code == 500
-        assert await names() == ["failing"]
+        assert await tags() == ["failing"]
 
     async def test_synchronous_views(self) -> None:
         assert (await client().get("/synchronous")).json() == {"count": 0}
@@ -379,9 +171,6 @@ class TestAtomicRequests:
         with pytest.raises(RuntimeError, match="ATOMIC_REQUESTS"):
             Client().get("/counting")
         connections.close_all()
-
-
-# ----- streaming
 
 
 async def test_the_block_stays_open_while_the_response_streams(
@@ -412,9 +201,9 @@ async def test_an_atomic_block_around_the_parts() -> None:
     received = []
     async for part in response:
         received.append(part)
-        assert await names() == []  # a block of ours; the stream's is not in the way
+        assert await tags() == []  # a block of ours; the stream's is not in the way
     assert received == [b"1", b"2"]
-    assert await names() == ["a", "b"]
+    assert await tags() == ["a", "b"]
 
 
 async def test_a_stream_that_nobody_reads(sessions: Callable[[], list[str]]) -> None:
@@ -437,9 +226,6 @@ async def test_a_head_request_for_a_stream(sessions: Callable[[], list[str]]) ->
     assert response.status_code == 200
     response.close()
     await gone(sessions)
-
-
-# ----- the client goes away
 
 
 @pytest.fixture
@@ -466,7 +252,7 @@ async def test_f23_the_client_goes_away_during_the_view(
     await app.wait(5)
     assert finished == [ASGIHandler]
     await gone(sessions)
-    assert await names() == []
+    assert await tags() == []
 
 
 async def test_f23_the_client_goes_away_during_the_stream(
@@ -512,9 +298,6 @@ async def test_a_request_to_the_end(
     await gone(sessions)
 
 
-# ----- transactions left open
-
-
 @pytest.mark.parametrize(
     ("view", "places"),
     [("autocommit-off", 1), ("atomic-not-left", 2), ("child-in-atomic", 1)],
@@ -537,9 +320,9 @@ async def test_f22_a_transaction_left_open_is_rolled_back_with_a_warning(
     assert len(messages) == places
     for message in messages:
         assert f"GET /{view} left a transaction on 'default' open" in message
-        assert f"{__file__}:" in message
+        assert f"{middleware_site.__file__}:" in message
     await gone(sessions)
-    assert await names() == []
+    assert await tags() == []
 
 
 async def test_autocommit_off_with_nothing_open_is_no_warning(
@@ -547,7 +330,7 @@ async def test_autocommit_off_with_nothing_open_is_no_warning(
 ) -> None:
     assert (await client().get("/autocommit-off-settled")).status_code == 200
     assert caplog.records == []
-    assert await names() == ["committed"]
+    assert await tags() == ["committed"]
 
 
 async def test_a_pooled_connection_comes_back_idle(
@@ -563,12 +346,9 @@ async def test_a_pooled_connection_comes_back_idle(
             assert (await client().get(f"/{view}")).status_code == 200
         response = await client().get("/streaming")
         assert len([part async for part in response]) == 6
-        assert await names() == ["a", "t0", "t1", "t2", "t3", "t4"]
+        assert await tags() == ["a", "t0", "t1", "t2", "t3", "t4"]
     finally:
         connections.settings["default"]["OPTIONS"] = default
-
-
-# ----- the decorator
 
 
 async def test_decorator() -> None:
@@ -580,7 +360,7 @@ async def test_decorator() -> None:
     first, second = await asyncio.gather(work("a"), work("b"))
     assert first is not second
     assert first.connection is second.connection is None
-    assert await names() == ["a", "b"]
+    assert await tags() == ["a", "b"]
 
 
 async def test_decorator_with_arguments() -> None:
@@ -604,9 +384,6 @@ def test_decorator_in_synchronous_code() -> None:
 def test_decorator_of_synchronous_code_is_refused() -> None:
     with pytest.raises(TypeError, match="async def"):
         new_connection()(lambda: None)  # type: ignore[type-var]
-
-
-# ----- lifespan
 
 
 async def test_lifespan() -> None:
@@ -652,13 +429,10 @@ async def test_lifespan_leaves_requests_alone() -> None:
     await served.wait(5)
 
 
-# ----- thread-locals
-
-
 needs_the_core = pytest.mark.core
 
 
-@needs_the_core
+@pytest.mark.core
 async def test_thread_locals_of_awaited_code_are_the_requests() -> None:
     client = AsyncClient()
     asked = [client.get("/keeping/", {"value": str(n)}) for n in range(8)]
@@ -667,7 +441,7 @@ async def test_thread_locals_of_awaited_code_are_the_requests() -> None:
     assert not hasattr(kept, "value")
 
 
-@needs_the_core
+@pytest.mark.core
 async def test_thread_locals_of_a_stream_are_there_until_its_end() -> None:
     response = await AsyncClient().get("/keeping_in_a_stream/")
     assert [part async for part in response] == [b"True"]

@@ -1,0 +1,57 @@
+"""What tests of requests share: a site, its settings, and what a request may not leave."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def served(settings_override: Callable[..., None]) -> Iterator[None]:
+    """The site of handler_site.py, with the middleware of the benchmarks' pages."""
+    from . import handler_site  # Django is not set up when this is imported
+
+    settings_override(
+        ROOT_URLCONF=handler_site.__name__,
+        ALLOWED_HOSTS=["*"],
+        MIDDLEWARE=handler_site.MIDDLEWARE,
+        LOGGING_CONFIG=None,
+        TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates"}],
+    )
+    handler_site.seen.clear()
+    yield
+    handler_site.seen.clear()
+
+
+@pytest.fixture
+def no_new_threads() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    assert set(threading.enumerate()) <= before
+
+
+@pytest.fixture
+def atomic_requests() -> Iterator[None]:
+    from django.db import connections
+
+    connections.settings["default"]["ATOMIC_REQUESTS"] = True
+    yield
+    connections.settings["default"]["ATOMIC_REQUESTS"] = False
+
+
+@pytest.fixture
+def finished() -> Iterator[list[Any]]:
+    """The senders of request_finished."""
+    from django.core.signals import request_finished
+
+    senders: list[Any] = []
+
+    def receiver(sender: Any, **kwargs: Any) -> None:
+        senders.append(sender)
+
+    request_finished.connect(receiver)
+    yield senders
+    request_finished.disconnect(receiver)

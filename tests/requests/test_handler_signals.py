@@ -1,0 +1,204 @@
+"""The signals of a request: their receivers, the caches and query logs they clear."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.core.cache import caches
+from django.core.handlers.asgi import ASGIHandler
+from django.core.signals import request_finished, request_started
+from django.db import connection, connections
+from django.dispatch import Signal
+from django.http import HttpRequest, HttpResponse
+
+from django_async_fast import new_connection, run_sync
+from django_async_fast.asgi import get_asgi_application
+from tests.testapp.models import Tag
+
+from .exchanges import books, get
+
+pytestmark = pytest.mark.usefixtures("served")
+
+
+async def test_signals_have_the_block_and_both_kinds_of_receivers() -> None:
+    order: list[Any] = []
+
+    def started(sender: Any, scope: Any, **kwargs: Any) -> None:
+        order.append(("started", scope["path"], Tag.objects.count()))
+
+    async def started_async(**kwargs: Any) -> None:
+        order.append(("started async", await Tag.objects.acount()))
+
+    def finished(**kwargs: Any) -> None:
+        order.append(("finished", Tag.objects.count()))
+
+    async def finished_async(**kwargs: Any) -> None:
+        order.append(("finished async", await Tag.objects.acount()))
+
+    request_started.connect(started)
+    request_started.connect(started_async)
+    request_finished.connect(finished)
+    request_finished.connect(finished_async)
+    try:
+        exchange = await get("/where")
+        assert exchange.status == 200
+    finally:
+        request_started.disconnect(started)
+        request_started.disconnect(started_async)
+        request_finished.disconnect(finished)
+        request_finished.disconnect(finished_async)
+    assert order == [
+        ("started", "/where", 0),
+        ("started async", 0),
+        ("finished", 0),
+        ("finished async", 0),
+    ]
+
+
+@pytest.mark.parametrize("url", ["/lazy", "/task_of_its_own", "/template"])
+async def test_queries_of_a_view_after_those_of_a_receiver(url: str) -> None:
+    def started(**kwargs: Any) -> None:
+        Tag.objects.count()
+
+    await sync_to_async(books)()
+    request_started.connect(started)
+    try:
+        async with asyncio.timeout(10):
+            assert (await get(url)).status == 200
+    finally:
+        request_started.disconnect(started)
+
+
+async def test_receivers_that_come_and_go_between_requests() -> None:
+    heard: list[str] = []
+
+    def started(**kwargs: Any) -> None:
+        heard.append("started")
+
+    application = get_asgi_application()
+    application.get_response = lambda request: HttpResponse("plain")
+    await get("/plain", application)
+    request_started.connect(started)
+    try:
+        await get("/plain", application)
+    finally:
+        request_started.disconnect(started)
+    await get("/plain", application)
+    assert heard == ["started"]
+
+
+@pytest.mark.parametrize("owner", [request_started, type(request_started)])
+async def test_a_signal_whose_send_is_somebody_elses(
+    owner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = []
+
+    def send(*args: Any, **named: Any) -> list[Any]:
+        sent.append(named.get("scope"))
+        return []
+
+    application = get_asgi_application()
+    await get("/plain", application)
+    monkeypatch.setattr(owner, "send", send)
+    exchange = await get("/plain", application)
+    assert exchange.scope in sent
+
+
+def _is_djangos(kept: Any) -> bool:
+    receiver = kept() if isinstance(kept, weakref.ref) else kept
+    return getattr(receiver, "__module__", "").startswith("django.")
+
+
+async def test_no_connections_are_looked_for_where_there_are_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked = []
+    django_all = connections.all
+
+    def all_of_them(*args: Any, **named: Any) -> Any:
+        looked.append(named)
+        return django_all(*args, **named)
+
+    closed = []
+
+    def finished(**named: Any) -> None:
+        closed.append(named["sender"])
+
+    # Without those of other tests' tools.
+    for signal in (request_started, request_finished):
+        own = [each for each in signal.receivers if _is_djangos(each[1])]
+        monkeypatch.setattr(signal, "receivers", own)
+    application = get_asgi_application()
+    monkeypatch.setattr(connections, "all", all_of_them)
+    await get("/plain", application)
+    assert not looked
+    request_finished.connect(finished)
+    try:
+        await get("/plain", application)
+    finally:
+        request_finished.disconnect(finished)
+    assert closed == [type(application)]
+    assert looked  # as Django sends it, where others are told
+
+
+async def test_each_cache_is_closed_at_the_end_of_a_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    closed = []
+
+    def view(request: HttpRequest) -> HttpResponse:
+        monkeypatch.setattr(caches["default"], "close", lambda: closed.append("cache"))
+        return HttpResponse("cached")
+
+    application = get_asgi_application()
+    application.get_response = view
+    assert (await get("/plain", application)).body == b"cached"
+    assert closed == ["cache"]
+
+
+async def test_a_finished_signal_answers_as_djangos() -> None:
+    def both() -> tuple[Any, Any]:
+        ours = request_finished.send(sender=None)
+        return ours, Signal.send(request_finished, sender=None)
+
+    async with new_connection():
+        ours, djangos = await run_sync(both)
+    assert ours == djangos != []
+
+
+async def test_the_query_log_is_emptied(settings_override: Callable[..., None]) -> None:
+    settings_override(DEBUG=True, MIDDLEWARE=[])
+    logged = []
+
+    def finished(**kwargs: Any) -> None:
+        logged.append(len(connection.queries))
+
+    request_finished.connect(finished)
+    try:
+        await get("/where")
+        await get("/where")
+    finally:
+        request_finished.disconnect(finished)
+    assert logged == [0, 0]
+
+
+# Before 6.1 Django leaves the file of the request's body open.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_a_receiver_that_fails_ends_the_request() -> None:
+    def started(**kwargs: Any) -> None:
+        raise ValueError("started")
+
+    request_started.connect(started)
+    try:
+        for application in (ASGIHandler(), get_asgi_application()):
+            with pytest.raises(ValueError, match="started"):
+                await get("/plain", application)
+    finally:
+        request_started.disconnect(started)
+        gc.collect()

@@ -1,0 +1,88 @@
+"""ATOMIC_REQUESTS, on_commit, and transactions that a view leaves open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.core.handlers.base import BaseHandler
+
+from django_async_fast.asgi import get_asgi_application
+
+from . import handler_site
+from .exchanges import Exchange, get, tags
+from .handler_site import plain, plain_async, seen
+
+pytestmark = pytest.mark.usefixtures("served")
+
+
+@pytest.mark.usefixtures("atomic_requests")
+@pytest.mark.parametrize(
+    ("url", "left"),
+    [
+        ("/failing", []),
+        ("/failing_async", []),
+        ("/failing_non_atomic", ["failing"]),
+        ("/on_commit", ["committed"]),
+    ],
+)
+async def test_atomic_requests(url: str, left: list[str]) -> None:
+    seen["order"] = []
+    await get(url)
+    assert await tags() == left
+
+
+@pytest.mark.parametrize("url", ["/plain", "/plain_async"])
+async def test_who_wraps_views_sees_both_kinds(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrapped = []
+    below = BaseHandler.make_view_atomic
+
+    def wrap(self: BaseHandler, view: Any) -> Any:
+        wrapped.append(view)
+        return below(self, view)
+
+    monkeypatch.setattr(BaseHandler, "make_view_atomic", wrap)
+    assert (await get(url)).status == 200
+    assert wrapped == [plain_async if "async" in url else plain]
+
+
+async def test_on_commit_runs_before_the_response_is_sent() -> None:
+    seen["order"] = []
+    exchange = Exchange(get_asgi_application(), "/on_commit")
+    send = exchange.send
+
+    async def noting(message: Any) -> None:
+        seen["order"].append(message["type"])
+        await send(message)
+
+    exchange.send = noting  # type: ignore[method-assign]
+    await exchange.run()
+    assert seen["order"] == [
+        "view",
+        "commit",
+        "http.response.start",
+        "http.response.body",
+    ]
+
+
+async def test_a_transaction_left_open_is_rolled_back_and_named(
+    caplog: pytest.LogCaptureFixture, sessions: Callable[[], list[str]]
+) -> None:
+    at_first_byte = []
+    exchange = Exchange(get_asgi_application(), "/left_open")
+    send = exchange.send
+
+    async def noting(message: Any) -> None:
+        at_first_byte.append([s for s in sessions() if "transaction" in s])
+        await send(message)
+
+    exchange.send = noting  # type: ignore[method-assign]
+    await exchange.run()
+    assert exchange.status == 200
+    assert at_first_byte == [[], []]
+    assert "GET /left_open left a transaction on 'default' open" in caplog.text
+    assert handler_site.__file__ in caplog.text
+    assert await tags() == []
