@@ -2,66 +2,22 @@
 
 from __future__ import annotations
 
-import gc
 import pickle
-import threading
-import weakref
-from collections.abc import Callable
-from contextlib import nullcontext
 from copy import deepcopy
 from typing import Any
 from unittest import mock
 
 import pytest
 from django.db import connection, models, transaction
-from django.db.models import (
-    Avg,
-    Count,
-    IntegerField,
-    Lookup,
-    Max,
-    Q,
-    QuerySet,
-    Sum,
-)
-from django.db.transaction import TransactionManagementError
-from django.test.utils import (
-    CaptureQueriesContext,
-    override_settings,
-    register_lookup,
-)
+from django.db.models import Count, Max, Q, QuerySet, Sum
+from django.test.utils import CaptureQueriesContext, override_settings
 
-from django_async_fast import _native, explain_plan, new_connection, run_sync
+from django_async_fast import _native, explain_plan, new_connection
 from django_async_fast.drivers.psycopg import statement
 from django_async_fast.querysets.compiled import execution, paths, tree, verify
-from django_async_fast.querysets.compiled.paths import PATH
-from tests.support.describe import NUMBERED, Queries
-from tests.testapp.models import Author, Book, Publisher, Tag
+from tests.testapp.models import Author, Book, Tag
 
-
-@pytest.fixture
-def books() -> Any:
-    tree.clear()
-    authors = [Author.objects.create(name=f"a{i}") for i in range(3)]
-    publisher = Publisher.objects.create(name="p")
-    tags = [Tag.objects.create(name=f"t{i}") for i in range(3)]
-    for i in range(30):
-        book = Book.objects.create(
-            title=f"t{i % 7}", pages=i, author=authors[i % 3], publisher=publisher
-        )
-        book.tags.add(*tags[i % 2 :])
-        book.readers.add(authors[i % 3])
-    tree.clear()
-    return authors
-
-
-def book(i: int) -> Book:
-    return Book.objects.order_by("pk")[i]
-
-
-def tag(i: int) -> Tag:
-    return Tag.objects.get_or_create(name=f"t{i % 3}")[0]
-
+from .reading_books import book, ids, outcome, path, sql_of, tag
 
 CHAINS = {
     "all": lambda i, a: list(Book.objects.all()),
@@ -192,17 +148,6 @@ SHARED = {
 }
 
 
-def outcome(call: Any) -> Any:
-    try:
-        return call()
-    except Exception as exc:
-        return type(exc), str(exc)
-
-
-def sql_of(captured: CaptureQueriesContext) -> list[str]:
-    return [NUMBERED.sub("", each["sql"]) for each in captured.captured_queries]
-
-
 @pytest.mark.not_verified
 @pytest.mark.parametrize("name", CHAINS)
 def test_a_chain_like_one_before_is_django_s(name: str, books: Any) -> None:
@@ -223,8 +168,8 @@ def test_a_chain_like_one_before_is_django_s(name: str, books: Any) -> None:
 
 @pytest.mark.parametrize("name", SHARED)
 def test_relations_of_many_to_many_are_known(name: str, books: Any) -> None:
-    for book in Book.objects.filter(pages__lt=6):
-        book.readers.add(*books[: 1 + book.pages % 3])
+    for each in Book.objects.filter(pages__lt=6):
+        each.readers.add(*books[: 1 + each.pages % 3])
 
     def asked(i: int) -> Any:
         with CaptureQueriesContext(connection) as captured:
@@ -280,20 +225,6 @@ def test_writes_of_relations_and_rows_that_may_be_there_are_known(books: Any) ->
         assert tree.cache_info().misses == misses, name
         if name == "set":
             assert set(book.tags.all()) == set(tags[0:2])
-
-
-def ids(queryset: Any) -> list[int]:
-    return sorted(book.pages for book in queryset)
-
-
-def path(pages: int) -> Any:
-    """Return a queryset that is a path; has been one before."""
-    for _ in range(3):
-        queryset = Book.objects.filter(pages__lt=pages)
-        list(queryset)
-    queryset = Book.objects.filter(pages__lt=pages)
-    assert "_query" not in vars(queryset)
-    return queryset
 
 
 def test_a_path_ends_where_its_query_is_given_away(books: Any) -> None:
@@ -354,87 +285,6 @@ def test_pickles_and_copies_have_a_query(books: Any) -> None:
         assert ids(again) == [0, 1, 2, 3, 4]
         assert "_daf_path" not in vars(again)
         assert str(again.query) == str(Book.objects.filter(pages__lt=5).query)
-
-
-class Title(str):
-    __slots__ = ("__weakref__",)
-
-
-def test_no_value_stays(books: Any) -> None:
-    """What a request has given to its queries is gone when they are."""
-    values = []
-
-    class Name(models.CharField):
-        def get_prep_value(self, value: Any) -> Any:
-            made = Title(value)
-            values.append(weakref.ref(made))
-            return made
-
-    field: Any = Author._meta.get_field("name")
-    field.__class__ = Name
-    try:
-        for i in range(6):
-            author = Author.objects.get(pk=books[0].pk)
-            values.append(weakref.ref(author))
-            list(Book.objects.filter(author=author, pages__in=[i]))
-            list(author.books.filter(author__name=f"secret {i}"))
-            Author.objects.filter(Q(name=f"secret {i}") | Q(pk=i)).count()
-            Author.objects.filter(name__in=[f"secret {i}"]).exists()
-            list(Author.objects.exclude(name__contains=f"secret {i}")[:3])
-    finally:
-        field.__class__ = models.CharField
-    del author
-    gc.collect()
-    assert len(values) > 20
-    assert [value() for value in values if value() is not None] == []
-
-
-def in_four_threads(work: Callable[[int], None]) -> None:
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-
-def test_threads_learn_and_hit_at_once(books: Any) -> None:
-    wrong: list[Any] = []
-
-    def work(thread: int) -> None:
-        try:
-            for turn in range(40):
-                pages = (thread * 7 + turn) % 25
-                if turn % 10 == 0 and thread == 0:
-                    tree.clear()
-                made = Book.objects.filter(pages__gte=pages).order_by("pages")[:3]
-                found = [book.pages for book in made]
-                if found != [pages, pages + 1, pages + 2]:
-                    wrong.append((pages, found))
-                if Book.objects.filter(pages__lt=pages).count() != pages:
-                    wrong.append(pages)
-        except Exception as exc:
-            wrong.append(exc)
-        finally:
-            connection.close()
-
-    in_four_threads(work)
-    assert wrong == []
-
-
-def test_a_shared_queryset_in_threads(books: Any) -> None:
-    shared = path(20)
-    wrong: list[Any] = []
-
-    def work(thread: int) -> None:
-        for pages in range(20):
-            if ids(shared.filter(pages=pages)) != [pages]:
-                wrong.append(pages)
-            if shared.all().count() != 20 or len(shared.all()[:4]) != 4:
-                wrong.append(pages)
-        connection.close()
-
-    in_four_threads(work)
-    assert wrong == []
 
 
 def test_bound_and_figures(books: Any) -> None:
@@ -527,77 +377,6 @@ def test_verify_mode_tells_a_difference(
     assert verify.compared == compared + 1
 
 
-NOW_KNOWN: dict[str, tuple[int, Callable[[int], Any]]] = {
-    "distinct": (1, lambda i: Book.objects.filter(pages=i).distinct().count()),
-    "sliced": (1, lambda i: Book.objects.filter(pages__gt=i)[i : i + 3].count()),
-    "sum": (1, lambda i: Book.objects.distinct()[i : i + 3].aggregate(Sum("pages"))),
-    "grouped": (1, lambda i: Author.objects.annotate(n=Count("books")).count()),
-    "many": (2, lambda i: list(book(i).tags.all())),
-    "filtered": (2, lambda i: list(book(i).tags.filter(name="t1"))),
-    "ids": (2, lambda i: list(book(i).tags.values_list("pk", flat=True))),
-    "counted": (2, lambda i: book(i).tags.count()),
-    "streamed": (
-        1,
-        lambda i: list(Book.objects.filter(pages__gt=i).iterator(chunk_size=5)),
-    ),
-    "prefetched": (
-        2,
-        lambda i: list(Book.objects.filter(pages=i).prefetch_related("tags")),
-    ),
-}
-
-
-@pytest.mark.parametrize("name", NOW_KNOWN)
-def test_known_from_the_third_time_on(name: str, books: Any) -> None:
-    wanted, call = NOW_KNOWN[name]
-    for i in range(6):
-        known = tree.cache_info().hits
-        call(i)
-    assert tree.cache_info().hits == known + wanted
-
-
-@pytest.mark.not_verified
-async def test_streams_of_a_block_are_known(books: Any) -> None:
-    def wanted(i: int) -> list[Book]:
-        return list(Book.objects.filter(pages__gte=i).order_by("pk"))
-
-    async with new_connection():
-        for i in range(25, 30):
-            queryset = Book.objects.filter(pages__gte=i).order_by("pk")
-            known = tree.cache_info().hits
-            found = [each async for each in queryset.aiterator(chunk_size=2)]
-            assert "_query" not in vars(queryset) or i < 27
-            assert tree.cache_info().hits == known + (i > 25)
-            assert found == await run_sync(wanted, i)
-
-
-@transaction.atomic
-def test_locked_rows_are_known(books: Any) -> None:
-    for i in range(4):
-        known = tree.cache_info().hits
-        assert Book.objects.select_for_update().get(pages=i).pages == i
-        assert ids(Book.objects.select_for_update()[i : i + 1]) == [i]
-    assert tree.cache_info().hits == known + 2
-
-
-def test_rows_are_locked_in_transactions_only() -> None:
-    publisher = Publisher.objects.create(name="p")
-
-    def locked() -> Any:
-        return Publisher.objects.select_for_update().filter(name="p")
-
-    for inside in (False, True, True, True, False):
-        queryset = locked()
-        with transaction.atomic() if inside else nullcontext():
-            if inside:
-                assert list(queryset) == [publisher]
-            else:
-                with pytest.raises(TransactionManagementError, match="outside of a"):
-                    list(queryset)
-        assert queryset.query.select_for_update
-        assert list(queryset.exclude(name="q").values("name").order_by()[:0]) == []
-
-
 @pytest.mark.not_verified
 def test_explained(books: Any) -> None:
     def why(queryset: Any) -> str:
@@ -616,92 +395,6 @@ def test_explained(books: Any) -> None:
     assert "_query" not in vars(queryset)
     assert "given to somebody" in why(made().extra(where=["1 = 1"]))
     assert "first time" in why(made().order_by("?"))
-
-
-def test_a_queryset_that_is_kept_stays_on_its_path_when_it_gets() -> None:
-    kept = Tag.objects.using("default")
-    Tag.objects.create(pk=1, name="one")
-    for _ in range(3):
-        assert kept.get(pk=1).name == "one"
-        assert PATH in vars(kept)
-    before = tree.cache_info().hits
-    assert kept.get(pk=1).name == "one"
-    assert tree.cache_info().hits == before + 1
-
-
-AGGREGATES: dict[str, Any] = {
-    "one": lambda qs: qs.aggregate(Count("id")),
-    "several": lambda qs: qs.aggregate(
-        n=Count("author", distinct=True), m=Max("pages")
-    ),
-    "of nothing": lambda qs: qs.filter(pages__gt=99).aggregate(Sum("pages")),
-    "an average": lambda qs: qs.aggregate(Avg("pages")),
-}
-
-
-@pytest.mark.parametrize("name", AGGREGATES)
-def test_aggregates_are_known_from_their_third_time_on(books: Any, name: str) -> None:
-    def found(pages: int) -> Any:
-        return AGGREGATES[name](Book.objects.filter(pages__lt=pages))
-
-    queryset = Book.objects.filter(pages__lt=2)
-    assert queryset.query is not None
-    expected = AGGREGATES[name](queryset)
-    assert found(1) != {}
-    assert found(3) != {}
-    with connection.execute_wrapper(queries := Queries()):
-        known = tree.cache_info().hits
-        assert found(2) == expected
-        assert tree.cache_info().hits == known + 1
-    assert len(queries) == 1
-
-
-@pytest.mark.parametrize("name", ["earliest", "latest"])
-def test_the_earliest_and_the_latest_are_known(books: Any, name: str) -> None:
-    def found(least: int, *names: str) -> Any:
-        return getattr(Book.objects.filter(pages__gte=least), name)(*names).pages
-
-    expected = [1, 2] if name == "earliest" else [29, 29]
-    for _ in range(3):
-        known = tree.cache_info().hits
-        assert [found(1, "pages"), found(2, "pages", "pk")] == expected
-    assert tree.cache_info().hits == known + 2
-    with (
-        connection.execute_wrapper(queries := Queries()),
-        pytest.raises(Book.DoesNotExist, match="Book matching query does not exist"),
-    ):
-        found(99, "pages")
-    assert len(queries) == 1
-
-
-def test_what_was_learnt_of_a_kept_queryset_ends_with_what_it_was_learnt_of(
-    books: Any,
-) -> None:
-    class Above(Lookup):  # type: ignore[type-arg]
-        lookup_name = "exact"
-
-        def as_sql(self, compiler: Any, connection: Any) -> Any:
-            left, params = self.process_lhs(compiler, connection)
-            right, others = self.process_rhs(compiler, connection)
-            return f"{left} > {right}", [*params, *others]
-
-    kept = Book.objects.filter(pages__lt=3).order_by("pages")
-    for _ in range(3):
-        assert [book.pages for book in kept.filter(pages=1)] == [1]
-    # Taken out, it would leave integers without Django's own.
-    django_lookups = mock.patch.dict(IntegerField.class_lookups)
-    with django_lookups, register_lookup(IntegerField, Above):
-        assert [book.pages for book in kept.filter(pages=1)] == [2]
-    assert [book.pages for book in kept.filter(pages=1)] == [1]
-
-
-def test_a_step_that_is_never_the_same_is_no_longer_noted(books: Any) -> None:
-    node: Any = tree.root(Book.objects._queryset_class, Book)
-    for number in range(300):
-        Book.objects.order_by(*["pk"] * number)
-    assert len(node.seen) < 150
-    Book.objects.filter(pages=1)
-    assert len(node.seen) < 150
 
 
 @pytest.mark.parametrize("verified", [False, True])

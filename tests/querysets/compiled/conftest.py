@@ -1,0 +1,15 @@
+"""What tests of compiled querysets share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def books() -> Any:
+    """Thirty books that nothing is known of; the authors."""
+    from .reading_books import fill  # Django is not set up when this is imported
+
+    return fill()

@@ -1,0 +1,178 @@
+"""Queries that are known from their third time on: streams, locks, aggregates, kept querysets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+from unittest import mock
+
+import pytest
+from django.db import connection, transaction
+from django.db.models import Avg, Count, IntegerField, Lookup, Max, Sum
+from django.db.transaction import TransactionManagementError
+from django.test.utils import register_lookup
+
+from django_async_fast import new_connection, run_sync
+from django_async_fast.querysets.compiled import tree
+from django_async_fast.querysets.compiled.paths import PATH
+from tests.support.describe import Queries
+from tests.testapp.models import Author, Book, Publisher, Tag
+
+from .reading_books import book, ids
+
+NOW_KNOWN: dict[str, tuple[int, Callable[[int], Any]]] = {
+    "distinct": (1, lambda i: Book.objects.filter(pages=i).distinct().count()),
+    "sliced": (1, lambda i: Book.objects.filter(pages__gt=i)[i : i + 3].count()),
+    "sum": (1, lambda i: Book.objects.distinct()[i : i + 3].aggregate(Sum("pages"))),
+    "grouped": (1, lambda i: Author.objects.annotate(n=Count("books")).count()),
+    "many": (2, lambda i: list(book(i).tags.all())),
+    "filtered": (2, lambda i: list(book(i).tags.filter(name="t1"))),
+    "ids": (2, lambda i: list(book(i).tags.values_list("pk", flat=True))),
+    "counted": (2, lambda i: book(i).tags.count()),
+    "streamed": (
+        1,
+        lambda i: list(Book.objects.filter(pages__gt=i).iterator(chunk_size=5)),
+    ),
+    "prefetched": (
+        2,
+        lambda i: list(Book.objects.filter(pages=i).prefetch_related("tags")),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NOW_KNOWN)
+def test_known_from_the_third_time_on(name: str, books: Any) -> None:
+    wanted, call = NOW_KNOWN[name]
+    for i in range(6):
+        known = tree.cache_info().hits
+        call(i)
+    assert tree.cache_info().hits == known + wanted
+
+
+@pytest.mark.not_verified
+async def test_streams_of_a_block_are_known(books: Any) -> None:
+    def wanted(i: int) -> list[Book]:
+        return list(Book.objects.filter(pages__gte=i).order_by("pk"))
+
+    async with new_connection():
+        for i in range(25, 30):
+            queryset = Book.objects.filter(pages__gte=i).order_by("pk")
+            known = tree.cache_info().hits
+            found = [each async for each in queryset.aiterator(chunk_size=2)]
+            assert "_query" not in vars(queryset) or i < 27
+            assert tree.cache_info().hits == known + (i > 25)
+            assert found == await run_sync(wanted, i)
+
+
+@transaction.atomic
+def test_locked_rows_are_known(books: Any) -> None:
+    for i in range(4):
+        known = tree.cache_info().hits
+        assert Book.objects.select_for_update().get(pages=i).pages == i
+        assert ids(Book.objects.select_for_update()[i : i + 1]) == [i]
+    assert tree.cache_info().hits == known + 2
+
+
+def test_rows_are_locked_in_transactions_only() -> None:
+    publisher = Publisher.objects.create(name="p")
+
+    def locked() -> Any:
+        return Publisher.objects.select_for_update().filter(name="p")
+
+    for inside in (False, True, True, True, False):
+        queryset = locked()
+        with transaction.atomic() if inside else nullcontext():
+            if inside:
+                assert list(queryset) == [publisher]
+            else:
+                with pytest.raises(TransactionManagementError, match="outside of a"):
+                    list(queryset)
+        assert queryset.query.select_for_update
+        assert list(queryset.exclude(name="q").values("name").order_by()[:0]) == []
+
+
+def test_a_queryset_that_is_kept_stays_on_its_path_when_it_gets() -> None:
+    kept = Tag.objects.using("default")
+    Tag.objects.create(pk=1, name="one")
+    for _ in range(3):
+        assert kept.get(pk=1).name == "one"
+        assert PATH in vars(kept)
+    before = tree.cache_info().hits
+    assert kept.get(pk=1).name == "one"
+    assert tree.cache_info().hits == before + 1
+
+
+AGGREGATES: dict[str, Any] = {
+    "one": lambda qs: qs.aggregate(Count("id")),
+    "several": lambda qs: qs.aggregate(
+        n=Count("author", distinct=True), m=Max("pages")
+    ),
+    "of nothing": lambda qs: qs.filter(pages__gt=99).aggregate(Sum("pages")),
+    "an average": lambda qs: qs.aggregate(Avg("pages")),
+}
+
+
+@pytest.mark.parametrize("name", AGGREGATES)
+def test_aggregates_are_known_from_their_third_time_on(books: Any, name: str) -> None:
+    def found(pages: int) -> Any:
+        return AGGREGATES[name](Book.objects.filter(pages__lt=pages))
+
+    queryset = Book.objects.filter(pages__lt=2)
+    assert queryset.query is not None
+    expected = AGGREGATES[name](queryset)
+    assert found(1) != {}
+    assert found(3) != {}
+    with connection.execute_wrapper(queries := Queries()):
+        known = tree.cache_info().hits
+        assert found(2) == expected
+        assert tree.cache_info().hits == known + 1
+    assert len(queries) == 1
+
+
+@pytest.mark.parametrize("name", ["earliest", "latest"])
+def test_the_earliest_and_the_latest_are_known(books: Any, name: str) -> None:
+    def found(least: int, *names: str) -> Any:
+        return getattr(Book.objects.filter(pages__gte=least), name)(*names).pages
+
+    expected = [1, 2] if name == "earliest" else [29, 29]
+    for _ in range(3):
+        known = tree.cache_info().hits
+        assert [found(1, "pages"), found(2, "pages", "pk")] == expected
+    assert tree.cache_info().hits == known + 2
+    with (
+        connection.execute_wrapper(queries := Queries()),
+        pytest.raises(Book.DoesNotExist, match="Book matching query does not exist"),
+    ):
+        found(99, "pages")
+    assert len(queries) == 1
+
+
+def test_what_was_learnt_of_a_kept_queryset_ends_with_what_it_was_learnt_of(
+    books: Any,
+) -> None:
+    class Above(Lookup):  # type: ignore[type-arg]
+        lookup_name = "exact"
+
+        def as_sql(self, compiler: Any, connection: Any) -> Any:
+            left, params = self.process_lhs(compiler, connection)
+            right, others = self.process_rhs(compiler, connection)
+            return f"{left} > {right}", [*params, *others]
+
+    kept = Book.objects.filter(pages__lt=3).order_by("pages")
+    for _ in range(3):
+        assert [book.pages for book in kept.filter(pages=1)] == [1]
+    # Taken out, it would leave integers without Django's own.
+    django_lookups = mock.patch.dict(IntegerField.class_lookups)
+    with django_lookups, register_lookup(IntegerField, Above):
+        assert [book.pages for book in kept.filter(pages=1)] == [2]
+    assert [book.pages for book in kept.filter(pages=1)] == [1]
+
+
+def test_a_step_that_is_never_the_same_is_no_longer_noted(books: Any) -> None:
+    node: Any = tree.root(Book.objects._queryset_class, Book)
+    for number in range(300):
+        Book.objects.order_by(*["pk"] * number)
+    assert len(node.seen) < 150
+    Book.objects.filter(pages=1)
+    assert len(node.seen) < 150

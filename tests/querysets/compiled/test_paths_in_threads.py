@@ -1,0 +1,98 @@
+"""Paths that threads learn and take at once, and values that none of them keeps."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connection, models
+from django.db.models import Q
+
+from django_async_fast.querysets.compiled import tree
+from tests.testapp.models import Author, Book
+
+from .reading_books import ids, path
+
+
+class Title(str):
+    __slots__ = ("__weakref__",)
+
+
+def test_no_value_stays(books: Any) -> None:
+    """What a request has given to its queries is gone when they are."""
+    values = []
+
+    class Name(models.CharField):
+        def get_prep_value(self, value: Any) -> Any:
+            made = Title(value)
+            values.append(weakref.ref(made))
+            return made
+
+    field: Any = Author._meta.get_field("name")
+    field.__class__ = Name
+    try:
+        for i in range(6):
+            author = Author.objects.get(pk=books[0].pk)
+            values.append(weakref.ref(author))
+            list(Book.objects.filter(author=author, pages__in=[i]))
+            list(author.books.filter(author__name=f"secret {i}"))
+            Author.objects.filter(Q(name=f"secret {i}") | Q(pk=i)).count()
+            Author.objects.filter(name__in=[f"secret {i}"]).exists()
+            list(Author.objects.exclude(name__contains=f"secret {i}")[:3])
+    finally:
+        field.__class__ = models.CharField
+    del author
+    gc.collect()
+    assert len(values) > 20
+    assert [value() for value in values if value() is not None] == []
+
+
+def in_four_threads(work: Callable[[int], None]) -> None:
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_threads_learn_and_hit_at_once(books: Any) -> None:
+    wrong: list[Any] = []
+
+    def work(thread: int) -> None:
+        try:
+            for turn in range(40):
+                pages = (thread * 7 + turn) % 25
+                if turn % 10 == 0 and thread == 0:
+                    tree.clear()
+                made = Book.objects.filter(pages__gte=pages).order_by("pages")[:3]
+                found = [book.pages for book in made]
+                if found != [pages, pages + 1, pages + 2]:
+                    wrong.append((pages, found))
+                if Book.objects.filter(pages__lt=pages).count() != pages:
+                    wrong.append(pages)
+        except Exception as exc:
+            wrong.append(exc)
+        finally:
+            connection.close()
+
+    in_four_threads(work)
+    assert wrong == []
+
+
+def test_a_shared_queryset_in_threads(books: Any) -> None:
+    shared = path(20)
+    wrong: list[Any] = []
+
+    def work(thread: int) -> None:
+        for pages in range(20):
+            if ids(shared.filter(pages=pages)) != [pages]:
+                wrong.append(pages)
+            if shared.all().count() != 20 or len(shared.all()[:4]) != 4:
+                wrong.append(pages)
+        connection.close()
+
+    in_four_threads(work)
+    assert wrong == []
