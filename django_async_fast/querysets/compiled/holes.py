@@ -77,6 +77,8 @@ def _hole(value: Any, lookup: Any, wrapper: Any) -> Any:
     kind = type(lookup)
     if lookup.bilateral_transforms:
         raise Refused("a transform is of both sides")
+    if not _is_of_columns(lookup.lhs):
+        raise Refused("a value is in a subquery")
     again = kind(lookup.lhs, value)
     if type(again.rhs) is not type(lookup.rhs) or repr(again.rhs) != repr(lookup.rhs):
         raise Refused("a condition is not made of its value alone")
@@ -84,6 +86,13 @@ def _hole(value: Any, lookup: Any, wrapper: Any) -> Any:
     simple = type(lookup.lhs) is Col and _is_simple(kind)
     prepared = parameter_of(lookup, value, wrapper) if simple else None
     return _native.rows.Hole(kind, lookup.lhs, simple, prepared, wrapper.vendor)
+
+
+def _is_of_columns(side: Any) -> bool:
+    """Tell whether nothing but columns is compared, not what a subquery has found."""
+    return not getattr(side, "subquery", False) and all(
+        _is_of_columns(each) for each in side.get_source_expressions() if each
+    )
 
 
 # ----- in a query
