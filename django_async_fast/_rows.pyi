@@ -430,6 +430,7 @@ class Statement:
     instances: bool
     used: int
     kinds: tuple[ClassWatch, ...]
+    orderings: tuple[tuple[list[Any], tuple[Any, ...]], ...]
     @property
     def holes(self) -> tuple[Hole, ...]: ...
     @property
@@ -589,6 +590,7 @@ class KnownStatements:
         of_querysets: Any,
         of_one: Any,
         ask_rows: Any,
+        forget: Callable[[], None],
     ) -> None: ...
     verify: Callable[..., None] | None
     fetch: Callable[..., Batch]

@@ -33,14 +33,15 @@ cdef class KnownStatements:
     would build rows as it did, in cases that are not seen at once; `plan_for` makes a
     plan for one run and `give_back` takes it back; `missed` are the errors that tell
     that the statement is another for these values; `verify` compares it; `routes`
-    are asked last, `fetch` sends it, `in_turns` builds rows that are many.
+    are asked last, `fetch` sends it, `in_turns` builds rows that are many; `forget`
+    forgets what was learnt.
     """
 
     def __init__(
         self, Steps steps not None, *, dict iterates, tuple receivers, dict compilers,
         running_loop, connections, holds, plan_for, give_back, tuple missed, verify,
         Routes routes not None, fetch, in_turns, Py_ssize_t many, of_querysets, of_one,
-        ask_rows,
+        ask_rows, forget,
     ):
         self.steps = steps
         self.iterates = iterates
@@ -60,11 +61,15 @@ cdef class KnownStatements:
         self.of_querysets = of_querysets
         self.of_one = of_one
         self.ask_rows = ask_rows
+        self.forget = forget
 
     cdef bint is_as_learnt(self, Statement statement) except -1:
         for watch in statement.kinds:
             if not is_right(<ClassWatch> watch):
                 return False
+        if not statement.is_ordered_so():
+            self.forget()
+            return False
         if statement.watches is None:
             return self.holds(statement)
         for watch in statement.watches:

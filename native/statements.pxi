@@ -148,6 +148,7 @@ cdef class Statement:
         self.prepared = tuple([(<Hole> hole).prepared for hole in holes])
         self.models = []
         self.kinds = ()
+        self.orderings = ()
         self.lent = []
 
     def fill(self, Path path not None, connections, alias, list arrays=None):
@@ -234,6 +235,20 @@ cdef class Statement:
         if usual:
             self.limited = path.limits, limit, template
         return text + limit, tuple(params), template
+
+    cdef bint is_ordered_so(self):
+        """Tell whether lists that models are ordered by are as they were."""
+        cdef list ordering
+        cdef tuple seen
+        cdef Py_ssize_t i
+        for each in self.orderings:
+            ordering, seen = <list> (<tuple> each)[0], <tuple> (<tuple> each)[1]
+            if len(ordering) != len(seen):
+                return False
+            for i in range(len(seen)):
+                if ordering[i] is not seen[i]:
+                    return False
+        return True
 
     def __sizeof__(self):
         """Return the bytes of it and of its texts."""

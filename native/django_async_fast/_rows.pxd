@@ -393,6 +393,8 @@ cdef class Statement:
     cdef public tuple watches  # of the compiler and the models; None to ask each time
     cdef public object cursor_iter  # Django's
     cdef public tuple kinds  # what watches the classes of its columns and conditions
+    # Of its models: (the list by which they are ordered, what was in it).
+    cdef public tuple orderings
     cdef public object converters  # of the rows, in the place of Django's; or None
     cdef public tuple simple
     cdef public tuple prepared
@@ -412,6 +414,7 @@ cdef class Statement:
     cdef tuple limited  # the last slice, its text, and the template with that
 
     cdef list many(self, Parameter prepared, tuple values)
+    cdef bint is_ordered_so(self)
 
 
 cdef class Literals:
@@ -523,6 +526,7 @@ cdef class KnownStatements:
     cdef object of_querysets
     cdef object of_one
     cdef object ask_rows
+    cdef object forget
 
     cdef bint is_as_learnt(self, Statement statement) except -1
     cdef object kind_of_rows(self, dict values)

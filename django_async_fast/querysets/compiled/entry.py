@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
@@ -201,6 +202,7 @@ def _plan(entry: Any, queryset: Any, make_plan: Any) -> None:
     entry.made = plan if keeps else None, types
     entry.converters = compiled_converters.of_compiler(compiler) if keeps else None
     entry.models = list(_models(compiler.klass_info))
+    entry.orderings = tuple(_orderings(compiler.query))
     if not (pre_init.receivers or post_init.receivers):
         # Then `holds()` is known from these, asked by the core.
         kind: Any = type(compiler)
@@ -215,6 +217,16 @@ def _models(klass_info: Any) -> Iterator[tuple[Any, str]]:
         yield klass_info["model"], row_plan.why_from_db(klass_info["model"])
         for related in klass_info.get("related_klass_infos", ()):
             yield from _models(related)
+
+
+def _orderings(query: Any) -> Iterator[tuple[list[Any], tuple[Any, ...]]]:
+    """Yield the lists of models that may order a query, each with what is in it."""
+    joins = [getattr(each, "join_field", None) for each in query.alias_map.values()]
+    sides = [(each.model, each.related_model) for each in joins if each]
+    for model in dict.fromkeys((query.model, *chain.from_iterable(sides))):
+        ordering = getattr(getattr(model, "_meta", None), "ordering", None)
+        if type(ordering) is list:
+            yield ordering, tuple(ordering)
 
 
 def simplify(entry: Any, path: Any, wrapper: Any) -> None:
@@ -232,6 +244,7 @@ def simplify(entry: Any, path: Any, wrapper: Any) -> None:
     entry.kinds = (
         *changes.watches(map(type, where), changes.OF_CONDITION),
         *changes.watches(_classes(columns), changes.OF_COLUMN),
+        *[watch for model, _ in entry.models for watch in row_plan.watches(model)],
     )
 
 

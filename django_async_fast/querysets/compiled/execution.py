@@ -123,6 +123,7 @@ KNOWN: Any = _native.COMPILED and _native.rows.KnownStatements(
     of_querysets=OF_QUERYSETS,
     of_one=OF_ONE,
     ask_rows=asks.rows,
+    forget=tree.clear,
 )
 
 

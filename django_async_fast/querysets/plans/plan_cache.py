@@ -11,7 +11,7 @@ from django.dispatch import receiver
 
 from ... import _native
 from .. import changes
-from . import compiled_converters
+from . import compiled_converters, row_plan
 from .result_format import Types, types_of
 from .row_plan import Declined, models, plain_key
 
@@ -76,7 +76,8 @@ def _make(
     made = plan, types_of(compiler)
     if key is not None and not options["converters"]:
         kinds = [type(each.target) for each in fields]
-        _plain[key] = made, changes.watches(kinds, changes.OF_COLUMN)
+        watched = changes.watches(kinds, changes.OF_COLUMN)
+        _plain[key] = made, watched + row_plan.watches(key[0])
     return made
 
 

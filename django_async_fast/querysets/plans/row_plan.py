@@ -28,6 +28,7 @@ from django.db.models.utils import create_namedtuple_class
 
 from ... import _native
 from ...unpatched import Unpatched
+from .. import changes
 
 # On a fresh instance their `__set__` is a store into `__dict__`.
 PLAIN_DESCRIPTORS = (
@@ -175,10 +176,18 @@ def why_from_db(model: type[Model]) -> str:
         return "pre_init or post_init has a receiver"
     if not unpatched.holds():
         return "a part of Model has been replaced"
-    reason = _why_class.get(model)
-    if reason is None:
-        reason = _why_class[model] = _why_class_needs_from_db(model)
-    return reason
+    known = _why_class.get(model)
+    if known is None or not (_native.COMPILED and _native.rows.all_hold(known[1])):
+        known = _why_class[model] = _why_class_needs_from_db(model), watches(model)
+    return known[0]
+
+
+def watches(model: type[Model]) -> tuple[Any, ...]:
+    """Return what tells the core whether a model makes its instances as it did."""
+    if not _native.COMPILED:
+        return ()
+    attnames = [field.attname for field in model._meta.concrete_fields]
+    return changes.watches((model,), (*_OF_MODEL, *attnames))
 
 
 # Whether instances are made as Django makes them.
@@ -213,9 +222,10 @@ def models_of(klass_info: dict[str, Any] | None) -> Iterator[type[Model]]:
             yield from models_of(related)
 
 
-# Asked at every query, and what a class overrides does not change after its
-# first query: like Django's own caches of `_meta`.
-_why_class: dict[type[Model], str] = {}
+# Asked at every query: with what tells that it holds.
+_why_class: dict[type[Model], tuple[str, tuple[Any, ...]]] = {}
+changes.forgets.append(_why_class.clear)
+_OF_MODEL = "__init__", "__setattr__", "__new__", "__del__", "from_db"
 
 
 def _why_class_needs_from_db(model: type[Model]) -> str:

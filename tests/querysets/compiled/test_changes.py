@@ -175,6 +175,31 @@ def key(name: str, value: Any) -> Change:
     return lambda kinds: mock.patch.object(kinds.thing._meta.pk, name, value)
 
 
+@contextmanager
+def in_place(ordering: list[str], *names: str) -> Iterator[None]:
+    """Change a list of the models' options, which sets no attribute."""
+    before = ordering[:]
+    ordering[:] = names
+    try:
+        yield
+    finally:
+        ordering[:] = before
+
+
+def made_twice(inherited: Any) -> Any:
+    def from_db(cls: Any, db: Any, names: Any, values: Any, **options: Any) -> Any:
+        made = inherited(cls, db, names, values, **options)
+        made.times = getattr(made, "times", 0) + 1
+        return made
+
+    return classmethod(from_db)
+
+
+def told(self: Any, *args: Any, **kwargs: Any) -> None:
+    models.Model.__init__(self, *args, **kwargs)
+    self.told = len(args)
+
+
 def shouted(*args: Any) -> Any:
     return f"{args[0]}!"
 
@@ -230,6 +255,22 @@ CHANGES: dict[str, Change] = {
     "db_table of another": option("db_table", "changes_place_2", "place"),
     "ordering": option("ordering", ["-name"]),
     "ordering of another": option("ordering", ["-name"], "place"),
+    "ordering in place": lambda kinds: in_place(kinds.thing._meta.ordering, "-name"),
+    "ordering of another in place": lambda kinds: in_place(
+        kinds.place._meta.ordering, "name", "-id"
+    ),
+    "from_db": lambda kinds: mock.patch.object(
+        kinds.thing, "from_db", made_twice(models.Model.from_db.__func__)
+    ),
+    "__init__": lambda kinds: mock.patch.object(kinds.thing, "__init__", told),
+    "descriptor": lambda kinds: mock.patch.object(
+        kinds.thing,
+        "name",
+        property(
+            lambda self: self.__dict__["name"].upper(),
+            lambda self, name: self.__dict__.update(name=f"{name}!"),
+        ),
+    ),
     "get_col of a class": of_class(models.CharField, "get_col", as_upper),
     "select_format of a class": of_class(
         models.CharField,
@@ -296,6 +337,22 @@ def test_it_is_used_as_by_django(name: str, kinds: Kinds) -> None:
                 assert outcome(kinds, do, change(kinds)) == expected, done
             assert outcome(kinds, do, nullcontext()) == before, done
     assert matters
+
+
+def test_one_from_db_after_the_other(kinds: Kinds) -> None:
+    def times() -> set[int]:
+        return {thing.times for thing in kinds.thing.objects.all()}
+
+    first = made_twice(models.Model.from_db.__func__)
+    with kinds.filled(), mock.patch.object(kinds.thing, "from_db", first):
+        for _ in range(3):
+            assert times() == {1}
+        other = made_twice(kinds.thing.from_db.__func__)
+        with mock.patch.object(kinds.thing, "from_db", other):
+            for _ in range(3):
+                assert times() == {2}
+        for _ in range(3):
+            assert times() == {1}
 
 
 def test_what_does_not_matter_forgets_nothing(kinds: Kinds) -> None:
