@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..connections.blocks import new_connection
+from ..requests.lifespan import close_pools
 from ..seams.installation import install, install_blocking, uninstall
+from ..testing.shared_connection import close_threads_connections
 
 STOCK, OURS = "stock", "django_async_fast"
 
@@ -88,7 +90,7 @@ def measure(operation: Operation, rounds: int, times: int) -> dict[str, Turns]:
                 if who == STOCK:
                     with stock():
                         cpu, wall, answers[who] = run(operation.stock(times))
-                        run(_close_threads_connections())
+                        run(close_threads_connections())
                 else:
                     cpu, wall, answers[who] = run(operation.ours(times))
                 if number >= 0:
@@ -98,18 +100,5 @@ def measure(operation: Operation, rounds: int, times: int) -> dict[str, Turns]:
                     f"stock Django answers {answers[STOCK]!r}, "
                     f"django-async-fast {answers[OURS]!r}"
                 )
-        run(_close_pools())
+        run(close_pools())
     return turns
-
-
-async def _close_threads_connections() -> None:
-    from asgiref.sync import sync_to_async
-    from django.db import connections
-
-    await sync_to_async(connections.close_all)()
-
-
-async def _close_pools() -> None:
-    from ..requests.lifespan import close_pools
-
-    await close_pools()

@@ -18,6 +18,7 @@ from django.dispatch import receiver
 
 from .. import conf
 from ..attribute_copies import AttributeCopies
+from ..drivers.psycopg.requirements import psycopg_problem
 from ..tasks.gates import Gate
 from . import replayed_connect
 from .block_protocol import Block
@@ -223,8 +224,9 @@ def _lazy_class(engine: str, alias: str) -> Any:
     base = load_backend(engine).DatabaseWrapper
     if base.vendor == "unknown":
         return None
-    if _is_djangos(base, "postgresql"):
-        check_psycopg()
+    # Before one is opened: earlier ones lose connections.
+    if _is_djangos(base, "postgresql") and (problem := psycopg_problem()):
+        raise ImproperlyConfigured(problem)
     built_class = _block_class(base, in_thread=alias in conf.get("THREADED"))
     own = {"built_class": built_class, "built": False, "for_alias": alias}
     own |= {"__getattribute__": _getattribute, "__setattr__": _setattr}
@@ -248,11 +250,3 @@ def make(block: Block, settings_dict: dict[str, Any], alias: str) -> Any:
     wrapper = object.__new__(lazy)
     object.__setattr__(wrapper, "_arguments", (settings_dict, alias, block, None, None))
     return wrapper
-
-
-def check_psycopg() -> None:
-    """Raise ImproperlyConfigured unless psycopg and its pool are new enough."""
-    from ..drivers.psycopg.requirements import psycopg_problem
-
-    if problem := psycopg_problem():
-        raise ImproperlyConfigured(problem)

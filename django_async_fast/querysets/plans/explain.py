@@ -101,7 +101,7 @@ def _why_django(kind: type[Any], queryset: Any, compiler: Any) -> str:
 
 
 def _columns(compiler: Any) -> Any:
-    expressions = [column[0] for column in compiler.select[: compiler.col_count]]
+    expressions = row_plan.selected(compiler)
     converters = compiler.get_converters(expressions)
     types = types_of(compiler)
     loaded = compiler.connection.vendor != "postgresql"

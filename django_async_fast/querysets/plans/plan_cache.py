@@ -13,7 +13,7 @@ from ... import _native
 from .. import changes
 from . import compiled_converters, row_plan
 from .result_format import Types, types_of
-from .row_plan import Declined, models, plain_key
+from .row_plan import Declined, models, plain_key, selected
 
 # Plans of plain instances, by what decides about them: a query by key spends as
 # long on its plan as on its row.
@@ -39,33 +39,24 @@ def plan_for(
     known = _plain.get(key)
     if known is not None and _native.rows.all_hold(known[1]):
         return known[0]
-    return _make(make_plan, queryset, compiler, key, keeps)
-
-
-def make(
-    make_plan: Any, queryset: Any, compiler: Any, keeps: bool = False
-) -> tuple[Any, Types]:
-    """Return what `plan_for()` does, made anew. Raises Declined.
-
-    One that is to be kept has no connection: see `needs_connection()`.
-    """
-    return _make(make_plan, queryset, compiler, None, keeps)
+    return make(make_plan, queryset, compiler, keeps, key)
 
 
 def needs_connection(compiler: Any) -> bool:
     """Tell whether the plan of a compiled query needs the run's own connection."""
-    fields = [column[0] for column in compiler.select[: compiler.col_count]]
-    converters = compiled_converters.compiled(compiler, compiler.get_converters(fields))
+    found = compiler.get_converters(selected(compiler))
+    converters = compiled_converters.compiled(compiler, found)
     return any(
         compiled_converters.need_connection(compiler, functions)
         for _, functions, _ in converters
     )
 
 
-def _make(
-    make_plan: Any, queryset: Any, compiler: Any, key: Any, keeps: bool = False
+def make(
+    make_plan: Any, queryset: Any, compiler: Any, keeps: bool = False, key: Any = None
 ) -> tuple[Any, Types]:
-    fields = [column[0] for column in compiler.select[: compiler.col_count]]
+    """Return what `plan_for()` does, made anew; by `key` others have it, too."""
+    fields = selected(compiler)
     if queryset.query.combinator and make_plan is not models:
         # Its rows can be wider than its own SELECT: union() of values().
         raise Declined("a combined query's columns are known when it has run")
@@ -97,6 +88,12 @@ def common(compiler: Any, fields: list[Any]) -> dict[str, Any]:
         "connection": connection if converters else None,
         "translate_error": translator(connection.alias),
     }
+
+
+def of_tuples(alias: str, width: int) -> Any:
+    """Return the plan of what a write on `alias` returns, as the driver has it."""
+    translate = translator(alias)
+    return _native.rows.TuplePlan(width=width, translate_error=translate)
 
 
 def translator(alias: str) -> Callable[[BaseException], BaseException]:

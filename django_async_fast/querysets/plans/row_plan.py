@@ -196,12 +196,8 @@ unpatched = Unpatched((Model, Model, ("__init__", "__setattr__", "from_db")))
 
 def calls_project(compiler: Any) -> bool:
     """Tell whether to build a compiled query's rows may call the project's code."""
-    fields = [column[0] for column in compiler.select[: compiler.col_count]]
-    functions = [
-        each
-        for converters, _ in compiler.get_converters(fields).values()
-        for each in converters
-    ]
+    found = compiler.get_converters(selected(compiler))
+    functions = [each for converters, _ in found.values() for each in converters]
     names = compiler.annotation_col_map or ()
     return any(
         not each.__module__.startswith("django.")
@@ -212,6 +208,11 @@ def calls_project(compiler: Any) -> bool:
         or any(inspect.getattr_static(model, name, None) for name in names)
         for model in models_of(compiler.klass_info)
     )
+
+
+def selected(compiler: Any) -> list[Any]:
+    """Return the expressions whose values a compiled query's rows have."""
+    return [column[0] for column in compiler.select[: compiler.col_count]]
 
 
 def models_of(klass_info: dict[str, Any] | None) -> Iterator[type[Model]]:
