@@ -21,6 +21,7 @@ from django.conf import settings
 from django.core.exceptions import FieldDoesNotExist
 from django.db import DataError, NotSupportedError, models
 
+from ..querysets.plain_fields import KEYS, kind_of
 from . import statements
 from .instances import Instances
 from .located_errors import error
@@ -30,33 +31,8 @@ _NONE = type(None)
 # What a binary COPY begins and ends with.
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
-# Fields, not their subclasses, that hand a value of this class on.
-_HANDED_ON: dict[type, type] = {
-    **dict.fromkeys(
-        (
-            *(models.AutoField, models.BigAutoField, models.SmallAutoField),
-            *(models.IntegerField, models.BigIntegerField, models.SmallIntegerField),
-            *(models.PositiveIntegerField, models.PositiveBigIntegerField),
-            models.PositiveSmallIntegerField,
-        ),
-        int,
-    ),
-    **dict.fromkeys(
-        (
-            *(models.CharField, models.EmailField, models.SlugField),
-            *(models.TextField, models.URLField),
-        ),
-        str,
-    ),
-    models.BooleanField: bool,
-    models.FloatField: float,
-    models.DecimalField: Decimal,
-    models.DateField: dt.date,
-    models.DateTimeField: dt.datetime,
-    models.DurationField: dt.timedelta,
-    models.UUIDField: UUID,
-}
-
+# Classes of values that are prepared all the same.
+_PREPARED = bytes, dt.time
 # PostgreSQL's types, by OID, that have one binary form for values of this class.
 _BINARY: dict[int, type] = {
     20: int,
@@ -329,8 +305,6 @@ _LIMITS = {
     oid: (-(2**bits), 2**bits - 1) for oid, bits in ((21, 15), (23, 31), (20, 63))
 }
 
-_RELATIONS = models.ForeignKey, models.OneToOneField
-
 
 def _within(limits: tuple[int, int], values: Sequence[int]) -> bool:
     return limits[0] <= min(values) and max(values) <= limits[1]
@@ -359,11 +333,12 @@ _CERTAIN: dict[type | None, Callable[[Sequence[Any]], bool]] = {
 def _handed_on(field: Any) -> type | None:
     """Return the class of values that a field hands on as they are, or None."""
     target = field
-    while type(target) in _RELATIONS:
+    while type(target) in KEYS:
         target = target.target_field
     if not (calls_own(field) and calls_own(target)):
         return None
-    return _HANDED_ON.get(type(target))
+    kind = kind_of(target)
+    return None if kind in _PREPARED else kind
 
 
 def _is_handed_on(field: Any) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
-from functools import cache, partial
+from functools import partial
 from itertools import islice
 from time import monotonic
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ from ..drivers.psycopg import plain_queries, server_cursor
 from ..drivers.psycopg.connection import belongs_to_block
 from ..drivers.psycopg.fetched_rows import readable
 from ..drivers.psycopg.held_transaction import HeldTransaction
-from ..unpatched import Unpatched, UnpatchedFunction
+from ..unpatched import Unpatched, UnpatchedFunction, unpatched_class
 from . import whole_results
 from .plans import plan_cache
 from .plans.row_plan import Declined, calls_project
@@ -41,10 +41,9 @@ _NOT_CALLED = "execute_sql", "results_iter", "apply_converters"
 _cursor_iter = UnpatchedFunction(django_compiler, "cursor_iter")
 
 
-@cache
 def unpatched(kind: Any) -> Unpatched:
     """Tell whether compilers of a class execute and read as Django's."""
-    return Unpatched((kind, SQLCompiler, _NOT_CALLED))
+    return unpatched_class(kind, SQLCompiler, _NOT_CALLED)
 
 
 def why_not(compiler: Any) -> str:

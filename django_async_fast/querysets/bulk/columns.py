@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from decimal import Decimal
-from functools import cache
 from ipaddress import IPv4Address, IPv6Address
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -33,9 +32,10 @@ from psycopg.types.range import Range
 
 from ... import _native
 from ...drivers.psycopg.statement import Array
-from ...unpatched import Unpatched
+from ...unpatched import unpatched_class
 from .. import changes
 from ..compiled.writes import NotPlain
+from ..plain_fields import KEYS, PLAIN_FIELDS
 
 
 class _Type(NamedTuple):
@@ -96,33 +96,6 @@ _TYPES = {
 # Columns of which the server makes the type out of psycopg's text.
 _PRINTED = frozenset({"hstore"})
 
-# The fields that hand on what the core encodes, with the column's type of each.
-_PLAIN: dict[type, str] = {
-    models.AutoField: "integer",
-    models.BigAutoField: "bigint",
-    models.BigIntegerField: "bigint",
-    models.BinaryField: "bytea",
-    models.BooleanField: "boolean",
-    models.CharField: "varchar",
-    models.DateField: "date",
-    models.DateTimeField: "timestamp with time zone",
-    models.DecimalField: "numeric",
-    models.DurationField: "interval",
-    models.EmailField: "varchar",
-    models.FloatField: "double precision",
-    models.IntegerField: "integer",
-    models.PositiveBigIntegerField: "bigint",
-    models.PositiveIntegerField: "integer",
-    models.PositiveSmallIntegerField: "smallint",
-    models.SlugField: "varchar",
-    models.SmallAutoField: "smallint",
-    models.SmallIntegerField: "smallint",
-    models.TextField: "text",
-    models.TimeField: "time",
-    models.URLField: "varchar",
-    models.UUIDField: "uuid",
-}
-_RELATED = models.ForeignKey, models.OneToOneField
 _STAMPED = models.DateField, models.TimeField
 
 # What is not called here of a field and of the backend.
@@ -228,11 +201,11 @@ def is_read(field: Any) -> bool:
 
 def is_djangos(field: Any) -> bool:
     """Tell whether `pre_save()` is Django's, of a field that stores no files."""
-    kind: Any = type(field)
     base: Any = Field
     if isinstance(field, _STAMPED):
-        base = _first_of(kind, _PLAIN)
-    return "pre_save" not in vars(field) and _unpatched(kind, base, _READING).holds()
+        base = _first_of(type(field), PLAIN_FIELDS)
+    own = unpatched_class(type(field), base, _READING)
+    return "pre_save" not in vars(field) and own.holds()
 
 
 def is_only_cast(field: Any) -> bool:
@@ -246,7 +219,7 @@ def is_only_cast(field: Any) -> bool:
     return (
         base is not None
         and vars(field).keys().isdisjoint(changes.OF_PLACEHOLDER)
-        and _unpatched(kind, base, changes.OF_PLACEHOLDER).holds()
+        and unpatched_class(kind, base, changes.OF_PLACEHOLDER).holds()
     )
 
 
@@ -275,12 +248,12 @@ def _dumped(value: Any) -> Any:
 
 def _handing_on(field: Any, kind: str, ops: Any) -> list[Callable[[], bool]] | None:
     """Return what asks whether this field hands on what the core encodes as `kind`."""
-    found = [_unpatched(ops, DatabaseOperations, _OF_OPS).holds]
-    while isinstance(field, _RELATED):
-        found += _asking(field, _first_of(type(field), _RELATED))
+    found = [unpatched_class(ops, DatabaseOperations, _OF_OPS).holds]
+    while isinstance(field, KEYS):
+        found += _asking(field, _first_of(type(field), KEYS))
         field = field.target_field
-    base = _first_of(type(field), _PLAIN)
-    if base is None or _PLAIN[base] != kind:
+    base = _first_of(type(field), PLAIN_FIELDS)
+    if base is None or PLAIN_FIELDS[base].column != kind:
         return None
     return found + _asking(field, base)
 
@@ -289,15 +262,10 @@ def _asking(field: Any, base: Any) -> list[Callable[[], bool]]:
     kind: Any = type(field)
     own = vars(field).keys()
     return [
-        _unpatched(kind, base, _PREPARING).holds,
+        unpatched_class(kind, base, _PREPARING).holds,
         lambda: own.isdisjoint(_PREPARING),
     ]
 
 
 def _first_of(kind: type[Any], known: Any) -> Any:
     return next((each for each in kind.__mro__ if each in known), None)
-
-
-@cache
-def _unpatched(kind: Any, base: Any, names: tuple[str, ...]) -> Unpatched:
-    return Unpatched((kind, base, names))

@@ -37,12 +37,7 @@ class Unnest(writes.Write):
         super().__init__(compiler, text, kept, compiler.query.fields)
         self.columns = columns
         self.width = width
-        self._plan = _native.rows.TuplePlan(
-            width=width,
-            converters=[],
-            connection=None,
-            translate_error=plan_cache.translator(compiler.using),
-        )
+        self._plan = plan_cache.of_tuples(compiler.using, width)
 
     def insert(self, wrapper: Any, raw: Any, params: list[Any]) -> list[Any]:
         """Send the statement; return the rows that it returns."""
@@ -98,7 +93,7 @@ def _run(compiler: Any, returning: Any) -> writes.Run | None:
         params = []
     if not sending.can_be_sent(params):
         return found.djangos(compiler, returning)
-    return sending.Sent(wrapper, entry.insert, raw, params)
+    return writes.Again(entry.insert, wrapper, raw, params)
 
 
 def _left_to_the_database(query: Any) -> tuple[str, ...]:

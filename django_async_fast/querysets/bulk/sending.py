@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from _thread import get_ident
-from collections.abc import Callable
 from typing import Any
 
 from ...connections import block_threads
@@ -35,20 +34,3 @@ def can_be_sent(params: list[Any]) -> bool:
     """Tell whether there are arrays, not too long for one statement."""
     arrays = [len(each.data) for each in params if type(each) is statement.Array]
     return 0 < sum(arrays) < _LONGEST
-
-
-class Sent:
-    """A statement with its arrays, which tools see in no frame."""
-
-    __slots__ = ("_params", "_raw", "_send", "_wrapper")
-
-    def __init__(
-        self, wrapper: Any, send: Callable[..., Any], raw: Any, params: list[Any]
-    ) -> None:
-        self._wrapper = wrapper
-        self._send = send
-        self._raw = raw
-        self._params = params
-
-    def __call__(self) -> Any:
-        return self._send(self._wrapper, self._raw, self._params)

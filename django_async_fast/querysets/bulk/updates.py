@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import cache, wraps
+from functools import wraps
 from math import copysign
 from operator import attrgetter
 from typing import Any
@@ -21,7 +21,7 @@ from django.db.models import Case, QuerySet, Value, When, sql
 from django.db.models.functions import Cast
 
 from ...drivers.psycopg import statement
-from ...unpatched import Unpatched
+from ...unpatched import unpatched_class
 from ..compiled import writes
 from . import sending
 from .columns import Column, is_only_cast
@@ -55,12 +55,6 @@ class Join(writes.Write):
         """Send the statement; return how many rows it has changed."""
         result = statement.execute_arrays(wrapper, raw, self.template, params)
         return int(result.command_tuples or 0)
-
-
-@cache
-def _unpatched(kind: Any) -> Unpatched:
-    """Tell whether querysets of a class update in bulk as Django's."""
-    return Unpatched((kind, QuerySet, _OF_QUERYSETS))
 
 
 @wraps(QuerySet.bulk_update)
@@ -138,10 +132,9 @@ class _Update:
 
 def _fields(queryset: Any, objs: tuple[Any, ...], names: list[Any]) -> list[Any]:
     """Return the fields, of the model's own table; none where Django has to look."""
-    kind: Any = type(queryset)
     query, meta = queryset.query, queryset.model._meta
     if (
-        not _unpatched(kind).holds()
+        not unpatched_class(type(queryset), QuerySet, _OF_QUERYSETS).holds()
         or type(query) is not sql.Query
         # As nobody has told it anything yet.
         or vars(query) != vars(sql.Query(queryset.model))

@@ -201,22 +201,18 @@ def _plan(entry: Any, queryset: Any, make_plan: Any) -> None:
         keeps = False
     entry.made = plan if keeps else None, types
     entry.converters = compiled_converters.of_compiler(compiler) if keeps else None
-    entry.models = list(_models(compiler.klass_info))
+    models = row_plan.models_of(compiler.klass_info)
+    entry.models = [(each, row_plan.why_from_db(each)) for each in models]
     entry.orderings = tuple(_orderings(compiler.query))
     if not (pre_init.receivers or post_init.receivers):
         # Then `holds()` is known from these, asked by the core.
-        kind: Any = type(compiler)
-        entry.watches = streams.unpatched(kind).watch, row_plan.unpatched.watch
+        entry.watches = (
+            streams.unpatched(type(compiler)).watch,
+            row_plan.unpatched.watch,
+        )
         if entry.converters is not None:
             entry.watches += (entry.converters.watch,)
         entry.cursor_iter = vars(django_compiler)["cursor_iter"]
-
-
-def _models(klass_info: Any) -> Iterator[tuple[Any, str]]:
-    if klass_info is not None:
-        yield klass_info["model"], row_plan.why_from_db(klass_info["model"])
-        for related in klass_info.get("related_klass_infos", ()):
-            yield from _models(related)
 
 
 def _orderings(query: Any) -> Iterator[tuple[list[Any], tuple[Any, ...]]]:

@@ -30,12 +30,25 @@ from . import asks, tree, verify
 from .entry import Ask, compiler_of, give_back, holds, learn, plan_for
 from .keys import Missed, Refused, of_aggregates
 from .methods import METHODS
-from .paths import PATH, STEPS, djangos, on, replay
+from .paths import PATH, STEPS, on, replay, stays
 from .steps import Call, has_put_off, path_of, take_first
 
 
-def _learn(call: Any, path: Any, kind: Any, ask: Ask, make_plan: Any) -> bool:
-    """Learn the statement of a queryset if this is its second time; tell whether."""
+def _learn(call: Any, kind: Any, ask: Ask, make_plan: Any) -> bool:
+    """Learn a queryset's statement of some kind; tell whether it is known now."""
+    queryset = call.queryset
+    if PATH not in queryset.__dict__ or queryset._result_cache is not None:
+        return False
+    before = queryset.__dict__["_deferred_filter"]
+    path = path_of(queryset)
+    if path is None or (path.limits is not None and kind == "exists"):
+        return False  # of a slice it is another slice
+    # With a filter that had been put off it may have been known.
+    return _is_learnt(call, path, kind, ask, make_plan) or before is not None
+
+
+def _is_learnt(call: Any, path: Any, kind: Any, ask: Ask, make_plan: Any) -> bool:
+    """Learn the statement if this is its second time; tell whether."""
     if _get_running_loop() is not None:
         return False  # Django refuses it, or lets it wait
     entries = path.node.entries
@@ -132,20 +145,11 @@ KNOWN: Any = _native.COMPILED and _native.rows.KnownStatements(
 
 def _learn_rows(call: Any) -> bool:
     """Learn the statement for a queryset's rows; tell whether it is known now."""
-    queryset = call.queryset
-    if PATH not in queryset.__dict__ or queryset._result_cache is not None:
-        return False
-    before = queryset.__dict__["_deferred_filter"]
-    path = path_of(queryset)
-    if path is None:
-        return False
-    iterable = queryset._iterable_class
+    iterable = call.queryset._iterable_class
     make_plan = iterables.PLANS.get(iterable)
     if make_plan is None or iterable.__iter__ is not iterables.WITH_THE_CORE[iterable]:
         return False
-    kind = _kind_of_rows(queryset)
-    # With a filter that had been put off it may have been known.
-    return _learn(call, path, kind, asks.rows, make_plan) or before is not None
+    return _learn(call, _kind_of_rows(call.queryset), asks.rows, make_plan)
 
 
 def _kind_of_rows(queryset: Any) -> Any:
@@ -203,27 +207,15 @@ def _one_value(name: str, ask: Ask, make_plan: Any, value: Any) -> Any:
         call = _native.rows.Hidden(self)
         del self
         rows = KNOWN.values(call, name, ask)
-        if rows is None and _learn_value(call, name, ask, make_plan):
+        if rows is None and _learn(call, name, ask, make_plan):
             rows = KNOWN.values(call, name, ask)
         if rows is not None:
             return value(rows)
         if call.queryset._result_cache is None:
-            call.queryset = _stays(call.queryset)
+            call.queryset = stays(call.queryset)
         return method.__wrapped__(call.queryset)
 
     return method
-
-
-def _learn_value(call: Any, kind: Any, ask: Ask, make_plan: Any) -> bool:
-    """Learn the statement for a value; tell whether it is known now."""
-    queryset = call.queryset
-    if PATH not in queryset.__dict__ or queryset._result_cache is not None:
-        return False
-    before = queryset.__dict__["_deferred_filter"]
-    path = path_of(queryset)
-    if path is None or (path.limits is not None and kind == "exists"):
-        return False  # of a slice it is another slice
-    return _learn(call, path, kind, ask, make_plan) or before is not None
 
 
 @wraps(QuerySet.aggregate)
@@ -235,11 +227,11 @@ def aggregate(self: Any, *args: Any, **kwargs: Any) -> Any:
             key = of_aggregates("aggregate", call.args, call.kwargs)
             ask = partial(_ask_aggregate, args=call.args, kwargs=call.kwargs)
             rows = KNOWN.values(call, key, ask)
-            if rows is None and _learn_value(call, key, ask, _aggregates):
+            if rows is None and _learn(call, key, ask, _aggregates):
                 rows = KNOWN.values(call, key, ask)
             if rows is not None:
                 return rows[0]
-        call.queryset = _stays(call.queryset)
+        call.queryset = stays(call.queryset)
     return aggregate.__wrapped__(call.queryset, *call.args, **call.kwargs)
 
 
@@ -316,7 +308,7 @@ def get(self: Any, /, *args: Any, **kwargs: Any) -> Any:
     if rows is None:
         rows = _rows_of_get(call)
     if rows is None:
-        return get.__wrapped__(_stays(call.queryset), *call.args, **call.kwargs)
+        return get.__wrapped__(stays(call.queryset), *call.args, **call.kwargs)
     if len(rows) == 1:
         return rows[0]
     # Django's words for none and for many.
@@ -341,18 +333,6 @@ def _rows_of(call: Any) -> Any:
     call.queryset._result_cache = rows
     call.queryset._fetch_all()
     return call.queryset._result_cache
-
-
-def _stays(queryset: Any) -> Any:
-    """Return what Django may ask for its query, while `queryset` stays on its path."""
-    path, values = on(queryset), queryset.__dict__
-    if (
-        path is None
-        or values["_deferred_filter"] is not None
-        or not values.get("_cloning_enabled", True)
-    ):
-        return queryset
-    return djangos(queryset, path)
 
 
 def _limited(call: Any) -> Any:

@@ -6,32 +6,29 @@ is the statement of `_raw_delete()`: the rows that point to a deleted one have i
 
 from __future__ import annotations
 
-from functools import cache, wraps
+from functools import wraps
 from typing import Any
 
 from django.db.models import QuerySet, query, sql
 from django.db.models.deletion import Collector
 
-from ...unpatched import Unpatched
+from ...unpatched import Unpatched, unpatched_class
 from . import writes
 from .filtered_writes import FilteredCall
-from .paths import PATH, djangos, is_known
+from .paths import djangos, is_known
 from .steps import path_of
 
-
-@cache
-def _unpatched(kind: Any) -> Unpatched:
-    """Tell whether querysets of a class, and the Collector, delete as Django's."""
-    names = "_chain", "_clone", "_raw_delete", "db"
-    return Unpatched((kind, QuerySet, names), (Collector, Collector))
+# What is not called here, or is as Django's Collector has it.
+_OF_QUERYSET = "_chain", "_clone", "_raw_delete", "db"
+_collects = Unpatched((Collector, Collector))
 
 
 @wraps(QuerySet.delete)
 def delete(self: Any) -> Any:
-    path = path_of(self) if PATH in self.__dict__ else None
+    path = path_of(self)
     if path is not None and path.limits is None and self._fields is None:
-        kind: Any = type(self)
-        if query.Collector is Collector and _unpatched(kind).holds():
+        own = unpatched_class(type(self), QuerySet, _OF_QUERYSET)
+        if query.Collector is Collector and own.holds() and _collects.holds():
             rows = self._chain()
             # Whether it can is a matter of models. Routers are not asked in vain.
             if Collector(using="", origin=self).can_fast_delete(rows):
@@ -47,7 +44,7 @@ def delete(self: Any) -> Any:
 @wraps(QuerySet._raw_delete)
 def raw_delete(self: Any, using: str) -> Any:
     # Tools show what is in the frames around a query: see execution.get().
-    path = path_of(self) if PATH in self.__dict__ else None
+    path = path_of(self)
     run = None
     if path is not None and path.limits is None and is_known(path):
         run = writes.run_of(_Call(self, path, using))

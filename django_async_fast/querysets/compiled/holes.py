@@ -58,14 +58,15 @@ def found(before: Any, after: Any, items: Items, wrapper: Any) -> Iterator[Any]:
     added = new[len(old) :]
     if len(new) < len(old) or any(a is not b for a, b in zip(old, new, strict=False)):
         raise Refused("what was there before has changed")
-    values = [value for name, value in items if not _is_null(name, value)]
+    values = [value for name, value in items if not is_null(name, value)]
     if len(values) != len(added):
         raise Refused("a value has not become one condition")
     for value, lookup in zip(values, added, strict=True):
         yield _hole(value, lookup, wrapper)
 
 
-def _is_null(name: str, value: Any) -> bool:
+def is_null(name: str, value: Any) -> bool:
+    """Tell whether a value makes IS NULL of its condition, which has no hole."""
     return value is None or (type(value) is bool and name.endswith("isnull"))
 
 

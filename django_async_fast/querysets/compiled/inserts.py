@@ -26,12 +26,7 @@ class Insert(writes.Write):
         db, table = compiler.using, model._meta.db_table
         self._types = Types([(db, table, each.column) for each in returning])
         self._width = len(returning)
-        self._plan = _native.rows.TuplePlan(
-            width=self._width,
-            converters=[],
-            connection=None,
-            translate_error=plan_cache.translator(db),
-        )
+        self._plan = plan_cache.of_tuples(db, self._width)
 
     def send(self, wrapper: Any, statement: writes.Statement) -> list[Any]:
         """Send the statement; return what it returns."""

@@ -28,21 +28,10 @@ from .paths import (
     djangos,
     on,
     peeking,
+    stays,
     steps_of,
 )
 from .steps import Call, djangos_copy, has_put_off, move, path_of, take_first
-
-
-def _djangos_way(method: Any, queryset: Any, args: Any, kwargs: Any) -> Any:
-    path = on(queryset)
-    if (
-        path is None
-        or queryset.__dict__["_deferred_filter"] is not None
-        or not queryset.__dict__.get("_cloning_enabled", True)
-    ):
-        return method.__wrapped__(queryset, *args, **kwargs)
-    # The queryset itself stays on its path.
-    return method.__wrapped__(djangos(queryset, path), *args, **kwargs)
 
 
 def _conditions(name: str, negate: bool) -> Any:
@@ -69,7 +58,7 @@ def _conditions(name: str, negate: bool) -> Any:
                 found = STEPS.conditions(self, name, function, args, kwargs)
         if type(found) is tuple:
             found = take_first(self, on(self), Call(function, args, kwargs, *found))
-        return _djangos_way(method, self, args, kwargs) if found is None else found
+        return function(stays(self), *args, **kwargs) if found is None else found
 
     return method
 
@@ -85,9 +74,8 @@ def _names(name: str, needs_names: bool = False, step: Any = None) -> Any:
 
     @wraps(django)
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        found = None
+        found, function = None, method.__wrapped__
         if args or not needs_names:
-            function = method.__wrapped__
             found = step(self, name, function, args, kwargs)
             if found is None and (
                 (STEPS.is_forgotten(self) and is_found_again(self))
@@ -96,21 +84,21 @@ def _names(name: str, needs_names: bool = False, step: Any = None) -> Any:
                 found = step(self, name, function, args, kwargs)
             if type(found) is tuple:
                 found = take_first(self, on(self), Call(function, args, kwargs, *found))
-        return _djangos_way(method, self, args, kwargs) if found is None else found
+        return function(stays(self), *args, **kwargs) if found is None else found
 
     return method
 
 
 def _nothing(queryset: Any, name: str, function: Any, args: Any, kwargs: Any) -> Any:
     """Take the step of a method that is called without arguments."""
-    if args or kwargs or PATH not in queryset.__dict__ or path_of(queryset) is None:
+    if args or kwargs or path_of(queryset) is None:
         return None
     return STEPS.step(queryset, function, (name,), None, args, kwargs, False)
 
 
 def _locks(queryset: Any, name: str, function: Any, args: Any, kwargs: Any) -> Any:
     """Take the step of `select_for_update()`, its options given by their names."""
-    if args or PATH not in queryset.__dict__ or path_of(queryset) is None:
+    if args or path_of(queryset) is None:
         return None
     for each in kwargs.values():
         names = each if type(each) is tuple else ()
@@ -124,7 +112,7 @@ def _selects(queryset: Any, name: str, function: Any, args: Any, kwargs: Any) ->
     """Take the step of `extra(select=...)`, as prefetches have it, without values."""
     if args or kwargs.keys() != {"select"} or type(kwargs["select"]) is not dict:
         return None
-    if PATH not in queryset.__dict__ or path_of(queryset) is None:
+    if path_of(queryset) is None:
         return None
     selected = kwargs["select"]
     if any(type(each) is not str or "%" in each for each in selected.values()):
@@ -136,7 +124,7 @@ def _selects(queryset: Any, name: str, function: Any, args: Any, kwargs: Any) ->
 
 def _aggregates(queryset: Any, name: str, function: Any, args: Any, kwargs: Any) -> Any:
     """Take the step of `annotate()` by Django's aggregates of columns."""
-    if PATH not in queryset.__dict__ or path_of(queryset) is None:
+    if path_of(queryset) is None:
         return None
     try:
         key = keys.of_aggregates(name, args, kwargs)
@@ -182,7 +170,7 @@ METHODS: dict[str, Any] = {
 
 @wraps(QuerySet.__getitem__)
 def getitem(self: Any, k: Any) -> Any:
-    if PATH in self.__dict__ and path_of(self) is not None:
+    if path_of(self) is not None:
         if type(k) is slice and k.step is None:
             new = STEPS.sliced(self, getitem.__wrapped__, k.start, k.stop)
             if new is not None:
@@ -318,7 +306,7 @@ def _looking(name: str) -> Any:
 
     @wraps(django)
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        path = path_of(self) if PATH in self.__dict__ else None
+        path = path_of(self)
         if path is None or self._result_cache is not None:
             call = [kwargs, args, self]
         else:
@@ -365,7 +353,7 @@ def get_queryset(self: Any) -> Any:
 
 @wraps(related_descriptors._filter_prefetch_queryset)
 def filter_prefetch_queryset(queryset: Any, field_name: str, instances: Any) -> Any:
-    path = path_of(queryset) if PATH in queryset.__dict__ else None
+    path = path_of(queryset)
     if path is not None and type(instances) is list:
         conditions = {f"{field_name}__in": instances}
         key, items, _ = STEPS.key_of("prefetch", (), conditions)

@@ -125,6 +125,18 @@ def djangos(queryset: Any, path: Any) -> Any:
     return new
 
 
+def stays(queryset: Any) -> Any:
+    """Return what Django may ask for its query, while `queryset` stays on its path."""
+    path, values = on(queryset), queryset.__dict__
+    if (
+        path is None
+        or values["_deferred_filter"] is not None
+        or not values.get("_cloning_enabled", True)
+    ):
+        return queryset
+    return djangos(queryset, path)
+
+
 def peeking(queryset: Any, path: Any) -> Any:
     """Return a queryset whose query may be looked at, and that goes on on the path.
 

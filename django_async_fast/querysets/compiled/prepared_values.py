@@ -20,27 +20,11 @@ from django.db.models.query_utils import DeferredAttribute
 
 from ... import _native
 from ...unpatched import Unpatched, djangos_class
+from ..plain_fields import KEYS, kind_of
 from . import arrays
 
-_TEXTS = (
-    *(models.CharField, models.EmailField, models.SlugField, models.TextField),
-    models.URLField,
-)
-_INTEGERS = (
-    *(models.AutoField, models.BigAutoField, models.SmallAutoField),
-    *(models.IntegerField, models.BigIntegerField, models.SmallIntegerField),
-    *(models.PositiveIntegerField, models.PositiveBigIntegerField),
-    models.PositiveSmallIntegerField,
-)
-# The fields, not their subclasses, that hand a value of this class on.
-FIELDS: dict[type, tuple[Any, ...]] = {
-    int: _INTEGERS,
-    str: _TEXTS,
-    UUID: (models.UUIDField,),
-    dt.date: (models.DateField,),
-    float: (models.FloatField,),
-}
-KEYS = models.ForeignKey, models.OneToOneField
+# The classes of values of which it is known what becomes of them.
+KINDS = frozenset({int, str, UUID, dt.date, float})
 
 # What is not called here, of a field, a lookup and the backend.
 OF_FIELD = "get_prep_value", "get_db_prep_value", "get_internal_type", "to_python"
@@ -124,7 +108,7 @@ def like(
     """
     kind, param = type(values[0]), params[0]
     field = fields[-1]
-    if kind not in FIELDS or type(field) not in FIELDS[kind]:
+    if kind not in KINDS or kind_of(field) is not kind:
         return None
     for made, value in zip(params, values, strict=True):
         if type(value) is not kind or type(made) is not type(param):

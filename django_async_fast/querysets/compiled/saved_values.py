@@ -7,22 +7,22 @@ or wrapped for psycopg.
 from __future__ import annotations
 
 import datetime as dt
-from functools import cache, partial
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.db import models
 from django.db.backends.postgresql.operations import DatabaseOperations
 from psycopg.types.numeric import Int2, Int4, Int8
 
-from ...unpatched import Unpatched
-from .prepared_values import FIELDS, KEYS, OF_FIELD, OF_OPS
+from ...unpatched import Unpatched, unpatched_class
+from ..plain_fields import KEYS, kind_of
+from .prepared_values import OF_FIELD, OF_OPS
 
 _SIZES = Int2, Int4, Int8
 # Each is of another class.
 _SAMPLES = 1, "x", UUID(int=1), dt.date(2000, 1, 1), 1.5
-# The fields, besides FIELDS, that save a value of this class as it is.
-_AS_IT_IS: dict[type, Any] = {bool: models.BooleanField, dt.time: models.TimeField}
+# Other classes of values that are saved as they are.
+_AS_THEY_ARE = bool, dt.time
 
 # What is not called here, of a field and the backend.
 OF_SAVED = (*OF_FIELD, "get_db_prep_save", "target_field")
@@ -60,29 +60,19 @@ def saved(field: Any, wrapper: Any) -> tuple[dict[type, Any], list[Unpatched]]:
         passed.append(target)
     if any(not vars(each).keys().isdisjoint(OF_SAVED) for each in passed):
         return {}, []
+    handed_on: Any = kind_of(target)
     for sample in _SAMPLES:
         kind: Any = type(sample)
-        if type(target) in FIELDS[kind]:
+        if handed_on is kind:
             param = field.get_db_prep_save(sample, wrapper)
             if isinstance(param, kind) and param == sample:
                 kinds[kind] = None if type(param) is kind else _wrap(type(param))
-    for kind, like in _AS_IT_IS.items():
-        if type(target) is like:
-            kinds[kind] = None
-    if type(target) is models.DateTimeField:
+    if handed_on in _AS_THEY_ARE:
+        kinds[handed_on] = None
+    if handed_on is dt.datetime:
         kinds[dt.datetime] = _aware
     if kinds:
         kinds[type(None)] = None
-    classes: list[Any] = [type(each) for each in passed]
-    ops: Any = type(wrapper.ops)
-    return kinds, [*map(_unpatched, classes), _unpatched_ops(ops)]
-
-
-@cache
-def _unpatched(kind: Any) -> Unpatched:
-    return Unpatched((kind, kind, OF_SAVED))
-
-
-@cache
-def _unpatched_ops(kind: Any) -> Unpatched:
-    return Unpatched((kind, DatabaseOperations, _ADAPTED))
+    needs = [unpatched_class(type(each), type(each), OF_SAVED) for each in passed]
+    needs.append(unpatched_class(type(wrapper.ops), DatabaseOperations, _ADAPTED))
+    return kinds, needs

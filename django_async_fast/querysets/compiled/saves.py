@@ -10,7 +10,7 @@ Key: in the `_meta` of the instance's class, with the other writes of it (`write
 from __future__ import annotations
 
 from asyncio import _get_running_loop
-from functools import cache, wraps
+from functools import wraps
 from inspect import getattr_static
 from typing import Any
 
@@ -21,7 +21,7 @@ from django.db.models.fields.related_descriptors import ForeignKeyDeferredAttrib
 from django.db.models.query_utils import DeferredAttribute
 
 from ... import _native
-from ...unpatched import Unpatched, is_like
+from ...unpatched import Unpatched, is_like, unpatched_class
 from . import inserts, saved_values, updates, verify, writes
 from .paths import STEPS
 from .writes import NULL_IN_TEXT
@@ -39,6 +39,7 @@ _OF_INSTANCE = (
     *("_do_insert", "_do_update", "_is_pk_set", "_get_pk_val", "_set_pk_val"),
     "_assign_returned_values",
 )
+_PRE_SAVE = ("pre_save",)
 _OF_KEY = "get_pk_value_on_save", "get_default"
 # Fields whose `pre_save()` may put another value into the instance.
 _STAMPS = models.DateTimeField, models.DateField, models.TimeField
@@ -53,17 +54,10 @@ _managers = Unpatched(
 )
 
 
-@cache
-def _own_pre_save(kind: Any) -> Unpatched:
-    """Tell whether fields of a class give what the instance has, but for stamps."""
-    base = next((each for each in _STAMPS if issubclass(kind, each)), models.Field)
-    return Unpatched((kind, base, ("pre_save",)))
-
-
-@cache
-def _own_key(kind: Any) -> Unpatched:
-    """Tell whether a class of keys without a default makes no values of its own."""
-    return Unpatched((kind, models.Field, _OF_KEY))
+def _own_pre_save(field: Any) -> Unpatched:
+    """Tell whether a field gives what the instance has, but for stamps."""
+    base = next((each for each in _STAMPS if isinstance(field, each)), models.Field)
+    return unpatched_class(type(field), base, _PRE_SAVE)
 
 
 class _Plain:
@@ -99,14 +93,13 @@ class Row:
         names = [each.attname for each in fields]
         unpatched = {_managers}
         for field in fields:
-            kind_of_field: Any = type(field)
-            unpatched.add(_own_pre_save(kind_of_field))
+            unpatched.add(_own_pre_save(field))
             kinds, needs = saved_values.saved(field, wrapper)
             self._columns.append((field.attname, kinds, field))
             unpatched.update(needs)
         if inserts and self._meta.pk not in fields:
-            kind_of_key: Any = type(self._meta.pk)
-            unpatched.add(_own_key(kind_of_key))
+            # Without a default it makes no values of its own.
+            unpatched.add(unpatched_class(type(self._meta.pk), models.Field, _OF_KEY))
         self._watches = (_Plain(kind, names).watch, *(each.watch for each in unpatched))
         # The statement, and its key among those of `inserts` and `updates`.
         self.write: Any = None

@@ -13,7 +13,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 from ... import _native
 from . import tree
-from .holes import found
+from .holes import found, is_null
 from .keys import Items, Refused
 from .paths import PATH, STEPS, djangos, on
 
@@ -64,9 +64,7 @@ def _child(node: Any, before: Any, result: Any, items: Items) -> Any:
     wrapper = connections[before._db or DEFAULT_DB_ALIAS]
     added = list(found(before._query.where, result._query.where, items, wrapper))
     child = tree.new_node((*node.slots, *added))
-    places = [
-        i for i, (name, value) in enumerate(items) if not _makes_none(name, value)
-    ]
+    places = [i for i, item in enumerate(items) if not is_null(*item)]
     # As Django's query tells it when it is chained.
     child.sticky = result._query.filter_is_sticky
     child.own = tuple(
@@ -78,10 +76,6 @@ def _child(node: Any, before: Any, result: Any, items: Items) -> Any:
         if getattr(result, name) is not getattr(before, name)
     } or None
     return child
-
-
-def _makes_none(name: str, value: Any) -> bool:
-    return value is None or (type(value) is bool and name.endswith("isnull"))
 
 
 def path_of(queryset: Any) -> Any:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from functools import cache, wraps
+from functools import wraps
 from typing import Any
 
 import django
 from django.db.models import Model, QuerySet, sql
 
-from ...unpatched import Unpatched
+from ...unpatched import unpatched_class
 from . import writes
 from .paths import plain
 from .writes import NULL_IN_TEXT
 
-
-@cache
-def _unpatched(kind: Any) -> Unpatched:
-    """Tell whether the base manager's querysets update as Django's."""
-    return Unpatched((kind, QuerySet, ("_update", "filter", "db")))
+# What is not called here of the base manager's querysets.
+_OF_QUERYSET = "_update", "filter", "db"
 
 
 class Update(writes.Write):
@@ -60,14 +57,13 @@ def _run(
     returning_fields: Any = (),  # Django 6.0
 ) -> writes.Run | None:
     """Return what updates the row; None where that is left to Django."""
-    kind: Any = type(base_qs)
     if (
         not values
         or returning_fields
         or (instance._meta.select_on_save and not forced_update)
         or base_qs._db != using
         or not plain(base_qs)
-        or not _unpatched(kind).holds()
+        or not unpatched_class(type(base_qs), QuerySet, _OF_QUERYSET).holds()
     ):
         return None
     args = pk_val, values, update_fields, forced_update, returning_fields

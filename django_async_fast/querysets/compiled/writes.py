@@ -196,17 +196,14 @@ def run_of(call: Call) -> Run | None:
 class Again:
     """A write like one before, with its values, which tools see in no frame."""
 
-    __slots__ = ("_send", "_statement", "_wrapper")
+    __slots__ = ("_given", "_send")
 
-    def __init__(
-        self, send: Callable[[Any, Statement], Any], wrapper: Any, statement: Statement
-    ) -> None:
+    def __init__(self, send: Callable[..., Any], *given: Any) -> None:
         self._send = send
-        self._wrapper = wrapper
-        self._statement = statement
+        self._given = given
 
     def __call__(self) -> Any:
-        return self._send(self._wrapper, self._statement)
+        return self._send(*self._given)
 
 
 def execute(wrapper: Any, sql: str, params: Any, template: bytes) -> int:

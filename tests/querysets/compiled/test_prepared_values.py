@@ -18,6 +18,7 @@ from django.test.utils import register_lookup
 from psycopg import sql
 
 from django_async_fast.querysets.compiled import prepared_values
+from django_async_fast.querysets.plain_fields import PLAIN_FIELDS
 from tests.testapp.models import Everything
 
 from .test_known_gets import djangos_get, outcome
@@ -66,7 +67,9 @@ def told(param: Any) -> Any:
     return type(param), param is None or sql.Literal(param).as_string(None)
 
 
-FIELDS = [each for kinds in prepared_values.FIELDS.values() for each in kinds]
+FIELDS = [
+    field for field, (kind, _) in PLAIN_FIELDS.items() if kind in prepared_values.KINDS
+]
 
 
 @pytest.mark.parametrize("kind", FIELDS, ids=lambda each: each.__name__)
