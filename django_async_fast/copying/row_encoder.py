@@ -14,7 +14,7 @@ from psycopg.types.range import Range
 
 from .. import _native
 from ..drivers.psycopg import results, statement, type_loaders
-from ..unpatched import Unpatched
+from ..unpatched import unpatched_class
 
 _CALLED = "get_prep_value", "get_db_prep_value", "get_db_prep_save", "to_python"
 _WHOLE = (
@@ -62,9 +62,8 @@ def _depth(field: Any) -> int:
 
 def calls_own(field: Any) -> bool:
     """Tell whether a field prepares values by its class's own methods."""
-    kind = type(field)
-    own: bool = Unpatched((kind, kind, _CALLED)).holds()
-    return own and vars(field).keys().isdisjoint(_CALLED)
+    own = unpatched_class(type(field), type(field), _CALLED)
+    return own.holds() and vars(field).keys().isdisjoint(_CALLED)
 
 
 def handed_on_whole(field: Any, is_handed_on: Callable[[Any], bool]) -> bool:

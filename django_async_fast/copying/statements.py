@@ -12,6 +12,7 @@ from django.db import NotSupportedError
 from django.db.models.expressions import ColPairs
 
 from ..drivers.psycopg.statement import merged
+from ..querysets.plans import row_plan
 
 Format = Literal["csv", "text", "binary"]
 FORMATS = ("csv", "text", "binary")
@@ -83,20 +84,14 @@ def header(names: Iterable[str], format: str) -> bytes:
 
 def names(queryset: Any, compiler: Any) -> list[str]:
     """Return the names of a compiled query's columns: those of values(), or fields."""
-    query = compiler.query
     if queryset._fields is not None:
-        # Django 6.0 and later keep the order of values() in `selected`.
-        given = getattr(query, "selected", None) or [
-            *query.extra_select,
-            *query.values_select,
-            *query.annotation_select,
-        ]
+        given = row_plan.names_of_values(compiler.query)
         return [
             name
             for given_name, (expression, *_) in zip(given, compiler.select, strict=True)
             for name in _columns_of(given_name, expression)
         ]
-    found = [*query.extra_select] + [""] * len(compiler.select)
+    found = [*compiler.query.extra_select] + [""] * len(compiler.select)
     for name, position in (compiler.annotation_col_map or {}).items():
         found[position] = name
     for position, name in _of_instances(compiler.select, compiler.klass_info, ""):

@@ -79,22 +79,16 @@ def template_of(sql: str) -> bytes:
 
 
 def execute(
-    wrapper: Any, raw: Any, sql: str, params: Any, template: bytes | None = None
+    wrapper: Any, raw: Any, sql: str, params: Any, template: bytes, arrays: Any = None
 ) -> int:
     """Execute a statement without rows; return how many it changed.
 
-    A `template` of the same `sql` saves reading it and counting the parameters.
+    `template` is what `template_of(sql)` returned, to save that. `arrays` go beside the
+    text: each bytes, OID and format.
     """
-    changed = SENDER.send(wrapper, raw, sql, params, template).command_tuples
-    return -1 if changed is None else int(changed)  # as a cursor's rowcount
-
-
-def execute_beside(
-    wrapper: Any, raw: Any, sql: str, params: Any, template: bytes, arrays: Any
-) -> int:
-    """Do as `execute()` with `arrays` beside the text: each bytes, OID and format."""
     sent = SENDER.send(wrapper, raw, sql, params, template, None, arrays)
-    return int(sent.command_tuples or 0)
+    changed = sent.command_tuples
+    return -1 if changed is None else int(changed)  # as a cursor's rowcount
 
 
 def execute_arrays(wrapper: Any, raw: Any, template: bytes, params: Any) -> Any:
@@ -134,10 +128,8 @@ def _failed(wrapper: Any, error: Exception) -> NoReturn:
     raise AssertionError  # not reached
 
 
-def merged(raw: Any, sql: str, params: Any, template: bytes | None = None) -> bytes:
+def merged(raw: Any, sql: str, params: Any) -> bytes:
     """Return the statement with its parameters in it, as psycopg merges them."""
-    if template is not None:
-        return template % tuple(LITERALS.written(raw, params))
     merged = PostgresClientQuery(Transformer(raw))
     merged.convert(sql, params)
     query: bytes = merged.query

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ...drivers.psycopg.statement import execute_beside, unobserved
+from ...drivers.psycopg.statement import execute, unobserved
 from .. import whole_results
 from . import entry, verify, writes
 from .holes import punch
@@ -60,7 +60,7 @@ def _execute(
     raw = unobserved(wrapper)
     if raw is None or not whole_results.takes_arrays(raw):
         return writes.execute(wrapper, *written_out())
-    return execute_beside(wrapper, raw, sql, params, template, arrays)
+    return execute(wrapper, raw, sql, params, template, arrays)
 
 
 class FilteredCall(writes.Call):

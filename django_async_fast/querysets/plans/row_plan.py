@@ -62,10 +62,13 @@ def named(queryset: Any, compiler: Any, common: dict[str, Any]) -> Any:
 
 def dicts(queryset: Any, compiler: Any, common: dict[str, Any]) -> Any:
     """Plan of `values()`."""
-    query = queryset.query
-    # Django 6.0 and later keep the order of values() in `selected`.
-    names = list(getattr(query, "selected", None) or _value_names(query))
-    return _native.rows.DictPlan(names=names, **common)
+    return _native.rows.DictPlan(names=names_of_values(queryset.query), **common)
+
+
+def names_of_values(query: Any) -> list[str]:
+    """Return the names that values() selects, in their order."""
+    # Django 6.0 and later keep that in `selected`.
+    return list(getattr(query, "selected", None) or _value_names(query))
 
 
 def _value_names(query: Any) -> list[str]:

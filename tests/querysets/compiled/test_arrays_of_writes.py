@@ -43,13 +43,13 @@ def _rows() -> None:
 def arrays() -> Iterator[list[int]]:
     """Count the arrays of each statement that has some, and nobody sees."""
     sent: list[int] = []
-    execute = filtered_writes.execute_beside
+    execute = filtered_writes.execute
 
     def counting(*args: Any) -> Any:
         sent.append(len(args[-1]))
         return execute(*args)
 
-    with mock.patch.object(filtered_writes, "execute_beside", counting):
+    with mock.patch.object(filtered_writes, "execute", counting):
         yield sent
 
 
