@@ -20,33 +20,32 @@ class PlainField(NamedTuple):
     column: str
 
 
+_SMALL = (
+    *(models.SmallAutoField, models.SmallIntegerField),
+    models.PositiveSmallIntegerField,
+)
+_INTEGERS = models.AutoField, models.IntegerField, models.PositiveIntegerField
+_BIG = (
+    *(models.BigAutoField, models.BigIntegerField),
+    models.PositiveBigIntegerField,
+)
+_TEXTS = models.CharField, models.EmailField, models.SlugField, models.URLField
+
 PLAIN_FIELDS: dict[type, PlainField] = {
-    field: PlainField(kind, column)
-    for field, kind, column in (
-        (models.AutoField, int, "integer"),
-        (models.BigAutoField, int, "bigint"),
-        (models.BigIntegerField, int, "bigint"),
-        (models.BinaryField, bytes, "bytea"),
-        (models.BooleanField, bool, "boolean"),
-        (models.CharField, str, "varchar"),
-        (models.DateField, dt.date, "date"),
-        (models.DateTimeField, dt.datetime, "timestamp with time zone"),
-        (models.DecimalField, Decimal, "numeric"),
-        (models.DurationField, dt.timedelta, "interval"),
-        (models.EmailField, str, "varchar"),
-        (models.FloatField, float, "double precision"),
-        (models.IntegerField, int, "integer"),
-        (models.PositiveBigIntegerField, int, "bigint"),
-        (models.PositiveIntegerField, int, "integer"),
-        (models.PositiveSmallIntegerField, int, "smallint"),
-        (models.SlugField, str, "varchar"),
-        (models.SmallAutoField, int, "smallint"),
-        (models.SmallIntegerField, int, "smallint"),
-        (models.TextField, str, "text"),
-        (models.TimeField, dt.time, "time"),
-        (models.URLField, str, "varchar"),
-        (models.UUIDField, UUID, "uuid"),
-    )
+    **dict.fromkeys(_SMALL, PlainField(int, "smallint")),
+    **dict.fromkeys(_INTEGERS, PlainField(int, "integer")),
+    **dict.fromkeys(_BIG, PlainField(int, "bigint")),
+    **dict.fromkeys(_TEXTS, PlainField(str, "varchar")),
+    models.BinaryField: PlainField(bytes, "bytea"),
+    models.BooleanField: PlainField(bool, "boolean"),
+    models.DateField: PlainField(dt.date, "date"),
+    models.DateTimeField: PlainField(dt.datetime, "timestamp with time zone"),
+    models.DecimalField: PlainField(Decimal, "numeric"),
+    models.DurationField: PlainField(dt.timedelta, "interval"),
+    models.FloatField: PlainField(float, "double precision"),
+    models.TextField: PlainField(str, "text"),
+    models.TimeField: PlainField(dt.time, "time"),
+    models.UUIDField: PlainField(UUID, "uuid"),
 }
 # Those that hand on what the field does that they point to.
 KEYS = models.ForeignKey, models.OneToOneField

@@ -1,6 +1,6 @@
 //! `date`.
 
-use super::datetime::{out_of_range, printed, Datetime};
+use super::datetime::{of_datetime, out_of_range, printed};
 use super::decode::{Decode, Parse};
 use super::encode::Encode;
 use super::value::Value;
@@ -9,12 +9,8 @@ use pyo3::prelude::*;
 use wire::calendar::{date, print_date, Day};
 use wire::text::calendar as text;
 
-pub struct Date(Datetime);
-
-impl Date {
-    pub fn new(py: Python<'_>) -> PyResult<Self> {
-        Datetime::new(py).map(Self)
-    }
+of_datetime! {
+    Date;
 }
 
 impl Decode for Date {

@@ -233,6 +233,21 @@ impl Datetime {
     }
 }
 
+/// Types whose values need the `datetime` module and nothing else.
+macro_rules! of_datetime {
+    ($($(#[$what:meta])* $name:ident;)+) => {$(
+        $(#[$what])*
+        pub struct $name($crate::types::datetime::Datetime);
+
+        impl $name {
+            pub fn new(py: Python<'_>) -> PyResult<Self> {
+                $crate::types::datetime::Datetime::new(py).map(Self)
+            }
+        }
+    )+};
+}
+pub(crate) use of_datetime;
+
 /// A value's own text, for an error.
 #[cold]
 pub fn printed(data: &[u8]) -> Cow<'_, str> {

@@ -1,6 +1,6 @@
 //! `interval`.
 
-use super::datetime::Datetime;
+use super::datetime::of_datetime;
 use super::decode::{reads, Decode, Parse};
 use super::encode::Encode;
 use super::value::Value;
@@ -12,12 +12,8 @@ use wire::text::interval as text;
 /// The most days that a timedelta holds, of either sign.
 const MOST_DAYS: i64 = 999_999_999;
 
-pub struct Interval(Datetime);
-
-impl Interval {
-    pub fn new(py: Python<'_>) -> PyResult<Self> {
-        Datetime::new(py).map(Self)
-    }
+of_datetime! {
+    Interval;
 }
 
 reads! {

@@ -1,6 +1,6 @@
 //! `time` and `timetz`.
 
-use super::datetime::Datetime;
+use super::datetime::of_datetime;
 use super::decode::{reads, Decode, Parse};
 use super::encode::Encode;
 use super::value::Value;
@@ -11,19 +11,9 @@ use pyo3::prelude::*;
 use wire::calendar::{print_time, time, timetz, Clock};
 use wire::text::calendar as text;
 
-pub struct Time(Datetime);
-pub struct Timetz(Datetime);
-
-impl Time {
-    pub fn new(py: Python<'_>) -> PyResult<Self> {
-        Datetime::new(py).map(Self)
-    }
-}
-
-impl Timetz {
-    pub fn new(py: Python<'_>) -> PyResult<Self> {
-        Datetime::new(py).map(Self)
-    }
+of_datetime! {
+    Time;
+    Timetz;
 }
 
 reads! {

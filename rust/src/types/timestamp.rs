@@ -4,7 +4,7 @@
 //! the connection's (or by None). With the session in UTC, where Django puts it unless told
 //! otherwise, both steps are one; otherwise the value goes through the session's zone.
 
-use super::datetime::{out_of_range, printed, Datetime};
+use super::datetime::{of_datetime, out_of_range, printed, Datetime};
 use super::decode::{either, Decode, Parse};
 use super::encode::Encode;
 use super::session::Session;
@@ -18,12 +18,8 @@ use pyo3::types::{PyDelta, PyDeltaAccess, PyTzInfo};
 use wire::calendar::{print_timestamp, split, timestamp, Clock, Day, OutOfRange};
 use wire::text::calendar as text;
 
-pub struct Timestamp(Datetime);
-
-impl Timestamp {
-    pub fn new(py: Python<'_>) -> PyResult<Self> {
-        Datetime::new(py).map(Self)
-    }
+of_datetime! {
+    Timestamp;
 }
 
 impl Decode for Timestamp {
@@ -247,14 +243,12 @@ impl Encode for Timestamp {
 /// The most seconds from UTC that PostgreSQL reads.
 const FARTHEST: i64 = 16 * 3600 - 1;
 
-/// A timestamptz of an aware datetime.
-pub struct Instant(Datetime);
+of_datetime! {
+    /// A timestamptz of an aware datetime.
+    Instant;
+}
 
 impl Instant {
-    pub fn new(py: Python<'_>) -> PyResult<Self> {
-        Datetime::new(py).map(Self)
-    }
-
     /// Microseconds east of UTC, if PostgreSQL reads such an offset.
     fn east(&self, value: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
         let offset = value.call_method0(intern!(value.py(), "utcoffset"))?;
