@@ -23,7 +23,7 @@ from ..drivers.psycopg import plain_queries, server_cursor
 from ..drivers.psycopg.connection import belongs_to_block
 from ..drivers.psycopg.fetched_rows import readable
 from ..drivers.psycopg.held_transaction import HeldTransaction
-from ..unpatched import Unpatched, UnpatchedFunction, unpatched_class
+from ..unpatched import UnpatchedFunction, unpatched_class
 from . import whole_results
 from .plans import plan_cache
 from .plans.row_plan import Declined, calls_project
@@ -35,15 +35,10 @@ TURN = 0.005
 
 # What `Stream` does in Django's place. A compiler with its own version, or a
 # tool that has replaced Django's, is left to do its work.
-_NOT_CALLED = "execute_sql", "results_iter", "apply_converters"
+NOT_CALLED = "execute_sql", "results_iter", "apply_converters"
 
 
 _cursor_iter = UnpatchedFunction(django_compiler, "cursor_iter")
-
-
-def unpatched(kind: Any) -> Unpatched:
-    """Tell whether compilers of a class execute and read as Django's."""
-    return unpatched_class(kind, SQLCompiler, _NOT_CALLED)
 
 
 def why_not(compiler: Any) -> str:
@@ -53,7 +48,7 @@ def why_not(compiler: Any) -> str:
 
 def why_not_kind(kind: Any) -> str:
     """Return why a class of compilers must be left to its own work, or ''."""
-    if not unpatched(kind).holds():
+    if not unpatched_class(kind, SQLCompiler, NOT_CALLED).holds():
         return f"{kind.__name__} is not Django's own compiler"
     if not _cursor_iter.holds():
         return "cursor_iter() has been replaced"

@@ -16,10 +16,12 @@ from django.db import connections
 from django.db.backends.base.operations import BaseDatabaseOperations
 from django.db.models.signals import post_init, pre_init
 from django.db.models.sql import compiler as django_compiler
+from django.db.models.sql.compiler import SQLCompiler
 from django.db.transaction import TransactionManagementError
 
 from ... import _native
 from ...drivers.psycopg.statement import template_of
+from ...unpatched import unpatched_class
 from .. import changes, streams
 from ..plans import compiled_converters, plan_cache, row_plan
 from . import paths
@@ -207,7 +209,7 @@ def _plan(entry: Any, queryset: Any, make_plan: Any) -> None:
     if not (pre_init.receivers or post_init.receivers):
         # Then `holds()` is known from these, asked by the core.
         entry.watches = (
-            streams.unpatched(type(compiler)).watch,
+            unpatched_class(type(compiler), SQLCompiler, streams.NOT_CALLED).watch,
             row_plan.unpatched.watch,
         )
         if entry.converters is not None:
