@@ -103,10 +103,8 @@ def _sample(thread: int, step: _Step) -> None:
 def innermost_own(frame: FrameType | None) -> FrameType | None:
     """Return the innermost frame of the user's code, or None."""
     while frame is not None:
-        module = frame.f_globals.get("__name__", "")
-        path = frame.f_code.co_filename
-        machinery = module.startswith(users_code.MACHINERY)
-        if not machinery and not path.startswith(_LIBRARY):
+        machinery = users_code.module_of(frame).startswith(users_code.MACHINERY)
+        if not machinery and not frame.f_code.co_filename.startswith(_LIBRARY):
             return frame
         frame = frame.f_back
     return None

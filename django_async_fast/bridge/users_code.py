@@ -39,6 +39,11 @@ def place_of(frame: FrameType | None) -> Place:
     return None
 
 
+def module_of(frame: FrameType) -> str:
+    """Return the name of the module whose code `frame` runs, or ''."""
+    return str(frame.f_globals.get("__name__", ""))
+
+
 def describe(where: Place) -> str:
     """Return `where` for a message."""
     return f"{where[0]}:{where[1]}" if where else "an unknown place"

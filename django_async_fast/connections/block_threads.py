@@ -21,6 +21,7 @@ from django.db import InterfaceError
 from django.db.backends.utils import CursorWrapper
 
 from .. import bridge, conf
+from ..bridge.users_code import module_of
 from . import lazy_wrapper, lent_thread_locals
 from .block_protocol import Block
 
@@ -75,13 +76,9 @@ def run_on_loop(func: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
 
 def is_called_by_handler(frame: FrameType | None) -> bool:
     """Tell whether Django's handler has called asgiref in `frame`, for a request."""
-    while frame is not None and _module(frame).startswith("asgiref."):
+    while frame is not None and module_of(frame).startswith("asgiref."):
         frame = frame.f_back
-    return frame is not None and _module(frame).startswith(_HANDLER)
-
-
-def _module(frame: FrameType) -> str:
-    return str(frame.f_globals.get("__name__", ""))
+    return frame is not None and module_of(frame).startswith(_HANDLER)
 
 
 def is_bridged(call: SyncToAsync[Any, Any]) -> bool:

@@ -21,6 +21,7 @@ from django.db.models.fields.related_descriptors import (
 from django.db.models.query import RawQuerySet
 from django.db.models.query_utils import DeferredAttribute
 
+from ..bridge.users_code import module_of
 from ..connections.blocks import open_block
 
 # What to await in the place of a method of the connection; {0} is its alias.
@@ -140,9 +141,9 @@ def _of_connection(frame: FrameType | None) -> str:
     if name not in _AWAITED:
         return ""
     caller = frame.f_back
-    while caller is not None and _module(caller).startswith(_AROUND):
+    while caller is not None and module_of(caller).startswith(_AROUND):
         caller = caller.f_back
-    if caller is None or _module(caller).startswith("django."):
+    if caller is None or module_of(caller).startswith("django."):
         return ""
     alias = guarded["args"][0].alias
     return (
@@ -150,10 +151,6 @@ def _of_connection(frame: FrameType | None) -> str:
         f"coroutine has to await: `{_AWAITED[name].format(alias)}`; or run the code "
         "that calls it as `await run_sync(function, ...)`."
     )
-
-
-def _module(frame: FrameType) -> str:
-    return str(frame.f_globals.get("__name__", ""))
 
 
 def _manager_of(queryset: Any) -> str:
