@@ -31,7 +31,8 @@ cdef class KnownStatements:
 
     `iterates` has for each kind of iterable its `__iter__`; `holds` tells whether Django
     would build rows as it did, in cases that are not seen at once; `plan_for` makes a
-    plan for one run and `give_back` takes it back; `missed` are the errors that tell
+    plan for one run and `give_back` takes it back; `announce` is told of a statement
+    while calls wait that read; `missed` are the errors that tell
     that the statement is another for these values; `verify` compares it; `routes`
     are asked last, `fetch` sends it, `in_turns` builds rows that are many; `forget`
     forgets what was learnt.
@@ -40,8 +41,8 @@ cdef class KnownStatements:
     def __init__(
         self, Steps steps not None, *, dict iterates, tuple receivers, dict compilers,
         running_loop, connections, holds, plan_for, give_back, tuple missed, verify,
-        Routes routes not None, fetch, in_turns, Py_ssize_t many, of_querysets, of_one,
-        ask_rows, forget,
+        Routes routes not None, announce, fetch, in_turns, Py_ssize_t many, of_querysets,
+        of_one, ask_rows, forget,
     ):
         self.steps = steps
         self.iterates = iterates
@@ -55,6 +56,7 @@ cdef class KnownStatements:
         self.missed = missed
         self.verify = verify
         self.routes = routes
+        self.announce = announce
         self.fetch = fetch
         self.in_turns = in_turns
         self.many = many
@@ -139,7 +141,9 @@ cdef class KnownStatements:
             self.verify(ask, queryset, path, alias, *known.written_out())
         return known
 
-    cdef list run(self, StatementRun known, how):
+    cdef list run(self, StatementRun known, queryset, how):
+        if readers != 0:
+            self.announce(known.statement, queryset, known.alias)
         # Last: nothing may be waited for between this and the statement.
         wrapper = self.routes.wrapper(known.alias)
         cdef Batch batch = self.fetch(
@@ -156,7 +160,7 @@ cdef class KnownStatements:
         """Return the rows of a statement for one value."""
         cdef dict values = <dict> PyObject_GenericGetDict(call.queryset, NULL)
         known = self.known(call.queryset, values, kind, ask, call.alias)
-        return None if known is None else self.run(known, self.of_one)
+        return None if known is None else self.run(known, call.queryset, self.of_one)
 
     def rows(self, Hidden call not None):
         """Return a queryset's rows."""
@@ -171,7 +175,7 @@ cdef class KnownStatements:
             return None
         if call.of_get and known.statement.locks:
             call.queryset.db  # once more, as get() asks whether the lock has a limit
-        return self.run(known, self.of_querysets)
+        return self.run(known, call.queryset, self.of_querysets)
 
     def stream(self, Hidden call not None):
         """Return what a stream of a queryset's rows is made of; None as `rows()` does.
@@ -214,4 +218,4 @@ cdef class KnownStatements:
             return None
         if known.statement.locks:
             limited.db
-        return self.run(known, self.of_querysets)
+        return self.run(known, limited, self.of_querysets)

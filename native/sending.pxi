@@ -8,6 +8,16 @@ cdef extern from "Python.h":
     unsigned long PyThread_get_thread_ident() noexcept
 
 
+# The calls that wait for their turn and only read, and the pipelines that they join.
+cdef Py_ssize_t readers = 0
+
+
+def count_readers(Py_ssize_t change):
+    """Note that more or fewer calls wait that may send their reads together."""
+    global readers
+    readers += change
+
+
 @cython.final
 cdef class Sender:
     """What stands in the way of a statement, and what sends it.
@@ -16,7 +26,7 @@ cdef class Sender:
     of the methods `names`, of Django's `cursor` around psycopg's and of psycopg;
     `failed` raises what Django would for an error, `refuse` refuses in a coroutine;
     `round_trips` sends and waits, `in_transaction` sends a query where a BEGIN or
-    SAVEPOINT may be due.
+    SAVEPOINT may be due; `join` returns the results of one that goes with others'.
     The other arguments are Django's and psycopg's, by their names.
     """
 
@@ -24,7 +34,7 @@ cdef class Sender:
         self, watch_of, *, tuple names, connections, cursor, cursor_wrapper,
         dict utils, settings, apps, running_loop, refuse, tuple_row,
         Literals literals not None, merged, execute, result_format, failed,
-        more_results, RoundTrips round_trips not None, in_transaction, binding_cursor,
+        more_results, RoundTrips round_trips not None, in_transaction, join, binding_cursor,
         tuple integers, dict kinds, is_dumper, manager_of, forgotten, no_prepare,
         should_prepare,
     ):
@@ -56,6 +66,7 @@ cdef class Sender:
         self.no_prepare = no_prepare
         self.should_prepare = should_prepare
         self.in_transaction = in_transaction
+        self.join = join
 
     cdef bint debugs(self) except -1:
         # As Django's settings keep it, once it was asked for.
@@ -181,6 +192,10 @@ cdef class Sender:
                 or getattr(raw, "due", None) is not None
             ):
                 return self.in_transaction(raw, query)
+            if readers != 0 and arrays is None and is_right(self.round_trips.watch):
+                results = self.join(raw, query)
+                if results is not None:
+                    return only(self, raw, results)
             return self.round_trips.run(raw, operation(self, raw, query, arrays))
         except Exception as error:
             return self.failed(wrapper, error)
@@ -195,7 +210,11 @@ def operation(Sender sender not None, raw, query, list arrays=None):
         pgconn.send_query_params(query, None, result_format=sender.result_format)
     else:
         pgconn.send_query_params(query, *zip(*arrays), sender.result_format)
-    results = yield from sender.execute(pgconn)
+    return only(sender, raw, (yield from sender.execute(pgconn)))
+
+
+cdef object only(Sender sender, raw, list results):
+    """The one result of a statement."""
     if len(results) == 1 and (results[0].status == 1 or results[0].status == 2):
         return results[0]  # PGRES_COMMAND_OK, PGRES_TUPLES_OK
     return sender.more_results(raw, results)

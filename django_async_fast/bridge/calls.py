@@ -20,7 +20,7 @@ class Call:
     start, are inside of it.
     """
 
-    __slots__ = ("held_gates", "outer", "over", "task", "waiter", "worker")
+    __slots__ = ("held_gates", "outer", "over", "read", "task", "waiter", "worker")
 
     def __init__(self, outer: Call | None, worker: Worker | None = None) -> None:
         self.outer = outer
@@ -29,6 +29,8 @@ class Call:
         self.task: asyncio.Task[Any] | None = None
         # What it holds until its end: then each one's `call_ended(call)` is called.
         self.held_gates: list[Any] = []
+        # What is known of it if it does one read and no more: `tasks/units.py`.
+        self.read: Any = None
         # Its place in a queue, while it waits there.
         self.waiter: Any = None
         self.over = False

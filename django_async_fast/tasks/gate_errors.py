@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import InterfaceError
 from django.db.transaction import TransactionManagementError
@@ -44,7 +44,7 @@ def copy_under_way(gate: Gate) -> Exception:
     )
 
 
-def timed_out(gate: Gate, waiter: GateWaiter, timeout: float) -> ScopeTimeout:
+def timed_out(gate: Gate, waiter: Any, timeout: float) -> ScopeTimeout:
     """Return the error of a statement that has waited for `timeout` seconds."""
     return ScopeTimeout(
         f"Waited {timeout:g} s for the connection '{gate.alias}', held by the "
@@ -64,9 +64,9 @@ def deadlocked(gate: Gate, waiter: GateWaiter) -> ScopeDeadlock:
     )
 
 
-def _holder(gate: Gate, waiter: GateWaiter) -> str:
+def _holder(gate: Gate, waiter: Any) -> str:
     scope = gate.innermost
-    if waiter.scope is scope or scope.outer is None:
+    if scope.outer is None or waiter.scope is scope:
         for call in waiter.waits_for():
             found = map(place_of, frames_of(call))
             if where := next(filter(None, found), None):

@@ -65,6 +65,8 @@ class Gate(WaiterQueue):
 
     # The task that keeps it busy, perhaps from one call to the next, by a COPY.
     copier: Task[Any] | None = None
+    # The reads that are sent together, see drivers/psycopg/read_pipelines.py.
+    pipeline: Any = None
 
     def __init__(self, alias: str, where: Place, units: Units | None = None) -> None:
         # A future is resolved with `busy` already taken on behalf of its waiter, so

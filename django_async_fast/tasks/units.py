@@ -16,7 +16,7 @@ from contextvars import Context
 from time import monotonic
 from typing import Any, TypeVar
 
-from .. import bridge, conf
+from .. import _native, bridge, conf
 
 T = TypeVar("T")
 
@@ -24,10 +24,32 @@ T = TypeVar("T")
 LOOK = 0.1
 
 
+# How many calls that wait next to each other may begin together, to read.
+MOST_READS = 100
+
+
+class Read:
+    """What is known of a call that does one read of the database and no more."""
+
+    __slots__ = ("keeper", "ready")
+
+    def __init__(self, keeper: object) -> None:
+        # What keeps what is read, if something does: with another call it is shared.
+        self.keeper = keeper
+        # Whether the next statement of the call is the one, and nothing of the
+        # project's is called with what it finds.
+        self.ready = False
+
+
+# Tells of a function, as `run()` is given it with its arguments, whether it is such a
+# read: `querysets/compiled/single_reads.py`.
+as_read: Callable[[list[Any]], Read | None] | None = None
+
+
 class Waiter:
     """A call in a queue, woken through a future."""
 
-    __slots__ = ("call", "future", "queue", "since")
+    __slots__ = ("call", "future", "queue", "read", "since")
 
     def __init__(
         self, call: bridge.Call, queue: WaiterQueue, loop: AbstractEventLoop
@@ -35,6 +57,7 @@ class Waiter:
         self.call = call
         self.queue = queue
         self.future: Future[None] = loop.create_future()
+        self.read: Read | None = None
         self.since = monotonic()
         call.set_task(loop)
 
@@ -193,6 +216,34 @@ class Units(WaiterQueue):
                 self._start(waiter)
                 return
 
+    def reads_wait(self, call: bridge.Call) -> bool:
+        """Tell whether calls wait next that may begin together with `call`.
+
+        All of them are reads, of nothing that is kept where another would find it.
+        """
+        return self.calls == [call] and bool(self._next_reads(call))
+
+    def start_reads(self, call: bridge.Call) -> None:
+        """Let them begin."""
+        for waiter in self._next_reads(call):
+            self._start(waiter)
+
+    def _next_reads(self, call: bridge.Call) -> list[Waiter]:
+        found: list[Waiter] = []
+        kept = [call.read.keeper]
+        for waiter in self.waiting:
+            if waiter.future.done():
+                continue  # cancelled, and about to leave
+            read = waiter.read
+            if read is None or len(found) == MOST_READS:
+                break
+            if read.keeper is not None:
+                if any(read.keeper is each for each in kept):
+                    break
+                kept.append(read.keeper)
+            found.append(waiter)
+        return found
+
     def start_all(self) -> None:
         """Let them begin: the block has ended, and will tell them."""
         for waiter in [*self.waiting]:
@@ -201,6 +252,7 @@ class Units(WaiterQueue):
 
     def _start(self, waiter: Waiter) -> None:
         self.remove(waiter)
+        waiter.call.read = waiter.read
         self.progress = monotonic()
         # A unit from the start, else the next would begin before its first statement.
         self.calls = [*self.calls, waiter.call]
@@ -221,17 +273,34 @@ class Units(WaiterQueue):
         call, function = bridge.Call(bridge.enclosing_call()), [kwargs, args, func]
         # Tools show the frames around a query: to show a queryset is another one.
         del func, args, kwargs
-        await self.wait_to_begin(call)
+        await self.wait_to_begin(call, function)
         return await bridge.run(_run, call, function)
 
-    async def wait_to_begin(self, call: bridge.Call) -> None:
-        """Wait until the units that `call` is not part of are over."""
+    def append(self, waiter: Waiter, loop: AbstractEventLoop) -> None:
+        super().append(waiter, loop)
+        if waiter.read is not None:
+            _native.rows.count_readers(1)
+
+    def remove(self, waiter: Waiter) -> None:
+        super().remove(waiter)
+        if waiter.read is not None:
+            _native.rows.count_readers(-1)
+
+    async def wait_to_begin(
+        self, call: bridge.Call, function: list[Any] | None = None
+    ) -> None:
+        """Wait until the units that `call` is not part of are over.
+
+        `function` is what it is going to call, after its arguments.
+        """
         if not self.calls or not self.must_wait(call):
             return
         loop = asyncio.get_running_loop()
         waiter = Waiter(call, self, loop)
         if waiter.is_deadlocked():
             return
+        if function is not None and as_read is not None and call.outer is None:
+            waiter.read = as_read(function)
         self.append(waiter, loop)
         try:
             await waiter.future

@@ -460,6 +460,7 @@ cdef class Sender:
     cdef object no_prepare
     cdef object should_prepare
     cdef object in_transaction
+    cdef object join
 
     cdef bint debugs(self) except -1
     cdef object open_connection(self, wrapper, bint binds)
@@ -520,6 +521,7 @@ cdef class KnownStatements:
     cdef tuple missed
     cdef public object verify
     cdef Routes routes
+    cdef object announce
     cdef public object fetch
     cdef object in_turns
     cdef Py_ssize_t many
@@ -531,7 +533,7 @@ cdef class KnownStatements:
     cdef bint is_as_learnt(self, Statement statement) except -1
     cdef object kind_of_rows(self, dict values)
     cdef StatementRun known(self, queryset, dict values, kind, ask, alias)
-    cdef list run(self, StatementRun known, how)
+    cdef list run(self, StatementRun known, queryset, how)
 
 
 cdef class Wait:

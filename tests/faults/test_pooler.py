@@ -372,6 +372,22 @@ async def set_in_a_transaction(watch: Watch) -> None:
     assert await on_every_server(show) == ["0"] * SERVERS
 
 
+async def reads_of_several_tasks(watch: Watch) -> None:
+    """They go as one pipeline, each of them a transaction of its own."""
+
+    async def read(number: int) -> str:
+        return (await Author.objects.aget(name=str(number))).name
+
+    async def read_all() -> None:
+        async with new_connection():
+            for _ in range(5):
+                found = await asyncio.gather(*map(read, range(ROWS)))
+                assert found == [str(number) for number in range(ROWS)]
+
+    await _fill()
+    await asyncio.gather(*(read_all() for _ in range(2 * SERVERS)))
+
+
 DISABLED = (streams, nothing_is_left_in_a_session)
 ENABLED = (
     a_stream_in_a_transaction,
@@ -381,6 +397,7 @@ ENABLED = (
     statements_prepared_by_many_tasks,
 )
 EITHER = (
+    reads_of_several_tasks,
     transactions,
     a_cancelled_statement,
     the_sessions_time_zone,

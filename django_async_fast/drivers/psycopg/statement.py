@@ -39,7 +39,7 @@ from psycopg.types.numeric import Int2, Int4, Int8
 from ... import _native
 from ...unpatched import Unpatched
 from ..unwatched import NOT_CALLED, refuse
-from . import due_statements, prepared_statements
+from . import due_statements, prepared_statements, read_pipelines
 from .connection import ROUND_TRIPS
 from .connection import Connection as BlockConnection
 from .literals import LITERALS
@@ -242,6 +242,7 @@ SENDER: Any = _native.COMPILED and _native.rows.Sender(
     no_prepare=Prepare.NO,
     should_prepare=Prepare.SHOULD,
     in_transaction=_in_transaction,
+    join=read_pipelines.join,
 )
 
 

@@ -24,10 +24,11 @@ from ...connections import first_statement
 from ...connections.blocks import entered_block
 from ...connections.routing import bridged_block
 from ...drivers.psycopg.fetched_rows import OF_ONE, OF_QUERYSETS
+from ...tasks import units
 from .. import iterables, streams, whole_results
 from ..plans import row_plan
-from . import asks, tree, verify
-from .entry import Ask, compiler_of, give_back, holds, learn, plan_for
+from . import asks, single_reads, tree, verify
+from .entry import Ask, give_back, holds, learn, plan_for
 from .keys import Missed, Refused, of_aggregates
 from .methods import METHODS
 from .paths import PATH, STEPS, on, replay, stays
@@ -130,6 +131,7 @@ KNOWN: Any = _native.COMPILED and _native.rows.KnownStatements(
     routes=_native.rows.Routes(
         bridge.BRIDGE, entered_block=entered_block, wrapper_for=_wrapper_for
     ),
+    announce=single_reads.announced,
     fetch=whole_results.fetch,
     in_turns=_in_turns,
     many=streams.PART,
@@ -184,17 +186,9 @@ def _known_stream(queryset: Any) -> Any:
     statement, alias, plan, types, *query = found
     wrapper = connections[alias]
     return streams.KnownStream(
-        partial(_calls_project, statement, call, alias),
+        partial(single_reads.calls_project, statement, call, alias),
         *(wrapper, plan, types, statement.columns, *query),
     )
-
-
-def _calls_project(statement: Any, call: Any, alias: str) -> bool:
-    """Tell whether to build the rows of a statement may call the project's code."""
-    if statement.calls_project is None:
-        compiler = compiler_of(statement, call.queryset, alias)
-        statement.calls_project = row_plan.calls_project(compiler)
-    return bool(statement.calls_project)
 
 
 if KNOWN:
@@ -357,6 +351,12 @@ def _ordered_and_sliced(queryset: Any) -> Any:
     limited = QuerySet.order_by.__wrapped__(queryset)
     limited.query.set_limits(high=21)
     return limited
+
+
+single_reads.READS |= {aggregate: False, get: False}
+single_reads.READS |= {count: True, exists: True, fetch_all: True}
+if KNOWN:
+    units.as_read = single_reads.as_read
 
 
 def seams() -> Iterator[tuple[Any, str, Any, str]]:

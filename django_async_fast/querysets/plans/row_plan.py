@@ -202,6 +202,8 @@ def calls_project(compiler: Any) -> bool:
     found = compiler.get_converters(selected(compiler))
     functions = [each for converters, _ in found.values() for each in converters]
     names = compiler.annotation_col_map or ()
+    # Of values there are no instances.
+    instances = compiler.klass_info if compiler.query.default_cols else None
     return any(
         not each.__module__.startswith("django.")
         or getattr(getattr(each, "__self__", None), "decoder", None)
@@ -209,7 +211,7 @@ def calls_project(compiler: Any) -> bool:
     ) or any(
         why_from_db(model)
         or any(inspect.getattr_static(model, name, None) for name in names)
-        for model in models_of(compiler.klass_info)
+        for model in models_of(instances)
     )
 
 
