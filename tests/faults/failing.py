@@ -9,10 +9,11 @@ from unittest import mock
 
 from django_async_fast import new_connection
 from django_async_fast.drivers.psycopg import cancellation
+from tests.support.configured import configured, pool_is_whole, pool_options
 from tests.support.every_await import MOST, broken_off, run
 from tests.testapp.models import Author
 
-from .conftest import Watch, configured, pool_is_whole, pool_options
+from .conftest import Watch
 
 # Less than what is to be left out: psycopg's two waits of five seconds, a statement that
 # sleeps for thirty. A busy machine needs more than the fraction of a second that is due.

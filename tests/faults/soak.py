@@ -153,7 +153,7 @@ class Soak:
                 self.report.killed += found.rowcount
 
     async def _settle(self) -> None:
-        from .conftest import the_pool
+        from tests.support.configured import the_pool
 
         for _ in range(500):
             self.report.pool = the_pool().get_stats()

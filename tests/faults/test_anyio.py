@@ -13,10 +13,11 @@ from django.db import transaction
 from django.db.transaction import TransactionManagementError
 
 from django_async_fast import new_connection
+from tests.support.configured import configured, pool_is_whole, pool_options
 from tests.support.every_await import Steps, run
 from tests.testapp.models import Tag
 
-from .conftest import Watch, configured, connected, pool_is_whole, pool_options
+from .conftest import Watch, connected
 from .scenarios import SCENARIOS, TAGS, Scenario
 from .test_every_await import at_every_await
 

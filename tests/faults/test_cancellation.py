@@ -14,10 +14,11 @@ from django.db.transaction import TransactionManagementError
 from django_async_fast import new_connection
 from tests.support.backend_pids import abackend_pid
 from tests.support.cancelling import cancelled
+from tests.support.configured import configured, pool_is_whole, pool_options
 from tests.support.every_await import MOST, broken_off
 from tests.testapp.models import Tag
 
-from .conftest import Watch, configured, pool_is_whole, pool_options, through_proxy
+from .conftest import Watch, through_proxy
 from .failing import (
     PATIENCE,
     Cases,

@@ -14,17 +14,17 @@ from django.db import connections, transaction
 
 from django_async_fast import new_connection, run_sync
 from tests.support.backend_pids import abackend_pid
-from tests.support.every_await import listening
-from tests.testapp.models import Author, Tag
-
-from .conftest import (
+from tests.support.configured import (
     POOL_SIZE,
-    Watch,
     configured,
     pool_is_whole,
     pool_options,
     the_pool,
 )
+from tests.support.every_await import listening
+from tests.testapp.models import Author, Tag
+
+from .conftest import Watch
 from .failing import PATIENCE, fill_authors, sleep_on_the_server
 
 

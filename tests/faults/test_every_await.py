@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from django_async_fast import new_connection
+from tests.support.configured import configured, pool_is_whole, pool_options
 from tests.support.every_await import (
     HOWS,
     MOST,
@@ -22,7 +23,7 @@ from tests.support.every_await import (
 )
 from tests.testapp.models import Tag
 
-from .conftest import Watch, configured, connected, pool_is_whole, pool_options
+from .conftest import Watch, connected
 from .scenarios import (
     SCENARIOS,
     Scenario,

@@ -14,9 +14,10 @@ from django.db.transaction import TransactionManagementError
 from django_async_fast import new_connection
 from tests.support.backend_pids import abackend_pid
 from tests.support.cancelling import cancelled
+from tests.support.configured import configured, pool_is_whole, pool_options
 from tests.testapp.models import Author, Tag, Unique
 
-from .conftest import Watch, configured, pool_is_whole, pool_options, through_proxy
+from .conftest import Watch, through_proxy
 from .failing import PATIENCE, Cases, fill_authors, sleep_on_the_server
 
 CASES = Cases()

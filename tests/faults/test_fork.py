@@ -17,9 +17,10 @@ from django.db import OperationalError
 from django_async_fast import new_connection
 from django_async_fast.drivers.psycopg import server_names
 from django_async_fast.pool import loop_pool
+from tests.support.configured import configured, pool_is_whole, pool_options
 from tests.testapp.models import Tag
 
-from .conftest import Watch, configured, pool_is_whole, pool_options
+from .conftest import Watch
 
 PATIENCE = 20  # seconds that a child may take
 

@@ -12,10 +12,11 @@ from django.db.models import Func, TextField, Value
 from django_async_fast import bridge, new_connection
 from django_async_fast.bridge import background_tasks
 from django_async_fast.drivers.psycopg import held_transaction, plain_queries
+from tests.support.configured import configured, pool_is_whole, pool_options
 from tests.support.every_await import MOST, Closed, Steps, run
 from tests.testapp.models import Author
 
-from .conftest import Watch, configured, pool_is_whole, pool_options
+from .conftest import Watch
 from .scenarios import ROWS, fill
 
 # What a plain query for authors reads.

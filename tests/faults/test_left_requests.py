@@ -19,10 +19,11 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import path
 
 from django_async_fast.requests import handler as ours
+from tests.support.configured import configured, pool_is_whole, pool_options
 from tests.support.every_await import HOWS, MOST, Closed, Steps, is_stuck, run
 from tests.testapp.models import Author, Tag
 
-from .conftest import Watch, configured, pool_is_whole, pool_options
+from .conftest import Watch
 from .scenarios import TAGS, fill
 
 MIDDLEWARE = "django_async_fast.middleware.ConnectionMiddleware"

@@ -24,10 +24,11 @@ from psycopg.conninfo import conninfo_to_dict
 from django_async_fast import new_connection
 from django_async_fast.drivers.psycopg.statement import SENDER
 from tests.support import pgbouncer
+from tests.support.configured import POOL_SIZE, configured, pool_is_whole, pool_options
 from tests.support.every_await import HOWS, broken_off, run
 from tests.testapp.models import Author, Tag, Unique
 
-from .conftest import POOL_SIZE, Watch, configured, pool_is_whole, pool_options
+from .conftest import Watch
 from .scenarios import nested
 from .test_every_await import at_every_await
 

@@ -20,9 +20,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from django_async_fast import new_connection
+from tests.support.configured import configured
 from tests.support.every_await import runner
 
-from .conftest import Watch, configured
+from .conftest import Watch
 
 EXAMPLES = 300
 

@@ -11,10 +11,11 @@ from django.db import OperationalError, transaction
 
 from django_async_fast import new_connection
 from tests.support.backend_pids import abackend_pid
+from tests.support.configured import POOL_SIZE, configured, pool_is_whole, pool_options
 from tests.support.every_await import run
 from tools.postgres import Server, django_database, server
 
-from .conftest import POOL_SIZE, Watch, configured, pool_is_whole, pool_options
+from .conftest import Watch
 
 Case = Callable[[Server], Coroutine[Any, Any, None]]
 

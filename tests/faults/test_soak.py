@@ -12,11 +12,12 @@ import pytest
 from django_async_fast import new_connection
 from django_async_fast.asgi import get_asgi_application
 from django_async_fast.pool import loop_pool as pool_module
+from tests.support.configured import configured, pool_is_whole
 from tests.support.every_await import listening
 from tests.testapp.models import Author
 
 from . import soak
-from .conftest import Watch, configured, pool_is_whole
+from .conftest import Watch
 
 REQUESTS = 500
 

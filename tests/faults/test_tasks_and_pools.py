@@ -13,17 +13,16 @@ from django.db.transaction import TransactionManagementError
 from django_async_fast import new_connection
 from tests.support.backend_pids import abackend_pid
 from tests.support.cancelling import cancelled, tag_in_atomic
-from tests.testapp.models import Tag, Unique
-
-from .conftest import (
+from tests.support.configured import (
     POOL_SIZE,
-    Watch,
     configured,
     pool_is_whole,
     pool_options,
     the_pool,
-    through_proxy,
 )
+from tests.testapp.models import Tag, Unique
+
+from .conftest import Watch, through_proxy
 from .failing import PATIENCE, Cases
 
 CASES = Cases()

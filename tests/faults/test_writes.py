@@ -10,10 +10,11 @@ import pytest
 
 from django_async_fast import new_connection
 from django_async_fast.querysets.compiled import writes
+from tests.support.configured import configured
 from tests.support.every_await import HOWS, MOST, broken_off, run
 from tests.testapp.models import Author, Tag
 
-from .conftest import Watch, configured, connected
+from .conftest import Watch, connected
 from .scenarios import TAGS, fill
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from .small_models import Failing, Thing, ready, source_of
+from .plans import Failing, Thing, ready, source_of
 from .sources import Source, Stopping, collect, later, stopping_batch
 
 rows = pytest.importorskip("django_async_fast._rows")

@@ -14,14 +14,7 @@ from django.db.models.base import ModelState
 
 from django_async_fast.querysets.plans.row_plan import why_from_db
 
-from .small_models import (
-    Story,
-    Writer,
-    anatomy,
-    build,
-    from_db,
-    model_plan,
-)
+from .plans import Story, Writer, anatomy, build, from_db, model_plan
 
 INLINE = (3, 13) <= sys.version_info[:2] < (3, 15) and not sysconfig.get_config_var(
     "Py_GIL_DISABLED"

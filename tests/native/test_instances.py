@@ -15,7 +15,7 @@ import pytest
 from django.db import models
 from django.db.models.base import ModelState
 
-from .small_models import (
+from .plans import (
     FETCH_MODES,
     FETCH_ONE,
     Address,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db.models import query as django_query
 
-from .small_models import (
+from .plans import (
     FETCH_MODES,
     FETCH_ONE,
     Address,

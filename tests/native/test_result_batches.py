@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from .small_models import Thing, source_of
+from .plans import Thing, source_of
 
 rows = pytest.importorskip("django_async_fast._rows")
 

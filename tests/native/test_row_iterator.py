@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from .small_models import Thing, ready, source_of
+from .plans import Thing, ready, source_of
 from .sources import Stopping, SyncSource, stopping_batch
 
 rows = pytest.importorskip("django_async_fast._rows")

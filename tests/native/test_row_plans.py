@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from .small_models import Failing, Story, Thing, Writer, build, model_plan, source_of
+from .plans import Failing, Story, Thing, Writer, build, model_plan, source_of
 
 rows = pytest.importorskip("django_async_fast._rows")
 

@@ -14,15 +14,7 @@ from typing import Any
 
 import pytest
 
-from .small_models import (
-    Failing,
-    KnownField,
-    Thing,
-    Writer,
-    build,
-    model_plan,
-    nothing,
-)
+from .plans import Failing, KnownField, Thing, Writer, build, model_plan, nothing
 from .sources import Source, collect, later
 
 rows = pytest.importorskip("django_async_fast._rows")

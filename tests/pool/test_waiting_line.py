@@ -18,7 +18,7 @@ from django_async_fast import new_connection
 from django_async_fast.bridge.frames import waiting_frames
 from django_async_fast.pool import fast_checkout, loop_pool
 from django_async_fast.pool.waiting_client import WaitingClient
-from tests.faults.conftest import configured, pool_is_whole, pool_options, the_pool
+from tests.support.configured import configured, pool_is_whole, pool_options, the_pool
 
 ALIAS = "pooled"
 

@@ -4,32 +4,20 @@ from __future__ import annotations
 
 from django.contrib.contenttypes.models import ContentType
 
-from tests.testapp.models import (
-    Author,
-    Book,
-    Everything,
-    Note,
-    Novel,
-    OwnFromDb,
-    OwnInit,
-    Profile,
-    Publisher,
-    Tag,
-    UuidKey,
-)
+from tests.testapp import models
 
 ROWS = 50
 
 
 def fill() -> None:
-    authors = [Author.objects.create(name=f"a{i}") for i in range(5)]
+    authors = [models.Author.objects.create(name=f"a{i}") for i in range(5)]
     authors[1].mentor = authors[0]
     authors[1].save()
-    Profile.objects.create(author=authors[0], bio="first")
-    houses = [Publisher.objects.create(name=f"p{i}") for i in range(3)]
-    tags = [Tag.objects.create(name=f"t{i}") for i in range(3)]
+    models.Profile.objects.create(author=authors[0], bio="first")
+    houses = [models.Publisher.objects.create(name=f"p{i}") for i in range(3)]
+    tags = [models.Tag.objects.create(name=f"t{i}") for i in range(3)]
     for i in range(ROWS):
-        book = Book.objects.create(
+        book = models.Book.objects.create(
             title=f"b{i} é",
             pages=i * 10,
             price=f"{i}.50",
@@ -39,14 +27,14 @@ def fill() -> None:
             publisher=houses[i % 3] if i % 4 else None,
         )
         book.tags.set(tags[: i % 4])
-    Novel.objects.create(title="novel", author=authors[0], genre="crime")
-    kind = ContentType.objects.get_for_model(Book)
-    Note.objects.create(text="n", content_type=kind, object_id=book.pk)
-    OwnFromDb.objects.create(name="x", size=3)
-    OwnInit.objects.create(name="x", size=3)
-    UuidKey.objects.create(name="u")
-    Everything.objects.create()
-    Everything.objects.create(
+    models.Novel.objects.create(title="novel", author=authors[0], genre="crime")
+    kind = ContentType.objects.get_for_model(models.Book)
+    models.Note.objects.create(text="n", content_type=kind, object_id=book.pk)
+    models.OwnFromDb.objects.create(name="x", size=3)
+    models.OwnInit.objects.create(name="x", size=3)
+    models.UuidKey.objects.create(name="u")
+    models.Everything.objects.create()
+    models.Everything.objects.create(
         small=-1, integer=2, big=2**62, positive=3, char="c", text="t", slug="s",
         email="e@example.org", url="http://example.org", boolean=True, decimal="1.5",
         float=0.1, datetime="2024-01-02T03:04:05.678901Z", date="2024-01-02",

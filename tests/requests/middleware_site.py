@@ -22,6 +22,8 @@ from django_async_fast import async_connections, run_sync
 from django_async_fast.connections.blocks import current_block
 from tests.testapp.models import Tag
 
+from .handler_site import failing_async, failing_non_atomic
+
 MIDDLEWARE = "django_async_fast.middleware.ConnectionMiddleware"
 
 
@@ -79,16 +81,6 @@ def synchronous(request: Any) -> HttpResponse:
     seen["wrapper"] = type(connections["default"]).__mro__[1].__name__
     seen["threaded"] = threading.current_thread() is not threading.main_thread()
     return JsonResponse({"count": Tag.objects.count()})
-
-
-async def failing(request: Any) -> HttpResponse:
-    await Tag.objects.acreate(name="failing")
-    raise ValueError("failing")
-
-
-@transaction.non_atomic_requests
-async def failing_non_atomic(request: Any) -> HttpResponse:
-    return await failing(request)
 
 
 class ClassBased(View):
@@ -198,7 +190,7 @@ urlpatterns = [
     path("lazy", lazy),
     path("counting", counting),
     path("synchronous", synchronous),
-    path("failing", failing),
+    path("failing", failing_async),
     path("failing-non-atomic", failing_non_atomic),
     path("class", ClassBased.as_view()),
     path("streaming", streaming),

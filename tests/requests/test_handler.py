@@ -39,6 +39,11 @@ UPLOAD = (
     b"Content-Type: text/plain\r\n\r\n%s\r\n--B--\r\n"
 )
 
+
+def posted(body: Any, headers: dict[str, str], url: str = "/posted") -> dict[str, Any]:
+    return {"url": url, "method": "POST", "body": body, "headers": headers}
+
+
 REQUESTS: dict[str, dict[str, Any]] = {
     "plain": {"url": "/plain"},
     "an async view": {"url": "/plain_async"},
@@ -48,37 +53,14 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "https": {"url": "/described", "scheme": "https"},
     "head": {"url": "/plain", "method": "HEAD"},
     "a bad query string": {"url": "/plain", "query_string": b"\xff"},
-    "a form": {"url": "/posted", "method": "POST", "body": b"a=1&b=2", "headers": FORM},
-    "a form in pieces": {
-        "url": "/posted",
-        "method": "POST",
-        "body": [b"a=", b"1&b", b"=2"],
-        "headers": FORM,
-    },
-    "an upload": {
-        "url": "/posted",
-        "method": "POST",
-        "body": UPLOAD % b"text",
-        "headers": PARTS,
-    },
-    "an upload to disk": {
-        "url": "/posted",
-        "method": "POST",
-        "body": [UPLOAD[:50], UPLOAD[50:] % (b"x" * 3_000_000)],
-        "headers": PARTS,
-    },
-    "too large a body": {
-        "url": "/body_length",
-        "method": "POST",
-        "body": b"x" * 2_700_000,
-        "headers": {"content-length": "2700000"},
-    },
-    "a broken form": {
-        "url": "/posted",
-        "method": "POST",
-        "body": b"--B\r\n",
-        "headers": {"content-type": "multipart/form-data"},
-    },
+    "a form": posted(b"a=1&b=2", FORM),
+    "a form in pieces": posted([b"a=", b"1&b", b"=2"], FORM),
+    "an upload": posted(UPLOAD % b"text", PARTS),
+    "an upload to disk": posted([UPLOAD[:50], UPLOAD[50:] % (b"x" * 3_000_000)], PARTS),
+    "too large a body": posted(
+        b"x" * 2_700_000, {"content-length": "2700000"}, url="/body_length"
+    ),
+    "a broken form": posted(b"--B\r\n", {"content-type": "multipart/form-data"}),
     "a view that fails": {"url": "/failing"},
     "an async view that fails": {"url": "/failing_async"},
     "a view without a response": {"url": "/nothing"},

@@ -14,7 +14,6 @@ import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from django.core.handlers.asgi import ASGIHandler
-from django.core.signals import request_finished
 from django.db import connection, connections
 from django.test import AsyncClient, Client
 from django.utils.decorators import sync_only_middleware
@@ -131,13 +130,6 @@ async def test_a_failing_view() -> None:
     assert await tags() == ["failing"]
 
 
-@pytest.fixture
-def atomic_requests() -> Iterator[None]:
-    connections.settings["default"]["ATOMIC_REQUESTS"] = True
-    yield
-    connections.settings["default"]["ATOMIC_REQUESTS"] = False
-
-
 @pytest.mark.usefixtures("atomic_requests")
 class TestAtomicRequests:
     async def test_a_failing_view_is_rolled_back(self) -> None:
@@ -226,18 +218,6 @@ async def test_a_head_request_for_a_stream(sessions: Callable[[], list[str]]) ->
     assert response.status_code == 200
     response.close()
     await gone(sessions)
-
-
-@pytest.fixture
-def finished() -> Iterator[list[Any]]:
-    calls: list[Any] = []
-
-    def receiver(sender: Any, **kwargs: Any) -> None:
-        calls.append(sender)
-
-    request_finished.connect(receiver)
-    yield calls
-    request_finished.disconnect(receiver)
 
 
 @pytest.mark.parametrize("view", ["slow", "in-a-query"])

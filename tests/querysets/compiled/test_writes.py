@@ -5,13 +5,10 @@ Django's own.
 from __future__ import annotations
 
 import gc
-import uuid
 import weakref
-from typing import Any
 from unittest import mock
 
 import pytest
-from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F, Value
@@ -33,33 +30,18 @@ from tests.support.tables import restart_sequences
 from tests.testapp.models import (
     Author,
     Book,
-    CharKey,
-    Everything,
-    Novel,
-    Profile,
-    Publisher,
     Tag,
     Unique,
-    UuidKey,
 )
 
-from .writing import WRITES, djangos_writes, forget, outcome, write_all
+from .writing import WRITES, create_library, djangos_writes, forget, outcome, write_all
 
 pytestmark = pytest.mark.core
 
 
 @pytest.fixture
-def library() -> Any:
-    author = Author.objects.create(pk=7, name="o'neill \\ 50% é")
-    Profile.objects.create(pk=3, author=author, bio="b")
-    publisher = Publisher.objects.create(pk=2**40, name="p")
-    Novel.objects.create(pk=1, title="t", author=author, publisher=publisher)
-    Tag.objects.create(pk=5, name="five")
-    Everything.objects.create(pk=1, small=5)
-    UuidKey.objects.create(pk=uuid.UUID(int=1), name="n")
-    CharKey.objects.create(pk="a%s'")
-    # A cascade to notes asks for these once.
-    ContentType.objects.get_for_models(Book, Novel)
+def library() -> None:
+    create_library()
 
 
 @pytest.mark.parametrize("name", WRITES)

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from unittest import mock
 
+from django.contrib.contenttypes.models import ContentType
 from django.db import connection, models, transaction
 from django.db.models import Case, F, Max, Q, Value, When
 from django.db.models.functions import Upper
@@ -36,6 +37,20 @@ from tests.testapp.models import (
 
 def djangos_writes() -> AbstractContextManager[None]:
     return without(replaced_writes.REPLACED)
+
+
+def create_library() -> None:
+    """Create a row of each kind that WRITES name."""
+    author = Author.objects.create(pk=7, name="o'neill \\ 50% é")
+    Profile.objects.create(pk=3, author=author, bio="b")
+    publisher = Publisher.objects.create(pk=2**40, name="p")
+    Novel.objects.create(pk=1, title="t", author=author, publisher=publisher)
+    Tag.objects.create(pk=5, name="five")
+    Everything.objects.create(pk=1, small=5)
+    UuidKey.objects.create(pk=uuid.UUID(int=1), name="n")
+    CharKey.objects.create(pk="a%s'")
+    # A cascade to notes asks for these once.
+    ContentType.objects.get_for_models(Book, Novel)
 
 
 def outcome(write: Callable[[], Any], watched: bool = True) -> Any:

@@ -1,4 +1,4 @@
-"""Models without tables, the plans that make them, and rows by hand."""
+"""Plans of models without tables, and the rows that they are given."""
 
 from __future__ import annotations
 
