@@ -22,6 +22,9 @@ TIMES ?= 10
 TYPES := tests/drivers/types tests/native tests/connections/test_cursor.py \
 	$(patsubst %,tests/querysets/%.py,test_built_rows test_environments test_raw) \
 	tests/querysets/compiled
+# The tests beside other people's tools and servers.
+BESIDE := tests/beside tests/connections/test_block_threads.py \
+	tests/pool/test_figures.py tests/requests/test_servers.py
 
 export PYTHON
 BIN := $(VENV)/bin
@@ -79,13 +82,13 @@ test-mysql-run: $(VENV)/.mysql
 
 # In an environment of their own: ddtrace is a plugin of pytest's, for one.
 .PHONY: test-beside
-test-beside: ## run other people's tools beside the package: debug toolbar, Sentry ...
+test-beside: ## run other people's tools beside the package: debug toolbar, Sentry, servers ...
 	$(MAKE) test-beside-run VENV=.venvs/beside
 
 .PHONY: test-beside-run
 test-beside-run: $(VENV)/.beside
 	BESIDE_REQUIRED=1 DJANGO_ASYNC_FAST_IMPL=native \
-		$(RUN) -m pytest -p no:ddtrace $(or $(ARGS),tests/beside)
+		$(RUN) -m pytest -p no:ddtrace $(or $(ARGS),$(BESIDE))
 
 # In an environment of their own: the package itself is checked without types of Django's.
 .PHONY: test-typing

@@ -8,17 +8,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
 
 from tests.beside.child import tool
+from tests.support.needed import needed
 from tools.postgres import database
 
 TIMEOUT = 120.0
-# Set by `make test-beside`, which installs the tools: then none may be missing.
-REQUIRED = "BESIDE_REQUIRED"
 
 Watch = Callable[[str, str, str], dict[str, Any]]
 
@@ -64,16 +62,5 @@ def _child(dsn: str, *arguments: str) -> str:
 @pytest.fixture
 def installed_tool(name: str) -> str:
     """Return the tool's name; skip, or fail where all are required, without it."""
-    package = tool(name).package
-    if _is_installed(package):
-        return name
-    if REQUIRED in os.environ:
-        pytest.fail(f"{package} is not installed")
-    pytest.skip(f"{package} is not installed (make test-beside installs it)")
-
-
-def _is_installed(package: str) -> bool:
-    try:
-        return find_spec(package) is not None
-    except ModuleNotFoundError:  # what it is a part of
-        return False
+    needed(tool(name).package)
+    return name

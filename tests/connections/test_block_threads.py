@@ -25,6 +25,7 @@ from django_async_fast import new_connection, run_sync
 from django_async_fast.connections.blocks import current_block
 from django_async_fast.drivers.psycopg.statement import unobserved
 from tests.support.backend_pids import abackend_pid, backend_pid
+from tests.support.needed import needed
 from tests.testapp.models import Author, Book, Publisher, Tag
 
 
@@ -338,7 +339,9 @@ def database_only() -> threading.Thread:
 
 
 async def test_channels_says_that_it_is_the_database() -> None:
-    database_sync_to_async: Any = pytest.importorskip("channels.db")
-    call = database_sync_to_async.database_sync_to_async(database_only)
+    needed("channels")
+    from channels.db import database_sync_to_async
+
+    call = database_sync_to_async(database_only)
     async with new_connection():
         assert await call() is threading.current_thread()

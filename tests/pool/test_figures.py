@@ -13,6 +13,7 @@ import pytest
 from django.db import OperationalError, connections
 
 from django_async_fast import new_connection, pool_stats
+from tests.support.needed import needed
 from tests.testapp.models import Tag
 
 
@@ -137,7 +138,7 @@ METRICS = """
 
 
 def measured(how: str) -> list[str]:
-    pytest.importorskip("opentelemetry.sdk.metrics")
+    needed("opentelemetry.sdk.metrics")
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(METRICS), how],
         check=True,

@@ -11,11 +11,12 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
 import pytest
+
+from tests.support.needed import needed
 
 APPLICATION = "tests.requests.served_site:application"
 ROOT = Path(__file__).resolve().parents[2]
@@ -111,10 +112,10 @@ async def load(port: int, answers: Counter[str], end: asyncio.Event) -> None:
 @pytest.mark.parametrize("name", SERVERS)
 async def test_a_server(name: str, dsn: str) -> None:
     command = SERVERS[name]
-    needed = {"uvloop": "uvloop", "gunicorn": "uvicorn_worker"}
-    for package in (command[0], *(v for k, v in needed.items() if k in name)):
-        if find_spec(package) is None:
-            pytest.skip(f"{package} is not installed")
+    needed(command[0])
+    for part, package in {"uvloop": "uvloop", "gunicorn": "uvicorn_worker"}.items():
+        if part in name:
+            needed(package)
     port, served_as = free_port(), f"served by {name}"
     process = subprocess.Popen(
         [sys.executable, "-m", *(part.format(port=port) for part in command)],
