@@ -27,17 +27,16 @@ from django_async_fast import new_connection, run_sync
 from django_async_fast.drivers.psycopg.due_statements import PIPELINES
 from django_async_fast.drivers.psycopg.read_pipelines import ReadPipeline
 from django_async_fast.tasks.gate_errors import ScopeTimeout
-from tests.support.every_await import HOWS, MOST, Closed, Steps, run
-from tests.testapp.models import Author, Book, Everything, Tag, Unique
-
-from .conftest import (
+from tests.support.configured import (
     POOL_SIZE,
-    Watch,
     configured,
-    connected,
     pool_is_whole,
     pool_options,
 )
+from tests.support.every_await import HOWS, MOST, Closed, Steps, run
+from tests.testapp.models import Author, Book, Everything, Tag, Unique
+
+from .conftest import Watch, connected
 
 pytestmark = [
     pytest.mark.core,
