@@ -16,6 +16,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django_async_fast import bridge, new_connection
 from django_async_fast.bridge.closed_coroutines import being_closed
 from django_async_fast.connections import lazy_wrapper
+from tests.support.until import until
 from tests.testapp.models import Tag
 
 
@@ -167,8 +168,7 @@ async def test_a_childs_statement_in_flight_is_waited_for(
 
     async with new_connection("pooled") as conn:
         task = asyncio.create_task(child(conn))
-        while not (conn.connection and conn.gate.busy):
-            await asyncio.sleep(0.01)
+        await until(lambda: conn.connection and conn.gate.busy)
     with pytest.raises(Error, match="has ended"):
         await task
     async with new_connection("pooled"):

@@ -12,6 +12,7 @@ from django.db import InterfaceError, OperationalError
 from django_async_fast import bridge, new_connection, run_sync
 from django_async_fast.pool import loop_pool
 from tests.support.signals import receiving
+from tests.support.until import until
 from tests.testapp.models import Tag
 
 from .warm_pool import block, crowd, get, later, pool_connections_out, warm
@@ -53,9 +54,7 @@ async def test_cancelled_in_line(late: bool) -> None:
     await asyncio.gather(waiting, return_exceptions=True)
     release.set()
     await asyncio.gather(*tasks)
-    async with asyncio.timeout(20):
-        while pool_connections_out():
-            await asyncio.sleep(0.01)
+    await until(lambda: not pool_connections_out())
     await block()
 
 
@@ -174,7 +173,5 @@ async def test_a_block_that_ends_while_its_task_is_in_line(closed: bool) -> None
     with pytest.raises(InterfaceError, match="has ended"):
         await child
     await asyncio.gather(*tasks)
-    async with asyncio.timeout(20):
-        while pool_connections_out():
-            await asyncio.sleep(0.01)
+    await until(lambda: not pool_connections_out())
     await block()

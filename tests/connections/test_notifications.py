@@ -21,6 +21,7 @@ from django.db.transaction import TransactionManagementError
 from django_async_fast import new_connection
 from tests.support.cancelling import cancelled
 from tests.support.other_databases import other_database
+from tests.support.until import until
 from tests.testapp.models import Tag
 
 ODD = 'odd "name"; --'
@@ -42,10 +43,13 @@ async def listening_to(conn: Any) -> list[str]:
         return [name for (name,) in await cursor.fetchall()]
 
 
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.01)
+async def listens(conn: Any, *channels: str) -> None:
+    """Wait until the connection listens to these."""
+
+    async def does() -> bool:
+        return sorted(await listening_to(conn)) == [*channels]
+
+    await until(does)
 
 
 class Reader:
@@ -135,8 +139,7 @@ async def test_two_readers_of_one_connection(admin: Any) -> None:
         one, both = conn.anotifies("notes"), conn.anotifies("notes", "others")
         readers = [Reader(one), Reader(both)]
         await Tag.objects.acount()
-        while sorted(await listening_to(conn)) != ["notes", "others"]:
-            await asyncio.sleep(0.01)
+        await listens(conn, "notes", "others")
         notify(admin, "1")
         notify(admin, "2", "others")
         await until(lambda: [len(each.found) for each in readers] == [1, 2])
@@ -195,8 +198,7 @@ async def test_a_pooled_connection_goes_back_without_listeners(admin: Any) -> No
 async def test_the_block_ends_while_somebody_waits() -> None:
     async with new_connection("pooled") as conn:
         reader = Reader(conn.anotifies("notes"))
-        while await listening_to(conn) != ["notes"]:
-            await asyncio.sleep(0.01)
+        await listens(conn, "notes")
     async with asyncio.timeout(10):
         await asyncio.wait([reader.task])
     assert isinstance(reader.task.exception(), (InterfaceError, OperationalError))
@@ -206,7 +208,7 @@ async def test_a_lost_connection_is_told(admin: Any) -> None:
     async with new_connection() as conn, conn.anotifies("notes") as notes:
         pid = conn.connection.info.backend_pid
         reader = Reader(notes)
-        await asyncio.sleep(0.1)
+        await listens(conn, "notes")
         admin.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
         async with asyncio.timeout(10):
             await asyncio.wait([reader.task])
@@ -218,8 +220,7 @@ async def test_a_lost_connection_is_opened_again(alias: str, admin: Any) -> None
     async with new_connection(alias) as conn:
         reader = Reader(conn.anotifies("notes", reconnect=True))
         for _ in range(2):
-            while await listening_to(conn) != ["notes"]:
-                await asyncio.sleep(0.01)
+            await listens(conn, "notes")
             pid = conn.connection.info.backend_pid
             notify(admin, str(pid))
             await until(lambda pid=pid: reader.found[-1:] == [str(pid)])

@@ -14,6 +14,7 @@ from django_async_fast import new_connection
 from django_async_fast.connections import wrapper
 from django_async_fast.connections.blocks import current_block
 from django_async_fast.pool import loop_pool
+from tests.support.until import until
 from tests.testapp.models import Tag
 
 
@@ -90,9 +91,7 @@ async def all_taken(release: asyncio.Event) -> None:
 async def crowd() -> tuple[asyncio.Event, list[asyncio.Task[None]]]:
     release = asyncio.Event()
     tasks = [asyncio.create_task(all_taken(release)) for _ in range(4)]
-    async with asyncio.timeout(20):
-        while len(pool_connections_out()) < 4:
-            await asyncio.sleep(0.01)
+    await until(lambda: len(pool_connections_out()) == 4)
     return release, tasks
 
 

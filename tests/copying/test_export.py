@@ -34,6 +34,7 @@ from django_async_fast import (
     new_connection,
 )
 from tests.support.other_databases import other_database
+from tests.support.until import until
 from tests.testapp.models import Author, Book, Everything, Tag
 
 ODD = 'Ü "quoted", 100% %s\n\ttab \\N'
@@ -298,13 +299,16 @@ async def test_a_reader_who_takes_its_time_holds_up_the_server(many: int) -> Non
         pieces = acopy_chunks(Everything.objects.all())
         size = len(await anext(pieces)) + len(await anext(pieces))
         assert size < 3 * 64 * 1024
-        await asyncio.sleep(0.1)
-        async with new_connection() as other, other.acursor() as cursor:
-            await cursor.execute(
-                "SELECT wait_event FROM pg_stat_activity WHERE pid = %s",
-                [conn.connection.info.backend_pid],
-            )
-            assert await cursor.fetchall() == [("ClientWrite",)]
+        pid = conn.connection.info.backend_pid
+
+        async def waits_for_its_client() -> bool:
+            async with new_connection() as other, other.acursor() as cursor:
+                await cursor.execute(
+                    "SELECT wait_event FROM pg_stat_activity WHERE pid = %s", [pid]
+                )
+                return await cursor.fetchall() == [("ClientWrite",)]
+
+        await until(waits_for_its_client)
         await pieces.aclose()
         assert await Everything.objects.acount() == many
 

@@ -24,6 +24,7 @@ from django.db.backends.signals import connection_created
 from django_async_fast import async_connections, new_connection
 from django_async_fast.drivers import threaded
 from tests.support.other_databases import IN_THREADS, names, other_database, threads
+from tests.support.until import until
 from tests.testapp.models import Tag
 
 
@@ -247,14 +248,12 @@ async def test_cancelled_while_connecting(
         with monkeypatch.context() as patch:
             patch.setattr(base, "get_new_connection", connect)
             connecting = asyncio.create_task(names(log))
-            while not began.is_set():
-                await asyncio.sleep(0.001)
+            await until(began.is_set)
             connecting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await connecting
         may_end.set()
-        while threads():
-            await asyncio.sleep(0.001)
+        await until(lambda: not threads())
         with pytest.raises(sqlite3.ProgrammingError, match="closed"):
             opened[0].total_changes  # noqa: B018 - asks the database
         assert await names(log) == []

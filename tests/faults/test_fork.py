@@ -18,6 +18,7 @@ from django_async_fast import new_connection
 from django_async_fast.drivers.psycopg import server_names
 from django_async_fast.pool import loop_pool
 from tests.support.configured import configured, pool_is_whole, pool_options
+from tests.support.until import until
 from tests.testapp.models import Tag
 
 from .conftest import Watch
@@ -110,8 +111,7 @@ async def forks(child: Child, watch: Watch) -> None:
         _connections[:] = [at_rest]
         sessions = [await session(at_work), await session(at_rest)]
         statement = asyncio.ensure_future(session(at_work, "FROM pg_sleep(1)"))
-        while not any("pg_sleep" in query for _, _, query in watch.working()):
-            await asyncio.sleep(0.005)
+        await until(lambda: any("pg_sleep" in query for *_, query in watch.working()))
         pid = _fork(child)
         assert await statement == sessions[0]
         assert await _exit_status(pid) == 0

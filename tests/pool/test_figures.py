@@ -14,6 +14,7 @@ from django.db import OperationalError, connections
 
 from django_async_fast import new_connection, pool_stats
 from tests.support.needed import needed
+from tests.support.until import until
 from tests.testapp.models import Tag
 
 
@@ -44,8 +45,7 @@ async def test_what_blocks_have_and_wait_for(small_pool: None, dsn: str) -> None
                     await get(three)
 
             waiting = asyncio.create_task(third())
-            await asyncio.sleep(0.1)
-            assert pool_stats()["pooled"].waiting == 1
+            await until(lambda: pool_stats()["pooled"].waiting == 1)
             with pytest.raises(OperationalError, match="in use"):
                 await waiting
             pid = two.connection.info.backend_pid
@@ -53,9 +53,8 @@ async def test_what_blocks_have_and_wait_for(small_pool: None, dsn: str) -> None
                 admin.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
             with pytest.raises(OperationalError):
                 await get(two)
-    async with asyncio.timeout(10):
-        while not (stats := pool_stats()["pooled"]).reset:
-            await asyncio.sleep(0.01)
+    await until(lambda: pool_stats()["pooled"].reset)
+    stats = pool_stats()["pooled"]
     assert (stats.used, stats.waiting, stats.failed) == (0, 0, 1)
     assert stats.requests >= 3
     assert stats.queued >= 1
@@ -72,9 +71,7 @@ async def test_a_closed_pool_has_none(small_pool: None) -> None:
 
         await bridge.run(conn.close_pool)
         await asyncio.sleep(0)
-    async with asyncio.timeout(10):
-        while "pooled" in pool_stats():
-            await asyncio.sleep(0.01)
+    await until(lambda: "pooled" not in pool_stats())
 
 
 METRICS = """

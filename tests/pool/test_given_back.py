@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import nullcontext
@@ -14,6 +13,7 @@ from django.db import Error, InterfaceError, connections, transaction
 
 from django_async_fast import new_connection, run_sync
 from django_async_fast.drivers.psycopg import held_transaction
+from tests.support.until import until
 from tests.testapp.models import Author
 
 pytestmark = [pytest.mark.keep_rows, pytest.mark.core]
@@ -258,14 +258,17 @@ async def test_a_hold_ends_after_a_while(monkeypatch: pytest.MonkeyPatch) -> Non
         assert len([row async for row in rows]) == ROWS - 1
 
 
+async def is_settled(conn: Any) -> bool:
+    return not await in_transaction(conn)
+
+
 async def test_a_hold_is_as_patient_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(held_transaction, "PATIENCE", 0.02)
     async with new_connection("pooled") as conn:
         rows = aiter(authors().aiterator(3))
         await anext(rows)
         assert await in_transaction(conn)
-        await asyncio.sleep(0.2)
-        assert not await in_transaction(conn)
+        await until(lambda: is_settled(conn))
         assert len([row async for row in rows]) == ROWS - 1
 
 

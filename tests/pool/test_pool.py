@@ -15,6 +15,7 @@ from django.db import InterfaceError, OperationalError, connections
 from django_async_fast import new_connection, run_sync
 from django_async_fast.pool import fast_checkout, loop_pool
 from tests.support.backend_pids import abackend_pid
+from tests.support.until import until
 from tests.testapp.models import Tag
 
 SIZE = 4  # as tests/settings.py configures it
@@ -34,9 +35,8 @@ async def test_connections_are_reused_and_bounded() -> None:
     seen: set[int] = set()
     await asyncio.gather(*(one_request(seen) for _ in range(50)))
     assert 1 <= len(seen) <= SIZE
-    async with asyncio.timeout(10):  # the pool may still be growing
-        while stats()["pool_available"] != stats()["pool_size"]:
-            await asyncio.sleep(0.01)
+    # The pool may still be growing.
+    await until(lambda: stats()["pool_available"] == stats()["pool_size"])
 
 
 async def test_nothing_is_taken_before_the_first_query() -> None:
@@ -200,8 +200,7 @@ async def test_what_the_server_says_unasked_wakes_nobody_twice(dsn: str) -> None
         channel = conn.connection.session.channel
     with psycopg.connect(dsn, autocommit=True) as other:
         other.execute("NOTIFY news")
-    while channel._reading:
-        await asyncio.sleep(0.01)
+    await until(lambda: not channel._reading)
     async with new_connection("pooled") as conn:
         assert await abackend_pid(conn)
         assert channel._reading

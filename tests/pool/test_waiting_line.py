@@ -19,6 +19,7 @@ from django_async_fast.bridge.frames import waiting_frames
 from django_async_fast.pool import fast_checkout, loop_pool
 from django_async_fast.pool.waiting_client import WaitingClient
 from tests.support.configured import configured, pool_is_whole, pool_options, the_pool
+from tests.support.until import until
 
 ALIAS = "pooled"
 
@@ -70,12 +71,6 @@ async def in_line(theirs: Any, count: int) -> None:
     async with asyncio.timeout(20):
         while len(theirs._waiting) != count:
             await asyncio.sleep(0)
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def test_first_come_first_served_among_psycopgs_own() -> None:

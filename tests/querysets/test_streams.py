@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import F
 
 from django_async_fast import new_connection
+from tests.support.until import until
 from tests.testapp.models import Book, Tag
 
 from .fifty_books import ROWS
@@ -84,12 +85,15 @@ async def session_state(conn: Any) -> str:
         return (await cursor.fetchone())[0]  # type: ignore[no-any-return]
 
 
+async def is_idle(conn: Any) -> bool:
+    return await session_state(conn) == "idle"
+
+
 async def test_a_slow_reader_leaves_no_transaction_open() -> None:
     async with new_connection() as conn:
         stream = aiter(Book.objects.order_by("pk").aiterator(3))
         read = [await anext(stream)]
-        await asyncio.sleep(0.4)
-        assert await session_state(conn) == "idle"
+        await until(lambda: is_idle(conn))
         read += [book async for book in stream]
         assert [b.pk for b in read] == sorted(b.pk for b in read)
         assert len(read) == ROWS + 1

@@ -22,6 +22,7 @@ from django_async_fast.bridge import stall_watch
 from django_async_fast.connections import blocking_code
 from django_async_fast.seams import installation
 from tests.support.backend_pids import backend_pid
+from tests.support.until import until
 from tests.testapp.models import Tag
 
 from .exchanges import get
@@ -220,8 +221,7 @@ async def test_f40_a_lock_held_over_a_query(
     watched: Callable[[str], list[str]],
 ) -> None:
     holding = asyncio.create_task(get("/holds_lock"))
-    while not standing.locked():
-        await asyncio.sleep(0.005)
+    await until(standing.locked)
     assert (await get("/takes_lock")).body == b"got it"
     await holding
     (message,) = watched("takes_lock (")

@@ -24,6 +24,7 @@ from django_async_fast.asgi import get_asgi_application
 from django_async_fast.connections.blocks import current_block
 from django_async_fast.test import shared_connection
 from tests.support.request_sessions import gone
+from tests.support.until import until
 from tests.testapp.models import Tag
 
 from .exchanges import Exchange, books, get, tags
@@ -158,9 +159,7 @@ async def test_a_slow_client_keeps_no_connection(
     exchange = Exchange(get_asgi_application(), "/where")
     exchange.send_slowly = asyncio.Event()
     task = exchange.start()
-    async with asyncio.timeout(5):
-        while not exchange.sent:
-            await asyncio.sleep(0.01)
+    await until(lambda: exchange.sent)
     await gone(sessions, 5)
     exchange.send_slowly.set()
     await task

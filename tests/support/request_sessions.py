@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import psycopg
 from django.db import connections
+
+from .until import until
 
 States = Callable[[], list[str]]
 
@@ -35,6 +36,4 @@ def request_sessions(dsn: str) -> Iterator[States]:
 
 async def gone(states: States, seconds: float = 20) -> None:
     """Wait until the server has noticed that every connection is closed."""
-    async with asyncio.timeout(seconds):
-        while states():
-            await asyncio.sleep(0.02)
+    await until(lambda: not states(), seconds)

@@ -208,18 +208,19 @@ async def test_waiting_long_is_fine_while_others_go_on(
 async def test_waiting_in_vain_ends(settings_override: Callable[..., None]) -> None:
     settings_override(DJANGO_ASYNC_FAST={"SCOPE_TIMEOUT": 0.2})
     async with new_connection():
-        entered = asyncio.Event()
+        entered, waited = asyncio.Event(), asyncio.Event()
 
         async def hold() -> None:
             async with transaction.atomic():
                 await Tag.objects.acount()
                 entered.set()
-                await asyncio.sleep(1)
+                await waited.wait()
 
         task = asyncio.create_task(hold())
         await entered.wait()
         with pytest.raises(ScopeTimeout, match=r"This statement: .*test_units\.py"):
             await Tag.objects.acount()
+        waited.set()
         await task
 
 
