@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
-from unittest import mock
 
 from django_async_fast import new_connection
-from django_async_fast.drivers.psycopg import cancellation
-from tests.support.configured import configured, pool_is_whole, pool_options
-from tests.support.every_await import MOST, broken_off, run
+from tests.support.configured import configured
+from tests.support.every_await import run
 from tests.testapp.models import Author
 
 from .conftest import Watch
@@ -40,44 +37,6 @@ class Cases(dict[str, Case]):
 async def sleep_on_the_server(conn: Any, seconds: float) -> None:
     async with conn.acursor() as cursor:
         await cursor.execute("SELECT pg_sleep(%s)", [seconds])
-
-
-@contextlib.contextmanager
-def impatient(seconds: float = 0.2) -> Iterator[None]:
-    """Shorten the bounds on a server that does not answer."""
-    assert cancellation.CANCEL_TIMEOUT == cancellation.DRAIN_TIMEOUT == 5.0
-    with (
-        mock.patch.object(cancellation, "CANCEL_TIMEOUT", seconds),
-        mock.patch.object(cancellation, "DRAIN_TIMEOUT", seconds),
-    ):
-        yield
-
-
-@contextlib.contextmanager
-def slow_commit(watch: Watch) -> Iterator[None]:
-    """Whoever commits a new Tag waits for five seconds."""
-    watch.connection.execute(
-        "CREATE FUNCTION wait_a_little() RETURNS trigger LANGUAGE plpgsql AS "
-        "'BEGIN PERFORM pg_sleep(5); RETURN NULL; END';"
-        "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON testapp_tag "
-        "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait_a_little()"
-    )
-    try:
-        yield
-    finally:
-        watch.connection.execute("DROP FUNCTION wait_a_little CASCADE")
-
-
-async def cancelled_at_every_await(use: Callable[[], Any]) -> None:
-    """Assert that no slot of the pool is lost, wherever `use` is cancelled."""
-    with configured(OPTIONS=pool_options()):
-        await use()
-        for at in range(1, MOST):
-            happened, _ = await broken_off(use, at, "cancel")
-            await pool_is_whole()
-            if not happened:
-                return
-    raise AssertionError("its use has no end")
 
 
 async def fill_authors(count: int) -> None:

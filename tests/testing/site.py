@@ -60,10 +60,13 @@ async def leaves_atomic(request: Any) -> HttpResponse:
 
 
 urlpatterns = [
-    path("own-block", own_block),
-    path("middlewares-block", middlewares_block),
-    path("synchronous", synchronous),
-    path("in-a-thread", in_a_thread),
-    path("streaming", streaming),
-    path("leaves-atomic", leaves_atomic),
+    path(view.__name__.replace("_", "-"), view)
+    for view in (
+        own_block,
+        middlewares_block,
+        synchronous,
+        in_a_thread,
+        streaming,
+        leaves_atomic,
+    )
 ]

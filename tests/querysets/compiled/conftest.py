@@ -13,3 +13,11 @@ def books() -> Any:
     from .reading_books import fill  # Django is not set up when this is imported
 
     return fill()
+
+
+@pytest.fixture
+def written() -> None:
+    """A row of each kind that the writes of writing.py name."""
+    from .writing import fill
+
+    fill()

@@ -34,18 +34,13 @@ from tests.testapp.models import (
     Unique,
 )
 
-from .writing import WRITES, create_library, djangos_writes, forget, outcome, write_all
+from .writing import WRITES, djangos_writes, forget, outcome, write_all
 
 pytestmark = pytest.mark.core
 
 
-@pytest.fixture
-def library() -> None:
-    create_library()
-
-
 @pytest.mark.parametrize("name", WRITES)
-@pytest.mark.usefixtures("library")
+@pytest.mark.usefixtures("written")
 def test_as_django_has_it(name: str) -> None:
     write = WRITES[name]
     with djangos_writes():
@@ -58,7 +53,7 @@ def test_as_django_has_it(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WRITES)
-@pytest.mark.usefixtures("library")
+@pytest.mark.usefixtures("written")
 async def test_in_a_block_too(name: str) -> None:
     def both() -> None:
         with djangos_writes():
@@ -99,7 +94,7 @@ def test_compiled_once() -> None:
         *("update a relation by an object", "update by several"),
     ],
 )
-@pytest.mark.usefixtures("library")
+@pytest.mark.usefixtures("written")
 def test_updates_that_are_compiled_once(name: str) -> None:
     for _ in range(2):
         expected = outcome(WRITES[name])
@@ -111,7 +106,7 @@ def test_updates_that_are_compiled_once(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["delete some rows", "delete rows", "delete joined rows", "remove", "clear"]
 )
-@pytest.mark.usefixtures("library")
+@pytest.mark.usefixtures("written")
 def test_deletes_that_are_compiled_once(name: str) -> None:
     for _ in range(2):
         expected = outcome(WRITES[name])
@@ -171,7 +166,7 @@ def test_nothing_of_a_write_is_kept() -> None:
             assert gone() is None
 
 
-@pytest.mark.usefixtures("library")
+@pytest.mark.usefixtures("written")
 def test_nothing_of_an_update_is_kept() -> None:
     class Number(float):
         pass

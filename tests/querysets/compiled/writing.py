@@ -39,7 +39,7 @@ def djangos_writes() -> AbstractContextManager[None]:
     return without(replaced_writes.REPLACED)
 
 
-def create_library() -> None:
+def fill() -> None:
     """Create a row of each kind that WRITES name."""
     author = Author.objects.create(pk=7, name="o'neill \\ 50% é")
     Profile.objects.create(pk=3, author=author, bio="b")
