@@ -20,6 +20,10 @@ from .warm_pool import block, crowd, get, later, pool_connections_out, warm
 pytestmark = [pytest.mark.core, pytest.mark.usefixtures("tag")]
 
 
+async def get_in_djangos_way() -> Tag:
+    return await Tag.objects.using("pooled").extra(where=["TRUE"]).aget(pk=1)
+
+
 async def test_two_tasks_ask_first_in_one_block() -> None:
     await warm()
     async with new_connection("pooled"):
@@ -158,14 +162,16 @@ async def test_nobody_comes_between_the_statements_of_a_receiver() -> None:
     assert said == ["one", "two", "get"]
 
 
-@pytest.mark.not_verified
 @pytest.mark.parametrize("closed", [False, True])
-async def test_a_block_that_ends_while_its_task_is_in_line(closed: bool) -> None:
+@pytest.mark.parametrize("ask", [get, get_in_djangos_way])
+async def test_a_block_that_ends_while_its_task_is_in_line(
+    ask: Callable[[], Coroutine[Any, Any, Any]], closed: bool
+) -> None:
     await warm()
     release, tasks = await crowd()
     left = new_connection("pooled")
     await left.__aenter__()
-    child = asyncio.create_task(get())
+    child = asyncio.create_task(ask())
     await asyncio.sleep(0.03)
     error = GeneratorExit() if closed else None
     await left.__aexit__(error and type(error), error, None)

@@ -79,7 +79,12 @@ STATE = {
 
 def pool_connections_out() -> list[Any]:
     (entry,) = loop_pool._pools[asyncio.get_running_loop()].values()
-    return [each for each in entry.connections if each not in entry.pool._pool]
+    return [
+        each
+        for each in entry.connections
+        # An error's frames may have one that was closed.
+        if not each.closed and each not in entry.pool._pool
+    ]
 
 
 async def all_taken(release: asyncio.Event) -> None:
