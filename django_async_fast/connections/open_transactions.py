@@ -46,10 +46,15 @@ def warn_left_open(alias: str, where: Place, who: str) -> None:
 
 def begin_undo(wrapper: Any) -> Atomic:
     """Enter an atomic block that `undo()` will roll back; return it."""
-    atomic = Atomic(wrapper.alias, True, False)
-    # As in Django's TestCase: durable blocks may be nested in this one.
-    atomic._from_testcase = True
+    atomic = _as_of_a_test(wrapper.alias)
     atomic.__enter__()
+    return atomic
+
+
+def _as_of_a_test(alias: str) -> Atomic:
+    """Return an atomic block that durable ones may be nested in."""
+    atomic = Atomic(alias, True, False)
+    atomic._from_testcase = True
     return atomic
 
 
@@ -61,8 +66,7 @@ def undo(wrapper: Any, atomic: Atomic) -> None:
 
 def begin_rollback(wrapper: Any) -> None:
     """Enter the atomic block of `force_rollback`, that the block's end rolls back."""
-    atomic = wrapper.rollback_atomic = Atomic(wrapper.alias, True, False)
-    atomic._from_testcase = True
+    atomic = wrapper.rollback_atomic = _as_of_a_test(wrapper.alias)
     atomic_blocks.enter(atomic)
 
 

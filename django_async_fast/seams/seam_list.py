@@ -122,27 +122,14 @@ def _transaction_seams() -> Iterator[Seam]:
 
 
 def _queryset_seams() -> Iterator[Seam]:
-    from django.db.models import QuerySet
-    from django.db.models.sql.compiler import SQLInsertCompiler
-
     from .. import _native
-    from ..querysets import changes, iterables
-    from ..querysets.bulk import inserts as bulk_inserts
-    from ..querysets.bulk import updates as bulk_updates
-    from ..querysets.compiled import execution, methods, replaced_writes
-    from ..unpatched import is_like
+    from ..querysets import changes, iterables, replaced_writes
+    from ..querysets.compiled import execution, methods
 
     yield from (Seam(*each) for each in iterables.seams())
     if _native.COMPILED:
         for room in (methods, execution, changes, replaced_writes):
             yield from (Seam(*each) for each in room.seams())
-        arrays = "the values of many objects go as a binary array for each column"
-        for owner, name, replacement in (
-            (SQLInsertCompiler, "execute_sql", bulk_inserts.execute_sql),
-            (QuerySet, "bulk_update", bulk_updates.bulk_update),
-        ):
-            if is_like(owner, owner, (name,)):
-                yield Seam(owner, name, replacement, arrays)
 
 
 def _driver_seams() -> Iterator[Seam]:

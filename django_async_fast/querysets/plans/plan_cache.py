@@ -1,4 +1,9 @@
-"""The plan of a compiled query, made once for every query of plain instances."""
+"""The plan of a compiled query, made once for every query of plain instances.
+
+Key: the model, the alias, the fetch mode and the columns. No bound: as many as there
+are choices of columns. Forgotten when a setting, a model or a field changes; a miss
+costs as much as a row or two.
+"""
 
 from __future__ import annotations
 

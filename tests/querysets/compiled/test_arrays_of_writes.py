@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from django_async_fast import new_connection, run_sync
-from django_async_fast.querysets.compiled import filtered_writes, replaced_writes
+from django_async_fast.querysets import replaced_writes
+from django_async_fast.querysets.compiled import filtered_writes
 from tests.querysets.bulk.ways import outcome
 from tests.support.without_seams import without
 from tests.testapp.models import Author, Book, Everything, Tag

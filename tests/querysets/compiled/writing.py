@@ -15,7 +15,8 @@ from django.db import connection, models, transaction
 from django.db.models import Case, F, Max, Q, Value, When
 from django.db.models.functions import Upper
 
-from django_async_fast.querysets.compiled import replaced_writes, saves
+from django_async_fast.querysets import replaced_writes
+from django_async_fast.querysets.compiled import saves
 from tests.support.describe import Queries, described
 from tests.support.tables import restart_sequences
 from tests.support.without_seams import without
