@@ -147,6 +147,8 @@ KNOWN: Any = _native.COMPILED and _native.rows.KnownStatements(
 
 def _learn_rows(call: Any) -> bool:
     """Learn the statement for a queryset's rows; tell whether it is known now."""
+    if call.queryset._result_cache is not None:
+        return False  # `list()` asks once more
     iterable = call.queryset._iterable_class
     make_plan = iterables.PLANS.get(iterable)
     if make_plan is None or iterable.__iter__ is not iterables.WITH_THE_CORE[iterable]:
