@@ -1,0 +1,212 @@
+"""Objects that are deleted with signals: Django's outcome, by one statement a table."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import connection, models, transaction
+from django.db.models import signals, sql
+from django.test.utils import CaptureQueriesContext, isolate_apps
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from django_async_fast import new_connection, run_sync
+from django_async_fast.drivers.psycopg import statement
+from django_async_fast.querysets.compiled import replaced_writes
+from tests.querysets.bulk.ways import outcome
+from tests.support.tables import table_of
+from tests.support.without_seams import without
+from tests.testapp.models import Author, Book, CharKey, Novel, Tag, UuidKey
+
+pytestmark = [pytest.mark.core, pytest.mark.not_verified]
+
+COUNT = 250
+KEYS = [*range(1, COUNT + 1)]
+
+
+@pytest.fixture(autouse=True)
+def _rows() -> None:
+    Author.objects.bulk_create(Author(pk=i, name=str(i)) for i in KEYS)
+    Book.objects.bulk_create(Book(pk=i, author_id=i, title=str(i)) for i in KEYS)
+    UuidKey.objects.bulk_create(UuidKey(pk=uuid.UUID(int=i)) for i in KEYS)
+    CharKey.objects.bulk_create(CharKey(code=f"'{i}\\") for i in KEYS)
+
+
+@contextmanager
+def arrays() -> Iterator[list[int]]:
+    """Count the arrays of each statement that has some, and nobody sees."""
+    sent: list[int] = []
+    execute = statement.execute_beside
+
+    def counting(*args: Any) -> Any:
+        sent.append(len(args[-1]))
+        return execute(*args)
+
+    with mock.patch.object(statement, "execute_beside", counting):
+        yield sent
+
+
+@contextmanager
+def signalled() -> Iterator[list[Any]]:
+    """Note what is said of each object; Django then has to look at each."""
+    said: list[Any] = []
+
+    def before(sender: Any, instance: Any, **kwargs: Any) -> None:
+        said.append(("before", sender.__name__, instance.pk))
+
+    def after(sender: Any, instance: Any, **kwargs: Any) -> None:
+        said.append(("after", sender.__name__, instance.pk))
+
+    signals.pre_delete.connect(before)
+    signals.post_delete.connect(after)
+    try:
+        yield said
+    finally:
+        signals.pre_delete.disconnect(before)
+        signals.post_delete.disconnect(after)
+
+
+def novels() -> None:
+    for i in range(120):
+        Novel.objects.create(title=f"n{i}", author_id=1, genre="g")
+
+
+DELETES: dict[str, tuple[Callable[[], Any], int]] = {
+    "a table": (lambda: UuidKey.objects.all().delete(), 1),
+    "keys of text": (lambda: CharKey.objects.all().delete(), 1),
+    "some, and those that point to them": (
+        lambda: Author.objects.filter(pk__lte=120).delete(), 2,
+    ),
+    "two tables": (lambda: (novels(), Novel.objects.all().delete()), 2),
+    "a hundred": (lambda: UuidKey.objects.filter(pk__in=[uuid.UUID(int=i) for i in range(101)]).delete(), 0),
+    "those that are gone": (
+        lambda: sql.DeleteQuery(Tag).delete_batch(KEYS, "default"), 1,
+    ),
+}  # fmt: skip
+
+
+def djangos() -> Any:
+    return without(replaced_writes.REPLACED)
+
+
+def deleted(delete: Callable[[], Any]) -> Any:
+    with signalled() as said:
+        found = outcome(delete, Author, Book, Novel, CharKey, UuidKey)
+    return found, said
+
+
+@pytest.mark.parametrize("name", DELETES)
+def test_deletes_are_djangos(name: str) -> None:
+    delete, count = DELETES[name]
+    with djangos():
+        expected = deleted(delete)
+    for _ in range(2):
+        with arrays() as sent:
+            assert deleted(delete) == expected
+        assert sent == [1] * count
+
+
+odd = st.lists(
+    st.integers(-5, COUNT + 5) | st.sampled_from([None, True, "7", 2**63, 10**20]),
+    max_size=6,
+)
+
+
+@settings(max_examples=25)
+@given(odd, st.sampled_from([95, 101, 240]))
+def test_whatever_the_keys_are(odd: list[Any], count: int) -> None:
+    keys = [*KEYS[5:][:count], *KEYS[:3], *odd]
+
+    def delete() -> Any:
+        return sql.DeleteQuery(Book).delete_batch(keys, "default")
+
+    with djangos():
+        expected = outcome(delete, Book)
+    assert outcome(delete, Book) == expected
+
+
+def test_whoever_watches_sees_djangos_statements() -> None:
+    for _ in range(2):
+        with arrays() as sent, CaptureQueriesContext(connection) as queries:
+            deleted(lambda: UuidKey.objects.all().delete())
+        assert sent == []
+        texts = [each["sql"] for each in queries]
+        assert sum(each.startswith("DELETE") for each in texts) == 3
+        assert not any("ANY" in each for each in texts)
+
+
+@isolate_apps("tests.testapp")
+def test_rows_that_the_server_takes_along_are_counted_as_by_django() -> None:
+    class Node(models.Model):
+        parent = models.ForeignKey("self", models.DO_NOTHING, null=True)
+
+        class Meta:
+            app_label = "testapp"
+
+    with table_of(Node):
+        table = connection.ops.quote_name(Node._meta.db_table)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"ALTER TABLE {table} ADD FOREIGN KEY (parent_id) REFERENCES {table} "
+                "ON DELETE CASCADE"
+            )
+        Node.objects.bulk_create(
+            Node(pk=i, parent_id=None if i == COUNT else COUNT) for i in KEYS[::-1]
+        )
+
+        def delete() -> Any:
+            return Node.objects.all().delete()
+
+        with djangos(), signalled():
+            expected = outcome(delete, Node)
+        with arrays() as sent, signalled():
+            assert outcome(delete, Node) == expected
+        assert sent == []
+
+
+def test_a_field_that_is_patched_is_asked() -> None:
+    called = []
+    before = models.UUIDField.get_db_prep_value
+
+    def patched(*args: Any, **kwargs: Any) -> Any:
+        called.append(args)
+        return before(*args, **kwargs)
+
+    deleted(lambda: UuidKey.objects.all().delete())
+    with (
+        arrays() as sent,
+        mock.patch.object(models.UUIDField, "get_db_prep_value", patched),
+    ):
+        deleted(lambda: UuidKey.objects.all().delete())
+    assert sent == []
+    assert len(called) >= COUNT
+
+
+@pytest.mark.parametrize("way", ["async", "run_sync", "thread"])
+async def test_in_a_block(way: str) -> None:
+    def delete() -> Any:
+        with transaction.atomic():
+            found = UuidKey.objects.all().delete()
+            transaction.set_rollback(True)
+        return found
+
+    wanted = COUNT, {"testapp.UuidKey": COUNT}
+    with signalled() as said, arrays() as sent:
+        async with new_connection():
+            if way == "async":
+                async with transaction.atomic():
+                    assert await UuidKey.objects.all().adelete() == wanted
+                    await transaction.aset_rollback(True)
+            elif way == "run_sync":
+                assert await run_sync(delete) == wanted
+            else:
+                assert await sync_to_async(delete)() == wanted
+            assert await UuidKey.objects.acount() == COUNT
+    assert len(said) == 2 * COUNT
+    assert sent == ([] if way == "thread" else [1])
