@@ -13,8 +13,9 @@ from typing import Any
 from django.db.models import Model, deletion, sql
 from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE
 
-from ... import drivers
+from ...drivers.psycopg.statement import execute, unobserved
 from .. import whole_results
+from ..plain_fields import KEYS
 from . import arrays, prepared_values, verify, writes
 
 _IN = " IN (%s)"
@@ -57,11 +58,10 @@ class DeleteMany(Delete):
     def send(self, wrapper: Any, statement: writes.Statement) -> Any:
         """Send the statement, or Django's to who sees it; return how many rows went."""
         text, array, djangos = statement
-        sent = drivers.psycopg.statement
-        raw = sent.unobserved(wrapper)
+        raw = unobserved(wrapper)
         if raw is None or not whole_results.takes_arrays(raw):
             return djangos()
-        return sent.execute_beside(wrapper, raw, text, (), self.template, [array])
+        return execute(wrapper, raw, text, (), self.template, [array])
 
 
 @wraps(sql.DeleteQuery.delete_batch)
@@ -151,7 +151,7 @@ def _prepared(
     """Return what tells that Django hands such keys on, and makes an array of them."""
     (lookup,) = where.children
     field = lookup.lhs.target
-    target = field.target_field if type(field) in prepared_values.KEYS else field
+    target = field.target_field if type(field) in KEYS else field
     fields = (field,) if field is target else (field, target)
     like = prepared_values.like(fields, lookup, [value], params, wrapper)
     array = arrays.of(field, type(value), wrapper)

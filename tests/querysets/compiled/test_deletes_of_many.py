@@ -17,8 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from django_async_fast import new_connection, run_sync
-from django_async_fast.drivers.psycopg import statement
-from django_async_fast.querysets.compiled import replaced_writes
+from django_async_fast.querysets.compiled import deletes, replaced_writes
 from tests.querysets.bulk.ways import outcome
 from tests.support.tables import table_of
 from tests.support.without_seams import without
@@ -42,13 +41,13 @@ def _rows() -> None:
 def arrays() -> Iterator[list[int]]:
     """Count the arrays of each statement that has some, and nobody sees."""
     sent: list[int] = []
-    execute = statement.execute_beside
+    execute = deletes.execute
 
     def counting(*args: Any) -> Any:
         sent.append(len(args[-1]))
         return execute(*args)
 
-    with mock.patch.object(statement, "execute_beside", counting):
+    with mock.patch.object(deletes, "execute", counting):
         yield sent
 
 
