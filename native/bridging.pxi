@@ -161,14 +161,11 @@ cdef class Bridge:
 
 @cython.final
 cdef class Caller:
-    """Tells whether whoever calls may wait.
+    """Tells whether whoever calls may wait. `current_task` is asyncio's."""
 
-    `may_switch(worker)` tells it where a driven coroutine has called.
-    """
-
-    def __init__(self, Bridge bridge not None, *, may_switch):
+    def __init__(self, Bridge bridge not None, *, current_task):
         self.bridge = bridge
-        self.may_switch = may_switch
+        self.current_task = current_task
 
     def in_bridge(self):
         """Tell whether the caller may use `await_()`."""
@@ -187,10 +184,17 @@ cdef class Caller:
     cdef bint waits_by(self, worker) except -1:
         if type(worker) is not self.bridge.worker:
             return False
+        running = self.bridge.get_running_loop()
         if worker.task is None:
             # Below `asyncio.run()` in synchronous code there is a loop that is not ours.
-            return self.bridge.get_running_loop() is None
-        return self.may_switch(worker)
+            return running is None
+        # Below a driven coroutine. Not in the first step of another task, which an eager
+        # task factory takes in there.
+        loop = worker.loop
+        if running is not loop:
+            return False
+        here = self.current_task(loop)
+        return worker.task == PyLong_FromVoidPtr(<void *> <PyObject *> here)
 
 
 @cython.final

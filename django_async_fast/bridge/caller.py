@@ -78,8 +78,8 @@ def _may_switch(worker: Worker) -> bool:
     )
 
 
-# The core answers what every query asks, but for a driven coroutine's own.
-_CALLER: Any = BRIDGE and _native.rows.Caller(BRIDGE, may_switch=_may_switch)
+# The core answers what every query asks.
+_CALLER: Any = BRIDGE and _native.rows.Caller(BRIDGE, current_task=current_task)
 in_bridge: Callable[[], bool] = _CALLER.in_bridge if _CALLER else _in_bridge
 can_wait: Callable[[], bool] = _CALLER.can_wait if _CALLER else _can_wait
 serves: Callable[[AbstractEventLoop], bool] = _CALLER.serves if _CALLER else _serves

@@ -15,7 +15,16 @@ from greenlet import getcurrent
 from .caller import can_wait
 from .hidden_loop import hide_loop, show_loop
 from .thread_local_values import thread_locals
-from .workers import FINISHED, Worker, finish, go_on, idle_workers, resume, start
+from .workers import (
+    FINISHED,
+    Worker,
+    end_call,
+    finish,
+    go_on,
+    idle_workers,
+    resume,
+    start,
+)
 
 T = TypeVar("T")
 
@@ -62,12 +71,12 @@ async def run(fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
 
 def _call(worker: Worker, function: list[Any]) -> Any:
     """Call `function` for a driven coroutine, whose own greenlet it may stop."""
-    worker.end_call()  # what the coroutine has called before
+    end_call(worker)  # what the coroutine has called before
     task, worker.task = worker.task, None
     hide_loop(worker)
     try:
         return function.pop()(*function.pop(), **function.pop())
     finally:
-        worker.end_call()
+        end_call(worker)
         worker.task = task
         show_loop(worker)

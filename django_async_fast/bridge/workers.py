@@ -83,7 +83,7 @@ class Worker(greenlet):
                 tb = exc.__traceback__
                 self.failure = exc.with_traceback(tb and tb.tb_next)
                 del tb
-            _end_call(self)
+            end_call(self)
 
     def get_call(self) -> Call:
         """Return the call in progress."""
@@ -198,4 +198,4 @@ BRIDGE: Any = _native.COMPILED and _native.rows.Bridge(
 )
 go_on: Callable[..., Any] = BRIDGE.go_on if BRIDGE else _go_on_in_python
 finish: Callable[..., Any] = BRIDGE.end if BRIDGE else _finish_in_python
-_end_call: Callable[[Worker], None] = BRIDGE.end_call if BRIDGE else Worker.end_call
+end_call: Callable[[Worker], None] = BRIDGE.end_call if BRIDGE else Worker.end_call

@@ -575,7 +575,7 @@ cdef class Bridge:
 
 cdef class Caller:
     cdef Bridge bridge
-    cdef object may_switch
+    cdef object current_task
 
     cdef bint waits_by(self, worker) except -1
 
