@@ -307,6 +307,7 @@ class Steps:
         safe_string: type[Any],
         enum: type[Any],
         lazy: type[Any],
+        aggregates: frozenset[type[Any]],
         learns_at_once: bool,
         is_made_once: Callable[[], bool],
     ) -> None: ...
@@ -315,6 +316,7 @@ class Steps:
     size: int
     clock: int
     hits: int
+    late_filter: Any
     def on(self, queryset: Any) -> Path | None: ...
     def is_forgotten(self, queryset: Any) -> bool: ...
     def clone(self, queryset: Any) -> Any: ...
@@ -341,6 +343,12 @@ class Steps:
     def names(
         self, queryset: Any, name: str, function: Any, args: _Args, kwargs: _KwArgs
     ) -> Any: ...
+    def annotated(
+        self, queryset: Any, name: str, function: Any, args: _Args, kwargs: _KwArgs
+    ) -> Any: ...
+    def key_of_aggregates(
+        self, kind: str, args: _Args, kwargs: _KwArgs
+    ) -> tuple[Any, ...] | str: ...
     def step(
         self,
         queryset: Any,
@@ -536,6 +544,7 @@ class Reader:
         sender: Sender,
         *,
         decoders_of: Callable[[Any], Any],
+        json_loader: type[Any],
         converted: Callable[..., Any],
         failed: Callable[..., Any],
         takes_arrays: Callable[[Any], bool],
@@ -570,6 +579,18 @@ class StatementRun:
     def written_out(self) -> tuple[str, tuple[Any, ...]]: ...
 
 @final
+class Databases:
+    def __init__(
+        self,
+        names: dict[str, Any],
+        watch: ClassWatch,
+        *,
+        kind: type[Any],
+        db: Any,
+        default: str,
+    ) -> None: ...
+
+@final
 class KnownStatements:
     def __init__(
         self,
@@ -582,11 +603,13 @@ class KnownStatements:
         connections: Any,
         holds: Callable[[Statement], bool],
         plan_for: Callable[[Statement, Any, str], tuple[Any, Any, Any]],
-        give_back: Callable[[Statement, Any], None],
         missed: tuple[type[BaseException], ...],
         verify: Callable[..., None] | None,
+        databases: Databases,
         routes: Routes,
         announce: Callable[[Statement, Any, str], None],
+        reader: Reader | None,
+        by_cursor: Callable[..., Batch],
         fetch: Callable[..., Batch],
         in_turns: Callable[[Batch], list[Any]],
         many: int,
@@ -596,6 +619,7 @@ class KnownStatements:
         forget: Callable[[], None],
     ) -> None: ...
     verify: Callable[..., None] | None
+    reader: Reader | None
     fetch: Callable[..., Batch]
     def values(self, call: Hidden, kind: object, ask: Any) -> list[Any] | None: ...
     def rows(self, call: Hidden) -> list[Any] | None: ...

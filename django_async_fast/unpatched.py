@@ -217,10 +217,13 @@ def _is_own_function(function: Any, package: str, scope: str) -> bool:
     of = module.partition(".")[0]
     if "<locals>" not in code.co_qualname:
         return of == package and code.co_qualname.rpartition(".")[0] == scope
-    # A decorator's, around one.
     inner = [each for each in _enclosed(function) if callable(each)]
-    return (of == package or of in _DECORATORS) and (
-        bool(inner) and all(_is_own_function(each, package, scope) for each in inner)
+    if not inner:
+        # Made by a function that the class is defined with.
+        return of == package and code.co_qualname.startswith(f"{scope}.")
+    # A decorator's, around one.
+    return (of == package or of in _DECORATORS) and all(
+        _is_own_function(each, package, scope) for each in inner
     )
 
 

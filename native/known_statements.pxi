@@ -16,6 +16,37 @@ cdef class Hidden:
         self.kwargs = kwargs or {}
 
 
+# So many plans of a statement wait to be lent again.
+cdef enum:
+    LENT = 8
+
+
+cdef tuple lent_plan(Statement statement, dict objects):
+    """A plan that is told of related objects, with their places; None if none waits."""
+    cdef list found = []
+    if not objects or not statement.lent:
+        return None
+    cdef tuple lent = statement.lent.pop()
+    if len(<dict> lent[1]) != len(objects):
+        return None
+    for (field, place), (of, known) in zip((<dict> lent[1]).items(), objects.items()):
+        if field is not of:
+            return None
+        found.append((place, known))
+    for place, known in found:
+        (<dict> place).update(known)
+    return lent
+
+
+cdef int give_back(Statement statement, tuple lent) except -1:
+    """Keep a plan that was lent, once its rows are built."""
+    for place in (<dict> lent[1]).values():
+        (<dict> place).clear()
+    if len(statement.lent) < LENT:
+        statement.lent.append(lent)
+    return 0
+
+
 @cython.final
 cdef class StatementRun:
     """One run of a statement."""
@@ -26,23 +57,62 @@ cdef class StatementRun:
 
 
 @cython.final
+cdef class Databases:
+    """Tells on which database a queryset's rows are.
+
+    `names` has Django's `router`, of the class `kind`, whose methods are its own while
+    `watch` holds; `db` is the property of querysets, None if that is not Django's own;
+    `default` is the alias where nobody says another.
+    """
+
+    def __init__(self, dict names not None, ClassWatch watch not None, *, kind, db, default):
+        self.names = names
+        self.watch = watch
+        self.kind = kind
+        self.db = db
+        self.default = default
+
+    cdef object of(self, queryset, dict values):
+        """What `queryset.db` is."""
+        if type(queryset).db is not self.db:
+            return queryset.db
+        alias = values["_db"]
+        if alias:
+            return alias
+        router = self.names["router"]
+        if type(router) is not self.kind or not is_right(self.watch):
+            return queryset.db
+        cdef dict own = <dict> PyObject_GenericGetDict(router, NULL)
+        cdef PyObject *routers = PyDict_GetItemWithError(own, "routers")
+        # Besides what it was made of: somebody may have given it another method.
+        if routers is NULL or <object> routers or len(own) > 2:
+            return queryset.db
+        cdef PyObject *instance = PyDict_GetItemWithError(<dict> values["_hints"], "instance")
+        if instance is NULL or <object> instance is None:
+            return self.default
+        return (<object> instance)._state.db or self.default
+
+
+@cython.final
 cdef class KnownStatements:
     """Runs statements that are known.
 
     `iterates` has for each kind of iterable its `__iter__`; `holds` tells whether Django
     would build rows as it did, in cases that are not seen at once; `plan_for` makes a
-    plan for one run and `give_back` takes it back; `announce` is told of a statement
-    while calls wait that read; `missed` are the errors that tell
-    that the statement is another for these values; `verify` compares it; `routes`
-    are asked last, `fetch` sends it, `in_turns` builds rows that are many; `forget`
+    plan for one run; `announce` is told of a statement while calls wait that read;
+    `missed` are the errors that tell
+    that the statement is another for these values; `verify` compares it; `databases`
+    are asked first, `routes` last; `reader` sends it, and where it does not, `by_cursor`
+    or, of another thread, `fetch`; `in_turns` builds rows that are many; `forget`
     forgets what was learnt.
     """
 
     def __init__(
         self, Steps steps not None, *, dict iterates, tuple receivers, dict compilers,
-        running_loop, connections, holds, plan_for, give_back, tuple missed, verify,
-        Routes routes not None, announce, fetch, in_turns, Py_ssize_t many, of_querysets,
-        of_one, ask_rows, forget,
+        running_loop, connections, holds, plan_for, tuple missed, verify,
+        Databases databases not None, Routes routes not None, announce, Reader reader,
+        by_cursor, fetch, in_turns, Py_ssize_t many, of_querysets, of_one, ask_rows,
+        forget,
     ):
         self.steps = steps
         self.iterates = iterates
@@ -52,11 +122,13 @@ cdef class KnownStatements:
         self.connections = connections
         self.holds = holds
         self.plan_for = plan_for
-        self.give_back = give_back
         self.missed = missed
         self.verify = verify
+        self.databases = databases
         self.routes = routes
         self.announce = announce
+        self.reader = reader
+        self.by_cursor = by_cursor
         self.fetch = fetch
         self.in_turns = in_turns
         self.many = many
@@ -108,7 +180,7 @@ cdef class KnownStatements:
         else:
             return None
         if alias is None:
-            alias = queryset.db
+            alias = self.databases.of(queryset, values)
         cdef PyObject *entry = PyDict_GetItemWithError(path.node.entries, (kind, alias))
         if entry is NULL or type(<object> entry) is not Statement:
             return None
@@ -128,8 +200,14 @@ cdef class KnownStatements:
             if plan is None or (
                 statement.instances and values["_known_related_objects"]
             ):
-                plan, known.types, known.lent = self.plan_for(statement, queryset, alias)
-                known.keeps = known.keeps and known.lent is not None
+                known.lent = lent_plan(statement, values["_known_related_objects"])
+                if known.lent is not None:
+                    plan = known.lent[0]
+                else:
+                    plan, known.types, known.lent = self.plan_for(
+                        statement, queryset, alias
+                    )
+                    known.keeps = known.keeps and known.lent is not None
         except self.missed:
             return None
         known.statement, known.plan, known.alias = statement, plan, alias
@@ -146,15 +224,34 @@ cdef class KnownStatements:
             self.announce(known.statement, queryset, known.alias)
         # Last: nothing may be waited for between this and the statement.
         wrapper = self.routes.wrapper(known.alias)
-        cdef Batch batch = self.fetch(
-            wrapper, known.plan, known.types, known.statement.columns, known.sql,
-            known.params, known.template if known.keeps else None, how,
-            known.statement.binds, known.arrays or None, known,
-        )
+        cdef Batch batch = self.batch(known, wrapper, how)
         rows = items(batch) if batch.rows <= self.many else self.in_turns(batch)
         if known.lent is not None:
-            self.give_back(known.statement, known.lent)
+            give_back(known.statement, known.lent)
         return rows
+
+    cdef Batch batch(self, StatementRun known, wrapper, how):
+        cdef Statement statement = known.statement
+        cdef bytes template = known.template if known.keeps else None
+        cdef list arrays = known.arrays or None
+        if (
+            self.reader is not None
+            and wrapper._thread_ident == PyThread_get_thread_ident()
+        ):
+            batch = self.reader.read(
+                wrapper, known.plan, known.types, statement.columns, known.sql,
+                known.params, template, statement.binds, arrays,
+            )
+            if batch is not None:
+                return batch
+            return self.by_cursor(
+                wrapper, known.plan, known.types, statement.columns, known.sql,
+                known.params, how, None if arrays is None else known,
+            )
+        return self.fetch(
+            wrapper, known.plan, known.types, statement.columns, known.sql,
+            known.params, template, how, statement.binds, arrays, known,
+        )
 
     def values(self, Hidden call not None, kind, ask):
         """Return the rows of a statement for one value."""

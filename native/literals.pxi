@@ -44,7 +44,7 @@ cdef class Literals:
         cdef tuple writes
         cdef PyObject *dumper
         cdef PyObject *known
-        adapters = raw.adapters
+        adapters = raw._adapters or raw.adapters  # which psycopg makes when it is asked
         if type(adapters) is not self.adapters_map:
             literal = self.transformer(raw).as_literal
             return [literal(each) for each in params]

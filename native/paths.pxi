@@ -113,12 +113,13 @@ cdef class Steps:
 
     `fresh` are the attributes of a new queryset, `new` those that a clone has as a new
     one has them, `kept` the names of the others. `is_made_once` tells of the caller
-    whether the first time is the last.
+    whether the first time is the last. `late_filter` is the step's function of a filter
+    that was put off.
     """
 
     def __init__(
         self, dict fresh not None, *, dict new, tuple kept, plain, model, q,
-        safe_string, enum, lazy, bint learns_at_once, is_made_once,
+        safe_string, enum, lazy, aggregates, bint learns_at_once, is_made_once,
     ):
         self.fresh = fresh
         self.new = new
@@ -129,6 +130,7 @@ cdef class Steps:
         self.safe_string = safe_string
         self.enum = enum
         self.lazy = lazy
+        self.aggregates = aggregates
         self.learns_at_once = learns_at_once
         self.is_made_once = is_made_once
         self.epoch = object()
@@ -143,14 +145,26 @@ cdef class Steps:
         return <Path> path
 
     cdef Path path_of(self, dict values):
+        """The path that is gone on from, with the filter that was put off; or None."""
         cdef Path path = self.path_on(values)
-        if (
-            path is None
-            or values["_deferred_filter"] is not None
-            or values["_sticky_filter"]
-        ):
+        if path is None or values["_sticky_filter"]:
             return None
+        if values["_deferred_filter"] is not None:
+            return self.late(values, path)
         return path
+
+    cdef Path late(self, dict values, Path path):
+        """Apply a filter that a related manager has put off; None if it is not known."""
+        negate, args, kwargs = values["_deferred_filter"]
+        found = self.by_conditions(
+            values, path, LATE_EXCLUDE if negate else LATE_FILTER, self.late_filter,
+            negate, args, kwargs, True,
+        )
+        if type(found) is not Path:
+            return None
+        values["_deferred_filter"] = None
+        values[ON] = found
+        return <Path> found
 
     def on(self, queryset):
         """Return the path that a queryset is on, None if it has a query."""
@@ -348,12 +362,37 @@ cdef class Steps:
         self, queryset, str name not None, function, tuple args not None,
         dict kwargs not None,
     ):
-        """Take the step of `filter()` or `exclude()`; it puts off nothing."""
+        """Take the step of `filter()` or `exclude()`, or put it off as it is asked for."""
         cdef dict values = <dict> PyObject_GenericGetDict(queryset, NULL)
-        cdef Path path = self.path_of(values)
-        if path is None or values["_defer_next_filter"]:
+        cdef Path path = self.path_on(values)
+        if path is None:
+            return None
+        if values["_defer_next_filter"]:
+            return self.put_off_next(
+                queryset, values, path, (name == "exclude", args, kwargs)
+            )
+        path = self.path_of(values)
+        if path is None:
             return None
         return self.filtered(queryset, values, path, name, function, None, args, kwargs)
+
+    cdef object put_off_next(self, queryset, dict values, Path path, tuple conditions):
+        """The queryset whose filter is `conditions`, once it is looked at; or None."""
+        if (
+            path.limits is not None
+            or values["_deferred_filter"] is not None
+            or values["_sticky_filter"]
+            or path.node.epoch is not self.epoch
+        ):
+            return None
+        new = queryset
+        if values.get("_cloning_enabled", True):
+            new = self.clone(queryset)
+            if new is None:
+                return None
+        values["_defer_next_filter"] = False
+        (<dict> PyObject_GenericGetDict(new, NULL))["_deferred_filter"] = conditions
+        return new
 
     def put_off(
         self, queryset, str name not None, function, negate, tuple args not None,
@@ -372,7 +411,18 @@ cdef class Steps:
         self, queryset, dict values, Path path, str name, function, negate, tuple args,
         dict kwargs,
     ):
-        if path.limits is not None or path.node.is_tired():
+        found = self.by_conditions(
+            values, path, name, function, negate, args, kwargs, False
+        )
+        return self.moved(queryset, values, found)
+
+    cdef object by_conditions(
+        self, dict values, Path path, str name, function, negate, tuple args,
+        dict kwargs, bint looks,
+    ):
+        if path.limits is not None:
+            return None
+        if path.node.unknown >= TIRED if looks else path.node.is_tired():
             return None
         cdef list items = []
         cdef bint may_change = False
@@ -385,9 +435,8 @@ cdef class Steps:
             if type(part) is str:
                 return None
             key, may_change = (name, part), True
-        return self.take(
-            queryset, values, path, function, key, items, args, kwargs, may_change,
-            negate,
+        return self.taken(
+            values, path, function, key, items, args, kwargs, may_change, negate, looks
         )
 
     def names(
@@ -409,9 +458,48 @@ cdef class Steps:
                 if type(each) is not bool:
                     return None
             key = name, args, tuple(kwargs.items())
-        return self.take(
-            queryset, values, path, function, key, None, args, kwargs, False, None
-        )
+        return self.take(queryset, values, path, function, key, None, args, kwargs, False)
+
+    def annotated(
+        self, queryset, str name not None, function, tuple args not None,
+        dict kwargs not None,
+    ):
+        """Take the step of `annotate()` by Django's aggregates of columns."""
+        cdef dict values = <dict> PyObject_GenericGetDict(queryset, NULL)
+        cdef Path path = self.path_of(values)
+        if path is None or path.node.is_tired():
+            return None
+        key = self.key_of_aggregates(name, args, kwargs)
+        if type(key) is str:
+            return None
+        return self.take(queryset, values, path, function, key, None, args, kwargs, False)
+
+    def key_of_aggregates(self, str kind not None, tuple args not None, dict kwargs not None):
+        """Return the key of Django's aggregates of columns, a reason for others."""
+        cdef list found = [kind]
+        for each in args:
+            reason = self.add_aggregate(found, None, each)
+            if reason is not None:
+                return f"{kind}() is given {reason}"
+        for name, each in kwargs.items():
+            reason = self.add_aggregate(found, name, each)
+            if reason is not None:
+                return f"{kind}() is given {reason}"
+        return tuple(found)
+
+    cdef str add_aggregate(self, list found, name, aggregate):
+        kind = type(aggregate)
+        if kind not in self.aggregates:
+            return f"a {kind.__name__}"
+        sources, options = aggregate._constructor_args
+        for each in sources:
+            if type(each) is not str:
+                return "an expression of another"
+        for each in options.values():
+            if type(each) is not bool:
+                return "an aggregate with options"
+        found.append((name, kind, sources, tuple(options.items())))
+        return None
 
     def step(
         self, queryset, function, key, list items, tuple args not None,
@@ -423,13 +511,36 @@ cdef class Steps:
         if path is None or path.node.is_tired():
             return None
         return self.take(
-            queryset, values, path, function, key, items, args, kwargs, may_change, None
+            queryset, values, path, function, key, items, args, kwargs, may_change
         )
 
     cdef object take(
         self, queryset, dict values, Path path, function, key, list items, tuple args,
-        dict kwargs, bint may_change, negate,
+        dict kwargs, bint may_change,
     ):
+        found = self.taken(
+            values, path, function, key, items, args, kwargs, may_change, None, False
+        )
+        return self.moved(queryset, values, found)
+
+    cdef object moved(self, queryset, dict values, found):
+        """What Django's method would return, on the path that is found."""
+        if type(found) is not Path:
+            return found
+        new = self.copy_of(queryset, values, <Path> found)
+        cdef dict sets = (<Path> found).node.sets
+        if sets is not None:
+            (<dict> PyObject_GenericGetDict(new, NULL)).update(sets)
+        return new
+
+    cdef object taken(
+        self, dict values, Path path, function, key, list items, tuple args,
+        dict kwargs, bint may_change, negate, bint looks,
+    ):
+        """The path with one step more; a step that is to be learnt, or None.
+
+        Who only `looks` is told of none to be learnt, and is not counted.
+        """
         cdef Node node = path.node
         cdef Node child
         cdef Hole hole
@@ -441,6 +552,8 @@ cdef class Steps:
             return None
         cdef PyObject *known = PyDict_GetItemWithError(node.children, key)
         if known is NULL:
+            if looks:
+                return None
             node.unknown += 1
             if (
                 path.fresh
@@ -469,14 +582,7 @@ cdef class Steps:
             args, kwargs = self.kept_values(args, kwargs)
         if negate is not None:
             args, kwargs = (negate, args, kwargs), {}
-        new = self.copy_of(
-            queryset,
-            values,
-            new_path(child, (path.steps, function, args, kwargs), found, None),
-        )
-        if child.sets is not None:
-            (<dict> PyObject_GenericGetDict(new, NULL)).update(child.sets)
-        return new
+        return new_path(child, (path.steps, function, args, kwargs), found, None)
 
     def limited(
         self, queryset, filter_by, limit, tuple args not None, dict kwargs not None
@@ -553,6 +659,10 @@ cdef class Steps:
         )
         new.fresh = path.fresh
         return self.copy_of(queryset, values, new)
+
+
+cdef str LATE_FILTER = "late filter"
+cdef str LATE_EXCLUDE = "late exclude"
 
 
 cdef tuple by_name(dict kwargs):

@@ -285,22 +285,25 @@ def bound_operation(Sender sender not None, raw, Bound bound not None, bint agai
 cdef class Reader:
     """What reads the rows of a statement that `sender` sends.
 
-    `decoders_of` returns a session's decoders, `converted` the batch of a result that
-    comes for the first time; `failed` is told of an error; `takes_arrays` tells whether
-    arrays may be sent in a session.
+    `decoders_of` returns a session's decoders, which were made with the `_loads` of
+    `json_loader`; `converted` the batch of a result that comes for the first time;
+    `failed` is told of an error; `takes_arrays` tells whether arrays may be sent in a
+    session.
     """
 
     def __init__(
-        self, Sender sender not None, *, decoders_of, converted, failed, takes_arrays
+        self, Sender sender not None, *, decoders_of, json_loader, converted, failed,
+        takes_arrays,
     ):
         self.sender = sender
         self.decoders_of = decoders_of
+        self.json_loader = json_loader
         self.converted = converted
         self.failed = failed
         self.takes_arrays = takes_arrays
 
-    def read(
-        self, wrapper, Plan plan not None, types, Py_ssize_t columns, sql, params,
+    cpdef object read(
+        self, wrapper, Plan plan, types, Py_ssize_t columns, sql, params,
         bytes template, bint binds=False, list arrays=None,
     ):
         """Return the rows of a query as a batch, None where a cursor is to read them.
@@ -316,9 +319,14 @@ cdef class Reader:
         raw = self.sender.open_connection(wrapper, binds)
         if raw is None:
             return None
-        decoders = self.decoders_of(raw)
+        decoders = self.decoders(raw)
         # Django gives a cursor the wrapper's time zone where it is another.
-        if decoders.zone != wrapper.timezone or not decoders.reads_binary(raw, oids):
+        if decoders.zone != wrapper.timezone:
+            return None
+        if (
+            oids not in <set> decoders.readable
+            or raw.pgconn.parameter_status(CLIENT_ENCODING) != UTF8
+        ) and not decoders.reads_binary(raw, oids):
             return None
         if arrays is not None and not self.takes_arrays(raw):
             return None
@@ -353,9 +361,26 @@ cdef class Reader:
             wrapper, raw, decoders, plan, types, columns, result, template is not None
         )
 
+    cdef object decoders(self, raw):
+        """The decoders of a session, as `decoders_of()` returns them."""
+        cdef PyObject *found
+        cdef dict own = <dict> PyObject_GenericGetDict(raw, NULL)
+        found = PyDict_GetItemWithError(own, "session")
+        if found is not NULL:
+            own = <dict> PyObject_GenericGetDict(<object> found, NULL)
+        found = PyDict_GetItemWithError(own, "_daf_decoders")
+        if (
+            found is NULL
+            or (<object> found).json_loads is not self.json_loader._loads
+        ):
+            return self.decoders_of(raw)
+        return <object> found
+
     cdef object batch(self, Plan plan, decoder, result):
         address = result.pgresult_ptr
         return ResultBatch(plan, decoder, result, address, decoder.check(address))
 
 
 cdef bytes TIME_ZONE = b"TimeZone"
+cdef bytes CLIENT_ENCODING = b"client_encoding"
+cdef bytes UTF8 = b"UTF8"

@@ -14,6 +14,7 @@ from uuid import UUID
 from django.db import DatabaseError
 from django.db.utils import ProgrammingError
 from psycopg import errors
+from psycopg.types.json import JsonLoader
 from psycopg.types.numeric import Int2, Int4, Int8
 
 from .. import _native
@@ -59,9 +60,27 @@ def fetch(
     found = READER.read(wrapper, *query)
     if found is not None:
         return found
+    unsent = None if arrays is None else run
+    return by_cursor(wrapper, plan, types, columns, sql, params, how, unsent)
+
+
+def by_cursor(
+    wrapper: Any,
+    plan: Any,
+    types: Types,
+    columns: int,
+    sql: str,
+    params: Any,
+    how: Fetch,
+    unsent: Any,
+) -> Any:
+    """Do as `fetch()` where `READER` has not sent it.
+
+    `unsent` is the run of a text with arrays, else None.
+    """
     wrapper = lazy_wrapper.visible(wrapper)
-    if arrays is not None:
-        sql, params = run.written_out()
+    if unsent is not None:
+        sql, params = unsent.written_out()
     if (read := _reader_of(wrapper.vendor)) is not None:
         rows = read(wrapper, sql, params)
         if rows is not None:
@@ -132,6 +151,7 @@ def takes_arrays(raw: Any) -> bool:
 READER: Any = _native.COMPILED and _native.rows.Reader(
     statement.SENDER,
     decoders_of=results.decoders,
+    json_loader=JsonLoader,
     converted=_first_batch,
     failed=_failed,
     takes_arrays=takes_arrays,

@@ -359,10 +359,14 @@ cdef class Steps:
     cdef object safe_string
     cdef object enum
     cdef object lazy
+    cdef object aggregates
     cdef object is_made_once
+    cdef public object late_filter
 
     cdef Path path_on(self, dict values)
     cdef Path path_of(self, dict values)
+    cdef Path late(self, dict values, Path path)
+    cdef object put_off_next(self, queryset, dict values, Path path, tuple conditions)
     cdef object copy_of(self, queryset, dict values, Path path)
     cdef object key_of_value(self, value)
     cdef object key_of_q(self, connector, negated, children, list found)
@@ -371,9 +375,19 @@ cdef class Steps:
         self, queryset, dict values, Path path, str name, function, negate, tuple args,
         dict kwargs,
     )
+    cdef object by_conditions(
+        self, dict values, Path path, str name, function, negate, tuple args,
+        dict kwargs, bint looks,
+    )
+    cdef str add_aggregate(self, list found, name, aggregate)
     cdef object take(
         self, queryset, dict values, Path path, function, key, list items, tuple args,
-        dict kwargs, bint may_change, negate,
+        dict kwargs, bint may_change,
+    )
+    cdef object moved(self, queryset, dict values, found)
+    cdef object taken(
+        self, dict values, Path path, function, key, list items, tuple args,
+        dict kwargs, bint may_change, negate, bint looks,
     )
     cdef Path limit_path(self, Path path, function)
     cdef Node child_of(self, Node node, key)
@@ -477,10 +491,16 @@ cdef class Bound:
 cdef class Reader:
     cdef Sender sender
     cdef object decoders_of
+    cdef object json_loader
     cdef object converted
     cdef object failed
     cdef object takes_arrays
 
+    cpdef object read(
+        self, wrapper, Plan plan, types, Py_ssize_t columns, sql, params,
+        bytes template, bint binds=*, list arrays=*,
+    )
+    cdef object decoders(self, raw)
     cdef object batch(self, Plan plan, decoder, result)
 
 
@@ -508,6 +528,16 @@ cdef class StatementRun:
     cdef object connections
 
 
+cdef class Databases:
+    cdef dict names
+    cdef ClassWatch watch
+    cdef object kind
+    cdef object db
+    cdef object default
+
+    cdef object of(self, queryset, dict values)
+
+
 cdef class KnownStatements:
     cdef Steps steps
     cdef dict iterates
@@ -517,11 +547,13 @@ cdef class KnownStatements:
     cdef object connections
     cdef object holds
     cdef object plan_for
-    cdef object give_back
     cdef tuple missed
     cdef public object verify
+    cdef Databases databases
     cdef Routes routes
     cdef object announce
+    cdef public Reader reader
+    cdef object by_cursor
     cdef public object fetch
     cdef object in_turns
     cdef Py_ssize_t many
@@ -534,6 +566,7 @@ cdef class KnownStatements:
     cdef object kind_of_rows(self, dict values)
     cdef StatementRun known(self, queryset, dict values, kind, ask, alias)
     cdef list run(self, StatementRun known, queryset, how)
+    cdef Batch batch(self, StatementRun known, wrapper, how)
 
 
 cdef class Wait:

@@ -109,6 +109,8 @@ def either_format(request: pytest.FixtureRequest) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "text":
             patch.setattr(results.Decoders, "reads_binary", lambda *given: False)
+            none = property(lambda self: set(), lambda self, value: None)
+            patch.setattr(results.Decoders, "readable", none, raising=False)
         yield request.param
 
 
@@ -170,6 +172,7 @@ def reasons(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(whole_results, "fetch", fetching)
     monkeypatch.setattr(execution.KNOWN, "fetch", fetching)
+    monkeypatch.setattr(execution.KNOWN, "reader", None)
     return seen
 
 

@@ -52,7 +52,8 @@ class Decoders:
         self.type_kinds = type_kinds.TypeKinds(adapters)
         # A loader takes it along when it is made.
         self.json_loads = JsonLoader._loads
-        self._readable: set[tuple[int, ...]] = set()
+        # Types of columns that `reads_binary()` has answered for.
+        self.readable: set[tuple[int, ...]] = set()
 
     def get(
         self, connection: Any, cursor: Any, oids: tuple[int, ...], result_format: int
@@ -110,12 +111,12 @@ class Decoders:
         """
         if not type_loaders.is_utf8(connection.pgconn):
             return False
-        if oids not in self._readable:
+        if oids not in self.readable:
             if not all(
                 self.type_kinds.decodes(oid, connection, ask=False) for oid in oids
             ):
                 return False
-            self._readable.add(oids)
+            self.readable.add(oids)
         return True
 
     def converted(self, plan: Any, connection: Any, result: Any, columns: int) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
+from sys import intern
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
@@ -29,8 +30,6 @@ from .holes import conditions, punch
 from .keys import Missed, Refused
 from .prepared_values import parameter_of
 
-# So many plans wait to be lent again.
-LENT = 8
 _LIMIT = BaseDatabaseOperations.limit_offset_sql
 _TOKEN = re.compile("\0(\\d+)\0")
 
@@ -67,7 +66,10 @@ def holds(entry: Any) -> bool:
 
 
 def plan_for(entry: Any, queryset: Any, alias: str) -> Any:
-    """Return a plan for the rows of one run, the types, and what it is lent."""
+    """Return a plan for the rows of one run, the types, and what it is lent.
+
+    None of those that wait in `entry.lent` is for such related objects.
+    """
     plan, types = entry.made
     known = queryset._known_related_objects
     if plan is not None and not known:
@@ -77,19 +79,11 @@ def plan_for(entry: Any, queryset: Any, alias: str) -> Any:
         asked = _Asked(queryset, compiler.query, known)
         plan, _ = plan_cache.make(entry.make_plan, asked, compiler)
         return plan, types, None
-    try:
-        lent = entry.lent.pop()
-    except IndexError:
-        lent = None
-    if lent is None or lent[1].keys() != known.keys():
-        compiler = compiler_of(entry, queryset, alias)
-        places: dict[Any, Any] = {field: {} for field in known}
-        asked = _Asked(queryset, compiler.query, places)
-        keeps = plan_cache.make(entry.make_plan, asked, compiler, keeps=True)
-        lent = keeps[0], places
-    for field, place in lent[1].items():
-        place.update(known[field])
-    return lent[0], types, lent
+    compiler = compiler_of(entry, queryset, alias)
+    places: dict[Any, Any] = {field: {**known[field]} for field in known}
+    asked = _Asked(queryset, compiler.query, places)
+    plan, _ = plan_cache.make(entry.make_plan, asked, compiler, keeps=True)
+    return plan, types, (plan, places)
 
 
 def compiler_of(entry: Any, queryset: Any, alias: str) -> Any:
@@ -101,14 +95,6 @@ def compiler_of(entry: Any, queryset: Any, alias: str) -> Any:
     compiler = query.get_compiler(alias)
     compiler.as_sql()
     return compiler
-
-
-def give_back(entry: Any, lent: Any) -> None:
-    """Take back what `plan_for()` lent, once the rows are built."""
-    for place in lent[1].values():
-        place.clear()
-    if len(entry.lent) < LENT:
-        entry.lent.append(lent)
 
 
 class _Asked:
@@ -190,7 +176,8 @@ def parts(text: str, params: list[Any]) -> Iterator[Any]:
         if not all(isinstance(each, int) for each in found):
             raise Refused("a value is in its SQL, besides its conditions'")
         if part:
-            yield part, found
+            # What a model's statements begin with is kept once.
+            yield intern(part), found
 
 
 def _plan(entry: Any, queryset: Any, make_plan: Any) -> None:

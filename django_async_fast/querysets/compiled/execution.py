@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from asyncio import _get_running_loop
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import partial, wraps
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
-from django.db import connections
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import QuerySet
+from django.db.models import query as django_query
 from django.db.models.signals import post_init, pre_init
 from django.db.models.sql import compiler as django_compiler
+from django.db.utils import ConnectionRouter
 
 from ... import _native, bridge
 from ...connections import first_statement
@@ -25,11 +26,12 @@ from ...connections.blocks import entered_block
 from ...connections.routing import bridged_block
 from ...drivers.psycopg.fetched_rows import OF_ONE, OF_QUERYSETS
 from ...tasks import units
+from ...unpatched import Unpatched, is_like
 from .. import iterables, streams, whole_results
 from ..plans import row_plan
 from . import asks, single_reads, tree, verify
-from .entry import Ask, give_back, holds, learn, plan_for
-from .keys import Missed, Refused, of_aggregates
+from .entry import Ask, holds, learn, plan_for
+from .keys import Missed
 from .methods import METHODS
 from .paths import PATH, STEPS, on, replay, stays
 from .steps import Call, has_put_off, path_of, take_first
@@ -125,13 +127,21 @@ KNOWN: Any = _native.COMPILED and _native.rows.KnownStatements(
     connections=connections,
     holds=holds,
     plan_for=plan_for,
-    give_back=give_back,
     missed=(EmptyResultSet, FullResultSet, row_plan.Declined),
     verify=verify_run if verify.ON else None,
+    databases=_native.rows.Databases(
+        vars(django_query),
+        Unpatched((ConnectionRouter, ConnectionRouter)).watch,
+        kind=ConnectionRouter,
+        db=QuerySet.db if is_like(QuerySet, QuerySet, ("db",)) else None,
+        default=DEFAULT_DB_ALIAS,
+    ),
     routes=_native.rows.Routes(
         bridge.BRIDGE, entered_block=entered_block, wrapper_for=_wrapper_for
     ),
     announce=single_reads.announced,
+    reader=whole_results.READER,
+    by_cursor=whole_results.by_cursor,
     fetch=whole_results.fetch,
     in_turns=_in_turns,
     many=streams.PART,
@@ -160,6 +170,10 @@ def _kind_of_rows(queryset: Any) -> Any:
     return queryset._iterable_class, getattr(queryset, "_fetch_mode", None)
 
 
+# Whether nobody else has replaced what would only look whether there are rows.
+_FETCHES_ALONE = is_like(QuerySet, QuerySet, ("_fetch_all",))
+
+
 @wraps(QuerySet._fetch_all)
 def fetch_all(self: Any) -> Any:
     # Tools show what is in the frames around a query: the queryset is in none.
@@ -170,6 +184,8 @@ def fetch_all(self: Any) -> Any:
         rows = KNOWN.rows(call)
     if rows is not None:
         call.queryset._result_cache = rows
+        if _FETCHES_ALONE and not call.queryset._prefetch_related_lookups:
+            return None
     return fetch_all.__wrapped__(call.queryset)
 
 
@@ -219,8 +235,8 @@ def aggregate(self: Any, *args: Any, **kwargs: Any) -> Any:
     call = _native.rows.Hidden(self, args, kwargs)
     del self, args, kwargs
     if PATH in call.queryset.__dict__ and call.queryset._result_cache is None:
-        with suppress(Refused):
-            key = of_aggregates("aggregate", call.args, call.kwargs)
+        key = STEPS.key_of_aggregates("aggregate", call.args, call.kwargs)
+        if type(key) is tuple:
             ask = partial(_ask_aggregate, args=call.args, kwargs=call.kwargs)
             rows = KNOWN.values(call, key, ask)
             if rows is None and _learn(call, key, ask, _aggregates):

@@ -15,7 +15,7 @@ from django.db.models.deletion import Collector
 from ...unpatched import Unpatched, unpatched_class
 from . import writes
 from .filtered_writes import FilteredCall
-from .paths import djangos, is_known
+from .paths import STEPS, djangos
 from .steps import path_of
 
 # What is not called here, or is as Django's Collector has it.
@@ -46,7 +46,7 @@ def raw_delete(self: Any, using: str) -> Any:
     # Tools show what is in the frames around a query: see execution.get().
     path = path_of(self)
     run = None
-    if path is not None and path.limits is None and is_known(path):
+    if path is not None and path.limits is None and not STEPS.is_forgotten(self):
         run = writes.run_of(_Call(self, path, using))
     if run is None:
         call = [self]

@@ -22,7 +22,7 @@ from django.db.models.expressions import Col, CombinedExpression, DurationExpres
 from ... import _native
 from . import writes
 from .filtered_writes import FilteredCall, FilteredWrite, Prepare
-from .paths import djangos, is_known, replay
+from .paths import STEPS, djangos, replay
 from .steps import path_of
 from .writes import NULL_IN_TEXT
 
@@ -65,7 +65,9 @@ def update(self: Any, /, **values: Any) -> Any:
 def _run(queryset: Any, values: dict[str, Any]) -> writes.Run | None:
     """Return what updates the rows; None where that is left to Django."""
     path = path_of(queryset)
-    if path is None or path.limits is not None or not values or not is_known(path):
+    if path is None or path.limits is not None or not values:
+        return None
+    if STEPS.is_forgotten(queryset):
         return None
     try:
         kinds = tuple(map(_kind, values.values()))

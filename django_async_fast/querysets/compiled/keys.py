@@ -16,7 +16,7 @@ from django.db.models import Avg, Count, Max, Min, Sum
 PLAIN = frozenset(
     {int, str, float, Decimal, date, datetime, time, timedelta, UUID, bytes}
 )
-_AGGREGATES = frozenset({Avg, Count, Max, Min, Sum})
+AGGREGATES = frozenset({Avg, Count, Max, Min, Sum})
 
 # (name, value) in the order in which Django builds their conditions.
 Items = list[tuple[str, Any]]
@@ -28,21 +28,3 @@ class Refused(Exception):
 
 class Missed(Exception):
     """This value's SQL has another shape: Django's way, this time."""
-
-
-def of_aggregates(kind: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Return the key of `annotate()` by Django's aggregates of columns.
-
-    Raises Refused.
-    """
-    found: list[Any] = [kind]
-    for name, each in (*((None, each) for each in args), *kwargs.items()):
-        if type(each) not in _AGGREGATES:
-            raise Refused(f"{kind}() is given a {type(each).__name__}")
-        sources, options = each._constructor_args
-        if not all(type(source) is str for source in sources):
-            raise Refused(f"{kind}() is given an expression of another")
-        if not all(type(option) is bool for option in options.values()):
-            raise Refused(f"{kind}() is given an aggregate with options")
-        found.append((name, type(each), sources, tuple(options.items())))
-    return tuple(found)

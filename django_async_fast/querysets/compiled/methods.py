@@ -18,7 +18,7 @@ from django.db.models.fields import related_descriptors
 from django.db.models.manager import BaseManager
 from django.db.models.query_utils import RegisterLookupMixin
 
-from . import keys, tree
+from . import tree
 from .keys import Refused
 from .paths import (
     FRESH,
@@ -41,8 +41,6 @@ def _conditions(name: str, negate: bool) -> Any:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         function = method.__wrapped__
         found = STEPS.conditions(self, name, function, args, kwargs)
-        if found is None and STEPS.is_forgotten(self) and is_found_again(self):
-            found = STEPS.conditions(self, name, function, args, kwargs)
         if found is None and on(self) is not None:
             if self.__dict__["_defer_next_filter"]:
                 if not _may_wait(self):
@@ -54,13 +52,23 @@ def _conditions(name: str, negate: bool) -> Any:
                 self._defer_next_filter = False
                 new._deferred_filter = negate, args, kwargs
                 return new
-            if has_put_off(self) and path_of(self):
+            if _is_there_now(self):
                 found = STEPS.conditions(self, name, function, args, kwargs)
         if type(found) is tuple:
             found = take_first(self, on(self), Call(function, args, kwargs, *found))
         return function(stays(self), *args, **kwargs) if found is None else found
 
     return method
+
+
+def _is_there_now(queryset: Any) -> bool:
+    """Put a queryset where its next step may be known; tell whether it was not there.
+
+    Where all was forgotten, or the filter of a related manager is not applied yet.
+    """
+    if STEPS.is_forgotten(queryset):
+        return _is_found_again(queryset)
+    return has_put_off(queryset) and path_of(queryset) is not None
 
 
 def _may_wait(queryset: Any) -> bool:
@@ -77,10 +85,7 @@ def _names(name: str, needs_names: bool = False, step: Any = None) -> Any:
         found, function = None, method.__wrapped__
         if args or not needs_names:
             found = step(self, name, function, args, kwargs)
-            if found is None and (
-                (STEPS.is_forgotten(self) and is_found_again(self))
-                or (has_put_off(self) and path_of(self))
-            ):
+            if found is None and _is_there_now(self):
                 found = step(self, name, function, args, kwargs)
             if type(found) is tuple:
                 found = take_first(self, on(self), Call(function, args, kwargs, *found))
@@ -122,17 +127,6 @@ def _selects(queryset: Any, name: str, function: Any, args: Any, kwargs: Any) ->
     return STEPS.step(queryset, function, key, None, args, kwargs, False)
 
 
-def _aggregates(queryset: Any, name: str, function: Any, args: Any, kwargs: Any) -> Any:
-    """Take the step of `annotate()` by Django's aggregates of columns."""
-    if path_of(queryset) is None:
-        return None
-    try:
-        key = keys.of_aggregates(name, args, kwargs)
-    except Refused:
-        return None
-    return STEPS.step(queryset, function, key, None, args, kwargs, False)
-
-
 def _in_place(method: Any) -> Any:
     """Return a method that is also called where cloning is switched off."""
 
@@ -162,7 +156,7 @@ METHODS: dict[str, Any] = {
     "defer": _names("defer", needs_names=True),
     "distinct": _names("distinct", step=_nothing),
     "reverse": _names("reverse"),
-    "annotate": _names("annotate", step=_aggregates),
+    "annotate": _names("annotate", step=STEPS and STEPS.annotated),
     "extra": _in_place(_names("extra", step=_selects)),
     "select_for_update": _names("select_for_update", step=_locks),
 }
@@ -197,15 +191,14 @@ def clone(self: Any) -> Any:
     return clone.__wrapped__(self) if new is None else new
 
 
-def is_found_again(queryset: Any) -> bool:
-    """Put a queryset that is kept on its path, when everything has been forgotten.
+def _is_found_again(queryset: Any) -> bool:
+    """Put a queryset that is kept on its path, where that has been forgotten.
 
     Where that is no path any more it is given its query, once for all.
     """
     values = queryset.__dict__
     if (
-        not STEPS.is_forgotten(queryset)
-        or not values.get("_cloning_enabled", True)
+        not values.get("_cloning_enabled", True)
         or has_put_off(queryset)
         or values["_sticky_filter"]
     ):
@@ -242,7 +235,7 @@ def _late_clone(queryset: Any) -> Any:
     And of one that is kept, when everything has been forgotten.
     """
     if STEPS.is_forgotten(queryset):
-        is_found_again(queryset)
+        _is_found_again(queryset)
     path = path_of(queryset)
     if path is None or not path.node.sticky:
         return path and STEPS.clone(queryset)

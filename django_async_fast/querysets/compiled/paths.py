@@ -25,7 +25,7 @@ from django.utils.safestring import SafeString
 from ... import _native
 from . import made_once, verify
 from .holes import punch
-from .keys import PLAIN
+from .keys import AGGREGATES, PLAIN
 
 # The name under which a queryset keeps its path. It has that or a `_query`.
 PATH = "_daf_path"
@@ -55,6 +55,7 @@ STEPS: Any = _native.COMPILED and _native.rows.Steps(
     safe_string=SafeString,
     enum=Enum,
     lazy=SimpleLazyObject,
+    aggregates=AGGREGATES,
     learns_at_once=verify.ON,
     is_made_once=made_once.is_made_once,
 )
@@ -69,11 +70,6 @@ _UNTOLD = _told(QuerySet())
 def on(queryset: Any) -> Any:
     """Return the path that a queryset is on, None if it has a query."""
     return STEPS.on(queryset) if STEPS else None
-
-
-def is_known(path: Any) -> bool:
-    """Tell whether what is learnt of a path holds: nothing was forgotten since."""
-    return path.node.epoch is STEPS.epoch
 
 
 def plain(queryset: Any) -> bool:

@@ -127,6 +127,10 @@ def _filter(queryset: Any, negate: bool, args: Any, kwargs: Any) -> Any:
     return new
 
 
+if STEPS:
+    STEPS.late_filter = _filter
+
+
 def djangos_copy(queryset: Any) -> Any:
     """Return a queryset with a copy of the query of `queryset`."""
     new = object.__new__(type(queryset))

@@ -8,6 +8,7 @@ costs as much as a row or two.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from django.core.signals import setting_changed
@@ -101,6 +102,7 @@ def of_tuples(alias: str, width: int) -> Any:
     return _native.rows.TuplePlan(width=width, translate_error=translate)
 
 
+@cache
 def translator(alias: str) -> Callable[[BaseException], BaseException]:
     """Return what makes Django's errors of psycopg's, on the connection `alias`."""
 

@@ -8,13 +8,14 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from django.db import connection, transaction
-from django.db.models import Avg, Count, IntegerField, Lookup, Max, Sum
+from django.db import connection, router, transaction
+from django.db.models import Avg, Count, IntegerField, Lookup, Max, QuerySet, Sum
 from django.db.transaction import TransactionManagementError
-from django.test.utils import register_lookup
+from django.db.utils import ConnectionDoesNotExist, ConnectionRouter
+from django.test.utils import override_settings, register_lookup
 
 from django_async_fast import new_connection, run_sync
-from django_async_fast.querysets.compiled import tree
+from django_async_fast.querysets.compiled import steps, tree
 from django_async_fast.querysets.compiled.paths import PATH
 from tests.support.describe import Queries
 from tests.testapp.models import Author, Book, Publisher, Tag
@@ -177,3 +178,96 @@ def test_a_step_that_is_never_the_same_is_no_longer_noted(books: Any) -> None:
     assert len(node.seen) < 150
     Book.objects.filter(pages=1)
     assert len(node.seen) < 150
+
+
+def test_a_related_managers_filter_is_applied_without_a_look_at_it(
+    books: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    author = books[0]
+
+    def ask(pages: int) -> list[int]:
+        return ids(author.books.filter(pages__gt=pages))
+
+    wanted = [[i for i in range(0, 30, 3) if i > pages] for pages in range(5)]
+    found = [ask(pages) for pages in range(3)]
+    with monkeypatch.context() as patch:
+        patch.delattr(steps, "_filtered")  # what learns it
+        found += [ask(pages) for pages in range(3, 5)]
+    assert found == wanted
+
+
+def test_aggregates_of_columns_are_known_by_their_classes_and_options(
+    books: Any,
+) -> None:
+    for _ in range(3):
+        many, few = (
+            Author.objects.annotate(n=Count("books__tags", distinct=distinct))
+            for distinct in (False, True)
+        )
+        assert sum(each.n for each in many) == 75
+        assert [each.n for each in few] == [3, 3, 3]
+        assert Author.objects.aggregate(n=Count("books"))["n"] == 30
+        assert Author.objects.aggregate(n=Max("books__pages"))["n"] == 29
+
+
+class _Router:
+    """Says nothing, and counts how often it is asked."""
+
+    asked = 0
+
+    def db_for_read(self, model: Any, **hints: Any) -> None:
+        self.asked += 1
+
+
+def test_a_router_that_comes_later_is_asked(books: Any) -> None:
+    def read() -> None:
+        assert ids(Book.objects.filter(pages=3)) == [3]
+
+    for _ in range(3):
+        read()
+    later = _Router()
+    with override_settings(DATABASE_ROUTERS=[later]):
+        for _ in range(4):
+            read()
+        assert later.asked >= 4
+    asked = later.asked
+    read()
+    assert later.asked == asked
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(router, "db_for_read"), (ConnectionRouter, "db_for_read"), (QuerySet, "db")],
+)
+def test_a_replaced_way_to_the_database_is_taken(
+    books: Any, owner: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def database(*given: Any, **hints: Any) -> str:
+        asked.append(given)
+        return "default"
+
+    def count() -> None:
+        assert Book.objects.filter(pages=3).count() == 1
+
+    for _ in range(3):
+        count()
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, property(database) if name == "db" else database)
+        for _ in range(3):
+            asked.clear()
+            count()
+            assert asked
+    asked.clear()
+    count()
+    assert not asked
+
+
+def test_the_instance_of_a_related_manager_says_where_its_rows_are(books: Any) -> None:
+    author = books[0]
+    for _ in range(3):
+        assert ids(author.books.filter(pages=3)) == [3]
+    author._state.db = "elsewhere"
+    with pytest.raises(ConnectionDoesNotExist):
+        ids(author.books.filter(pages=3))
