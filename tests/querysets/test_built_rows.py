@@ -109,7 +109,10 @@ def either_format(request: pytest.FixtureRequest) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "text":
             patch.setattr(results.Decoders, "reads_binary", lambda *given: False)
-            none = property(lambda self: set(), lambda self, value: None)
+            none = property(
+                lambda self: set(),
+                lambda self, value: vars(self).update(readable=value),
+            )
             patch.setattr(results.Decoders, "readable", none, raising=False)
         yield request.param
 
