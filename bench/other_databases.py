@@ -72,7 +72,7 @@ def _database(kind: str) -> Iterator[Path]:
         if kind == "sqlite":
             yield Path(folder)
             return
-        from tools.mariadb import mariadb
+        from tools.mysql import mariadb
 
         with mariadb(Path(folder)) as socket:
             yield Path(socket)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psycopg
 
-from tools.mariadb import mariadb
+from tools.mysql import mariadb
 from tools.postgres import postgres
 
 # Django's names of them.

@@ -123,6 +123,8 @@ def _context(
 ) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=ca, capath=capath)
     verified = bool(ca or capath or mode in ("VERIFY_CA", "VERIFY_IDENTITY"))
+    # Python since 3.13 asks of certificates what servers' own do not have.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.check_hostname = mode == "VERIFY_IDENTITY"
     context.verify_mode = ssl.CERT_REQUIRED if verified else ssl.CERT_NONE
     if cert:

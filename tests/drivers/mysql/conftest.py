@@ -1,10 +1,14 @@
-"""MariaDB: its connections on the loop, or each in a thread."""
+"""MariaDB and MySQL: their connections on the loop, or each in a thread."""
 
 from __future__ import annotations
 
+import socket
+import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from django.apps import apps
@@ -12,17 +16,85 @@ from django.db import connections
 from django.test.utils import override_settings
 
 from tests.support.other_databases import threads
-from tools.mariadb import mariadb, missing
+from tools import mysql
+
+PASSWORD = "sécret"
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    """The socket of a MariaDB."""
-    if missing:
-        pytest.skip("needs mariadb-server, mysqlclient and asyncmy")
+class MysqlServer(NamedTuple):
+    """A server, with users `near` and `far` who have a password; `far` needs TLS."""
+
+    kind: str
+    socket: str
+    port: int
+    # The certificate of who has signed the server's.
+    authority: str
+
+
+def make_authority(home: Path, name: str) -> Path:
+    """Make an authority, as servers do that make their own: without key usage."""
+    subject = ["-subj", f"/CN={name}", "-addext", "basicConstraints=critical,CA:TRUE"]
+    keys = ["-keyout", home / f"{name}.key", "-out", home / f"{name}.pem"]
+    _openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", *subject, *keys)
+    return home / f"{name}.pem"
+
+
+def _make_certificate(home: Path, authority: Path) -> None:
+    subject = ["-subj", "/CN=server", "-keyout", home / "server.key"]
+    _openssl("req", "-newkey", "rsa:2048", "-nodes", *subject, "-out", home / "csr")
+    (home / "names").write_text("subjectAltName=IP:127.0.0.1")
+    by = ["-CA", authority, "-CAkey", authority.with_suffix(".key"), "-CAcreateserial"]
+    names = ["-extfile", home / "names", "-out", home / "server.pem"]
+    _openssl("x509", "-req", "-in", home / "csr", *by, *names)
+
+
+def _openssl(*arguments: object) -> None:
+    command = ["openssl", *map(str, arguments)]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="session", params=["mariadb"])
+def server(request: pytest.FixtureRequest) -> Iterator[MysqlServer]:
+    """A MariaDB; a MySQL for tests that ask for it."""
+    kind = request.param
+    if mysql.missing if kind == "mariadb" else mysql.missing_mysql:
+        pytest.skip(f"needs {kind}-server, mysqlclient and asyncmy")
+    started = getattr(mysql, kind)
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
     # The path of a socket must be short.
-    with tempfile.TemporaryDirectory() as home, mariadb(Path(home)) as path:
-        yield path
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        authority = make_authority(home, "authority")
+        _make_certificate(home, authority)
+        options = [
+            f"--port={port}",
+            "--bind-address=127.0.0.1",
+            "--skip-name-resolve",
+            f"--ssl-ca={authority}",
+            f"--ssl-cert={home / 'server.pem'}",
+            f"--ssl-key={home / 'server.key'}",
+        ]
+        with started(home, *options) as path:
+            _make_users(path)
+            yield MysqlServer(kind, path, port, str(authority))
+
+
+def _make_users(path: str) -> None:
+    import MySQLdb
+
+    connection = MySQLdb.connect(unix_socket=path, user="root", charset="utf8mb4")
+    with closing(connection), connection.cursor() as cursor:
+        for user, needs in (("near", ""), ("far", "REQUIRE SSL")):
+            by = f"IDENTIFIED BY '{PASSWORD}' {needs}"
+            cursor.execute(f"CREATE USER {user}@'127.0.0.1' {by}")
+            cursor.execute(f"GRANT ALL ON tests.* TO {user}@'127.0.0.1'")
+
+
+@pytest.fixture
+def other_authority(tmp_path: Path) -> str:
+    """The certificate of an authority that has not signed the server's."""
+    return str(make_authority(tmp_path, "other"))
 
 
 @pytest.fixture(params=["loop", "threads"])
@@ -34,7 +106,7 @@ def driver(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
-def log(server: str, driver: str) -> Iterator[str]:
+def log(server: MysqlServer, driver: str) -> Iterator[str]:
     """An alias on MariaDB, with tables."""
     alias = "log"
     connections.settings[alias] = {
@@ -43,7 +115,7 @@ def log(server: str, driver: str) -> Iterator[str]:
         "NAME": "tests",
         "USER": "root",
         "PASSWORD": "",
-        "HOST": server,
+        "HOST": server.socket,
         "PORT": "",
         "OPTIONS": {"charset": "utf8mb4"},
     }
