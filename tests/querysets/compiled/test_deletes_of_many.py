@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from django_async_fast import new_connection, run_sync
-from django_async_fast.querysets.compiled import deletes, replaced_writes
+from django_async_fast.querysets import replaced_writes
+from django_async_fast.querysets.compiled import deletes
 from tests.querysets.bulk.ways import outcome
 from tests.support.tables import table_of
 from tests.support.without_seams import without
