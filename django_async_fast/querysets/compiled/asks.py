@@ -44,7 +44,7 @@ def aggregate(
 def _recorded(alias: str, run: Callable[[], Any]) -> tuple[Any, str, Any]:
     """Return the compiler that `run` would execute, and its statement."""
     ops = connections[alias].ops
-    make = ops.compiler
+    before, make = vars(ops).get("compiler"), ops.compiler
 
     def compiler(name: str) -> Any:
         def recording(*args: Any, **kwargs: Any) -> Any:
@@ -66,6 +66,8 @@ def _recorded(alias: str, run: Callable[[], Any]) -> tuple[Any, str, Any]:
         made = recorded.args[0]
     finally:
         del ops.compiler
+        if before is not None:
+            ops.compiler = before
     del made.execute_sql
     sql, params = made.as_sql()
     if made.select is None:

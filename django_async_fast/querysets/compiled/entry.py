@@ -25,7 +25,7 @@ from ...drivers.psycopg.statement import template_of
 from ...unpatched import unpatched_class
 from .. import changes, streams
 from ..plans import compiled_converters, plan_cache, row_plan
-from . import paths
+from . import authors, paths
 from .holes import conditions, punch
 from .keys import Missed, Refused
 from .prepared_values import parameter_of
@@ -117,13 +117,16 @@ def learn(queryset: Any, path: Any, ask: Ask, make_plan: Any, alias: str) -> Any
     query = path.query or paths.replay(queryset, path)
     try:
         _, sql, params = ask(queryset, query, alias)
-        compiler, text, constants = ask(queryset, punch(query, path.node.slots), alias)
+        punched = punch(query, path.node.slots)
+        with authors.compiled_nodes(wrapper) as nodes:
+            compiler, text, constants = ask(queryset, punched, alias)
     except (EmptyResultSet, FullResultSet, TransactionManagementError):
         raise Missed from None
     if reason := streams.why_not(compiler):
         raise Refused(reason)
     if getattr(compiler, "qualify", None) or not compiler.select:
         raise Refused("its rows are computed by window functions or in a subquery")
+    authors.check(compiler, nodes)
     no_limit = wrapper.ops.no_limit_value()
     text, tail = _around_limit(text, path, no_limit)
     entry = new(path.node.holes, list(parts(text, list(constants))))

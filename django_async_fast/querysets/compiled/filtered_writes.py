@@ -13,9 +13,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from django.db import connections
+
 from ...drivers.psycopg.statement import execute, unobserved
 from .. import whole_results
-from . import entry, writes
+from . import authors, entry, writes
 from .holes import punch
 from .keys import Missed
 from .paths import replay
@@ -88,11 +90,14 @@ class FilteredCall(writes.Call):
 
     def compiled(self) -> FilteredWrite | None:
         query = replay(self.queryset, self.path)
-        compiler = self.compiler(punch(query, self.path.node.slots))
+        punched = punch(query, self.path.node.slots)
+        with authors.compiled_nodes(connections[self.using]) as nodes:
+            compiler = self.compiler(punched)
+            text, constants = compiler.as_sql()
+        authors.check(compiler, nodes)
         prepare = self.prepares(compiler)
         if prepare is None or query.annotations:
             return None
-        text, constants = compiler.as_sql()
         # An entry takes numbers for constants.
         numbers = [0] * len(prepare)
         parts = [*entry.parts(text, [*numbers, *constants[len(prepare) :]])]

@@ -1,0 +1,104 @@
+"""Who writes the text of a statement: Django, or code of the project's.
+
+What an expression, a field or a relation of the project's own writes may be another
+text the next time: for another tenant, in another language. Django asks it each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db.models import ForeignObject
+from django.db.models.sql.datastructures import Join
+
+from .keys import Refused
+
+# What a model's fields are asked for when a query names them, and selected ones for.
+_OF_NAMED = "get_col", "cached_col"
+_OF_SELECTED = "select_format", "get_db_converters"
+
+
+@contextmanager
+def compiled_nodes(wrapper: Any) -> Iterator[list[Any]]:
+    """Collect all that compilers of a connection compile meanwhile."""
+    ops = wrapper.ops
+    before, make = vars(ops).get("compiler"), ops.compiler
+    nodes: list[Any] = []
+    compilers: list[Any] = []
+
+    def compiler(name: str) -> Any:
+        kind = make(name)
+
+        def made(*args: Any, **kwargs: Any) -> Any:
+            found = kind(*args, **kwargs)
+            djangos = found.compile
+
+            def compile_and_note(node: Any) -> Any:
+                nodes.append(node)
+                return djangos(node)
+
+            found.compile = compile_and_note
+            compilers.append(found)
+            return found
+
+        return made
+
+    ops.compiler = compiler
+    try:
+        yield nodes
+    finally:
+        del ops.compiler
+        if before is not None:
+            ops.compiler = before
+        for each in compilers:
+            del each.compile
+
+
+def check(compiler: Any, nodes: Iterable[Any]) -> None:
+    """Raise Refused if a statement's text is not Django's alone.
+
+    `nodes` are what was compiled; in the place of conditions there are tokens.
+    """
+    models = {compiler.query.model}
+    for node in nodes:
+        kind = type(node)
+        if not hasattr(node, "_daf_hole") and not is_djangos(kind):
+            raise Refused(f"a {kind.__name__} may write another text each time")
+        if isinstance(node, Join):
+            models |= _joined(node.join_field)
+    for model in models:
+        _check_fields({*map(type, model._meta.concrete_fields)}, _OF_NAMED)
+    selected = [each._output_field_or_none for each, _, _ in compiler.select or ()]
+    _check_fields({*map(type, selected)}, _OF_SELECTED)
+
+
+def _joined(relation: Any) -> set[Any]:
+    field = getattr(relation, "field", relation)
+    if _owner(type(field), "get_extra_restriction") is not ForeignObject:
+        # Not even Django's GenericRelation: a content type may have another key.
+        raise Refused(f"a {type(field).__name__} joins on what it says each time")
+    return {field.model, field.related_model}
+
+
+def _check_fields(kinds: Iterable[type[Any]], names: Iterable[str]) -> None:
+    for kind in kinds:
+        for name in names:
+            if not writes_as_django(kind, name):
+                raise Refused(f"{kind.__name__}.{name}() is not Django's")
+
+
+def writes_as_django(kind: type[Any], name: str) -> bool:
+    """Tell whether what a class has by a name, if anything, was defined by Django."""
+    owner = _owner(kind, name)
+    return owner is None or is_djangos(owner)
+
+
+def is_djangos(kind: type[Any]) -> bool:
+    """Tell whether a class was defined by Django."""
+    return kind.__module__.startswith("django.")
+
+
+def _owner(kind: type[Any], name: str) -> Any:
+    return next((each for each in kind.__mro__ if name in vars(each)), None)
