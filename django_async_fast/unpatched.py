@@ -116,9 +116,25 @@ def is_like(kind: Any, base: Any, names: tuple[str, ...] = ()) -> bool:
     )
 
 
+def is_djangos(kind: type[Any]) -> bool:
+    """Tell whether a class was defined by Django."""
+    return kind.__module__.startswith("django.")
+
+
+def owner_of(kind: type[Any], name: str) -> Any:
+    """Return which class defines what `kind` has by a name, None for none."""
+    return next((each for each in kind.__mro__ if name in vars(each)), None)
+
+
+def is_djangos_own(kind: type[Any], name: str) -> bool:
+    """Tell whether what a class has by a name, if anything, was defined by Django."""
+    owner = owner_of(kind, name)
+    return owner is None or is_djangos(owner)
+
+
 def djangos_class(kind: Any) -> Any:
     """Return the first of a class and its bases that is Django's; object for none."""
-    found = (each for each in kind.__mro__ if each.__module__.startswith("django."))
+    found = (each for each in kind.__mro__ if is_djangos(each))
     return next(found, object)
 
 

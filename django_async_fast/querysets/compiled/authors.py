@@ -13,6 +13,7 @@ from typing import Any
 from django.db.models import ForeignObject
 from django.db.models.sql.datastructures import Join
 
+from ...unpatched import is_djangos, is_djangos_own, owner_of
 from .keys import Refused
 
 # What a model's fields are asked for when a query names them, and selected ones for.
@@ -76,7 +77,7 @@ def check(compiler: Any, nodes: Iterable[Any]) -> None:
 
 def _joined(relation: Any) -> set[Any]:
     field = getattr(relation, "field", relation)
-    if _owner(type(field), "get_extra_restriction") is not ForeignObject:
+    if owner_of(type(field), "get_extra_restriction") is not ForeignObject:
         # Not even Django's GenericRelation: a content type may have another key.
         raise Refused(f"a {type(field).__name__} joins on what it says each time")
     return {field.model, field.related_model}
@@ -85,20 +86,5 @@ def _joined(relation: Any) -> set[Any]:
 def _check_fields(kinds: Iterable[type[Any]], names: Iterable[str]) -> None:
     for kind in kinds:
         for name in names:
-            if not writes_as_django(kind, name):
+            if not is_djangos_own(kind, name):
                 raise Refused(f"{kind.__name__}.{name}() is not Django's")
-
-
-def writes_as_django(kind: type[Any], name: str) -> bool:
-    """Tell whether what a class has by a name, if anything, was defined by Django."""
-    owner = _owner(kind, name)
-    return owner is None or is_djangos(owner)
-
-
-def is_djangos(kind: type[Any]) -> bool:
-    """Tell whether a class was defined by Django."""
-    return kind.__module__.startswith("django.")
-
-
-def _owner(kind: type[Any], name: str) -> Any:
-    return next((each for each in kind.__mro__ if name in vars(each)), None)
