@@ -72,21 +72,12 @@ def make(
         options["connection"] = None
     plan = make_plan(queryset, compiler, options)
     made = plan, types_of(compiler)
-<<<<<<< HEAD
     if key is not None and not options["converters"]:
-        kinds = [type(each.target) for each in fields]
-        watched = changes.watches(kinds, changes.OF_COLUMN)
-        _plain[key] = made, watched + row_plan.watches(key[0])
-=======
-    kinds = [type(each.target) for each in fields] if key is not None else []
-    if (
-        key is not None
-        and not options["converters"]
+        kinds = {type(each.target) for each in fields}
         # One of the project's may have some the next time.
-        and all(is_djangos_own(kind, "get_db_converters") for kind in {*kinds})
-    ):
-        _plain[key] = made, changes.watches(kinds, changes.OF_COLUMN)
->>>>>>> efffa82 (Tests of text that the project's own code writes; a plan is kept where a field's converters are Django's)
+        if all(is_djangos_own(kind, "get_db_converters") for kind in kinds):
+            watched = changes.watches(kinds, changes.OF_COLUMN)
+            _plain[key] = made, watched + row_plan.watches(key[0])
     return made
 
 
