@@ -93,11 +93,12 @@ class FilteredCall(writes.Call):
         punched = punch(query, self.path.node.slots)
         with authors.compiled_nodes(connections[self.using]) as nodes:
             compiler = self.compiler(punched)
+            # Before its text, for which some compilers ask the database.
+            prepare = self.prepares(compiler)
+            if prepare is None or query.annotations:
+                return None
             text, constants = compiler.as_sql()
         authors.check(compiler, nodes)
-        prepare = self.prepares(compiler)
-        if prepare is None or query.annotations:
-            return None
         # An entry takes numbers for constants.
         numbers = [0] * len(prepare)
         parts = [*entry.parts(text, [*numbers, *constants[len(prepare) :]])]

@@ -12,6 +12,7 @@ from django.db.models.lookups import BuiltinLookup, Exact, In, IsNull, Lookup
 from django.db.models.sql.where import WhereNode
 
 from ... import _native
+from ...unpatched import is_djangos
 from .keys import Items, Refused
 from .prepared_values import parameter_of
 
@@ -76,6 +77,8 @@ def _hole(value: Any, lookup: Any, wrapper: Any) -> Any:
             raise Refused("a bool has become something else")
         return None
     kind = type(lookup)
+    if not _is_written_by_django(lookup.lhs):
+        raise Refused("a transform of the project's may be another each time")
     if lookup.bilateral_transforms:
         raise Refused("a transform is of both sides")
     if not _is_of_columns(lookup.lhs):
@@ -93,6 +96,13 @@ def _is_of_columns(side: Any) -> bool:
     """Tell whether nothing but columns is compared, not what a subquery has found."""
     return not getattr(side, "subquery", False) and all(
         _is_of_columns(each) for each in side.get_source_expressions() if each
+    )
+
+
+def _is_written_by_django(expression: Any) -> bool:
+    return is_djangos(type(expression)) and all(
+        each is None or _is_written_by_django(each)
+        for each in expression.get_source_expressions()
     )
 
 

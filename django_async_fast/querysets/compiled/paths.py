@@ -24,8 +24,8 @@ from django.utils.safestring import SafeString
 
 from ... import _native
 from . import made_once, verify
-from .holes import punch
-from .keys import AGGREGATES, PLAIN
+from .holes import leaves, punch
+from .keys import AGGREGATES, PLAIN, Refused
 
 # The name under which a queryset keeps its path. It has that or a `_query`.
 PATH = "_daf_path"
@@ -170,4 +170,22 @@ def replay(queryset: Any, path: Any) -> Any:
     }
     for function, args, kwargs in steps_of(path):
         made = function(made, *args, **kwargs)
-    return made.query
+    query = made.query
+    if path.values:
+        _put_back(query.where, path)
+    return query
+
+
+def _put_back(where: Any, path: Any) -> None:
+    """Give conditions the values as fields prepared them when the step was taken.
+
+    A field of the project's own may prepare another today.
+    """
+    with suppress(Refused):
+        found, slots = leaves(where), path.node.slots
+        if len(found) == len(slots):
+            values = iter(path.values)
+            for lookup, slot in zip(found, slots, strict=True):
+                value = None if slot is None else next(values)
+                if type(value) is type(lookup):
+                    lookup.rhs = value.rhs

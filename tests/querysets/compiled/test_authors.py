@@ -243,3 +243,52 @@ def test_explain_plan_says_who_writes_it(kinds: Kinds) -> None:
         [*kinds["Sale"].filter(shop__name="shop")]
     plan = explain_plan(kinds["Sale"].filter(shop__name="shop"))
     assert "TenantKey joins on what it says each time" in str(plan)
+
+
+class Prepared(models.CharField):
+    """Its values belong to the tenant who has called the method."""
+
+    def get_prep_value(self, value: Any) -> Any:
+        return value if value is None or value[0] == "t" else f"t{tenant.get()}{value}"
+
+
+EVALUATED: dict[str, Callable[[Any], Any]] = {
+    "rows": lambda rows: [each.pk for each in rows],
+    "count": lambda rows: [rows.count()],
+    "another method": lambda rows: [each.pk for each in rows.order_by("-pk")],
+    "an expression": lambda rows: [each.pk for each in rows.annotate(n=F("pk") + 1)],
+    "a text of the project's": lambda rows: [
+        pk for _, pk in rows.values_list("plain__of_tenant", "pk")
+    ],
+    "the query": lambda rows: str(rows.query),
+}
+
+
+@pytest.mark.parametrize("name", EVALUATED)
+@pytest.mark.parametrize("given", [{"key": "x"}, {"key__in": ["x"]}])
+def test_values_are_those_of_the_call(name: str, given: dict[str, Any]) -> None:
+    evaluate = EVALUATED[name]
+    with isolate_apps("tests.testapp"), transaction.atomic():
+
+        class Secret(models.Model):
+            key = Prepared(max_length=20)
+            plain = models.CharField(max_length=20)
+
+            class Meta:
+                app_label = "testapp"
+                db_table = "authors_secret"
+
+        Secret._meta.get_field("plain").register_lookup(OfTenant)
+        with connection.schema_editor() as editor:
+            editor.create_model(Secret)
+        Secret.objects.create(pk=1, key="t1x")
+        wanted = "t1x" if name == "the query" else [1]
+        for _ in range(5):
+            rows = Secret.objects.filter(**given)
+            token = tenant.set(2)
+            try:
+                found = evaluate(rows)
+            finally:
+                tenant.reset(token)
+            assert wanted in found if name == "the query" else found == wanted
+        transaction.set_rollback(True)
