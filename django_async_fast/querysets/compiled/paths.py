@@ -186,6 +186,6 @@ def _put_back(where: Any, path: Any) -> None:
         if len(found) == len(slots):
             values = iter(path.values)
             for lookup, slot in zip(found, slots, strict=True):
-                value = None if slot is None else next(values)
+                value: Any = None if slot is None else next(values)
                 if type(value) is type(lookup):
                     lookup.rhs = value.rhs
