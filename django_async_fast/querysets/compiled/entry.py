@@ -233,6 +233,8 @@ def simplify(entry: Any, path: Any, wrapper: Any) -> None:
         *changes.watches(map(type, where), changes.OF_CONDITION),
         *changes.watches(_classes(columns), changes.OF_COLUMN),
         *[watch for model, _ in entry.models for watch in row_plan.watches(model)],
+        # Of all its methods: the rest of the text is made by them.
+        *changes.watches((type(wrapper.ops),), ()),
     )
 
 

@@ -61,7 +61,7 @@ _OPS = (
         "insert_statement",
     ),
     *("modify_insert_params", "on_conflict_suffix_sql", "quote_name"),
-    "returning_columns",
+    *("lookup_cast", "returning_columns"),
 )
 
 

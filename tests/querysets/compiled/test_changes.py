@@ -298,6 +298,12 @@ CHANGES: dict[str, Change] = {
         Contains, "get_rhs_op", lambda self, connection, rhs: f"NOT LIKE {rhs}"
     ),
     "as_sql of IsNull": of_class(IsNull, "as_sql", no_rows),
+    "lookup_cast of the backend": of_class(
+        type(connection.ops), "lookup_cast", lambda self, *args: "upper(%s::text)"
+    ),
+    "limit_offset_sql of the backend": of_class(
+        type(connection.ops), "limit_offset_sql", lambda self, low, high: "LIMIT 1"
+    ),
 }
 
 
