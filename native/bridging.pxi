@@ -440,16 +440,16 @@ cdef class RoundTrips:
                 raise
         wants = steal_reference(found)
         try:
-            return worker.parent.switch(self.future(channel, gen, wants))
+            return worker.parent.switch(self.future(channel, pgconn, gen, wants))
         except BaseException as error:
             if isinstance(error, self.bridge.greenlet_exit):
                 worker.abandoned = True
             raw.wait_failed(gen, channel, error, before)
             raise
 
-    cdef object future(self, channel, gen, wants):
+    cdef object future(self, channel, pgconn, gen, wants):
         cdef Wait future
-        if wants != self.reads or not channel._reading:
+        if wants != self.reads or not channel._reading or pgconn.status == BAD:
             return channel.drive(gen, wants)
         future = Wait.__new__(Wait)
         future.loop = channel._loop

@@ -650,4 +650,4 @@ cdef class RoundTrips:
 
     cdef object run(self, raw, gen)
     cdef object wait(self, raw, gen)
-    cdef object future(self, channel, gen, wants)
+    cdef object future(self, channel, pgconn, gen, wants)

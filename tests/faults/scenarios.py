@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 from django.db import transaction
+from django.db.models import sql
 
 from django_async_fast import (
     achunks,
@@ -51,6 +52,21 @@ async def bulk_update() -> None:
         for i, tag in enumerate(batch):
             tag.name = f"new{i}"
         assert await Tag.objects.abulk_update(batch, ["name"], batch_size=4) == ROWS
+
+
+async def found_by_many_keys() -> None:
+    """Keys that go as an array, once the queryset is known."""
+    async with new_connection():
+        assert len(await Author.objects.ain_bulk([*range(1, 130)])) == ROWS
+
+
+async def deleted_by_many_keys() -> None:
+    async with new_connection(), transaction.atomic():
+        batch = await Tag.objects.abulk_create(Tag(name=f"old{i}") for i in range(120))
+        await Tag.objects.acreate(name="new")
+        keys = [each.pk for each in batch]
+        deleted = await run_sync(sql.DeleteQuery(Tag).delete_batch, keys, "default")
+        assert deleted == 120
 
 
 async def get_or_create() -> None:
@@ -249,6 +265,8 @@ SCENARIOS: dict[Scenario, tuple[str, tuple[str, ...]]] = {
     save: (NOVELS, ("0,0", "1,1")),
     bulk_create: (TAGS, ("", ALL_NEW)),
     bulk_update: (TAGS, ("", ALL_NEW)),
+    found_by_many_keys: (TAGS, ("",)),
+    deleted_by_many_keys: (TAGS, ("", "new")),
     get_or_create: (TAGS, ("", "new")),
     nested: (TAGS, ("", "a,c")),
     siblings: (TAGS, ("", "a,b,c")),

@@ -12,6 +12,7 @@ from __future__ import annotations
 import select
 from asyncio import AbstractEventLoop, Future, TimerHandle
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from functools import partial
 from operator import attrgetter
 from time import monotonic
@@ -26,6 +27,9 @@ BAD = pq.ConnStatus.BAD
 
 # How long one callback may serve a socket that always has more, in seconds.
 BUSY_LIMIT = 0.001
+
+# Steps in which an operation without a socket has to have ended.
+LAST_STEPS = 100
 
 # How a wait ends. The core's future lets its task go on before these return. And what
 # the loop calls where a socket is readable.
@@ -74,7 +78,10 @@ class Channel:
         self._future = future = new_future(loop=self._loop)
         if timeout is not None:
             self._timer = self._loop.call_later(timeout, self._expire)
-        self._watch(wants)
+        if self._pgconn.status == BAD:
+            self.advance(Ready.RW)
+        else:
+            self._watch(wants)
         return future
 
     def detach(self) -> None:
@@ -121,8 +128,12 @@ class Channel:
         try:
             if wants is None:
                 wants = gen.send(ready)
-            # Reading on costs a poll; a trip through the loop costs ten.
-            while wants == Wait.R and self._poll.poll(0):
+            while True:
+                if self._pgconn.status == BAD:
+                    self._end_without_socket(gen)
+                # Reading on costs a poll; a trip through the loop costs ten.
+                if wants != Wait.R or not self._poll.poll(0):
+                    break
                 now = monotonic()
                 if not limit:
                     limit = now + BUSY_LIMIT
@@ -140,6 +151,16 @@ class Channel:
             self.settle(result, error)
         finally:
             del error  # which knows this frame
+
+    def _end_without_socket(self, gen: Generator[Any, Any, Any]) -> None:
+        """Let an operation tell what it knows; libpq has closed the socket.
+
+        Nothing may be watched then: of a closed socket an event loop hears nothing,
+        and its number may be another file's.
+        """
+        for _ in range(LAST_STEPS):
+            gen.send(Ready.RW)
+        raise OSError
 
     def settle(self, result: Any, error: BaseException | None) -> None:
         """End the operation; whoever awaits it goes on."""
@@ -175,11 +196,15 @@ class Channel:
     def _stop_reading(self) -> None:
         if self._reading:
             self._reading = False
-            if not self._loop.is_closed():
-                self._loop.remove_reader(self._fd)
+            self._stop(self._loop.remove_reader)
 
     def _stop_writing(self) -> None:
         if self._writing:
             self._writing = False
-            if not self._loop.is_closed():
-                self._loop.remove_writer(self._fd)
+            self._stop(self._loop.remove_writer)
+
+    def _stop(self, remove: Callable[[int], bool]) -> None:
+        if not self._loop.is_closed():
+            # asyncio asks the system, which no longer knows a socket that is closed.
+            with suppress(OSError):
+                remove(self._fd)
