@@ -245,8 +245,8 @@ cdef class KnownStatements:
             if batch is not None:
                 return batch
             return self.by_cursor(
-                wrapper, known.plan, known.types, statement.columns, known.sql,
-                known.params, how, None if arrays is None else known,
+                wrapper, known.sql, known.params, None if arrays is None else known,
+                known.plan, known.types, statement.columns, how,
             )
         return self.fetch(
             wrapper, known.plan, known.types, statement.columns, known.sql,

@@ -61,18 +61,18 @@ def fetch(
     if found is not None:
         return found
     unsent = None if arrays is None else run
-    return by_cursor(wrapper, plan, types, columns, sql, params, how, unsent)
+    return by_cursor(wrapper, sql, params, unsent, plan, types, columns, how)
 
 
 def by_cursor(
     wrapper: Any,
+    sql: str,
+    params: Any,
+    unsent: Any,
     plan: Any,
     types: Types,
     columns: int,
-    sql: str,
-    params: Any,
     how: Fetch,
-    unsent: Any,
 ) -> Any:
     """Do as `fetch()` where `READER` has not sent it.
 

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from django_async_fast.drivers.psycopg.read_pipelines import ReadPipeline
 from tests.support.configured import (
     GRACE,
     NAME,
@@ -95,3 +96,17 @@ async def through_proxy(watch: Watch, **changes: Any) -> AsyncIterator[Proxy]:
     async with Proxy(str(host), port) as proxy:
         with configured(HOST="127.0.0.1", PORT=str(proxy.port), **changes):
             yield proxy
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return how many reads each pipeline has been sent with."""
+    counts: list[int] = []
+
+    def counting(self: ReadPipeline, reads: list[Any]) -> Any:
+        counts.append(len(reads))
+        return exchange(self, reads)
+
+    exchange = ReadPipeline._exchange
+    monkeypatch.setattr(ReadPipeline, "_exchange", counting)
+    return counts
