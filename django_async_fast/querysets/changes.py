@@ -57,14 +57,17 @@ _watches: dict[Any, Any] = {}
 
 def watches(kinds: Iterable[Any], names: tuple[str, ...]) -> tuple[Any, ...]:
     """Return what tells the core whether classes still have the same by these names."""
-    return tuple([_watch(kind, names) for kind in dict.fromkeys(kinds)])
+    return tuple(
+        [
+            _watches.get((kind, names)) or _watch(kind, names)
+            for kind in dict.fromkeys(kinds)
+        ]
+    )
 
 
 def _watch(kind: Any, names: tuple[str, ...]) -> Any:
-    found = _watches.get((kind, names))
-    if found is None:
-        found = _watches[kind, names] = _Watch(kind, names).core
-    return found
+    made = _watches[kind, names] = _Watch(kind, names).core
+    return made
 
 
 class _Watch:

@@ -28,6 +28,16 @@ _plain: dict[Any, tuple[tuple[Any, Types], tuple[Any, ...]]] = {}
 changes.forgets.append(_plain.clear)
 
 
+@cache
+def _has_djangos_converters(kind: Any) -> bool:
+    """Tell whether a class of fields has none of its own, which may come later."""
+    return is_djangos_own(kind, "get_db_converters")
+
+
+# Whoever keeps a plan for it watches the class, too.
+changes.forgets.append(_has_djangos_converters.cache_clear)
+
+
 @receiver(setting_changed)  # type: ignore[untyped-decorator]
 def _forget(**signal: Any) -> None:
     """Forget all plans: a backend has other converters with USE_TZ, say."""
@@ -73,9 +83,9 @@ def make(
     plan = make_plan(queryset, compiler, options)
     made = plan, types_of(compiler)
     if key is not None and not options["converters"]:
-        kinds = {type(each.target) for each in fields}
-        # One of the project's may have some the next time.
-        if all(is_djangos_own(kind, "get_db_converters") for kind in kinds):
+        kinds: set[Any] = {type(each.target) for each in fields}
+        others = [kind for kind in kinds if not _has_djangos_converters(kind)]
+        if not others:
             watched = changes.watches(kinds, changes.OF_COLUMN)
             _plain[key] = made, watched + row_plan.watches(key[0])
     return made
