@@ -17,7 +17,7 @@ from ...unpatched import is_djangos, is_djangos_own, owner_of
 from .keys import Refused
 
 # What a model's fields are asked for when a query names them, and selected ones for.
-_OF_NAMED = "get_col", "cached_col"
+OF_NAMED = "get_col", "cached_col"
 _OF_SELECTED = "select_format", "get_db_converters"
 
 
@@ -70,7 +70,7 @@ def check(compiler: Any, nodes: Iterable[Any]) -> None:
         if isinstance(node, Join):
             models |= _joined(node.join_field)
     for model in models:
-        _check_fields({*map(type, model._meta.concrete_fields)}, _OF_NAMED)
+        _check_fields({*map(type, model._meta.concrete_fields)}, OF_NAMED)
     selected = [each._output_field_or_none for each, _, _ in compiler.select or ()]
     _check_fields({*map(type, selected)}, _OF_SELECTED)
 

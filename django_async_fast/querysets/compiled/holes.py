@@ -12,7 +12,8 @@ from django.db.models.lookups import BuiltinLookup, Exact, In, IsNull, Lookup
 from django.db.models.sql.where import WhereNode
 
 from ... import _native
-from ...unpatched import is_djangos
+from ...unpatched import is_djangos, is_djangos_own
+from .authors import OF_NAMED
 from .keys import Items, Refused
 from .prepared_values import parameter_of
 
@@ -77,8 +78,8 @@ def _hole(value: Any, lookup: Any, wrapper: Any) -> Any:
             raise Refused("a bool has become something else")
         return None
     kind = type(lookup)
-    if not _is_written_by_django(lookup.lhs):
-        raise Refused("a transform of the project's may be another each time")
+    if not is_written_by_django(lookup.lhs):
+        raise Refused("a transform or a column of the project's may be another")
     if lookup.bilateral_transforms:
         raise Refused("a transform is of both sides")
     if not _is_of_columns(lookup.lhs):
@@ -99,9 +100,16 @@ def _is_of_columns(side: Any) -> bool:
     )
 
 
-def _is_written_by_django(expression: Any) -> bool:
+def is_written_by_django(expression: Any) -> bool:
+    """Tell whether an expression is Django's, of columns as Django's fields name them.
+
+    Others may be another each time that the method is called.
+    """
+    if isinstance(expression, Col):
+        kind = type(expression.target)
+        return all(is_djangos_own(kind, name) for name in OF_NAMED)
     return is_djangos(type(expression)) and all(
-        each is None or _is_written_by_django(each)
+        each is None or is_written_by_django(each)
         for each in expression.get_source_expressions()
     )
 

@@ -18,6 +18,7 @@ from django.db.models.fields import related_descriptors
 from django.db.models.manager import BaseManager
 from django.db.models.query_utils import RegisterLookupMixin
 
+from ... import _native
 from . import tree
 from .keys import Refused
 from .paths import (
@@ -203,7 +204,11 @@ def _is_found_again(queryset: Any) -> bool:
         or values["_sticky_filter"]
     ):
         return False
-    found = _again(queryset, values[PATH])
+    try:
+        found = _again(queryset, values[PATH])
+    except Exception:
+        # Of values that a field of the project's refuses today.
+        found = None
     if found is None:
         _ = queryset._query
         return False
@@ -212,7 +217,11 @@ def _is_found_again(queryset: Any) -> bool:
 
 
 def _again(queryset: Any, path: Any) -> Any:
-    """Return the path of the same steps, None if one is not known and not learnt."""
+    """Return the path of the same steps, None if one is not known and not learnt.
+
+    Its values are those of the steps as they were taken: of the same arguments a field
+    of the project's may make others today.
+    """
     kind, model = type(queryset), queryset.model
     node = tree.root(kind, model)
     if node is None:
@@ -224,9 +233,9 @@ def _again(queryset: Any, path: Any) -> Any:
         on(made).fresh = True
         made = _BY_DJANGOS[function](made, *args, **kwargs)
     found = on(made)
-    if found is not None:
-        found.fresh = False
-    return found
+    if found is None or [*map(type, found.values)] != [*map(type, path.values)]:
+        return None
+    return _native.rows.Path(found.node, path.steps, path.values, path.limits)
 
 
 def _late_clone(queryset: Any) -> Any:

@@ -18,14 +18,14 @@ from operator import attrgetter
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
-from django.db.models import Model, Q, QuerySet, sql
+from django.db.models import Lookup, Model, Q, QuerySet, sql
 from django.utils.functional import SimpleLazyObject
 from django.utils.safestring import SafeString
 
 from ... import _native
 from . import made_once, verify
-from .holes import leaves, punch
-from .keys import AGGREGATES, PLAIN, Refused
+from .holes import is_null, punch
+from .keys import AGGREGATES, PLAIN
 
 # The name under which a queryset keeps its path. It has that or a `_query`.
 PATH = "_daf_path"
@@ -158,7 +158,12 @@ def steps_of(path: Any) -> list[Any]:
 
 
 def replay(queryset: Any, path: Any) -> Any:
-    """Return the query that Django's own methods make of the path's steps."""
+    """Return the query that Django's own methods make of the path's steps.
+
+    Its conditions are those that were made when the steps were taken: fields and
+    lookups of the project's own may make others of the same values today.
+    """
+    query = sql.Query(queryset.model)
     made = object.__new__(type(queryset))
     made.__dict__ = {
         **FRESH,
@@ -166,26 +171,31 @@ def replay(queryset: Any, path: Any) -> Any:
         "_db": queryset._db,
         "_hints": queryset._hints,
         "_known_related_objects": {},
-        "_query": sql.Query(queryset.model),
+        "_query": query,
     }
-    for function, args, kwargs in steps_of(path):
-        made = function(made, *args, **kwargs)
-    query = made.query
-    if path.values:
-        _put_back(query.where, path)
-    return query
+    if any(isinstance(value, Lookup) for value in path.values):
+        # Copies of the query have it too.
+        query.build_lookup = _kept_lookups(query.build_lookup, path)
+    try:
+        for function, args, kwargs in steps_of(path):
+            made = function(made, *args, **kwargs)
+        found = made.query
+    finally:
+        vars(query).pop("build_lookup", None)
+    vars(found).pop("build_lookup", None)
+    return found
 
 
-def _put_back(where: Any, path: Any) -> None:
-    """Give conditions the values as fields prepared them when the step was taken.
+def _kept_lookups(build: Any, path: Any) -> Any:
+    """Return `Query.build_lookup()` that gives the lookups which a path keeps."""
+    slots, values = iter(path.node.slots), iter(path.values)
 
-    A field of the project's own may prepare another today.
-    """
-    with suppress(Refused):
-        found, slots = leaves(where), path.node.slots
-        if len(found) == len(slots):
-            values = iter(path.values)
-            for lookup, slot in zip(found, slots, strict=True):
-                value: Any = None if slot is None else next(values)
-                if type(value) is type(lookup):
-                    lookup.rhs = value.rhs
+    def build_lookup(lookups: Any, lhs: Any, rhs: Any) -> Any:
+        name = lookups[-1] if lookups else ""
+        if not is_null(name, rhs) and next(slots, None) is not None:
+            value = next(values)
+            if isinstance(value, Lookup):
+                return value
+        return build(lookups, lhs, rhs)
+
+    return build_lookup

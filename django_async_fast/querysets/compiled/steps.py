@@ -13,7 +13,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 from ... import _native
 from . import tree
-from .holes import found, is_null
+from .holes import found, is_null, is_written_by_django
 from .keys import Items, Refused
 from .paths import PATH, STEPS, djangos, on
 
@@ -63,10 +63,13 @@ def _child(node: Any, before: Any, result: Any, items: Items) -> Any:
         raise Refused(f"it makes a {type(result).__name__}")
     wrapper = connections[before._db or DEFAULT_DB_ALIAS]
     added = list(found(before._query.where, result._query.where, items, wrapper))
+    query = result._query
+    if not all(map(is_written_by_django, (*query.select, *query.annotations.values()))):
+        raise Refused("what the project's own code names may be another each time")
     child = tree.new_node((*node.slots, *added))
     places = [i for i, item in enumerate(items) if not is_null(*item)]
     # As Django's query tells it when it is chained.
-    child.sticky = result._query.filter_is_sticky
+    child.sticky = query.filter_is_sticky
     child.own = tuple(
         [(i, hole) for i, hole in zip(places, added, strict=True) if hole is not None]
     )

@@ -15,6 +15,7 @@ from django.db.models.sql.where import WhereNode
 from django.test.utils import isolate_apps
 
 from django_async_fast import explain_plan
+from django_async_fast.querysets.compiled import tree
 from tests.testapp.models import Author, Book, Note
 
 pytestmark = pytest.mark.core
@@ -102,7 +103,7 @@ def kinds() -> Iterator[Kinds]:
                 ordering = [Turned(F("id"))]
 
         class Named(models.Model):
-            plain = models.CharField(max_length=20)
+            plain = models.CharField(max_length=20, null=True)
             name = Columned(max_length=20)
 
             class Meta:
@@ -292,3 +293,99 @@ def test_values_are_those_of_the_call(name: str, given: dict[str, Any]) -> None:
                 tenant.reset(token)
             assert wanted in found if name == "the query" else found == wanted
         transaction.set_rollback(True)
+
+
+class Strict(models.CharField):
+    """Nobody but a tenant may give it a value, which becomes the tenant's."""
+
+    def get_prep_value(self, value: Any) -> Any:
+        if tenant.get() == 0:
+            raise ValueError("no tenant")
+        return value if value is None else f"t{tenant.get()}{value}"
+
+
+class TenantExact(models.lookups.Exact):
+    lookup_name = "of_tenant"
+
+    def __init__(self, lhs: Any, rhs: Any) -> None:
+        super().__init__(lhs, rhs)
+        self.tenant = tenant.get()
+
+    def as_sql(self, compiler: Any, connection: Any, **options: Any) -> Any:
+        lhs, lhs_params = self.process_lhs(compiler, connection)
+        rhs, rhs_params = self.process_rhs(compiler, connection)
+        sql = f"{lhs} = 't{self.tenant}' || {rhs}"
+        return sql, [*lhs_params, *rhs_params]
+
+
+GIVEN: dict[str, dict[str, Any]] = {
+    "a field's": {"key": "x"},
+    "a field's list": {"key__in": ["x"], "pk__gt": 0},
+    "a lookup's": {"plain__of_tenant": "x"},
+}
+
+
+@pytest.mark.parametrize(
+    "name", ["rows", "count", "another method", "an expression", "the query", "a copy"]
+)
+@pytest.mark.parametrize("given", GIVEN)
+@pytest.mark.parametrize("forgets", [False, True])
+@pytest.mark.parametrize("other", [0, 2])
+def test_a_kept_queryset_has_the_conditions_of_its_call(
+    name: str, given: str, forgets: bool, other: int
+) -> None:
+    evaluate = EVALUATED.get(name, lambda rows: [each.pk for each in rows.all()])
+    with isolate_apps("tests.testapp"), transaction.atomic():
+
+        class Kept(models.Model):
+            key = Strict(max_length=20)
+            plain = models.CharField(max_length=20)
+
+            class Meta:
+                app_label = "testapp"
+                db_table = "authors_kept"
+
+        plain = Kept._meta.get_field("plain")
+        plain.register_lookup(TenantExact)
+        with connection.schema_editor() as editor:
+            editor.create_model(Kept)
+        Kept.objects.create(pk=1, key="x", plain="t1x")
+        for _ in range(4):
+            for _ in range(3):
+                [*Kept.objects.filter(**GIVEN[given])]
+            rows = Kept.objects.filter(**GIVEN[given])
+            if forgets:
+                tree.clear()
+            token = tenant.set(other)
+            try:
+                found = evaluate(rows)
+            finally:
+                tenant.reset(token)
+            if name == "the query":
+                assert "t1" in found
+                assert "t2" not in found
+            else:
+                assert found == [1]
+        transaction.set_rollback(True)
+
+
+NAMED: dict[str, Callable[[Any], Any]] = {
+    "a condition": lambda rows: rows.filter(name="n").values_list("plain", flat=True),
+    "selected": lambda rows: rows.values_list("name", flat=True),
+    "counted": lambda rows: rows.annotate(n=Count("name")).values_list("n", flat=True),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_kept_queryset_has_the_columns_of_its_call(kinds: Kinds, name: str) -> None:
+    kinds["Named"].filter(pk=2).delete()
+    kinds["Named"].update(plain=None)
+    make = NAMED[name]
+    for _ in range(4):
+        wanted = [*make(kinds["Named"])]
+        kept = make(kinds["Named"])
+        token = tenant.set(2)
+        try:
+            assert [*kept.filter(pk__gt=0)] == wanted
+        finally:
+            tenant.reset(token)
