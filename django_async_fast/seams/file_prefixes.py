@@ -1,6 +1,7 @@
 """Our files are skipped, as Django's are, by whoever looks for the line that called.
 
-Django names that line in its warnings: `skip_file_prefixes=django_file_prefixes()`.
+Django names that line in its warnings: `skip_file_prefixes=django_file_prefixes()`,
+or by the names of modules.
 """
 
 from __future__ import annotations
@@ -21,6 +22,16 @@ def django_file_prefixes() -> tuple[str, ...]:
     """`django_file_prefixes()`: the directories of Django's code, and ours."""
     before: Any = django_file_prefixes
     return (*before.__wrapped__(), OURS)
+
+
+def warn_about_external_use(
+    message: str, category: type[Warning], *, skip_name_prefixes: Any, **options: Any
+) -> None:
+    """`warn_about_external_use()` of a module that names whose frames it skips."""
+    before: Any = warn_about_external_use
+    names = *skip_name_prefixes, f"{__name__.partition('.')[0]}."
+    # It leaves out itself and who calls it, which is here: the module's is in names.
+    before.__wrapped__(message, category, skip_name_prefixes=names, **options)
 
 
 def importers() -> list[ModuleType]:

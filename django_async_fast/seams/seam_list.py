@@ -150,6 +150,7 @@ def _driver_seams() -> Iterator[Seam]:
 
 
 def _error_seams() -> Iterator[Seam]:
+    from django.db.models import query
     from django.utils import asyncio as guard
     from django.utils import deprecation
 
@@ -160,9 +161,12 @@ def _error_seams() -> Iterator[Seam]:
     reason = "a query that nobody can await is told what it was for, and the ways out"
     yield Seam(guard, "SynchronousOnlyOperation", refusals.refusal, reason)
     name = "django_file_prefixes"
+    reason = "Django's warnings name the line that called it, not one of ours"
     if hasattr(deprecation, name):
-        reason = "Django's warnings name the line that called it, not one of ours"
         yield Seam(deprecation, name, file_prefixes.django_file_prefixes, reason)
+    name = "warn_about_external_use"
+    if hasattr(query, name):
+        yield Seam(query, name, file_prefixes.warn_about_external_use, reason)
 
 
 def _request_seams() -> Iterator[Seam]:

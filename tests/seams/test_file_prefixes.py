@@ -12,11 +12,12 @@ from typing import Any
 import django
 import pytest
 from django.db import connection, transaction
+from django.db.models import query
 from django.utils import deprecation
 
 from django_async_fast import new_connection, run_sync
 from django_async_fast.seams.file_prefixes import OURS
-from tests.testapp.models import Tag
+from tests.testapp.models import Book, Tag
 
 pytestmark = pytest.mark.skipif(
     not hasattr(deprecation, "django_file_prefixes"),
@@ -113,6 +114,17 @@ def test_the_caller_is_found_in_synchronous_code(
 ) -> None:
     Tag.objects.create(name="a")
     assert {*asked_at_each_query(how, program)} == {__file__}
+
+
+@pytest.mark.skipif(
+    not hasattr(query, "warn_about_external_use"),
+    reason="this Django takes select_related() without fields",
+)
+def test_a_method_that_is_deprecated_names_the_line_that_called_it() -> None:
+    with warnings.catch_warnings(record=True, action="always") as warned:
+        for _ in range(4):  # the first is compiled, later ones are known
+            list(Book.objects.filter(title="a").select_related())
+    assert [each.filename for each in warned] == [__file__] * 4
 
 
 def test_modules_of_django_have_the_prefix_whenever_they_were_imported() -> None:
