@@ -498,6 +498,16 @@ cdef class Steps:
         for each in options.values():
             if type(each) is not bool:
                 return "an aggregate with options"
+        if (
+            aggregate.filter is not None
+            or aggregate.default is not options.get("default")
+            or aggregate.distinct is not options.get("distinct", False)
+            or getattr(aggregate, "order_by", None) is not None
+        ):
+            return "an aggregate that was changed after it was made"
+        for expression, each in zip(aggregate.source_expressions, sources):
+            if each != "*" and getattr(expression, "name", None) != each:
+                return "an aggregate that was changed after it was made"
         found.append((name, kind, sources, tuple(options.items())))
         return None
 

@@ -10,15 +10,32 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.db.backends.base.operations import BaseDatabaseOperations
 from django.db.models import ForeignObject
+from django.db.models.functions.datetime import TimezoneMixin
 from django.db.models.sql.datastructures import Join
 
-from ...unpatched import is_djangos, is_djangos_own, owner_of
+from ...unpatched import (
+    djangos_class,
+    is_djangos,
+    is_djangos_own,
+    owner_of,
+    unpatched_class,
+)
 from .keys import Refused
 
 # What a model's fields are asked for when a query names them, and selected ones for.
-OF_NAMED = "get_col", "cached_col"
+OF_NAMED = "get_col", "cached_col", "get_lookup", "get_transform"
 _OF_SELECTED = "select_format", "get_db_converters"
+
+_OF_JOIN = "get_joining_fields", "get_joining_columns"
+_AS_SQL = "as_sql", "as_postgresql", "as_sqlite", "as_mysql", "as_oracle"
+# What compilers ask a backend for.
+_OF_OPERATIONS = tuple(
+    name
+    for name, value in vars(BaseDatabaseOperations).items()
+    if callable(value) and not name.startswith("__") and name != "compiler"
+)
 
 
 @contextmanager
@@ -62,10 +79,16 @@ def check(compiler: Any, nodes: Iterable[Any]) -> None:
 
     `nodes` are what was compiled; in the place of conditions there are tokens.
     """
+    _check_backend(compiler)
     models = {compiler.query.model}
     for node in nodes:
         kind = type(node)
-        if not hasattr(node, "_daf_hole") and not is_djangos(kind):
+        if isinstance(node, TimezoneMixin):
+            # MySQL's text names no zone where the current one is the connection's.
+            raise Refused(f"a {kind.__name__} depends on the current time zone")
+        if not hasattr(node, "_daf_hole") and not (
+            is_djangos(kind) and unpatched_class(kind, kind, _AS_SQL).holds()
+        ):
             raise Refused(f"a {kind.__name__} may write another text each time")
         if isinstance(node, Join):
             models |= _joined(node.join_field)
@@ -75,11 +98,23 @@ def check(compiler: Any, nodes: Iterable[Any]) -> None:
     _check_fields({*map(type, selected)}, _OF_SELECTED)
 
 
+def _check_backend(compiler: Any) -> None:
+    if not is_djangos(type(compiler)):
+        raise Refused(f"{type(compiler).__module__} has compilers of its own")
+    operations = compiler.connection.ops
+    kind: Any = type(operations)
+    replaced = not vars(operations).keys().isdisjoint(_OF_OPERATIONS)
+    djangos = unpatched_class(kind, djangos_class(kind), _OF_OPERATIONS)
+    if replaced or not djangos.holds():
+        raise Refused("what the backend's operations write is not Django's alone")
+
+
 def _joined(relation: Any) -> set[Any]:
     field = getattr(relation, "field", relation)
     if owner_of(type(field), "get_extra_restriction") is not ForeignObject:
         # Not even Django's GenericRelation: a content type may have another key.
         raise Refused(f"a {type(field).__name__} joins on what it says each time")
+    _check_fields([type(field)], _OF_JOIN)
     return {field.model, field.related_model}
 
 

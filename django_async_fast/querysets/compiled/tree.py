@@ -29,6 +29,7 @@ from .paths import STEPS
 
 # What is not called here. A class of querysets that has its own is left to it.
 _NOT_CALLED = (
+    *("__new__", "__setattr__", "__getattribute__", "_db", "_hints", "_for_write"),
     *("__init__", "__getitem__", "__len__", "__iter__", "query", "db", "ordered"),
     *("filter", "exclude", "order_by", "values", "values_list", "annotate", "get"),
     *("select_related", "distinct", "reverse", "only", "defer", "count", "exists"),

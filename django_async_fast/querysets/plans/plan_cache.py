@@ -1,8 +1,8 @@
 """The plan of a compiled query, made once for every query of plain instances.
 
-Key: the model, the alias, the fetch mode and the columns. No bound: as many as there
-are choices of columns. Forgotten when a setting, a model or a field changes; a miss
-costs as much as a row or two.
+Key: the model, the alias, the fetch mode and the columns. When there are too many
+choices of columns (a request may name them), all begin anew. Forgotten when a setting,
+a model or a field changes; a miss costs as much as a row or two.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from .row_plan import Declined, models, plain_key, selected
 # long on its plan as on its row.
 _plain: dict[Any, tuple[tuple[Any, Types], tuple[Any, ...]]] = {}
 changes.forgets.append(_plain.clear)
+_MOST = 1024
 
 
 @cache
@@ -87,6 +88,8 @@ def make(
         others = [kind for kind in kinds if not _has_djangos_converters(kind)]
         if not others:
             watched = changes.watches(kinds, changes.OF_COLUMN)
+            if len(_plain) >= _MOST:
+                _plain.clear()
             _plain[key] = made, watched + row_plan.watches(key[0])
     return made
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import pytest
@@ -32,6 +33,30 @@ class TenantKey(models.ForeignKey):
         exact = field.get_lookup("exact")
         found.add(exact(field.get_col(alias), tenant.get()), "AND")
         return found
+
+
+class JoiningKey(models.ForeignKey):
+    """Joins by another column for another tenant."""
+
+    def get_joining_fields(self, reverse_join: bool = False) -> Any:
+        found = super().get_joining_fields(reverse_join)
+        if tenant.get() == 1:
+            return found
+        meta = self.model._meta
+        return ((meta.get_field("amount"), found[0][1]),)
+
+    def get_joining_columns(self, reverse_join: bool = False) -> Any:
+        """Django before 6.0 asks for these."""
+        fields = self.get_joining_fields(reverse_join)
+        return tuple((mine.column, theirs.column) for mine, theirs in fields)
+
+
+class Folded(models.CharField):
+    """Found whatever its case for another tenant."""
+
+    def get_lookup(self, lookup_name: str) -> Any:
+        other = tenant.get() != 1 and lookup_name == "exact"
+        return super().get_lookup("iexact" if other else lookup_name)
 
 
 class OfTenant(models.Transform):
@@ -86,6 +111,7 @@ def kinds() -> Iterator[Kinds]:
 
         class Sale(models.Model):
             shop = TenantKey(Shop, models.CASCADE, null=True)
+            joined = JoiningKey(Shop, models.CASCADE, null=True, related_name="+")
             amount = models.IntegerField()
 
             class Meta:
@@ -105,6 +131,7 @@ def kinds() -> Iterator[Kinds]:
         class Named(models.Model):
             plain = models.CharField(max_length=20, null=True)
             name = Columned(max_length=20)
+            folded = Folded(max_length=20, default="f")
 
             class Meta:
                 app_label = "testapp"
@@ -117,7 +144,7 @@ def kinds() -> Iterator[Kinds]:
         Word._meta.get_field("plain").register_lookup(OfTenant)
         for pk in (1, 2):
             shop = Shop.objects.create(pk=pk, tenant=pk, name="shop")
-            Sale.objects.create(pk=pk, shop=shop, amount=pk)
+            Sale.objects.create(pk=pk, shop=shop, joined_id=1, amount=pk)
             Word.objects.create(pk=pk, plain="p", selected="s", converted="c")
             Named.objects.create(pk=pk, plain="p", name="n")
         yield {model.__name__: model.objects for model in made}
@@ -125,6 +152,10 @@ def kinds() -> Iterator[Kinds]:
 
 
 READ: dict[str, Callable[[Kinds], Any]] = {
+    "a join's fields": lambda kinds: [
+        *kinds["Sale"].order_by("pk").values_list("joined__tenant", flat=True)
+    ],
+    "a field's lookup": lambda kinds: kinds["Named"].filter(folded="F").count(),
     "filter": lambda kinds: [
         each.pk for each in kinds["Sale"].filter(shop__name="shop")
     ],
@@ -179,6 +210,72 @@ def fresh(kinds: Kinds) -> Kinds:
     for each in found.values():
         str(each.query)
     return found
+
+
+def test_operations_of_the_project_are_asked(
+    kinds: Kinds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether they stand in the backend's class or in a connection."""
+    djangos = type(connection.ops).quote_name
+
+    def quote_name(operations: Any, name: str) -> Any:
+        called.append(name)
+        return djangos(operations, name)
+
+    called: list[str] = []
+    for owner, replacement in (
+        (type(connection.ops), quote_name),
+        (connection.ops, partial(quote_name, connection.ops)),
+    ):
+        monkeypatch.setattr(owner, "quote_name", replacement)
+        for _ in range(4):
+            called.clear()
+            assert kinds["Shop"].filter(name="shop").count() == 2
+            assert "authors_shop" in called
+        monkeypatch.undo()
+
+
+def test_a_queryset_class_says_itself_where_its_rows_are() -> None:
+    class Elsewhere(models.QuerySet[Author]):
+        marked = None
+        _db: Any = property(lambda self: "elsewhere", lambda self, value: None)
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+            made = super().__new__(cls)
+            made.marked = tenant.get()
+            return made
+
+    manager: Any = models.Manager.from_queryset(Elsewhere)()
+    manager.model = Author
+    for _ in range(4):
+        found = manager.filter(name="a").order_by("name")
+        assert found.marked == 1
+        assert found.db == "elsewhere"
+
+
+def test_an_aggregate_may_be_changed_after_it_was_made() -> None:
+    def count(*, distinct: bool = False, of: str = "pk") -> Any:
+        found = Count("pk")
+        found.distinct = distinct
+        found.source_expressions = [F(of)]
+        return str(Author.objects.annotate(n=found).query)
+
+    plain = count()
+    for _ in range(4):
+        assert count() == plain
+    assert "COUNT(DISTINCT " in count(distinct=True)
+    assert '"name")' in count(of="name")
+
+    def aggregated(of: str = "pk") -> str:
+        changed = Max("pk")
+        changed.source_expressions = [F(of)]
+        with Sent() as sent:
+            Author.objects.aggregate(n=changed)
+        return str(sent.statements[-1])
+
+    for _ in range(4):
+        assert '"id")' in aggregated()
+    assert '"name")' in aggregated(of="name")
 
 
 @pytest.mark.parametrize("what", ["update", "delete"])
