@@ -94,6 +94,21 @@ class Converted(models.CharField):
         return [] if tenant.get() == 1 else [lambda value, *_: f"{value}2"]
 
 
+class Placed(models.QuerySet[Any]):
+    """Where the present tenant's rows are."""
+
+    marked = 0
+    _db: Any = property(
+        lambda self: None if tenant.get() == 1 else "elsewhere",
+        lambda self, value: None,
+    )
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        made = super().__new__(cls)
+        made.marked = tenant.get()
+        return made
+
+
 Kinds = dict[str, Any]
 
 
@@ -104,6 +119,8 @@ def kinds() -> Iterator[Kinds]:
         class Shop(models.Model):
             tenant = models.IntegerField()
             name = models.CharField(max_length=20)
+            objects = models.Manager()
+            placed = models.Manager.from_queryset(Placed)()
 
             class Meta:
                 app_label = "testapp"
@@ -235,22 +252,19 @@ def test_operations_of_the_project_are_asked(
         monkeypatch.undo()
 
 
-def test_a_queryset_class_says_itself_where_its_rows_are() -> None:
-    class Elsewhere(models.QuerySet[Author]):
-        marked = None
-        _db: Any = property(lambda self: "elsewhere", lambda self, value: None)
-
-        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-            made = super().__new__(cls)
-            made.marked = tenant.get()
-            return made
-
-    manager: Any = models.Manager.from_queryset(Elsewhere)()
-    manager.model = Author
+def test_a_queryset_class_says_itself_where_its_rows_are(kinds: Kinds) -> None:
+    shops = kinds["Shop"].model.placed
     for _ in range(4):
-        found = manager.filter(name="a").order_by("name")
+        found = shops.filter(name="shop")
         assert found.marked == 1
-        assert found.db == "elsewhere"
+        assert [each.pk for each in found.order_by("pk")] == [1, 2]
+        assert found.db == "default"
+    token = tenant.set(2)
+    try:
+        assert shops.filter(name="shop").marked == 2
+        assert shops.filter(name="shop").db == "elsewhere"
+    finally:
+        tenant.reset(token)
 
 
 def test_an_aggregate_may_be_changed_after_it_was_made() -> None:
