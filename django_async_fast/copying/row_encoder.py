@@ -34,7 +34,7 @@ def encoder(
     if (
         not _native.COMPILED
         or not type_loaders.is_utf8(raw.pgconn)
-        or not statement.dumps_as_psycopg(raw, (*classes, list, Range))
+        or not statement.dumps_as_psycopg(raw, (*classes, int, list, Range))
     ):
         return None
     kinds = results.decoders(raw).type_kinds

@@ -27,7 +27,7 @@ from tests.support.configured import (
 )
 from tests.support.every_await import HOWS, MOST, Closed, Steps, run
 from tests.support.until import until
-from tests.testapp.models import Author, Tag
+from tests.testapp.models import Author, Tag, Unique
 
 from .conftest import Watch, connected
 from .reading_together import TASKS, ends, fill, read, read_all
@@ -120,6 +120,34 @@ async def test_one_is_cancelled_while_the_server_works_for_it(
             assert await ends([tasks[0], tasks[1], tasks[3]]) == ["0", "1", "2"]
             assert await read(4) == "4"
     assert sent == [4]
+
+
+async def test_one_that_was_cancelled_is_stopped_when_its_turn_comes(
+    watch: Watch, sent: list[int]
+) -> None:
+    """Nobody waits for it, and it would hold the connection."""
+
+    async def exists() -> bool:
+        return await Unique.objects.filter(key="k").aexists()
+
+    await fill()
+    with configured():
+        async with new_connection() as conn:
+            for _ in range(3):
+                await _tag()
+                await exists()
+            async with blocked(watch, "testapp_unique"):
+                async with blocked(watch, "testapp_tag"):
+                    calls = [read(0), _tag(), exists()]
+                    tasks = [asyncio.create_task(each) for each in calls]
+                    await until(lambda: tasks[0].done() and bool(watch.working()))
+                    tasks[2].cancel()
+                    await asyncio.wait([tasks[2]])
+                assert not await tasks[1]
+                await watch.idle()
+                assert await read(1) == "1"
+            assert conn.gate.pipeline is None
+    assert sent == [2]
 
 
 async def test_all_are_cancelled(watch: Watch, sent: list[int]) -> None:

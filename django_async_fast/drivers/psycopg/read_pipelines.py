@@ -12,8 +12,9 @@ Out: the results of that statement.
 
 from __future__ import annotations
 
-from asyncio import AbstractEventLoop, Future
+from asyncio import AbstractEventLoop, CancelledError, Future
 from collections.abc import Generator, Iterable
+from contextlib import suppress
 from contextvars import Context
 from time import monotonic
 from typing import Any
@@ -79,7 +80,8 @@ class ReadPipeline(WaiterQueue):
         try:
             found: list[Any] | None = bridge.await_(read.future)
         except BaseException as exc:
-            read.future.cancel()
+            with suppress(RuntimeError):  # of a loop that is closed
+                read.future.cancel()
             self._leave(exc)
             raise
         return found
@@ -122,6 +124,10 @@ class ReadPipeline(WaiterQueue):
             if not read.future.done():
                 read.future.set_result(results)
             yield from fetch_many(pgconn)  # of the Sync
+            if self._is_abandoned():
+                # Not here: the operation that is to be broken off is at work.
+                work = bridge.run(self._leave, CancelledError())
+                Context().run(bridge.begin_task, self.loop, work)
         pgconn.exit_pipeline_mode()
 
     def _done(self, driven: Future[None]) -> None:
@@ -138,11 +144,18 @@ class ReadPipeline(WaiterQueue):
         self.gate.pipeline = None
         self.gate.release()
 
+    def _is_abandoned(self) -> bool:
+        """Tell whether the server works, and nobody is left that waits for it."""
+        return (
+            self.sent
+            and not self.broken_off
+            and bool(self.waiting)
+            and all(read.future.done() for read in self.waiting)
+        )
+
     def _leave(self, exc: BaseException) -> None:
-        """See to the connection if nobody is left that waits for an answer."""
-        if not self.sent or self.broken_off or not self.waiting:
-            return
-        if any(not read.future.done() for read in self.waiting):
+        """See to the connection if it is abandoned."""
+        if not self._is_abandoned():
             return
         channel = self.raw.session.channel
         if channel is None or not channel.busy:

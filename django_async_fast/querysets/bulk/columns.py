@@ -113,8 +113,9 @@ _NUMBERS = frozenset({Int2, Int4, Int8})
 
 # What Django gives to psycopg for values that are encoded here instead.
 DUMPED = (
-    *(bool, bytes, dt.date, dt.datetime, dt.time, dt.timedelta, Decimal, float, list),
-    *(str, Binary, Int2, Int4, Int8, Jsonb, IPv4Address, IPv6Address, Range, UUID),
+    *(bool, bytes, dt.date, dt.datetime, dt.time, dt.timedelta, Decimal, float, int),
+    *(list, str, Binary, Int2, Int4, Int8, Jsonb, IPv4Address, IPv6Address),
+    *(Range, UUID),
 )
 
 
@@ -185,7 +186,8 @@ class Column:
         """Return what Django has made of values, as an array if it can be one."""
         found = _inside(prepared)
         if self.kind in _PRINTED:
-            found = _printed(prepared, wrapper.connection)
+            with suppress(Exception):  # psycopg meets it again, when it is sent
+                found = _printed(prepared, wrapper.connection)
         for each in self._types:
             if (array := each.array(found)) is not None:
                 return array
