@@ -65,7 +65,9 @@ cdef class Databases:
     `default` is the alias where nobody says another.
     """
 
-    def __init__(self, dict names not None, ClassWatch watch not None, *, kind, db, default):
+    def __init__(
+        self, dict names not None, ClassWatch watch not None, *, kind, db, default
+    ):
         self.names = names
         self.watch = watch
         self.kind = kind
@@ -87,7 +89,8 @@ cdef class Databases:
         # Besides what it was made of: somebody may have given it another method.
         if routers is NULL or <object> routers or len(own) > 2:
             return queryset.db
-        cdef PyObject *instance = PyDict_GetItemWithError(<dict> values["_hints"], "instance")
+        cdef dict hints = values["_hints"]
+        cdef PyObject *instance = PyDict_GetItemWithError(hints, "instance")
         if instance is NULL or <object> instance is None:
             return self.default
         return (<object> instance)._state.db or self.default

@@ -474,7 +474,9 @@ cdef class Steps:
             return None
         return self.take(queryset, values, path, function, key, None, args, kwargs, False)
 
-    def key_of_aggregates(self, str kind not None, tuple args not None, dict kwargs not None):
+    def key_of_aggregates(
+        self, str kind not None, tuple args not None, dict kwargs not None
+    ):
         """Return the key of Django's aggregates of columns, a reason for others."""
         cdef list found = [kind]
         for each in args:
