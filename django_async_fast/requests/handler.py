@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 from asgiref.sync import AsyncToSync, SyncToAsync, iscoroutinefunction
 from asgiref.sync import sync_to_async as threaded
+from django.conf import settings
 from django.core import signals
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
@@ -59,6 +60,7 @@ class Handler(_Served):
         # Where nothing in between can wait, and nothing has to be driven.
         names = "run_get_response", "get_response_async"
         self._synchronous = Unpatched((type(self), ASGIHandler, names))
+        self._reads_body = Unpatched((type(self), ASGIHandler, ("read_body",)))
         super().__init__()
 
     # ----- the chain
@@ -105,6 +107,22 @@ class Handler(_Served):
 
     # ----- one request
 
+    async def read_body(self, receive: Receive) -> Any:
+        """Return the body as a file; most are empty or short, and in one message.
+
+        For others Django has one that may go to disk, which costs more to make.
+        """
+        message = await receive()
+        if (
+            message["type"] == "http.request"
+            and not message.get("more_body", False)
+            and self._reads_body.holds()
+        ):
+            body = message.get("body", b"")
+            if type(body) is bytes and (not body or _stays_in_memory(body)):
+                return io.BytesIO(body)
+        return await super().read_body(_again(message, receive))
+
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request. Django's needs a task group, and threads for the signals."""
         try:
@@ -132,6 +150,7 @@ class Handler(_Served):
     def _serve(self, scope: Scope, body_file: Any, send: Send, client: Client) -> None:
         life = Life(f"{scope['method']} {scope['path']}")
         response = None
+        life.begin()
         try:
             with life:
                 response = self._respond(scope, body_file, life)
@@ -142,14 +161,20 @@ class Handler(_Served):
                 bridge.drive_alone(self.send_response(response, send))
                 client.dismiss()
         finally:
-            with life:
-                if response is None:
-                    close = partial(signals.request_finished.send, self.__class__)
-                else:
-                    close = response.close
-                # Where the request has used a thread, Django's own connections that
-                # it has opened in there are to be found by the signal's receivers.
-                (_in_thread(close) if _has_thread() and bridge.can_wait() else close)()
+            try:
+                with life:
+                    self._close(response)
+            finally:
+                life.leave()
+
+    def _close(self, response: Any) -> None:
+        if response is None:
+            close = partial(signals.request_finished.send, self.__class__)
+        else:
+            close = response.close
+        # Where the request has used a thread, Django's own connections that it has
+        # opened in there are to be found by the signal's receivers.
+        (_in_thread(close) if _has_thread() and bridge.can_wait() else close)()
 
     def _respond(self, scope: Scope, body_file: Any, life: Life) -> Any:
         set_script_prefix(get_script_prefix(scope))
@@ -203,6 +228,21 @@ def make(sync: str) -> ASGIHandler:
     if not _native.COMPILED:
         return ThreadedHandler()
     return Handler(in_threads=sync == "thread")
+
+
+def _stays_in_memory(body: bytes) -> bool:
+    # Where it is 0 or None, no body goes to disk: that is for Django's file to know.
+    return len(body) <= (settings.FILE_UPLOAD_MAX_MEMORY_SIZE or 0)
+
+
+def _again(message: Any, receive: Receive) -> Receive:
+    """Return a `receive` that gives `message` first."""
+    first = [message]
+
+    async def inner() -> Any:
+        return first.pop() if first else await receive()
+
+    return inner
 
 
 def _bridged(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:

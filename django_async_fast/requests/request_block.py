@@ -64,15 +64,16 @@ async def respond(
 
 def in_request() -> bool:
     """Tell whether the caller serves a request that has its block."""
-    return _life.get() is not None
+    life = _life.get()
+    return life is not None and (life.joined or life.block.open)
 
 
 class Life:
     """The block of one request, which is entered step by step."""
 
     __slots__ = (
-        *("around", "before", "block", "joined", "name", "own_thread_locals"),
-        *("scope", "thread_locals"),
+        *("around", "before", "block", "joined", "name", "outer"),
+        *("own_thread_locals", "scope", "thread_locals"),
     )
 
     def __init__(self, name: str, where: users_code.Place = None) -> None:
@@ -127,13 +128,24 @@ class Life:
         finally:
             self._clear_thread_locals()
 
+    def begin(self) -> None:
+        """Let the context be the request's, whose block is entered as often as need be.
+
+        What a context variable is set to costs as much as three that are read.
+        """
+        self.outer = _life.get()
+        _life.set(self)
+
+    def leave(self) -> None:
+        """Let the context be of whoever has had it before `begin()`."""
+        _life.set(self.outer)
+
     def __enter__(self) -> None:
         """Enter the block, for as long as it lasts, in a bridged call; also again."""
         block = self.block
         if not (block.open or self.joined):
             block = self.block = block.opened()
-        self.before = _life.get(), entered_block.get()
-        _life.set(self)
+        self.before = entered_block.get()
         entered_block.set(block)
 
     def __exit__(self, *exc: object) -> None:
@@ -145,9 +157,7 @@ class Life:
             elif self.joined or not self.block.close_at_once():
                 self._end()
         finally:
-            _life.set(self.before[0])
-            entered_block.set(self.before[1])
-            # What a context variable is set to costs as much as three that are read.
+            entered_block.set(self.before)
             if scopes.entered_scope.get() is not self.around:
                 scopes.entered_scope.set(self.around)
 
@@ -279,7 +289,7 @@ def make_view_atomic(self: BaseHandler, view: Callable[..., Any]) -> Any:
     try:
         return django_make_view_atomic(self, view)
     except RuntimeError:  # which is how it refuses one
-        if _life.get() is None or not iscoroutinefunction(view):
+        if not in_request() or not iscoroutinefunction(view):
             raise
     return _atomic_requests(view)
 

@@ -25,6 +25,7 @@ ABSENT = "absent"
 
 # Shortcuts: dotted name -> what of ours stands on it. Seams are in the package's list.
 WATCHED = {
+    "django.core.handlers.asgi.ASGIHandler.read_body": "requests/handler.py: read_body",
     "django.core.handlers.base.BaseHandler.make_view_atomic": "requests/request_block.py: make_view_atomic",
     "django.db.backends.base.base.BaseDatabaseWrapper.chunked_cursor": "querysets/streams.py: Stream._begin_chunks",
     "django.db.backends.base.base.BaseDatabaseWrapper.__init__": "connections/wrapper_attributes.py: init_attributes",
