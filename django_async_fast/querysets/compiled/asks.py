@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import connections
 
+from . import compilers
 from .keys import Refused
 from .paths import PATH
 
@@ -43,31 +44,19 @@ def aggregate(
 
 def _recorded(alias: str, run: Callable[[], Any]) -> tuple[Any, str, Any]:
     """Return the compiler that `run` would execute, and its statement."""
-    ops = connections[alias].ops
-    before, make = vars(ops).get("compiler"), ops.compiler
 
-    def compiler(name: str) -> Any:
-        def recording(*args: Any, **kwargs: Any) -> Any:
-            made = make(name)(*args, **kwargs)
+    def record(compiler: Any) -> None:
+        def execute_sql(*args: Any, **kwargs: Any) -> Any:
+            raise _Recorded(compiler)
 
-            def execute_sql(*args: Any, **kwargs: Any) -> Any:
-                raise _Recorded(made)
+        compiler.execute_sql = execute_sql
 
-            made.execute_sql = execute_sql
-            return made
-
-        return recording
-
-    ops.compiler = compiler
     try:
-        run()
+        with compilers.changed(connections[alias], record):
+            run()
         raise Refused("it asks nothing of the database")
     except _Recorded as recorded:
         made = recorded.args[0]
-    finally:
-        del ops.compiler
-        if before is not None:
-            ops.compiler = before
     del made.execute_sql
     sql, params = made.as_sql()
     if made.select is None:

@@ -22,6 +22,7 @@ from ...unpatched import (
     owner_of,
     unpatched_class,
 )
+from . import compilers
 from .keys import Refused
 
 # What a model's fields are asked for when a query names them, and selected ones for.
@@ -41,36 +42,24 @@ _OF_OPERATIONS = tuple(
 @contextmanager
 def compiled_nodes(wrapper: Any) -> Iterator[list[Any]]:
     """Collect all that compilers of a connection compile meanwhile."""
-    ops = wrapper.ops
-    before, make = vars(ops).get("compiler"), ops.compiler
     nodes: list[Any] = []
-    compilers: list[Any] = []
+    found: list[Any] = []
 
-    def compiler(name: str) -> Any:
-        kind = make(name)
+    def note(compiler: Any) -> None:
+        djangos = compiler.compile
 
-        def made(*args: Any, **kwargs: Any) -> Any:
-            found = kind(*args, **kwargs)
-            djangos = found.compile
+        def compile_and_note(node: Any) -> Any:
+            nodes.append(node)
+            return djangos(node)
 
-            def compile_and_note(node: Any) -> Any:
-                nodes.append(node)
-                return djangos(node)
+        compiler.compile = compile_and_note
+        found.append(compiler)
 
-            found.compile = compile_and_note
-            compilers.append(found)
-            return found
-
-        return made
-
-    ops.compiler = compiler
     try:
-        yield nodes
+        with compilers.changed(wrapper, note):
+            yield nodes
     finally:
-        del ops.compiler
-        if before is not None:
-            ops.compiler = before
-        for each in compilers:
+        for each in found:
             del each.compile
 
 
