@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from typing import Any
@@ -22,6 +23,15 @@ from tests.testapp.models import Author, Book, Note
 pytestmark = pytest.mark.core
 
 tenant = ContextVar("tenant", default=1)
+
+
+@contextmanager
+def of_tenant(number: int) -> Iterator[None]:
+    token = tenant.set(number)
+    try:
+        yield
+    finally:
+        tenant.reset(token)
 
 
 class TenantKey(models.ForeignKey):
@@ -113,59 +123,59 @@ Kinds = dict[str, Any]
 
 
 @pytest.fixture
-def kinds() -> Iterator[Kinds]:
+def make() -> Iterator[Callable[..., type[models.Model]]]:
+    """Makes a model that has a table for this test."""
     with isolate_apps("tests.testapp"), transaction.atomic():
 
-        class Shop(models.Model):
-            tenant = models.IntegerField()
-            name = models.CharField(max_length=20)
-            objects = models.Manager()
-            placed = models.Manager.from_queryset(Placed)()
+        def make(
+            name: str, /, *, ordering: Any = (), **body: Any
+        ) -> type[models.Model]:
+            meta = {"app_label": "testapp", "db_table": f"authors_{name.lower()}"}
+            body["Meta"] = type("Meta", (), {**meta, "ordering": ordering})
+            made = type(name, (models.Model,), {"__module__": __name__, **body})
+            with connection.schema_editor() as editor:
+                editor.create_model(made)
+            return made
 
-            class Meta:
-                app_label = "testapp"
-                db_table = "authors_shop"
-
-        class Sale(models.Model):
-            shop = TenantKey(Shop, models.CASCADE, null=True)
-            joined = JoiningKey(Shop, models.CASCADE, null=True, related_name="+")
-            amount = models.IntegerField()
-
-            class Meta:
-                app_label = "testapp"
-                db_table = "authors_sale"
-
-        class Word(models.Model):
-            plain = models.CharField(max_length=20)
-            selected = Selected(max_length=20)
-            converted = Converted(max_length=20)
-
-            class Meta:
-                app_label = "testapp"
-                db_table = "authors_word"
-                ordering = [Turned(F("id"))]
-
-        class Named(models.Model):
-            plain = models.CharField(max_length=20, null=True)
-            name = Columned(max_length=20)
-            folded = Folded(max_length=20, default="f")
-
-            class Meta:
-                app_label = "testapp"
-                db_table = "authors_named"
-
-        made = Shop, Sale, Word, Named
-        with connection.schema_editor() as editor:
-            for model in made:
-                editor.create_model(model)
-        Word._meta.get_field("plain").register_lookup(OfTenant)
-        for pk in (1, 2):
-            shop = Shop.objects.create(pk=pk, tenant=pk, name="shop")
-            Sale.objects.create(pk=pk, shop=shop, joined_id=1, amount=pk)
-            Word.objects.create(pk=pk, plain="p", selected="s", converted="c")
-            Named.objects.create(pk=pk, plain="p", name="n")
-        yield {model.__name__: model.objects for model in made}
+        yield make
         transaction.set_rollback(True)
+
+
+@pytest.fixture
+def kinds(make: Any) -> Kinds:
+    shop = make(
+        "Shop",
+        tenant=models.IntegerField(),
+        name=models.CharField(max_length=20),
+        objects=models.Manager(),
+        placed=models.Manager.from_queryset(Placed)(),
+    )
+    sale = make(
+        "Sale",
+        shop=TenantKey(shop, models.CASCADE, null=True),
+        joined=JoiningKey(shop, models.CASCADE, null=True, related_name="+"),
+        amount=models.IntegerField(),
+    )
+    word = make(
+        "Word",
+        plain=models.CharField(max_length=20),
+        selected=Selected(max_length=20),
+        converted=Converted(max_length=20),
+        ordering=[Turned(F("id"))],
+    )
+    named = make(
+        "Named",
+        plain=models.CharField(max_length=20, null=True),
+        name=Columned(max_length=20),
+        folded=Folded(max_length=20, default="f"),
+    )
+    word._meta.get_field("plain").register_lookup(OfTenant)
+    for pk in (1, 2):
+        shop.objects.create(pk=pk, tenant=pk, name="shop")
+        sale.objects.create(pk=pk, shop_id=pk, joined_id=1, amount=pk)
+        word.objects.create(pk=pk, plain="p", selected="s", converted="c")
+        named.objects.create(pk=pk, plain="p", name="n")
+    return {each.__name__: each.objects for each in (shop, sale, word, named)}
 
 
 READ: dict[str, Callable[[Kinds], Any]] = {
@@ -211,12 +221,9 @@ READ: dict[str, Callable[[Kinds], Any]] = {
 def test_another_tenant_has_its_own_text(kinds: Kinds, name: str) -> None:
     read = READ[name]
     learnt = [read(kinds) for _ in range(4)]
-    token = tenant.set(2)
-    try:
+    with of_tenant(2):
         # Never called before, it is Django's.
         found, wanted = read(kinds), read({**kinds, **fresh(kinds)})
-    finally:
-        tenant.reset(token)
     assert found == wanted
     assert found != learnt[-1] == learnt[0]
 
@@ -259,12 +266,9 @@ def test_a_queryset_class_says_itself_where_its_rows_are(kinds: Kinds) -> None:
         assert found.marked == 1
         assert [each.pk for each in found.order_by("pk")] == [1, 2]
         assert found.db == "default"
-    token = tenant.set(2)
-    try:
+    with of_tenant(2):
         assert shops.filter(name="shop").marked == 2
         assert shops.filter(name="shop").db == "elsewhere"
-    finally:
-        tenant.reset(token)
 
 
 def test_an_aggregate_may_be_changed_after_it_was_made() -> None:
@@ -283,9 +287,9 @@ def test_an_aggregate_may_be_changed_after_it_was_made() -> None:
     def aggregated(of: str = "pk") -> str:
         changed = Max("pk")
         changed.source_expressions = [F(of)]
-        with Sent() as sent:
+        with sent() as statements:
             Author.objects.aggregate(n=changed)
-        return str(sent.statements[-1])
+        return statements[-1]
 
     for _ in range(4):
         assert '"id")' in aggregated()
@@ -296,36 +300,29 @@ def test_an_aggregate_may_be_changed_after_it_was_made() -> None:
 def test_writes_have_their_text_anew(kinds: Kinds, what: str) -> None:
     def write() -> Any:
         words = kinds["Word"].filter(plain__of_tenant__isnull=False)
-        with transaction.atomic(), Sent() as sent:
+        with transaction.atomic(), sent() as statements:
             words.update(plain="q") if what == "update" else words.delete()
             transaction.set_rollback(True)
-        return sent.statements
+        return statements
 
     learnt = [write() for _ in range(4)]
-    token = tenant.set(2)
-    try:
+    with of_tenant(2):
         found = write()
-    finally:
-        tenant.reset(token)
     assert "'1'" in learnt[-1][-1]
     assert "'2'" in found[-1]
 
 
-class Sent:
-    """Collects what is sent on the connection."""
+@contextmanager
+def sent() -> Iterator[list[str]]:
+    """Collect what is sent on the connection."""
+    statements: list[str] = []
 
-    def __enter__(self) -> Sent:
-        self.statements: list[str] = []
-        self._wrapper = connection.execute_wrapper(self._note)
-        self._wrapper.__enter__()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._wrapper.__exit__(*error)  # type: ignore[arg-type]
-
-    def _note(self, execute: Any, sql: str, *args: Any) -> Any:
-        self.statements.append(sql)
+    def note(execute: Any, sql: str, *args: Any) -> Any:
+        statements.append(sql)
         return execute(sql, *args)
+
+    with connection.execute_wrapper(note):
+        yield statements
 
 
 def test_a_content_type_that_has_got_another_key_is_looked_up() -> None:
@@ -378,32 +375,21 @@ EVALUATED: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("name", EVALUATED)
 @pytest.mark.parametrize("given", [{"key": "x"}, {"key__in": ["x"]}])
-def test_values_are_those_of_the_call(name: str, given: dict[str, Any]) -> None:
+def test_values_are_those_of_the_call(
+    make: Any, name: str, given: dict[str, Any]
+) -> None:
     evaluate = EVALUATED[name]
-    with isolate_apps("tests.testapp"), transaction.atomic():
-
-        class Secret(models.Model):
-            key = Prepared(max_length=20)
-            plain = models.CharField(max_length=20)
-
-            class Meta:
-                app_label = "testapp"
-                db_table = "authors_secret"
-
-        Secret._meta.get_field("plain").register_lookup(OfTenant)
-        with connection.schema_editor() as editor:
-            editor.create_model(Secret)
-        Secret.objects.create(pk=1, key="t1x")
-        wanted = "t1x" if name == "the query" else [1]
-        for _ in range(5):
-            rows = Secret.objects.filter(**given)
-            token = tenant.set(2)
-            try:
-                found = evaluate(rows)
-            finally:
-                tenant.reset(token)
-            assert wanted in found if name == "the query" else found == wanted
-        transaction.set_rollback(True)
+    secret = make(
+        "Secret", key=Prepared(max_length=20), plain=models.CharField(max_length=20)
+    )
+    secret._meta.get_field("plain").register_lookup(OfTenant)
+    secret.objects.create(pk=1, key="t1x")
+    wanted = "t1x" if name == "the query" else [1]
+    for _ in range(5):
+        rows = secret.objects.filter(**given)
+        with of_tenant(2):
+            found = evaluate(rows)
+        assert wanted in found if name == "the query" else found == wanted
 
 
 class Strict(models.CharField):
@@ -443,41 +429,27 @@ GIVEN: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("forgets", [False, True])
 @pytest.mark.parametrize("other", [0, 2])
 def test_a_kept_queryset_has_the_conditions_of_its_call(
-    name: str, given: str, forgets: bool, other: int
+    make: Any, name: str, given: str, forgets: bool, other: int
 ) -> None:
     evaluate = EVALUATED.get(name, lambda rows: [each.pk for each in rows.all()])
-    with isolate_apps("tests.testapp"), transaction.atomic():
-
-        class Kept(models.Model):
-            key = Strict(max_length=20)
-            plain = models.CharField(max_length=20)
-
-            class Meta:
-                app_label = "testapp"
-                db_table = "authors_kept"
-
-        plain = Kept._meta.get_field("plain")
-        plain.register_lookup(TenantExact)
-        with connection.schema_editor() as editor:
-            editor.create_model(Kept)
-        Kept.objects.create(pk=1, key="x", plain="t1x")
-        for _ in range(4):
-            for _ in range(3):
-                [*Kept.objects.filter(**GIVEN[given])]
-            rows = Kept.objects.filter(**GIVEN[given])
-            if forgets:
-                tree.clear()
-            token = tenant.set(other)
-            try:
-                found = evaluate(rows)
-            finally:
-                tenant.reset(token)
-            if name == "the query":
-                assert "t1" in found
-                assert "t2" not in found
-            else:
-                assert found == [1]
-        transaction.set_rollback(True)
+    kept = make(
+        "Kept", key=Strict(max_length=20), plain=models.CharField(max_length=20)
+    )
+    kept._meta.get_field("plain").register_lookup(TenantExact)
+    kept.objects.create(pk=1, key="x", plain="t1x")
+    for _ in range(4):
+        for _ in range(3):
+            [*kept.objects.filter(**GIVEN[given])]
+        rows = kept.objects.filter(**GIVEN[given])
+        if forgets:
+            tree.clear()
+        with of_tenant(other):
+            found = evaluate(rows)
+        if name == "the query":
+            assert "t1" in found
+            assert "t2" not in found
+        else:
+            assert found == [1]
 
 
 NAMED: dict[str, Callable[[Any], Any]] = {
@@ -495,8 +467,5 @@ def test_a_kept_queryset_has_the_columns_of_its_call(kinds: Kinds, name: str) ->
     for _ in range(4):
         wanted = [*make(kinds["Named"])]
         kept = make(kinds["Named"])
-        token = tenant.set(2)
-        try:
+        with of_tenant(2):
             assert [*kept.filter(pk__gt=0)] == wanted
-        finally:
-            tenant.reset(token)
