@@ -617,6 +617,7 @@ class KnownStatements:
         of_one: Any,
         ask_rows: Any,
         forget: Callable[[], None],
+        calls_project: Callable[[Statement, Hidden, str], bool],
     ) -> None: ...
     verify: Callable[..., None] | None
     reader: Reader | None
@@ -627,6 +628,26 @@ class KnownStatements:
     def rows_of_get(
         self, call: Hidden, filter_by: Any, limit: Any
     ) -> list[Any] | None: ...
+
+@final
+class StraightReads:
+    def __init__(
+        self,
+        statements: KnownStatements,
+        *,
+        methods: dict[Any, tuple[int, str | None, Callable[[Hidden, list[Any]], Any]]],
+        filter_by: Any,
+        limit: Any,
+    ) -> None: ...
+    def begin(self, worker: object, call: list[Any]) -> StraightRead | None: ...
+
+@final
+class StraightRead:
+    @property
+    def wait(self) -> Wait | None: ...
+    error: BaseException | None
+    def end(self, value: object) -> bool: ...
+    def go_on(self) -> Any: ...
 
 @final
 class ThreadLocals:

@@ -53,6 +53,7 @@ include "saved_values.pxi"
 include "literals.pxi"
 include "sending.pxi"
 include "known_statements.pxi"
+include "straight_reads.pxi"
 
 
 def state_finalizer(state):

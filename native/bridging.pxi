@@ -274,25 +274,28 @@ cdef class Routes:
         self.wrapper_for = wrapper_for
 
     cdef object wrapper(self, alias):
-        cdef PyObject *found
         block = value_of(self.entered_block)
         if block is None or not block.open:
             return self.wrapper_for(alias)
         worker = self.bridge.waiting_worker()
         if worker is None or worker.loop is not block.loop:
             return self.wrapper_for(alias)
-        found = PyDict_GetItemWithError(<dict?> block.wrappers, alias)
-        if found is not NULL:
-            wrapper = <object> found
-            built = getattr(type(wrapper), "built", None)
-            if built is True:
-                return wrapper
-            if built is False:
-                # Not by its class's way, which would build it.
-                hidden = (<tuple?> PyObject_GenericGetAttr(wrapper, "_arguments"))[4]
-                if hidden is not None:
-                    return hidden
-        return self.wrapper_for(alias)
+        found = self.built(block, alias)
+        return self.wrapper_for(alias) if found is None else found
+
+    cdef object built(self, block, alias):
+        """The wrapper of a block that is connected; None for another."""
+        cdef PyObject *found = PyDict_GetItemWithError(<dict?> block.wrappers, alias)
+        if found is NULL:
+            return None
+        wrapper = <object> found
+        built = getattr(type(wrapper), "built", None)
+        if built is True:
+            return wrapper
+        if built is False:
+            # Not by its class's way, which would build it.
+            return (<tuple?> PyObject_GenericGetAttr(wrapper, "_arguments"))[4]
+        return None
 
 
 @cython.final
@@ -334,6 +337,22 @@ cdef class Turns:
             return False
         elif worker.held_gate is not gate:
             return False
+        gate.busy = True
+        return True
+
+    cdef bint take_for(self, gate, worker) except -1:
+        """Take `gate` for a call that `worker` is to serve; False as `take()`."""
+        scope = gate.innermost
+        units = gate.units
+        if gate.busy or not scope.open or units.calls or units.waiting or gate.waiting:
+            return False
+        entered = value_of(self.entered_scope)
+        if scope is not (gate.root if entered is None else entered):
+            return False
+        if value_of(self.outer_call) is not None:
+            return False
+        units.calls = [worker]
+        worker.held_gate = gate
         gate.busy = True
         return True
 

@@ -74,21 +74,21 @@ cdef class Databases:
         self.db = db
         self.default = default
 
-    cdef object of(self, queryset, dict values):
-        """What `queryset.db` is."""
+    cdef object of(self, queryset, dict values, bint asks):
+        """What `queryset.db` is; None where somebody has to be asked who may not be."""
         if type(queryset).db is not self.db:
-            return queryset.db
+            return queryset.db if asks else None
         alias = values["_db"]
         if alias:
             return alias
         router = self.names["router"]
         if type(router) is not self.kind or not is_right(self.watch):
-            return queryset.db
+            return queryset.db if asks else None
         cdef dict own = <dict> PyObject_GenericGetDict(router, NULL)
         cdef PyObject *routers = PyDict_GetItemWithError(own, "routers")
         # Besides what it was made of: somebody may have given it another method.
         if routers is NULL or <object> routers or len(own) > 2:
-            return queryset.db
+            return queryset.db if asks else None
         cdef dict hints = values["_hints"]
         cdef PyObject *instance = PyDict_GetItemWithError(hints, "instance")
         if instance is NULL or <object> instance is None:
@@ -107,7 +107,8 @@ cdef class KnownStatements:
     that the statement is another for these values; `verify` compares it; `databases`
     are asked first, `routes` last; `reader` sends it, and where it does not, `by_cursor`
     or, of another thread, `fetch`; `in_turns` builds rows that are many; `forget`
-    forgets what was learnt.
+    forgets what was learnt; `calls_project` tells whether to build a statement's rows
+    may call the project's code.
     """
 
     def __init__(
@@ -115,7 +116,7 @@ cdef class KnownStatements:
         running_loop, connections, holds, plan_for, tuple missed, verify,
         Databases databases not None, Routes routes not None, announce, Reader reader,
         by_cursor, fetch, in_turns, Py_ssize_t many, of_querysets, of_one, ask_rows,
-        forget,
+        forget, calls_project,
     ):
         self.steps = steps
         self.iterates = iterates
@@ -139,25 +140,27 @@ cdef class KnownStatements:
         self.of_one = of_one
         self.ask_rows = ask_rows
         self.forget = forget
+        self.calls_project = calls_project
 
-    cdef bint is_as_learnt(self, Statement statement) except -1:
+    cdef bint is_as_learnt(self, Statement statement, bint asks) except -1:
         for watch in statement.kinds:
             if not is_right(<ClassWatch> watch):
                 return False
         if not statement.is_ordered_so():
-            self.forget()
+            if asks:
+                self.forget()
             return False
         if statement.watches is None:
-            return self.holds(statement)
+            return asks and self.holds(statement)
         for watch in statement.watches:
             if not is_right(<ClassWatch> watch):
-                return self.holds(statement)
+                return asks and self.holds(statement)
         for signal in self.receivers:
             if signal.receivers:
-                return self.holds(statement)
+                return asks and self.holds(statement)
         # A tool may have replaced what reads the cursors.
         if self.compilers["cursor_iter"] is not statement.cursor_iter:
-            return self.holds(statement)
+            return asks and self.holds(statement)
         return True
 
     cdef object kind_of_rows(self, dict values):
@@ -168,13 +171,20 @@ cdef class KnownStatements:
             return None
         return iterable, values.get("_fetch_mode")
 
-    cdef StatementRun known(self, queryset, dict values, kind, ask, alias):
-        cdef Path path = self.steps.path_of(values)
+    cdef StatementRun known(
+        self, queryset, dict values, kind, ask, alias, bint asks=True
+    ):
+        """The statement filled in; None if it is not known.
+
+        If nobody `asks` it is None too where that would call the project's code or
+        Django's, which may wait.
+        """
+        cdef Path path = self.steps.path_of(values) if asks else self.steps.path_on(values)
         if path is None or values["_result_cache"] is not None:
             return None
         if not path.node.entries or path.node.epoch is not self.steps.epoch:
             return None
-        if self.running_loop() is not None:
+        if asks and self.running_loop() is not None:
             return None  # Django refuses it, or lets it wait
         # Routers are asked as often as by Django: only where that is of use.
         for each in path.node.entries.values():
@@ -183,22 +193,31 @@ cdef class KnownStatements:
         else:
             return None
         if alias is None:
-            alias = self.databases.of(queryset, values)
+            alias = self.databases.of(queryset, values, asks)
         cdef PyObject *entry = PyDict_GetItemWithError(path.node.entries, (kind, alias))
         if entry is NULL or type(<object> entry) is not Statement:
             return None
         cdef Statement statement = <Statement> entry
-        if not self.is_as_learnt(statement):
+        if not self.is_as_learnt(statement, asks):
             return None
-        if statement.locks and self.connections[alias].get_autocommit():
+        if statement.locks and (
+            not asks or self.connections[alias].get_autocommit()
+        ):
+            return None
+        if not asks and statement.calls_project is not False:
+            statement.is_asked = True
             return None
         cdef StatementRun known = StatementRun.__new__(StatementRun)
         plan, known.types = statement.made
         known.keeps = plan is not None
         known.arrays = []
         try:
-            filled = statement.fill(path, self.connections, alias, known.arrays)
+            filled = statement.fill(
+                path, self.connections if asks else None, alias, known.arrays
+            )
             if filled is None:
+                return None
+            if not asks and (plan is None or values["_known_related_objects"]):
                 return None
             if plan is None or (
                 statement.instances and values["_known_related_objects"]
@@ -216,6 +235,8 @@ cdef class KnownStatements:
         known.statement, known.plan, known.alias = statement, plan, alias
         known.sql, known.params, known.template = filled
         known.path, known.connections = path, self.connections
+        if not asks:
+            return known
         self.steps.hits += 1
         statement.used = self.steps.clock
         if self.verify is not None:
@@ -225,6 +246,9 @@ cdef class KnownStatements:
     cdef list run(self, StatementRun known, queryset, how):
         if readers != 0:
             self.announce(known.statement, queryset, known.alias)
+        if known.statement.is_asked:
+            known.statement.is_asked = False
+            self.calls_project(known.statement, Hidden(queryset), known.alias)
         # Last: nothing may be waited for between this and the statement.
         wrapper = self.routes.wrapper(known.alias)
         cdef Batch batch = self.batch(known, wrapper, how)

@@ -17,6 +17,12 @@ cdef enum:
     RESTED = 4096
     SEEN_ONCE = 256
 
+# What becomes of a step that is not known: it is learnt, or not; or nobody is asked.
+cdef enum:
+    LEARNS
+    LOOKS
+    ALONE
+
 # As many rows tell `get()` that there are many.
 cdef tuple GET_LIMITS = (0, 21)
 
@@ -158,7 +164,7 @@ cdef class Steps:
         negate, args, kwargs = values["_deferred_filter"]
         found = self.by_conditions(
             values, path, LATE_EXCLUDE if negate else LATE_FILTER, self.late_filter,
-            negate, args, kwargs, True,
+            negate, args, kwargs, LOOKS,
         )
         if type(found) is not Path:
             return None
@@ -412,13 +418,13 @@ cdef class Steps:
         dict kwargs,
     ):
         found = self.by_conditions(
-            values, path, name, function, negate, args, kwargs, False
+            values, path, name, function, negate, args, kwargs, LEARNS
         )
         return self.moved(queryset, values, found)
 
     cdef object by_conditions(
         self, dict values, Path path, str name, function, negate, tuple args,
-        dict kwargs, bint looks,
+        dict kwargs, int looks,
     ):
         if path.limits is not None:
             return None
@@ -531,7 +537,7 @@ cdef class Steps:
         dict kwargs, bint may_change,
     ):
         found = self.taken(
-            values, path, function, key, items, args, kwargs, may_change, None, False
+            values, path, function, key, items, args, kwargs, may_change, None, LEARNS
         )
         return self.moved(queryset, values, found)
 
@@ -547,11 +553,12 @@ cdef class Steps:
 
     cdef object taken(
         self, dict values, Path path, function, key, list items, tuple args,
-        dict kwargs, bint may_change, negate, bint looks,
+        dict kwargs, bint may_change, negate, int looks,
     ):
         """The path with one step more; a step that is to be learnt, or None.
 
-        Who only `looks` is told of none to be learnt, and is not counted.
+        Who only `looks` is told of none to be learnt, and is not counted; who looks
+        `ALONE` has nothing of Django's or the project's called.
         """
         cdef Node node = path.node
         cdef Node child
@@ -585,7 +592,13 @@ cdef class Steps:
             made = []
             for place, each in child.own:
                 hole = each
-                value = hole.make((<tuple> items[place])[1])
+                value = (<tuple> items[place])[1]
+                if looks != ALONE:
+                    value = hole.make(value)
+                elif hole.prepared is not None:
+                    value = hole.prepared.key_of(value)
+                else:
+                    return None
                 if value is None:
                     return None
                 made.append(value)
@@ -618,6 +631,22 @@ cdef class Steps:
         if path.node.epoch is not self.epoch:
             return None
         return self.copy_of(queryset, values, self.limit_path(path, limit))
+
+    cdef object limited_alone(
+        self, queryset, dict values, filter_by, limit, tuple args, dict kwargs
+    ):
+        """The same where that is known and calls nobody; else None."""
+        cdef Path path = self.path_on(values)
+        if path is None or values["_result_cache"] is not None or not (args or kwargs):
+            return None
+        found = self.by_conditions(
+            values, path, "filter", filter_by, None, args, kwargs, ALONE
+        )
+        if type(found) is not Path:
+            return None
+        found = self.moved(queryset, values, found)
+        self.limit(found, limit)
+        return found
 
     def limit(self, queryset, function):
         """Let a queryset that is on a path take the step of the limit of `get()`."""

@@ -79,7 +79,8 @@ cdef class Sender:
         """Return the open psycopg connection if the statement may skip the cursor."""
         return self.open_connection(wrapper, False)
 
-    cdef object open_connection(self, wrapper, bint binds):
+    cdef object open_connection(self, wrapper, bint binds, bint waits=True):
+        # Where the caller must not wait it is None too.
         kind = type(wrapper)
         cdef PyObject *known = PyDict_GetItemWithError(self.watches, kind)
         if known is NULL:
@@ -100,15 +101,21 @@ cdef class Sender:
         ):
             return None
         # What Django does with a connection before it makes a cursor.
-        if self.running_loop() is not None:
+        if waits and self.running_loop() is not None:
             self.refuse()
         if wrapper.health_check_enabled:
+            if not waits:
+                return None
             wrapper.close_if_health_check_failed()
         raw = wrapper.connection
         if raw is None or raw.pgconn.status == BAD:
+            if not waits:
+                return None
             wrapper.ensure_connection()
             raw = wrapper.connection
         if wrapper._thread_ident != PyThread_get_thread_ident():
+            if not waits:
+                return None
             wrapper.validate_thread_sharing()
             if "block" in own:
                 return None  # in a thread of the block, which waits for a cursor's
@@ -347,22 +354,29 @@ cdef class Reader:
             self.failed(wrapper, types, error)
             raise
         if template is not None:
-            known = decoders.known_plans.get(plan)
-            if (
-                known is not None
-                and (<tuple> known)[1] == raw.pgconn.parameter_status(TIME_ZONE)
-            ):
-                decoder = (<tuple> known)[0]
-                try:
-                    return self.batch(plan, decoder, result)
-                except ValueError:
-                    pass  # a column has another type now
+            batch = self.batch_of(raw, decoders, plan, result)
+            if batch is not None:
+                return batch
         return self.converted(
             wrapper, raw, decoders, plan, types, columns, result, template is not None
         )
 
-    cdef object decoders(self, raw):
-        """The decoders of a session, as `decoders_of()` returns them."""
+    cdef object batch_of(self, raw, decoders, Plan plan, result):
+        """The rows of a result that is decoded as one before; None for a first one."""
+        known = decoders.known_plans.get(plan)
+        if (
+            known is not None
+            and (<tuple> known)[1] == raw.pgconn.parameter_status(TIME_ZONE)
+        ):
+            decoder = (<tuple> known)[0]
+            try:
+                return self.batch(plan, decoder, result)
+            except ValueError:
+                pass  # a column has another type now
+        return None
+
+    cdef object decoders(self, raw, bint asks=True):
+        """The decoders of a session, as `decoders_of()`, if it is asked, returns them."""
         cdef PyObject *found
         cdef dict own = <dict> PyObject_GenericGetDict(raw, NULL)
         found = PyDict_GetItemWithError(own, "session")
@@ -373,7 +387,7 @@ cdef class Reader:
             found is NULL
             or (<object> found).json_loads is not self.json_loader._loads
         ):
-            return self.decoders_of(raw)
+            return self.decoders_of(raw) if asks else None
         return <object> found
 
     cdef object batch(self, Plan plan, decoder, result):

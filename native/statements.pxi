@@ -155,8 +155,9 @@ cdef class Statement:
         """Return SQL, parameters and the template for the values of `path`.
 
         None where that is Django's way, this time. Django's lookups are asked with
-        `connections[alias]`. Raises what they raise. Very many values go to `arrays`,
-        if it is given: they are the server's parameters $1, $2 ...
+        `connections[alias]`, or without `connections` not at all. Raises what they
+        raise. Very many values go to `arrays`, if it is given: they are the server's
+        parameters $1, $2 ...
         """
         cdef list texts = []
         cdef list params = []
@@ -196,6 +197,8 @@ cdef class Statement:
                         texts.append(text + PLACES[len(<list> found)])
                         params.extend(<list> found)
                         continue
+            if connections is None:
+                return None
             if wrapper is None:
                 wrapper = connections[alias]
             if type(value) is not hole.kind:

@@ -29,6 +29,15 @@ from .workers import (
 T = TypeVar("T")
 
 
+def begin_read(worker: Worker, call: list[Any]) -> Any:
+    """Return a read that is the whole of `call`, sent already, or None.
+
+    It is told how what the task awaits for it has ended; then the worker has what it
+    returns, or goes on with it. `querysets/compiled/execution.py` knows reads.
+    """
+    return None
+
+
 async def run(fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
     """Call the synchronous `fn` so that its database waits are awaited.
 
@@ -52,6 +61,20 @@ async def run(fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
     own = thread_locals.get()
     if own is not None:
         worker.locals, worker.idle_workers = own, idle
+    if (read := begin_read(worker, call)) is not None:
+        if read.wait is not None:
+            try:
+                value = await read.wait
+            except BaseException as exc:
+                if isinstance(exc, GeneratorExit):
+                    worker.abandoned = True
+                read.error = exc
+            else:
+                if read.end(value):
+                    return finish(worker, idle)
+                value = None
+        call = [{}, (), read.go_on]
+        read = None
     waiting_for = go_on(worker, loop, call)
     while waiting_for is not FINISHED:
         try:

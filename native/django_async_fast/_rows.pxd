@@ -377,7 +377,7 @@ cdef class Steps:
     )
     cdef object by_conditions(
         self, dict values, Path path, str name, function, negate, tuple args,
-        dict kwargs, bint looks,
+        dict kwargs, int looks,
     )
     cdef str add_aggregate(self, list found, name, aggregate)
     cdef object take(
@@ -387,7 +387,10 @@ cdef class Steps:
     cdef object moved(self, queryset, dict values, found)
     cdef object taken(
         self, dict values, Path path, function, key, list items, tuple args,
-        dict kwargs, bint may_change, negate, bint looks,
+        dict kwargs, bint may_change, negate, int looks,
+    )
+    cdef object limited_alone(
+        self, queryset, dict values, filter_by, limit, tuple args, dict kwargs
     )
     cdef Path limit_path(self, Path path, function)
     cdef Node child_of(self, Node node, key)
@@ -417,6 +420,7 @@ cdef class Statement:
     cdef public list lent
     cdef public Py_ssize_t columns
     cdef public object calls_project  # whether to build its rows may; None: not asked
+    cdef bint is_asked  # whether somebody would know that
     cdef public str tail  # what comes after its LIMIT
     cdef public bint locks  # FOR UPDATE, which Django refuses outside a transaction
     cdef public bint binds  # whether its values may be sent beside it
@@ -477,7 +481,7 @@ cdef class Sender:
     cdef object join
 
     cdef bint debugs(self) except -1
-    cdef object open_connection(self, wrapper, bint binds)
+    cdef object open_connection(self, wrapper, bint binds, bint waits=*)
     cdef Bound bound(self, raw, bytes template, tuple params)
 
 
@@ -500,7 +504,8 @@ cdef class Reader:
         self, wrapper, Plan plan, types, Py_ssize_t columns, sql, params,
         bytes template, bint binds=*, list arrays=*,
     )
-    cdef object decoders(self, raw)
+    cdef object decoders(self, raw, bint asks=*)
+    cdef object batch_of(self, raw, decoders, Plan plan, result)
     cdef object batch(self, Plan plan, decoder, result)
 
 
@@ -535,7 +540,7 @@ cdef class Databases:
     cdef object db
     cdef object default
 
-    cdef object of(self, queryset, dict values)
+    cdef object of(self, queryset, dict values, bint asks)
 
 
 cdef class KnownStatements:
@@ -561,10 +566,13 @@ cdef class KnownStatements:
     cdef object of_one
     cdef object ask_rows
     cdef object forget
+    cdef object calls_project
 
-    cdef bint is_as_learnt(self, Statement statement) except -1
+    cdef bint is_as_learnt(self, Statement statement, bint asks) except -1
     cdef object kind_of_rows(self, dict values)
-    cdef StatementRun known(self, queryset, dict values, kind, ask, alias)
+    cdef StatementRun known(
+        self, queryset, dict values, kind, ask, alias, bint asks=*
+    )
     cdef list run(self, StatementRun known, queryset, how)
     cdef Batch batch(self, StatementRun known, wrapper, how)
 
@@ -626,12 +634,15 @@ cdef class Routes:
     cdef object wrapper_for
 
     cdef object wrapper(self, alias)
+    cdef object built(self, block, alias)
 
 
 cdef class Turns:
     cdef Bridge bridge
     cdef object entered_scope
     cdef object outer_call
+
+    cdef bint take_for(self, gate, worker) except -1
 
 
 cdef class Readable:
@@ -651,3 +662,37 @@ cdef class RoundTrips:
     cdef object run(self, raw, gen)
     cdef object wait(self, raw, gen)
     cdef object future(self, channel, pgconn, gen, wants)
+
+
+cdef class StraightReads:
+    cdef KnownStatements statements
+    cdef dict methods
+    cdef object filter_by
+    cdef object limit
+
+    cdef StatementRun known(self, Hidden call, tuple what)
+    cdef StraightRead read(self, StatementRun known, worker)
+
+
+cdef class StraightRead:
+    cdef readonly object wait  # what a task awaits; None where the call goes on at once
+    cdef public object error  # with which the wait has ended
+    cdef object value  # what the operation has returned
+    cdef KnownStatements statements
+    cdef StatementRun known
+    cdef Hidden call
+    cdef tuple what
+    cdef object worker
+    cdef object wrapper
+    cdef object raw
+    cdef object gate
+    cdef object channel
+    cdef object decoders
+    cdef object gen
+    cdef object wants
+    cdef object before
+
+    cdef int begin(self) except -1
+    cdef int release(self) except -1
+    cdef object wait_in_call(self)
+    cdef Batch batch(self)

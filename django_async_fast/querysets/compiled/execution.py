@@ -21,6 +21,7 @@ from django.db.models.sql import compiler as django_compiler
 from django.db.utils import ConnectionRouter
 
 from ... import _native, bridge
+from ...bridge import running
 from ...connections import first_statement
 from ...connections.blocks import entered_block
 from ...connections.routing import bridged_block
@@ -149,6 +150,7 @@ KNOWN: Any = _native.COMPILED and _native.rows.KnownStatements(
     of_one=OF_ONE,
     ask_rows=asks.rows,
     forget=tree.clear,
+    calls_project=single_reads.calls_project,
 )
 
 
@@ -187,6 +189,10 @@ def fetch_all(self: Any) -> Any:
         if _FETCHES_ALONE and not call.queryset._prefetch_related_lookups:
             return None
     return fetch_all.__wrapped__(call.queryset)
+
+
+def _keep(call: Any, rows: list[Any]) -> None:
+    call.queryset._result_cache = rows
 
 
 def _asked(known: Callable[[Any], Any], call: Any) -> Any:
@@ -321,6 +327,10 @@ def get(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         rows = _rows_of_get(call)
     if rows is None:
         return get.__wrapped__(stays(call.queryset), *call.args, **call.kwargs)
+    return rows[0] if len(rows) == 1 else _only(call, rows)
+
+
+def _only(call: Any, rows: list[Any]) -> Any:
     if len(rows) == 1:
         return rows[0]
     # Django's words for none and for many.
@@ -375,6 +385,20 @@ single_reads.READS |= {aggregate: False, get: False}
 single_reads.READS |= {count: True, exists: True, fetch_all: True}
 if KNOWN:
     units.as_read = single_reads.as_read
+    # What the rows become, the statement's kind, and what to call with them.
+    _STRAIGHT: dict[Any, tuple[int, str | None, Callable[[Any, Any], Any]]] = {
+        get: (1, None, _only),
+        count: (3, "count", lambda _, rows: rows[0]),
+        exists: (3, "exists", lambda _, rows: bool(rows)),
+    }
+    if _FETCHES_ALONE:
+        _STRAIGHT[fetch_all] = (2, None, _keep)
+    running.begin_read = _native.rows.StraightReads(
+        KNOWN,
+        methods=_STRAIGHT,
+        filter_by=METHODS["filter"].__wrapped__,
+        limit=_ordered_and_sliced,
+    ).begin
 
 
 def seams() -> Iterator[tuple[Any, str, Any, str]]:

@@ -1,0 +1,284 @@
+# Reads of a block that are sent before their call has entered its greenlet.
+#
+# In: a call that is one read, and the worker that serves it. Out: what its task awaits,
+# then the rows. Whatever is not as usual, and every error, is seen to in the greenlet.
+# Next: `waiting.pxi`.
+
+from types import MethodType
+
+
+cdef enum:
+    OF_GET = 1  # the only row
+    OF_QUERYSET  # all rows, which the queryset keeps
+    OF_VALUE  # a value made of them
+
+
+@cython.final
+cdef class StraightReads:
+    """Begins calls that are one read of a block's connection, where nothing waits first.
+
+    A call enters its greenlet, leaves it to wait, enters and leaves it again: a fifth
+    of what a `get()` costs. Here it never does, unless something is not as usual.
+    `methods` has for Django's methods what their rows become, the kind of their
+    statement, and what is called with Hidden and the rows in any other case; `filter_by`
+    and `limit` are the steps of `get()`.
+    """
+
+    def __init__(
+        self, KnownStatements statements not None, *, dict methods, filter_by, limit
+    ):
+        self.statements = statements
+        self.methods = methods
+        self.filter_by = filter_by
+        self.limit = limit
+
+    def begin(self, worker, list call not None):
+        """Return the read that a call is, sent; None where the call has to be made.
+
+        `call` is its keyword arguments, its arguments and its function: empty then.
+        """
+        cdef KnownStatements statements = self.statements
+        cdef Bridge bridge = statements.routes.bridge
+        cdef PyThreadState *thread
+        function = call[2]
+        if type(function) is not MethodType:
+            return None
+        cdef PyObject *found = PyDict_GetItemWithError(self.methods, function.__func__)
+        if (
+            found is NULL
+            or readers != 0
+            or statements.verify is not None
+            or statements.reader is None
+            or bridge.names["timed_step"] is not None
+            or type(bridge.getcurrent()) is bridge.worker
+        ):
+            return None
+        cdef Hidden hidden = Hidden(function.__self__, call[1], call[0])
+        known = self.known(hidden, <tuple> found)
+        if known is None:
+            return None
+        read = self.read(known, worker)
+        if read is None:
+            return None
+        read.call, read.what = hidden, <tuple> found
+        # Tools show what is in the frames around a query: the queryset is in none.
+        call.clear()
+        read.begin()
+        thread = PyThreadState_Get()
+        if PyThreadState_GetID(thread) == bridge.counted:
+            bridge.steps += 1
+        return read
+
+    cdef StatementRun known(self, Hidden call, tuple what):
+        cdef KnownStatements statements = self.statements
+        cdef dict values = <dict> PyObject_GenericGetDict(call.queryset, NULL)
+        cdef int becomes = what[0]
+        if (
+            ON not in values
+            or values["_deferred_filter"] is not None
+            or values["_sticky_filter"]
+        ):
+            return None
+        kind = what[1]
+        queryset = call.queryset
+        if becomes == OF_GET:
+            queryset = statements.steps.limited_alone(
+                queryset, values, self.filter_by, self.limit, call.args, call.kwargs
+            )
+            if queryset is None:
+                return None
+            values = <dict> PyObject_GenericGetDict(queryset, NULL)
+        elif call.args or call.kwargs:
+            return None
+        if kind is None:
+            if values["_prefetch_related_lookups"]:
+                return None
+            kind = statements.kind_of_rows(values)
+            if kind is None:
+                return None
+        return statements.known(queryset, values, kind, None, None, False)
+
+    cdef StraightRead read(self, StatementRun known, worker):
+        """The read of a statement, which has its turn; None where something comes first."""
+        cdef KnownStatements statements = self.statements
+        cdef Reader reader = statements.reader
+        cdef Sender sender = reader.sender
+        cdef RoundTrips trips = sender.round_trips
+        block = value_of(statements.routes.entered_block)
+        if block is None or not block.open or block.loop is not worker.loop:
+            return None
+        wrapper = statements.routes.built(block, known.alias)
+        if wrapper is None or not known.keeps or known.arrays:
+            return None
+        raw = sender.open_connection(wrapper, False, False)
+        if (
+            raw is None
+            or type(raw) is not trips.view
+            or not is_right(trips.watch)
+            or wrapper.needs_rollback
+            or (known.statement.binds and raw._prepared.prepare_threshold is not None)
+        ):
+            return None
+        decoders = reader.decoders(raw, False)
+        pgconn = raw.pgconn
+        if (
+            decoders is None
+            or decoders.zone != wrapper.timezone
+            or known.types.oids is None
+            or known.types.oids not in <set> decoders.readable
+            or pgconn.parameter_status(CLIENT_ENCODING) != UTF8
+        ):
+            return None
+        before = pgconn.transaction_status
+        if not raw._autocommit and (before != 2 or raw.due is not None):
+            return None
+        session, gate = raw.session, raw.gate
+        if (
+            raw.returned
+            or raw.unsettled
+            or session.channel is None
+            or session.forks != trips.names["_forks"]
+        ):
+            return None
+        try:
+            query = known.template % tuple(sender.literals.written(raw, known.params))
+        except Exception:
+            return None  # which is raised where it is to be
+        if not trips.turns.take_for(gate, worker):
+            return None
+        statements.steps.hits += 1
+        known.statement.used = statements.steps.clock
+        cdef StraightRead new = StraightRead.__new__(StraightRead)
+        new.statements, new.known, new.worker = statements, known, worker
+        new.wrapper, new.raw, new.gate, new.channel = wrapper, raw, gate, session.channel
+        new.decoders, new.before = decoders, before
+        new.gen = operation(sender, raw, query)
+        return new
+
+
+@cython.final
+cdef class StraightRead:
+    """A read that has been sent. It holds its gate for its worker, until it ends.
+
+    `wait` is what the task awaits. How that has ended is told with `end()`, or `error`;
+    then `go_on()` is to be called in the worker, unless `end()` was True.
+    """
+
+    cdef int begin(self) except -1:
+        cdef RoundTrips trips = self.statements.reader.sender.round_trips
+        cdef PyObject *found = NULL
+        cdef PySendResult outcome
+        outcome = PyIter_Send(<PyObject *> self.gen, <PyObject *> None, &found)
+        if outcome == PYGEN_ERROR:
+            try:
+                propagate_error()
+            except BaseException as error:
+                self.error = error
+            return 0
+        if outcome == PYGEN_RETURN:
+            self.value = steal_reference(found)
+            return 0
+        self.wants = steal_reference(found)
+        try:
+            self.wait = trips.future(self.channel, self.raw.pgconn, self.gen, self.wants)
+        except BaseException as error:
+            self.error = error
+        return 0
+
+    def end(self, value):
+        """Take what the operation has returned; tell whether the call has ended.
+
+        Then the worker has what it has returned or raised.
+        """
+        cdef Bridge bridge = self.statements.routes.bridge
+        cdef KnownStatements statements = self.statements
+        cdef Batch batch
+        cdef list rows
+        cdef int becomes = self.what[0]
+        self.value = value
+        if self.gate.waiting or self.gate.units.waiting or value.status != 2:
+            return False
+        batch = statements.reader.batch_of(
+            self.raw, self.decoders, self.known.plan, value
+        )
+        if batch is None or batch.rows > statements.many:
+            return False
+        if becomes == OF_GET and batch.rows != 1:
+            return False
+        self.gate.busy = False
+        try:
+            rows = items(batch)
+            if becomes == OF_GET:
+                self.worker.outcome = rows[0]
+            elif becomes == OF_QUERYSET:
+                self.call.queryset._result_cache = rows
+            else:
+                self.worker.outcome = self.what[2](self.call, rows)
+        except BaseException as error:
+            self.worker.failure = error
+        bridge.end_call(self.worker)
+        return True
+
+    def go_on(self):
+        """Do in the call what is left of it."""
+        cdef KnownStatements statements = self.statements
+        cdef Reader reader = statements.reader
+        cdef Batch batch
+        known = self.known
+        try:
+            try:
+                try:
+                    if self.value is None:
+                        self.value = self.wait_in_call()
+                finally:
+                    self.release()
+            except Exception as error:
+                self.value = reader.sender.failed(self.wrapper, error)
+            if self.value.status != 2:
+                reader.failed(self.wrapper, known.types, None)
+        except BaseException as error:
+            reader.failed(self.wrapper, known.types, error)
+            raise
+        batch = self.batch()
+        rows = items(batch) if batch.rows <= statements.many else statements.in_turns(batch)
+        return self.what[2](self.call, rows)
+
+    cdef Batch batch(self):
+        cdef Reader reader = self.statements.reader
+        known = self.known
+        batch = reader.batch_of(self.raw, self.decoders, known.plan, self.value)
+        if batch is not None:
+            return batch
+        return reader.converted(
+            self.wrapper, self.raw, self.decoders, known.plan, known.types,
+            known.statement.columns, self.value, True,
+        )
+
+    cdef object wait_in_call(self):
+        cdef RoundTrips trips = self.statements.reader.sender.round_trips
+        cdef Bridge bridge = trips.bridge
+        error, self.error = self.error, None
+        if error is not None and self.wants is None:
+            try:
+                raise error
+            except trips.closed:
+                self.raw.pgconn.socket  # psycopg tells first of a connection that is closed
+                raise
+        try:
+            if error is not None:
+                raise error
+            worker = bridge.getcurrent()
+            return worker.parent.switch(self.wait)
+        except BaseException as exc:
+            if isinstance(exc, bridge.greenlet_exit):
+                worker = bridge.getcurrent()
+                worker.abandoned = True
+            self.raw.wait_failed(self.gen, self.channel, exc, self.before)
+            raise
+
+    cdef int release(self) except -1:
+        gate = self.gate
+        gate.busy = False
+        if gate.waiting or gate.units.waiting:
+            gate.release()
+        return 0
