@@ -8,7 +8,6 @@ starts the coroutine; tasks that it starts itself are the loop's.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import types
 from asyncio import current_task
 from collections.abc import Callable, Coroutine, Generator
@@ -123,7 +122,7 @@ _take_steps: Callable[[Worker, Any], Any] = _STEPS.take if _STEPS else _take_in_
 
 def drives(awaitable: object) -> bool:
     """Tell whether `awaitable` is to be driven: a coroutine, and the setting LAZY."""
-    return inspect.iscoroutine(awaitable) and conf.get("LAZY") == "await"
+    return isinstance(awaitable, types.CoroutineType) and conf.get("LAZY") == "await"
 
 
 async def driven(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -14,6 +14,8 @@ from typing import Any
 
 from django.core.exceptions import RequestAborted
 
+from ..bridge import stall_watch
+
 # Seconds from one look at the clients to the next; in the second they are listened to.
 PAUSE = 0.05
 
@@ -111,6 +113,8 @@ class Clients:
 
     def _look_later(self) -> None:
         self._looks = True
+        # Not for each request: they are served on this loop as long as it looks.
+        stall_watch.watch(self.loop)
         # Not in the context of a request, which would outlive it there.
         self.loop.call_later(PAUSE, self._look, context=Context())
 

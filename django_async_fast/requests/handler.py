@@ -133,7 +133,8 @@ class Handler(_Served):
         client = Client(self._clients_here(), listen)
         try:
             with own_thread_locals():
-                await bridge.run(self._serve, scope, body_file, send, client)
+                life = Life(f"{scope['method']} {scope['path']}")
+                await bridge.run(self._serve, life, scope, body_file, send, client)
         except asyncio.CancelledError:
             if not client.has_left():
                 raise
@@ -147,8 +148,9 @@ class Handler(_Served):
             self._clients = Clients(loop)
         return self._clients
 
-    def _serve(self, scope: Scope, body_file: Any, send: Send, client: Client) -> None:
-        life = Life(f"{scope['method']} {scope['path']}")
+    def _serve(
+        self, life: Life, scope: Scope, body_file: Any, send: Send, client: Client
+    ) -> None:
         response = None
         life.begin()
         try:

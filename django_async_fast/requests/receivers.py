@@ -39,11 +39,13 @@ class OnlyReceivers:
     Asked after each change of its receivers.
     """
 
-    __slots__ = ("_answer", "_found", "_known", "_signal", "receivers")
+    __slots__ = ("_answer", "_found", "_known", "_named", "_signal", "receivers")
 
     def __init__(self, signal: Signal, *known: tuple[str, str]) -> None:
         self._signal = signal
         self._known = known
+        # Its own, where a tool may have put a `send`.
+        self._named = vars(signal)
         # What the answer was given for.
         self._found: list[Any] = []
         self._answer = True
@@ -55,12 +57,12 @@ class OnlyReceivers:
 
         What is called there all the same is in `receivers`.
         """
-        found = self._signal.receivers
-        if found != self._found:
-            self._answer = self._look(found)
-            self._found = [*found]
-        sends = vars(self._signal).get("send", send_finished)
-        return self._answer and sends is send_finished and _signals.holds()
+        if self._signal.receivers != self._found:
+            self._found = [*self._signal.receivers]
+            self._answer = self._look(self._found)
+        if not self._answer or not _signals.holds():
+            return False
+        return self._named.get("send", send_finished) is send_finished
 
     def _look(self, found: list[Any]) -> bool:
         self.receivers = []

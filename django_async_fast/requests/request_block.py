@@ -43,6 +43,7 @@ async def respond(
     `thread_waits` says that the request has a thread, which waits for this.
     """
     life = Life(f"{request.method} {request.path}", users_code.place())
+    stall_watch.watch(life.block.loop)
     life.take_thread_locals(lent=thread_waits)
     try:
         with life.inside():
@@ -81,7 +82,6 @@ class Life:
         shared = shared_block()
         self.joined = shared is not None
         self.block = shared or Block(False, where, name=name)
-        stall_watch.watch(self.block.loop)
         # The scope that the caller is in, and the one that the request is in.
         self.around = self.scope = scopes.entered_scope.get()
         self.thread_locals = bridge.thread_locals.get()
