@@ -68,17 +68,16 @@ def _is_learnt(call: Any, path: Any, kind: Any, ask: Ask, make_plan: Any) -> boo
     if key in entries:
         return False
     try:
-        entry = learn(queryset, path, ask, make_plan, alias)
+        entries[key] = learn(queryset, path, ask, make_plan, alias)
         tree.counters.learnt += 1
     except Missed:
         return False
     except Exception as refused:
         # On any alias.
-        entries[kind] = entry = str(refused) or repr(refused)
+        entries[kind] = str(refused) or repr(refused)
         tree.counters.refused += 1
-    entries[key] = entry
     tree.grown()
-    return type(entry) is not str
+    return key in entries
 
 
 def _in_turns(batch: Any) -> list[Any]:
@@ -108,11 +107,11 @@ def why_built(queryset: Any) -> str:
             "its query has been given to somebody, or one of the methods that made it "
             "is Django's to do each time, or was called so for the first time"
         )
-    key = _kind_of_rows(queryset), queryset.db
-    entry = path.node.entries.get(key)
-    if entry is None:
-        return "it was not seen twice yet"
-    return entry if type(entry) is str else ""
+    kind, entries = _kind_of_rows(queryset), path.node.entries
+    if (kind, queryset.db) in entries:
+        return ""
+    why_not: str = entries.get(kind, "it was not seen twice yet")
+    return why_not
 
 
 def _wrapper_for(alias: str) -> Any:

@@ -28,7 +28,7 @@ class Item(NamedTuple):
     owner: dict[Any, Any]
     key: Any
     value: Any
-    leads: bool
+    is_statement: bool
 
 
 def add(kept: Any) -> None:
@@ -56,23 +56,24 @@ def items() -> list[Item]:
 
 def _writes(known: dict[Any, Any]) -> Iterator[Item]:
     for key, value in [*known.items()]:
-        yield Item(getattr(value, "used", 0), known, key, value, leads=False)
+        used = getattr(value, "used", 0)
+        yield Item(used, known, key, value, is_statement=True)
 
 
 def _below(node: Any, found: list[Item]) -> int:
     """Add what is below a node; return when it, or one of them, was used last."""
     used: int = node.used
     for key, value in [*node.entries.items()]:
-        if not isinstance(value, str):
-            # Of an UPDATE there is one for each database.
-            each = value.values() if isinstance(value, dict) else (value,)
-            last = max((getattr(one, "used", 0) for one in [*each]), default=0)
-            used = max(used, last)
-            found.append(Item(last, node.entries, key, value, leads=False))
+        # Of an UPDATE there is one for each database. Why there is none goes first.
+        each = value.values() if isinstance(value, dict) else (value,)
+        last = max((getattr(one, "used", 0) for one in [*each]), default=0)
+        used = max(used, last)
+        known = not isinstance(value, str)
+        found.append(Item(last, node.entries, key, value, is_statement=known))
     for key, child in [*node.children.items()]:
         below = _below(child, found)
         used = max(used, below)
-        found.append(Item(below, node.children, key, child, leads=True))
+        found.append(Item(below, node.children, key, child, is_statement=False))
     return used
 
 
@@ -87,6 +88,6 @@ def make(bound: int) -> int:
         for each in gone:
             each.owner.pop(each.key, None)
         STEPS.size = len(kept) - len(gone)
-        return sum(not each.leads for each in gone)
+        return sum(each.is_statement for each in gone)
     finally:
         _making.release()

@@ -38,7 +38,8 @@ def take_first(queryset: Any, path: Any, call: Call) -> Any:
         made = [hole.made(call.items[i][1]) for i, hole in child.own]
     except Exception as refused:
         # Whatever a value's own lookup raises: Django has made another of it.
-        child, made = tree.new_node((), str(refused) or repr(refused)), []
+        child = tree.new_node((), path.node.epoch, str(refused) or repr(refused))
+        made = []
     if None in made:
         return result
     path.node.children[call.key] = child
@@ -66,7 +67,8 @@ def _child(node: Any, before: Any, result: Any, items: Items) -> Any:
     query = result._query
     if not all(map(is_written_by_django, (*query.select, *query.annotations.values()))):
         raise Refused("what the project's own code names may be another each time")
-    child = tree.new_node((*node.slots, *added))
+    # All may have been forgotten meanwhile, by another thread: this, too.
+    child = tree.new_node((*node.slots, *added), node.epoch)
     places = [i for i, item in enumerate(items) if not is_null(*item)]
     # As Django's query tells it when it is chained.
     child.sticky = query.filter_is_sticky

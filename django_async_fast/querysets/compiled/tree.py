@@ -38,9 +38,9 @@ _NOT_CALLED = (
 )
 
 
-def new_node(slots: tuple[Any, ...], why_not: str = "") -> Any:
+def new_node(slots: tuple[Any, ...], epoch: object, why_not: str = "") -> Any:
     """Return a node that has no children yet."""
-    node = _native.rows.Node(slots, why_not, STEPS.epoch)
+    node = _native.rows.Node(slots, why_not, epoch)
     node.used = STEPS.clock
     return node
 
@@ -94,7 +94,7 @@ def cache_info() -> CacheInfo:
     return CacheInfo(
         **found,
         hits=STEPS.hits,
-        entries=sum(not each.leads for each in items),
+        entries=sum(each.is_statement for each in items),
         bytes=memory.bytes_of(each.value for each in items),
         size=STEPS.size,
         bound=conf.get("COMPILED_QUERIES"),
@@ -115,7 +115,7 @@ def root(kind: Any, model: Any) -> Any:
         return None
     if found is None or found.node.epoch is not STEPS.epoch:
         watch = _unpatched(kind).watch
-        found = roots[kind] = _native.rows.Root(kind, new_node(()), watch)
+        found = roots[kind] = _native.rows.Root(kind, new_node((), STEPS.epoch), watch)
         room.add(found)
     return found.node if found.holds() else None
 

@@ -12,6 +12,7 @@ from django.db import connection, models
 from django.db.models import Q
 
 from django_async_fast.querysets.compiled import tree
+from django_async_fast.querysets.compiled.paths import STEPS
 from tests.testapp.models import Author, Book
 
 from .reading_books import ids, path
@@ -96,3 +97,24 @@ def test_a_shared_queryset_in_threads(books: Any) -> None:
 
     in_four_threads(work)
     assert wrong == []
+
+
+def test_a_step_that_is_learnt_while_all_is_forgotten_is_forgotten_too() -> None:
+    class Name(models.CharField):
+        def get_prep_value(self, value: Any) -> Any:
+            if value == "forget" and not done:
+                done.append(value)
+                tree.clear()
+            return super().get_prep_value(value)
+
+    done: list[str] = []
+    field: Any = Author._meta.get_field("name")
+    field.__class__ = Name
+    try:
+        Author.objects.filter(name="a")
+        found = Author.objects.filter(name="forget")
+        assert STEPS.is_forgotten(found)
+        assert [*found] == []
+        assert not Author.objects.filter(name="a").exists()
+    finally:
+        field.__class__ = models.CharField

@@ -12,7 +12,8 @@ from random import Random
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, models
+from django.db.models import Max
 from django.test import override_settings
 
 from django_async_fast.querysets.compiled import tree
@@ -108,6 +109,30 @@ def test_writes_of_models_are_bounded_too() -> None:
             made.save(update_fields=names[: 1 + n % 2])
             assert tree.cache_info().size <= 8
             made.delete()
+
+
+def test_reasons_why_there_is_no_statement_are_bounded_too() -> None:
+    class Name(models.CharField):  # type: ignore[type-arg]
+        def select_format(self, compiler: Any, sql: str, params: Any) -> Any:
+            return f"upper({sql})", params
+
+    field: Any = Author._meta.get_field("name")
+    with override_settings(DJANGO_ASYNC_FAST={"COMPILED_QUERIES": 16}):
+        tree.clear()
+        field.__class__ = Name
+        try:
+            refused = tree.cache_info().refused
+            for n in range(60):
+                for _ in range(3):
+                    Author.objects.aggregate(**{f"n{n}": Max("name")})
+            assert tree.cache_info().refused == refused + 60
+            root: Any = tree.root(Author.objects._queryset_class, Author)
+            assert 0 < len(root.entries) <= 16
+            info = tree.cache_info()
+            assert (info.entries, info.size) == (0, len(root.entries))
+        finally:
+            field.__class__ = models.CharField
+            tree.clear()
 
 
 def test_none_are_kept_where_there_is_no_room() -> None:
