@@ -150,15 +150,16 @@ async def test_one_that_was_cancelled_is_stopped_when_its_turn_comes(
     assert sent == [2]
 
 
-async def test_all_are_cancelled(watch: Watch, sent: list[int]) -> None:
-    """The server stops, and the connection can be used."""
+@pytest.mark.parametrize("count", [3, 20])
+async def test_all_are_cancelled(watch: Watch, sent: list[int], count: int) -> None:
+    """The server stops, however many it has begun, and the connection can be used."""
     await fill()
     with configured():
         async with new_connection() as conn:
             for _ in range(3):
                 await _tag()
             async with blocked(watch, "testapp_tag"):
-                both = asyncio.gather(read(0), *(_tag() for _ in range(3)))
+                both = asyncio.gather(read(0), *(_tag() for _ in range(count)))
                 await until(lambda: bool(sent and watch.working()))
                 pid = conn.connection.info.backend_pid
                 both.cancel()
@@ -167,7 +168,7 @@ async def test_all_are_cancelled(watch: Watch, sent: list[int]) -> None:
                 await watch.idle()
             assert await read(4) == "4"
             assert conn.connection.info.backend_pid == pid
-    assert sent == [3]
+    assert sent == [count]
 
 
 @pytest.mark.parametrize("cancelled", [False, True])

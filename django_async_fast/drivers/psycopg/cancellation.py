@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Generator
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -17,6 +18,7 @@ from .channel import Channel
 from .transaction_status import ACTIVE
 
 if TYPE_CHECKING:
+    from ...tasks.gates import Gate
     from .connection import Connection
 
 logger = logging.getLogger("django_async_fast")
@@ -26,7 +28,8 @@ logger = logging.getLogger("django_async_fast")
 CANCEL_TIMEOUT = 5.0
 DRAIN_TIMEOUT = 5.0
 # A request that reaches the server before it has begun the statement has no
-# effect: it is repeated after these shares of the time to drain.
+# effect: it is repeated after these shares of the time to drain, which is that of
+# all statements that were sent together.
 DRAIN_SHARES = (0.02, 0.08, 0.3, 0.6)
 
 
@@ -74,21 +77,42 @@ def cancel_statement(
 async def _cancel_and_drain(
     connection: Connection, gen: Generator[Any, Any, Any], channel: Channel
 ) -> None:
-    for share in DRAIN_SHARES:
-        asked = await _ask_to_cancel(connection)
-        last = not asked or share == DRAIN_SHARES[-1]
-        try:
-            wants = next(gen)
-        except StopIteration:
-            return
-        patience = share * DRAIN_TIMEOUT if asked else DRAIN_TIMEOUT
-        try:
-            await channel.drive(gen, wants, patience)
-        except psycopg.errors._WaitTimeout:
-            if last:
-                raise
-        else:
-            return
+    deadline = 0.0
+    ended = False
+    while not ended:
+        # Of statements that were sent together a request stops the one at work.
+        before = connection.gate.progress
+        for share in DRAIN_SHARES:
+            asked = await _ask_to_cancel(connection)
+            now = monotonic()
+            deadline = deadline or now + DRAIN_TIMEOUT
+            patience = share * DRAIN_TIMEOUT if asked else DRAIN_TIMEOUT
+            patience = min(patience, deadline - now)
+            last = patience == deadline - now or share == DRAIN_SHARES[-1]
+            answers = _until_progress(gen, connection.gate)
+            try:
+                ended = await channel.drive(answers, next(answers), patience)
+            except StopIteration as stop:
+                ended = stop.value
+            except psycopg.errors._WaitTimeout:
+                if last:
+                    raise
+            if ended or connection.gate.progress != before:
+                break
+
+
+def _until_progress(
+    gen: Generator[Any, Any, Any], gate: Gate
+) -> Generator[Any, Any, bool]:
+    """Go on with an operation; return whether it has ended, else one more answer."""
+    before = gate.progress
+    try:
+        wants = next(gen)
+        while gate.progress == before:
+            wants = gen.send((yield wants))
+    except StopIteration:
+        return True
+    return False
 
 
 async def _ask_to_cancel(connection: Connection) -> bool:
