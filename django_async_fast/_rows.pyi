@@ -294,13 +294,10 @@ class Root:
     def holds(self) -> bool: ...
 
 @final
-class Steps:
+class StepKeys:
     def __init__(
         self,
-        fresh: dict[str, Any],
         *,
-        new: dict[str, Any],
-        kept: tuple[str, ...],
         plain: frozenset[type[Any]],
         model: type[Any],
         q: type[Any],
@@ -308,6 +305,24 @@ class Steps:
         enum: type[Any],
         lazy: type[Any],
         aggregates: frozenset[type[Any]],
+    ) -> None: ...
+    def key_of(
+        self, kind: str, args: _Args, kwargs: _KwArgs
+    ) -> tuple[Any, Any, bool]: ...
+    def key_of_aggregates(
+        self, kind: str, args: _Args, kwargs: _KwArgs
+    ) -> tuple[Any, ...] | str: ...
+    def kept_values(self, args: _Args, kwargs: _KwArgs) -> tuple[_Args, _KwArgs]: ...
+
+@final
+class Steps:
+    def __init__(
+        self,
+        fresh: dict[str, Any],
+        *,
+        new: dict[str, Any],
+        kept: tuple[str, ...],
+        keys: StepKeys,
         learns_at_once: bool,
         is_made_once: Callable[[], bool],
     ) -> None: ...
@@ -324,10 +339,6 @@ class Steps:
     def begin_at(
         self, kind: type[Any], model: Any, db: Any, hints: Any, node: Node
     ) -> Any: ...
-    def key_of(
-        self, kind: str, args: _Args, kwargs: _KwArgs
-    ) -> tuple[Any, Any, bool]: ...
-    def kept_values(self, args: _Args, kwargs: _KwArgs) -> tuple[_Args, _KwArgs]: ...
     def conditions(
         self, queryset: Any, name: str, function: Any, args: _Args, kwargs: _KwArgs
     ) -> Any: ...
@@ -346,9 +357,6 @@ class Steps:
     def annotated(
         self, queryset: Any, name: str, function: Any, args: _Args, kwargs: _KwArgs
     ) -> Any: ...
-    def key_of_aggregates(
-        self, kind: str, args: _Args, kwargs: _KwArgs
-    ) -> tuple[Any, ...] | str: ...
     def step(
         self,
         queryset: Any,

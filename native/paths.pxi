@@ -9,13 +9,8 @@ cdef str ON = "_daf_path"
 cdef str QUERY = "_query"
 cdef str ROOTS = "_daf_roots"
 cdef str DICT = "__dict__"
-
-# A node of which so many steps in a row were not known has what is below it made by
-# Django; after so many more it looks again.
-cdef enum:
-    TIRED = 128
-    RESTED = 4096
-    SEEN_ONCE = 256
+cdef str LATE_FILTER = "late filter"
+cdef str LATE_EXCLUDE = "late exclude"
 
 # What becomes of a step that is not known: it is learnt, or not; or nobody is asked.
 cdef enum:
@@ -25,92 +20,6 @@ cdef enum:
 
 # As many rows tell `get()` that there are many.
 cdef tuple GET_LIMITS = (0, 21)
-
-
-@cython.final
-cdef class Node:
-    """One way to make a queryset, without its values."""
-
-    def __init__(self, tuple slots not None, str why_not not None, epoch):
-        self.children = {}
-        # By kind of statement: a Statement, or in words why there is none.
-        self.entries = {}
-        # For each lookup in the WHERE its hole, or None for a constant.
-        self.slots = slots
-        self.holes = tuple([hole for hole in slots if hole is not None])
-        # Of the last step: (the item's position, its hole).
-        self.own = ()
-        # Why Django does this step each time.
-        self.why_not = why_not
-        # Its query, without values.
-        self.peeked = None
-        # What is learnt holds while this is the tree's.
-        self.epoch = epoch
-
-    def has_seen(self, key):
-        """Tell whether `key` was asked for before; it is remembered."""
-        return self.note(key)
-
-    cdef bint note(self, key) except -1:
-        # What was asked for once.
-        if self.seen is None:
-            self.seen = {}
-        if self.seen.pop(key, self) is None:
-            return True
-        if len(self.seen) >= SEEN_ONCE:
-            self.seen.clear()
-        self.seen[key] = None
-        return False
-
-    cdef bint is_tired(self):
-        if self.unknown < TIRED:
-            return False
-        self.unknown += 1
-        if self.unknown > RESTED:
-            self.unknown = 0
-        return True
-
-
-@cython.final
-cdef class Path:
-    """How a queryset was made: where in the tree it is, and with which values.
-
-    `steps` is the last one: (the step before, Django's function, its args and kwargs).
-    `values` has for each hole of the node what its `made()` has returned, `limits` the
-    slice. `query` is the one that Django has made already, this queryset's own; `fresh`
-    tells that nobody was here before. `peek` is a query without values, to be looked at.
-    """
-
-    def __init__(
-        self, Node node not None, tuple steps, tuple values not None, tuple limits=None,
-        query=None, bint fresh=False,
-    ):
-        self.node = node
-        self.steps = steps
-        self.values = values
-        self.limits = limits
-        self.query = query
-        self.fresh = fresh
-
-
-cdef inline Path new_path(Node node, tuple steps, tuple values, tuple limits):
-    cdef Path path = Path.__new__(Path)
-    path.node, path.steps, path.values, path.limits = node, steps, values, limits
-    return path
-
-
-@cython.final
-cdef class Root:
-    """The node of `Model.objects.all()`, and what it was made for."""
-
-    def __init__(self, kind, Node node not None, ClassWatch watch not None):
-        check_class(kind)
-        self.node = node
-        self.watch = watch
-
-    def holds(self):
-        """Tell whether the classes are Django's own."""
-        return self.watch.holds()
 
 
 @cython.final
@@ -124,19 +33,13 @@ cdef class Steps:
     """
 
     def __init__(
-        self, dict fresh not None, *, dict new, tuple kept, plain, model, q,
-        safe_string, enum, lazy, aggregates, bint learns_at_once, is_made_once,
+        self, dict fresh not None, *, dict new, tuple kept, StepKeys keys not None,
+        bint learns_at_once, is_made_once,
     ):
         self.fresh = fresh
         self.new = new
         self.kept = kept
-        self.plain = plain
-        self.model = model
-        self.q = q
-        self.safe_string = safe_string
-        self.enum = enum
-        self.lazy = lazy
-        self.aggregates = aggregates
+        self.keys = keys
         self.learns_at_once = learns_at_once
         self.is_made_once = is_made_once
         self.epoch = object()
@@ -244,124 +147,6 @@ cdef class Steps:
         PyObject_SetAttr(new, DICT, found)
         return new
 
-    # ----- the key of a step: what of its arguments decides about the SQL
-
-    def key_of(self, str kind, tuple args, dict kwargs):
-        """Return the key of conditions, (name, value) in Django's order, and whether
-        the values may change; None with the reason where that is Django's to do.
-        """
-        found = []
-        if not args:
-            key = self.plain_key(kind, kwargs, found)
-            if key is not None:
-                return key, found, False
-        key = self.key_of_q("AND", False, args + by_name(kwargs), found)
-        if type(key) is str:
-            return None, key, False
-        return (kind, key), found, True
-
-    cdef object plain_key(self, str kind, dict kwargs, list found):
-        """The key of plain values, None if one is not; `found` gets the items."""
-        cdef list key = [kind]
-        for name in kwargs:
-            key.append(name)
-        for value in kwargs.values():
-            if type(value) not in self.plain:
-                return None
-            key.append(type(value))
-        if len(kwargs) > 1:
-            found.extend(by_name(kwargs))
-        else:
-            found.extend(kwargs.items())
-        return tuple(key)
-
-    cdef object key_of_q(self, connector, negated, children, list found):
-        """The key of conditions, a reason if Django has to make them each time."""
-        cdef list key = [connector, negated]
-        for child in children:
-            if type(child) is self.q:
-                part = self.key_of_q(
-                    child.connector, child.negated, child.children, found
-                )
-                if type(part) is str:
-                    return part
-                key.append(part)
-            elif (
-                type(child) is tuple
-                and len(<tuple> child) == 2
-                and type((<tuple> child)[0]) is str
-            ):
-                part = self.key_of_value((<tuple> child)[1])
-                if type(part) is str:
-                    return part
-                key.append((<tuple> child)[0])
-                key.append(part)
-                found.append(child)
-            else:
-                return f"a condition is a {type(child).__name__}"
-        return tuple(key)
-
-    cdef object key_of_value(self, value):
-        """The key of a value, a reason if Django has to make its condition each time."""
-        kind = type(value)
-        if kind in self.plain:
-            return kind
-        if kind is bool or value is None:
-            return value
-        if kind in (list, tuple, set, frozenset):
-            kinds = set()
-            for each in value:
-                kinds.add(type(each))
-            if not kinds:
-                return "a list of values is empty"
-            for each in kinds:
-                if not (
-                    each in self.plain or each is bool or issubclass(each, self.model)
-                ):
-                    return f"a list of values has a {each.__name__}"
-            return kind, frozenset(kinds)
-        if issubclass(kind, self.model) or kind is self.safe_string:
-            return kind
-        if issubclass(kind, (int, str)) and issubclass(kind, self.enum):
-            return kind
-        if kind is self.lazy and isinstance(value, self.model):
-            return kind, value.__class__
-        return f"a value is a {kind.__name__}"
-
-    # ----- arguments that stay as they are, whatever becomes of the caller's
-
-    def kept_values(self, tuple args not None, dict kwargs not None):
-        """Return such a copy of the arguments."""
-        return self.keep_all(args), {
-            name: self.keep(value) for name, value in kwargs.items()
-        }
-
-    cdef object keep_all(self, tuple args):
-        return tuple([self.keep_child(child) for child in args]) if args else args
-
-    cdef object keep_child(self, child):
-        if isinstance(child, self.q):
-            new = child.copy()
-            new.children = [self.keep_child(each) for each in child.children]
-            return new
-        return child[0], self.keep(child[1])
-
-    cdef object keep(self, value):
-        kind = type(value)
-        if kind in (list, tuple, set, frozenset):
-            # Of a set a list: its order is this set's.
-            found = []
-            for each in value:
-                found.append(each if type(each) in self.plain else self.keep(each))
-            return tuple(found) if kind is tuple else found
-        if kind is self.lazy:
-            value = value._wrapped
-        if isinstance(value, self.model):
-            new = object.__new__(type(value))
-            new.__dict__.update(value.__dict__)
-            return new
-        return value
-
     # ----- steps
 
     def conditions(
@@ -434,10 +219,10 @@ cdef class Steps:
         cdef bint may_change = False
         key = None
         if not args:
-            key = self.plain_key(name, kwargs, items)
+            key = self.keys.plain_key(name, kwargs, items)
         if key is None:
             items = []
-            part = self.key_of_q("AND", False, args + by_name(kwargs), items)
+            part = self.keys.key_of_q("AND", False, args + by_name(kwargs), items)
             if type(part) is str:
                 return None
             key, may_change = (name, part), True
@@ -475,49 +260,10 @@ cdef class Steps:
         cdef Path path = self.path_of(values)
         if path is None or path.node.is_tired():
             return None
-        key = self.key_of_aggregates(name, args, kwargs)
+        key = self.keys.key_of_aggregates(name, args, kwargs)
         if type(key) is str:
             return None
         return self.take(queryset, values, path, function, key, None, args, kwargs, False)
-
-    def key_of_aggregates(
-        self, str kind not None, tuple args not None, dict kwargs not None
-    ):
-        """Return the key of Django's aggregates of columns, a reason for others."""
-        cdef list found = [kind]
-        for each in args:
-            reason = self.add_aggregate(found, None, each)
-            if reason is not None:
-                return f"{kind}() is given {reason}"
-        for name, each in kwargs.items():
-            reason = self.add_aggregate(found, name, each)
-            if reason is not None:
-                return f"{kind}() is given {reason}"
-        return tuple(found)
-
-    cdef str add_aggregate(self, list found, name, aggregate):
-        kind = type(aggregate)
-        if kind not in self.aggregates:
-            return f"a {kind.__name__}"
-        sources, options = aggregate._constructor_args
-        for each in sources:
-            if type(each) is not str:
-                return "an expression of another"
-        for each in options.values():
-            if type(each) is not bool:
-                return "an aggregate with options"
-        if (
-            aggregate.filter is not None
-            or aggregate.default is not options.get("default")
-            or aggregate.distinct is not options.get("distinct", False)
-            or getattr(aggregate, "order_by", None) is not None
-        ):
-            return "an aggregate that was changed after it was made"
-        for expression, each in zip(aggregate.source_expressions, sources):
-            if each != "*" and getattr(expression, "name", None) != each:
-                return "an aggregate that was changed after it was made"
-        found.append((name, kind, sources, tuple(options.items())))
-        return None
 
     def step(
         self, queryset, function, key, list items, tuple args not None,
@@ -604,7 +350,7 @@ cdef class Steps:
                 made.append(value)
             found = found + tuple(made)
         if may_change:
-            args, kwargs = self.kept_values(args, kwargs)
+            args, kwargs = self.keys.kept_values(args, kwargs)
         if negate is not None:
             args, kwargs = (negate, args, kwargs), {}
         return new_path(child, (path.steps, function, args, kwargs), found, None)
@@ -700,12 +446,3 @@ cdef class Steps:
         )
         new.fresh = path.fresh
         return self.copy_of(queryset, values, new)
-
-
-cdef str LATE_FILTER = "late filter"
-cdef str LATE_EXCLUDE = "late exclude"
-
-
-cdef tuple by_name(dict kwargs):
-    """Items in the order in which `Q(**kwargs)` has them. No two names are the same."""
-    return tuple(kwargs.items() if len(kwargs) < 2 else sorted(kwargs.items()))

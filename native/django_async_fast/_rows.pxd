@@ -344,6 +344,24 @@ cdef class Root:
     cdef ClassWatch watch
 
 
+cdef class StepKeys:
+    cdef object plain
+    cdef object model
+    cdef object q
+    cdef object safe_string
+    cdef object enum
+    cdef object lazy
+    cdef object aggregates
+
+    cdef object key_of_value(self, value)
+    cdef object key_of_q(self, connector, negated, children, list found)
+    cdef object plain_key(self, str kind, dict kwargs, list found)
+    cdef str add_aggregate(self, list found, name, aggregate)
+    cdef object keep(self, value)
+    cdef object keep_child(self, child)
+    cdef object keep_all(self, tuple args)
+
+
 cdef class Steps:
     cdef public object epoch
     cdef public bint learns_at_once
@@ -353,13 +371,7 @@ cdef class Steps:
     cdef dict fresh
     cdef dict new
     cdef tuple kept
-    cdef object plain
-    cdef object model
-    cdef object q
-    cdef object safe_string
-    cdef object enum
-    cdef object lazy
-    cdef object aggregates
+    cdef StepKeys keys
     cdef object is_made_once
     cdef public object late_filter
 
@@ -368,9 +380,6 @@ cdef class Steps:
     cdef Path late(self, dict values, Path path)
     cdef object put_off_next(self, queryset, dict values, Path path, tuple conditions)
     cdef object copy_of(self, queryset, dict values, Path path)
-    cdef object key_of_value(self, value)
-    cdef object key_of_q(self, connector, negated, children, list found)
-    cdef object plain_key(self, str kind, dict kwargs, list found)
     cdef object filtered(
         self, queryset, dict values, Path path, str name, function, negate, tuple args,
         dict kwargs,
@@ -379,7 +388,6 @@ cdef class Steps:
         self, dict values, Path path, str name, function, negate, tuple args,
         dict kwargs, int looks,
     )
-    cdef str add_aggregate(self, list found, name, aggregate)
     cdef object take(
         self, queryset, dict values, Path path, function, key, list items, tuple args,
         dict kwargs, bint may_change,
@@ -394,9 +402,6 @@ cdef class Steps:
     )
     cdef Path limit_path(self, Path path, function)
     cdef Node child_of(self, Node node, key)
-    cdef object keep(self, value)
-    cdef object keep_child(self, child)
-    cdef object keep_all(self, tuple args)
 
 
 cdef class Statement:

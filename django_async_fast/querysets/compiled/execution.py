@@ -34,7 +34,7 @@ from . import asks, single_reads, tree, verify
 from .entry import Ask, holds, learn, plan_for
 from .keys import Missed
 from .methods import METHODS
-from .paths import PATH, STEPS, on, replay, stays
+from .paths import KEYS, PATH, STEPS, on, replay, stays
 from .steps import Call, has_put_off, path_of, take_first
 
 
@@ -240,7 +240,7 @@ def aggregate(self: Any, *args: Any, **kwargs: Any) -> Any:
     call = _native.rows.Hidden(self, args, kwargs)
     del self, args, kwargs
     if PATH in call.queryset.__dict__ and call.queryset._result_cache is None:
-        key = STEPS.key_of_aggregates("aggregate", call.args, call.kwargs)
+        key = KEYS.key_of_aggregates("aggregate", call.args, call.kwargs)
         if type(key) is tuple:
             ask = partial(_ask_aggregate, args=call.args, kwargs=call.kwargs)
             rows = KNOWN.values(call, key, ask)

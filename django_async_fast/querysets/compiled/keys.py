@@ -1,6 +1,6 @@
 """What of a call's arguments decides about the SQL, and what is only a value in it.
 
-Conditions, names and options are looked at in `native/paths.pxi`.
+`native/step_keys.pxi` makes the keys of conditions and aggregates.
 """
 
 from __future__ import annotations

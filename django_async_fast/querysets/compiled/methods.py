@@ -23,6 +23,7 @@ from . import tree
 from .keys import Refused
 from .paths import (
     FRESH,
+    KEYS,
     PATH,
     STEPS,
     LazyQuery,
@@ -358,7 +359,7 @@ def filter_prefetch_queryset(queryset: Any, field_name: str, instances: Any) -> 
     path = path_of(queryset)
     if path is not None and type(instances) is list:
         conditions = {f"{field_name}__in": instances}
-        key, items, _ = STEPS.key_of("prefetch", (), conditions)
+        key, items, _ = KEYS.key_of("prefetch", (), conditions)
         given = field_name, instances
         # In place, where cloning is switched off.
         cloning = queryset.__dict__.pop("_cloning_enabled", True)

@@ -44,11 +44,8 @@ _KEPT = tuple(
 # And what a clone has as a new queryset has it.
 _NEW = {name: value for name, value in FRESH.items() if name not in (*_KEPT, "_hints")}
 
-# The steps of all querysets. Without the core each is made by Django.
-STEPS: Any = _native.COMPILED and _native.rows.Steps(
-    fresh=FRESH,
-    new=_NEW,
-    kept=_KEPT,
+# The steps of all querysets, and their keys. Without the core each is made by Django.
+KEYS: Any = _native.COMPILED and _native.rows.StepKeys(
     plain=PLAIN,
     model=Model,
     q=Q,
@@ -56,6 +53,12 @@ STEPS: Any = _native.COMPILED and _native.rows.Steps(
     enum=Enum,
     lazy=SimpleLazyObject,
     aggregates=AGGREGATES,
+)
+STEPS: Any = _native.COMPILED and _native.rows.Steps(
+    fresh=FRESH,
+    new=_NEW,
+    kept=_KEPT,
+    keys=KEYS,
     learns_at_once=verify.ON,
     is_made_once=made_once.is_made_once,
 )

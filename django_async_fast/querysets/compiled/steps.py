@@ -15,7 +15,7 @@ from ... import _native
 from . import tree
 from .holes import found, is_null, is_written_by_django
 from .keys import Items, Refused
-from .paths import PATH, STEPS, djangos, on
+from .paths import KEYS, PATH, STEPS, djangos, on
 
 
 class Call(NamedTuple):
@@ -49,7 +49,7 @@ def take_first(queryset: Any, path: Any, call: Call) -> Any:
         return result
     args, kwargs = call.args, call.kwargs
     if call.may_change:
-        args, kwargs = STEPS.kept_values(args, kwargs)
+        args, kwargs = KEYS.kept_values(args, kwargs)
     step = path.steps, call.function, args, kwargs
     query = result.__dict__["_query"]
     result.__dict__[PATH] = _native.rows.Path(
@@ -103,7 +103,7 @@ def _filtered(queryset: Any, path: Any) -> Any:
         queryset.__dict__["_deferred_filter"] = None
         try:
             key, items, _ = found
-            given = negate, *STEPS.kept_values(args, kwargs)
+            given = negate, *KEYS.kept_values(args, kwargs)
             call = Call(_filter, given, {}, key, items, may_change=False)
             found = take_first(queryset, path, call)
         finally:
