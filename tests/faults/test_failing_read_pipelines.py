@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -16,9 +16,12 @@ from django.db import (
     connection,
 )
 
-from django_async_fast import new_connection, run_sync
+from django_async_fast import _native, bridge, new_connection, run_sync
+from django_async_fast.drivers.psycopg import read_pipelines
 from django_async_fast.drivers.psycopg.due_statements import PIPELINES
+from django_async_fast.drivers.psycopg.read_pipelines import JoinedRead, ReadPipeline
 from django_async_fast.tasks.gate_errors import ScopeTimeout
+from django_async_fast.tasks.gates import Gate
 from tests.support.configured import (
     POOL_SIZE,
     configured,
@@ -91,6 +94,11 @@ async def _tag() -> bool:
     return await Tag.objects.filter(name="x").aexists()
 
 
+def _waits_for_lock(watch: Watch) -> bool:
+    query = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = %s"
+    return bool(watch.value(query, "AccessExclusiveLock"))
+
+
 @asynccontextmanager
 async def behind_a_stuck_one(watch: Watch) -> AsyncIterator[list[asyncio.Task[Any]]]:
     """Two reads that are answered, one that waits for a lock, and two behind it."""
@@ -148,6 +156,111 @@ async def test_one_that_was_cancelled_is_stopped_when_its_turn_comes(
                 assert await read(1) == "1"
             assert conn.gate.pipeline is None
     assert sent == [2]
+
+
+async def test_the_stop_that_nobody_waits_for_is_cancelled(
+    watch: Watch, sent: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection is closed, and holds up nobody."""
+    begin: Callable[..., Any] = bridge.begin_task
+    await fill()
+    with configured(OPTIONS=pool_options()):
+        async with new_connection() as conn:
+            for _ in range(3):
+                await _tag()
+            async with blocked(watch, "testapp_tag") as other:
+                calls = [read(0), *(_tag() for _ in range(4))]
+                tasks = [asyncio.create_task(each) for each in calls]
+                await until(lambda: bool(sent and watch.working()))
+                for each in tasks[2:]:
+                    each.cancel()
+                await asyncio.wait(tasks[2:])
+                begun: list[asyncio.Task[Any]] = []
+                pipeline = conn.gate.pipeline
+                with psycopg.connect(other.info.dsn) as next_one:
+                    locking = asyncio.to_thread(
+                        next_one.execute, "LOCK TABLE testapp_tag"
+                    )
+                    locked = asyncio.create_task(locking)
+                    await until(lambda: _waits_for_lock(watch))
+                    monkeypatch.setattr(
+                        bridge,
+                        "begin_task",
+                        lambda *given: begun.append(begin(*given)) or begun[-1],
+                    )
+                    other.rollback()
+                    assert not await tasks[1]
+                    stop = begun[0]
+                    await asyncio.sleep(0)
+                    stop.cancel()
+                    await asyncio.wait([stop])
+                    assert stop.cancelled()
+                    assert pipeline.exchange is None  # it knows the pipeline
+                    assert conn.gate.pipeline is None
+                    assert not conn.gate.busy
+                    await locked
+                    next_one.rollback()
+                await watch.idle()
+        async with new_connection():
+            assert await read(1) == "1"
+        await pool_is_whole()
+    assert sent == [4]
+
+
+async def test_the_server_waits_for_none_of_them(
+    watch: Watch, sent: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What looks like a deadlock of calls is none, and they are watched all the same."""
+    told: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, what: told.append(what))
+    monkeypatch.setattr(JoinedRead, "is_deadlocked", lambda _: True)
+    await fill()
+    with configured():
+        async with new_connection() as conn:
+            async with behind_a_stuck_one(watch) as tasks:
+                await asyncio.sleep(0.3)
+                assert conn.gate.pipeline._timer is not None
+            assert await ends(tasks) == ["0", "1", False, "2", "3"]
+    assert sent == [4]
+    assert not told
+
+
+@pytest.mark.parametrize("error", [RuntimeError, psycopg.OperationalError])
+async def test_an_error_is_raised_in_one_only(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch, sent: list[int]
+) -> None:
+    def fetch_many(pgconn: Any) -> Any:
+        yield from ()
+        raise error("here")
+
+    await fill()
+    async with new_connection():
+        with monkeypatch.context() as patched:
+            patched.setattr(read_pipelines, "fetch_many", fetch_many)
+            tasks = [asyncio.create_task(read(i)) for i in range(5)]
+            assert await tasks[0] == "0"  # by itself
+            found = await ends(tasks[1:])
+    assert len({id(each) for each in found}) == len(found)
+    told = [each for each in found if "here" in str(each)]
+    assert len(told) == (1 if error is RuntimeError else len(found))
+    assert {type(each) for each in found} <= {RuntimeError, OperationalError}
+    assert sent == [len(found)]
+
+
+def test_the_loop_is_closed_before_they_are_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Later loops do not look for readers for ever."""
+    counted: list[int] = []
+    monkeypatch.setattr(_native.rows, "count_readers", counted.append)
+    gate = Gate("default", None)
+    loop = asyncio.new_event_loop()
+    pipeline = ReadPipeline(cast(Any, None), gate, loop)
+    loop.call_soon(pipeline.send)
+    del pipeline
+    assert sum(counted) == 1
+    loop.close()
+    assert sum(counted) == 0
 
 
 @pytest.mark.parametrize("count", [3, 20])

@@ -67,6 +67,8 @@ class ReadPipeline(WaiterQueue):
     """
 
     waiting: Any = ()
+    # The operation, from when it is sent until it has ended.
+    exchange: Generator[Any, Any, None] | None = None
 
     def __init__(self, raw: Connection, gate: Gate, loop: AbstractEventLoop) -> None:
         self.raw = raw
@@ -74,6 +76,11 @@ class ReadPipeline(WaiterQueue):
         self.loop = loop
         self.sent = False
         self.broken_off = False
+        _native.rows.count_readers(1)
+
+    def __del__(self) -> None:
+        if not self.sent:  # of a loop that has been closed
+            _native.rows.count_readers(-1)
 
     def results(self, call: bridge.Call, query: bytes) -> list[Any] | None:
         """Return the results of `query`, None if it was not sent."""
@@ -102,11 +109,11 @@ class ReadPipeline(WaiterQueue):
                 read.future.set_result(None)
             self._end()
             return
-        self.exchange = self._exchange([*self.waiting])
+        self.exchange = exchange = self._exchange([*self.waiting])
         try:
-            wants = next(self.exchange)
+            wants = next(exchange)
             channel = raw.session.channel or raw._open_channel()
-            driven = channel.drive(self.exchange, wants)
+            driven = channel.drive(exchange, wants)
         except BaseException as exc:
             self._end(exc)
         else:
@@ -141,8 +148,11 @@ class ReadPipeline(WaiterQueue):
         for read in [*self.waiting]:
             self.remove(read)
             if not read.future.done():
-                read.future.set_exception(_once_more(error))
+                read.future.set_exception(_new_error(error))
                 read.future.exception()  # perhaps nobody is left to hear it
+                if not isinstance(error, psycopg.Error):
+                    error = None  # what was not of the connection is told once
+        self.exchange = None  # which knows the pipeline
         self.gate.pipeline = None
         self.gate.release()
 
@@ -164,6 +174,7 @@ class ReadPipeline(WaiterQueue):
             return  # it has failed
         self.broken_off = True
         try:
+            assert self.exchange is not None
             self.raw.wait_failed(self.exchange, channel, exc, IDLE)
         finally:
             self._end()
@@ -173,14 +184,17 @@ class ReadPipeline(WaiterQueue):
     def holders(self) -> Iterable[bridge.Call]:
         return [self.waiting[0].call]
 
+    def deadlocked(self, read: JoinedRead) -> None:
+        """Do nothing: the server waits for none of them."""
+
     def overdue(self, read: JoinedRead, timeout: float) -> None:
         """Let `read` wait no longer for those before it; it stays, as if cancelled."""
         if read is not self.waiting[0]:
             read.future.set_exception(gate_errors.timed_out(self.gate, read, timeout))
 
 
-def _once_more(error: BaseException | None) -> BaseException:
-    """Return an error for one of several that it is raised in."""
+def _new_error(error: BaseException | None) -> BaseException:
+    """Return an error for one of several; none may be raised in two."""
     if error is None:
         return psycopg.OperationalError("the connection is closed")
     if isinstance(error, psycopg.Error):
@@ -219,7 +233,6 @@ def _opened(raw: Connection, gate: Gate, call: bridge.Call) -> ReadPipeline | No
     assert loop is not None
     gate.acquire()
     gate.pipeline = pipeline = ReadPipeline(raw, gate, loop)
-    _native.rows.count_readers(1)
     # They take their first steps, in which they join, before the loop calls the last.
     gate.units.start_reads(call)
     loop.call_soon(pipeline.send, context=Context())
