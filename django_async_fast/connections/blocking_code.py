@@ -109,15 +109,16 @@ def named() -> list[tuple[Any, str, Any]]:
 def _found(path: str) -> tuple[Any, str, Any]:
     """Return what has what `path` names, a module or a class, and both of them."""
     *above, name = path.split(".")
+    why = "which is no function or class"
     for length in range(len(above), 0, -1):
         try:
             owner: Any = import_module(".".join(above[:length]))
-        except ModuleNotFoundError:
+        except ModuleNotFoundError as exc:
+            if length == 1:
+                why = f"which cannot be imported: {exc}"
             continue
         for each in above[length:]:
             owner = getattr(owner, each, None)
         if callable(found := getattr(owner, name, None)):
             return owner, name, blocking(found)
-    raise ImproperlyConfigured(
-        f"BLOCKING lists {path!r}, which is no function or class."
-    )
+    raise ImproperlyConfigured(f"BLOCKING lists {path!r}, {why}.")

@@ -184,6 +184,14 @@ def test_a_setting_that_names_nothing(served: Callable[..., None], path: str) ->
         blocking_code.named()
 
 
+def test_a_setting_that_names_a_package_that_is_not_installed(
+    served: Callable[..., None],
+) -> None:
+    served(DJANGO_ASYNC_FAST={"BLOCKING": ["not_installed.Charge.create"]})
+    with pytest.raises(ImproperlyConfigured, match="No module named 'not_installed'"):
+        blocking_code.named()
+
+
 # ----- the watch
 
 
