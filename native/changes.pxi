@@ -10,7 +10,8 @@ cdef class Told:
     """
 
     def __init__(self, kind, str bound not None, frozenset quiet not None, changed):
-        check_class(kind)
+        if not isinstance(kind, type):
+            raise TypeError(f"expected a class, got {kind!r}")
         self.kind = kind
         self.bound = bound
         self.quiet = quiet

@@ -1,17 +1,22 @@
 """What was learnt of a model holds until somebody changes it, its fields or classes.
 
-In: a field or a model's options, of which an attribute was set; a class of fields or
-lookups that has another method. Out: everything that was learnt is forgotten, so that a
-statement or a plan that is known needs not be compared with what it was learnt of.
+In: a field, a model's options or a connection's operations or features, of which an
+attribute was set; a class of fields or expressions that has another method. Out:
+everything that was learnt is forgotten, so that a statement or a plan that is known
+needs not be compared with what it was learnt of.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+from weakref import WeakSet
 
+from django.db.backends.base.features import BaseDatabaseFeatures
+from django.db.backends.base.operations import BaseDatabaseOperations
 from django.db.models import Field
 from django.db.models.options import Options
+from django.utils.functional import cached_property
 
 from .. import _native
 
@@ -37,22 +42,31 @@ _QUIET_OF_OPTIONS = frozenset(
         *(Options.FORWARD_PROPERTIES | Options.REVERSE_PROPERTIES),
     }
 )
+# What Django sets itself.
+_QUIET_OF_CONNECTION = frozenset({"connection", "_cache"})
 
 # What of a class is asked when a statement is compiled, or its rows are read.
 OF_COLUMN = (
     *("get_col", "select_format", "get_db_converters", "from_db_value"),
-    *("db_converters", "cached_col"),
+    *("db_converters", "cached_col", "get_lookup", "get_transform"),
 )
 OF_PLACEHOLDER = "get_placeholder", "get_placeholder_sql"
 OF_CONDITION = (
     *("as_sql", "as_postgresql", "as_sqlite", "as_mysql", "process_lhs"),
     "get_rhs_op",
 )
+OF_NODE = (
+    *("as_sql", "as_postgresql", "as_sqlite", "as_mysql", "resolve_expression"),
+    *("get_source_expressions", "get_group_by_cols", "select_format"),
+)
 
 # What forgets all that was learnt; whoever learns adds to them.
 forgets: list[Callable[[], None]] = []
 
 _watches: dict[Any, Any] = {}
+
+# Operations and features of one connection that have methods or values of their own.
+_own: WeakSet[Any] = WeakSet()
 
 
 def watches(kinds: Iterable[Any], names: tuple[str, ...]) -> tuple[Any, ...]:
@@ -74,18 +88,25 @@ class _Watch:
     """A class as it is now; when it is another, all that was learnt is forgotten."""
 
     def __init__(self, kind: Any, names: tuple[str, ...]) -> None:
-        self._holds = False
+        self._holds: bool | None = None
         self.core: Any = _native.rows.ClassWatch(kind, asked=self._ask, names=(names,))
         self.core.holds()
 
     def _ask(self) -> bool:
         self.core.look()
-        self._holds = not self._holds
-        if not self._holds:
+        if self._holds is None:
+            self._holds = True
+        elif self._holds:
             # The next statement takes the classes as they are then.
+            self._holds = False
             _watches.clear()
             _forget()
         return self._holds
+
+
+def may_learn() -> bool:
+    """Tell whether all connections compile as their classes do."""
+    return not _own
 
 
 def _forget() -> None:
@@ -107,14 +128,27 @@ def _options_have_changed(options: Any) -> None:
     _forget()
 
 
+def _connection_has_changed(part: Any) -> None:
+    kind = type(part)
+    names = vars(part).keys() - _QUIET_OF_CONNECTION
+    if all(isinstance(getattr(kind, each, None), cached_property) for each in names):
+        _own.discard(part)
+    else:
+        _own.add(part)
+    _forget()
+
+
 def seams() -> Iterator[tuple[Any, str, Any, str]]:
     """Yield (owner, name, replacement, reason) for `seams/seam_list.py`."""
-    learnt = "what was learnt of the model holds no more"
+    learnt = "what was learnt of it holds no more"
+    of_connection = "connection", _QUIET_OF_CONNECTION, _connection_has_changed
     told = (
-        (Field, _QUIET_OF_FIELD, _field_has_changed),
-        (Options, _QUIET_OF_OPTIONS, _options_have_changed),
+        (Field, "model", _QUIET_OF_FIELD, _field_has_changed),
+        (Options, "model", _QUIET_OF_OPTIONS, _options_have_changed),
+        (BaseDatabaseOperations, *of_connection),
+        (BaseDatabaseFeatures, *of_connection),
     )
-    for kind, quiet, changed in told:
-        methods = _native.rows.Told(kind, "model", quiet, changed).methods()
+    for kind, bound, quiet, changed in told:
+        methods = _native.rows.Told(kind, bound, quiet, changed).methods()
         for name, method in zip(("__setattr__", "__delattr__"), methods, strict=True):
             yield kind, name, method, learnt

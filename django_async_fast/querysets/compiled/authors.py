@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.db.backends.base.operations import BaseDatabaseOperations
-from django.db.models import ForeignObject
+from django.db.models import Aggregate, F, ForeignObject
 from django.db.models.functions.datetime import TimezoneMixin
 from django.db.models.sql.datastructures import Join
 
@@ -61,6 +61,15 @@ def compiled_nodes(wrapper: Any) -> Iterator[list[Any]]:
     finally:
         for each in found:
             del each.compile
+
+
+def kinds(nodes: Iterable[Any]) -> Iterator[type[Any]]:
+    """Yield the classes of what was compiled, and of what its names were made of."""
+    for node in nodes:
+        if not hasattr(node, "_daf_hole"):
+            yield type(node)
+        if isinstance(node, Aggregate):
+            yield F
 
 
 def check(compiler: Any, nodes: Iterable[Any]) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 @contextmanager
 def changed(wrapper: Any, change: Callable[[Any], None]) -> Iterator[None]:
     """Call `change` with each compiler that the connection's operations make."""
-    ops = wrapper.ops
-    before, make = vars(ops).get("compiler"), ops.compiler
+    # Not as an attribute is set: nothing that was learnt is forgotten for it.
+    own = vars(wrapper.ops)
+    before, make = own.get("compiler"), wrapper.ops.compiler
 
     def compiler(name: str) -> Any:
         kind = make(name)
@@ -23,10 +24,10 @@ def changed(wrapper: Any, change: Callable[[Any], None]) -> Iterator[None]:
 
         return made
 
-    ops.compiler = compiler
+    own["compiler"] = compiler
     try:
         yield
     finally:
-        del ops.compiler
+        del own["compiler"]
         if before is not None:
-            ops.compiler = before
+            own["compiler"] = before

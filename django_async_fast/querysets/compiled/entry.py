@@ -150,7 +150,7 @@ def learn(queryset: Any, path: Any, ask: Ask, make_plan: Any, alias: str) -> Any
     except row_plan.Declined as declined:
         raise Refused(str(declined)) from None
     compiler.connection = None
-    simplify(entry, path, wrapper)
+    simplify(entry, path, wrapper, nodes)
     filled, given, _ = fill(entry, path, alias)
     if filled != sql or not same(given, params):
         raise Refused("its SQL is not made of its conditions' alone")
@@ -217,8 +217,11 @@ def _orderings(query: Any) -> Iterator[tuple[list[Any], tuple[Any, ...]]]:
             yield ordering, tuple(ordering)
 
 
-def simplify(entry: Any, path: Any, wrapper: Any) -> None:
-    """Note how conditions are filled in, by text, in which only a parameter differs."""
+def simplify(entry: Any, path: Any, wrapper: Any, nodes: Iterable[Any]) -> None:
+    """Note how conditions are filled in, by text, in which only a parameter differs.
+
+    `nodes` are what was compiled.
+    """
     compiler = entry.compiler_for(wrapper)
     found = [
         _simple(hole, value, compiler)
@@ -233,8 +236,9 @@ def simplify(entry: Any, path: Any, wrapper: Any) -> None:
         *changes.watches(map(type, where), changes.OF_CONDITION),
         *changes.watches(_classes(columns), changes.OF_COLUMN),
         *[watch for model, _ in entry.models for watch in row_plan.watches(model)],
-        # Of all its methods: the rest of the text is made by them.
-        *changes.watches((type(wrapper.ops),), ()),
+        *changes.watches(authors.kinds(nodes), changes.OF_NODE),
+        # Of all their methods: the rest of the text is made by them.
+        *changes.watches((type(wrapper.ops), type(wrapper.features)), ()),
     )
 
 

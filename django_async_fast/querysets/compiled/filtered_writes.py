@@ -106,7 +106,7 @@ class FilteredCall(writes.Call):
         parts[0] = first, given[len(prepare) :]
         where = entry.new(self.path.node.holes, parts)
         where.compiler = compiler
-        entry.simplify(where, self.path, compiler.connection)
+        entry.simplify(where, self.path, compiler.connection, nodes)
         compiler.connection, wrapper = None, compiler.connection
         if None not in where.simple:
             where.compiler = None

@@ -106,7 +106,7 @@ counters = Counters()
 
 def root(kind: Any, model: Any) -> Any:
     """Return the node at which querysets of a class begin, None for Django's way."""
-    if model is None:
+    if model is None or not changes.may_learn():
         return None
     meta = model._meta
     roots = vars(meta).setdefault("_daf_roots", {})

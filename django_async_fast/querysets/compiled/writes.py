@@ -227,6 +227,16 @@ class Known(dict[Any, Any]):
         self.epoch = epoch
 
 
+class _Djangos(dict[Any, Any]):
+    """The writes of all models while a connection compiles as its class does not."""
+
+    def __missing__(self, key: Any) -> None:
+        return None
+
+
+_DJANGOS = _Djangos()
+
+
 def of(model: Any) -> dict[Any, Any]:
     """Return the compiled writes of a model, by what decides their text.
 
@@ -235,6 +245,8 @@ def of(model: Any) -> dict[Any, Any]:
     meta = vars(model._meta)
     found: Known | None = meta.get("_daf_writes")
     if found is None or found.epoch is not STEPS.epoch:
+        if not changes.may_learn():
+            return _DJANGOS
         found = meta["_daf_writes"] = Known(STEPS.epoch)
         room.add(found)
     return found
@@ -290,7 +302,10 @@ class Key:
             raise NotPlain
         self._column = lookup.lhs
         self._kind = kind
-        self.watches = changes.watches((kind,), changes.OF_CONDITION)
+        self.watches = (
+            *changes.watches((kind,), changes.OF_CONDITION),
+            *changes.watches((type(lookup.lhs.target),), changes.OF_COLUMN),
+        )
         wrapper = compiler.connection
         self._wanted, params = lookup.process_rhs(compiler, wrapper)
         self._prepared = None

@@ -12,10 +12,20 @@ from unittest import mock
 import django
 import pytest
 from django.db import connection, models, transaction
-from django.db.models import Count, QuerySet, Value
-from django.db.models.expressions import Col
+from django.db.models import (
+    Aggregate,
+    Count,
+    Expression,
+    F,
+    Lookup,
+    OrderBy,
+    QuerySet,
+    Value,
+)
+from django.db.models.expressions import Col, Star
 from django.db.models.functions import Upper
 from django.db.models.lookups import Contains, Exact, IsNull
+from django.db.models.sql.datastructures import Join
 from django.test.utils import isolate_apps
 
 from django_async_fast.querysets.compiled import inserts, tree
@@ -223,6 +233,43 @@ def upper_value(value: Any, compiler: Any, connection: Any) -> Any:
     return ("upper(%s)", [value]) if django.VERSION >= (6, 1) else "upper(%s)"
 
 
+def of_connection(part: str, name: str, value: Any) -> Change:
+    """Change the operations or the features of a connection for a while."""
+    return lambda kinds: mock.patch.object(
+        getattr(connection, part), name, value, create=True
+    )
+
+
+def shout_name(name: str) -> str:
+    return f'"{name.strip(chr(34))}" '
+
+
+def descending(self: Any, compiler: Any, connection: Any, **options: Any) -> Any:
+    text, params = compiler.compile(self.expression)
+    return f"{text} DESC", params
+
+
+def zero(self: Any, compiler: Any, connection: Any, **options: Any) -> Any:
+    return "0", []
+
+
+def shouting(self: Any, compiler: Any, connection: Any, **options: Any) -> Any:
+    text, params = self.as_sql(compiler, connection, **options)
+    return f"({text})", params
+
+
+def of_no_field(self: Any, *args: Any, **options: Any) -> Any:
+    return Value(1)
+
+
+def as_the_key(self: Any, query: Any, *args: Any, **options: Any) -> Any:
+    return query.resolve_ref("pk", True, None, False)
+
+
+def not_exact(self: Any, lookup_name: str) -> Any:
+    return self.get_lookups().get("gt" if lookup_name == "exact" else lookup_name)
+
+
 PLACEHOLDER = "get_placeholder_sql" if django.VERSION >= (6, 1) else "get_placeholder"
 numbers = itertools.count(1000)
 
@@ -303,6 +350,41 @@ CHANGES: dict[str, Change] = {
     ),
     "limit_offset_sql of the backend": of_class(
         type(connection.ops), "limit_offset_sql", lambda self, low, high: "LIMIT 1"
+    ),
+    "quote_name of one connection": of_connection("ops", "quote_name", shout_name),
+    "lookup_cast of one connection": of_connection(
+        "ops", "lookup_cast", lambda *args: "upper(%s::text)"
+    ),
+    "a feature of one connection": of_connection(
+        "features", "allows_group_by_selected_pks", False
+    ),
+    "as_sql of OrderBy": of_class(OrderBy, "as_sql", descending),
+    "as_postgresql of OrderBy": of_class(OrderBy, "as_postgresql", descending),
+    "as_sql of Count": of_class(Aggregate, "as_sql", zero),
+    "as_postgresql of Count": of_class(Count, "as_postgresql", zero),
+    "as_postgresql of expressions": of_class(Expression, "as_postgresql", shouting),
+    "resolve_expression of Count": of_class(Count, "resolve_expression", of_no_field),
+    "resolve_expression of F": of_class(F, "resolve_expression", as_the_key),
+    "as_sql of Star": of_class(Star, "as_sql", lambda *args: ("name", [])),
+    "get_lookup of fields": of_class(models.Field, "get_lookup", not_exact),
+    "get_lookup of a class": of_class(models.CharField, "get_lookup", not_exact),
+    "process_rhs of lookups": of_class(
+        Lookup, "process_rhs", lambda self, *args: ("upper(%s)", ["n"])
+    ),
+    "process_rhs of Exact": of_class(
+        Exact, "process_rhs", lambda self, *args: ("%s", ["nn"])
+    ),
+    "get_prep_lookup of Exact": of_class(Exact, "get_prep_lookup", lambda self: "nn"),
+    "get_db_prep_lookup of lookups": of_class(
+        Lookup, "get_db_prep_lookup", lambda self, *args: ("%s", ["nn"])
+    ),
+    "as_postgresql of Exact": of_class(Exact, "as_postgresql", no_rows),
+    "as_postgresql of lookups": of_class(Lookup, "as_postgresql", no_rows),
+    "process_lhs of Exact": of_class(
+        Exact, "process_lhs", lambda self, *args: ("'n'", [])
+    ),
+    "as_sql of Join": of_class(
+        Join, "as_sql", lambda self, *args: (" CROSS JOIN x", [])
     ),
 }
 
