@@ -121,10 +121,18 @@ cdef class Hole:
         return self.make(value)
 
     def lookup(self, value):
-        """Return the lookup of `value`, None if it is an expression's or IS NULL."""
+        """Return the lookup of `value`, None if it is an expression's or IS NULL.
+
+        Also where a None is among its values: `exclude()` has IS NULL beside them then.
+        """
         lookup = self.kind(self.lhs, value)
-        if lookup.rhs is None or hasattr(lookup.rhs, "as_sql"):
+        rhs = lookup.rhs
+        if rhs is None or hasattr(rhs, "as_sql"):
             return None
+        if isinstance(rhs, (list, tuple, set, frozenset)):
+            for each in rhs:
+                if each is None:
+                    return None
         return lookup
 
 

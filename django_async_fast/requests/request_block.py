@@ -78,7 +78,8 @@ class Life:
     )
 
     def __init__(self, name: str, where: users_code.Place = None) -> None:
-        self.name = name
+        # As Django writes paths to a log: a line break in one begins no line there.
+        self.name = name.encode("unicode_escape").decode("ascii")
         shared = shared_block()
         self.joined = shared is not None
         self.block = shared or Block(False, where, name=name)

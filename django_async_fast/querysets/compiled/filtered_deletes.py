@@ -15,7 +15,8 @@ from django.db.models.deletion import Collector
 from ...unpatched import Unpatched, unpatched_class
 from . import writes
 from .filtered_writes import FilteredCall
-from .paths import STEPS, djangos
+from .keys import Refused
+from .paths import STEPS, djangos, peeking
 from .steps import path_of
 
 # What is not called here, or is as Django's Collector has it.
@@ -28,7 +29,8 @@ def delete(self: Any) -> Any:
     path = path_of(self)
     if path is not None and path.limits is None and self._fields is None:
         own = unpatched_class(type(self), QuerySet, _OF_QUERYSET)
-        if query.Collector is Collector and own.holds() and _collects.holds():
+        holds = query.Collector is Collector and own.holds() and _collects.holds()
+        if holds and not _locks(self, path):
             rows = self._chain()
             # Whether it can is a matter of models. Routers are not asked in vain.
             if Collector(using="", origin=self).can_fast_delete(rows):
@@ -39,6 +41,14 @@ def delete(self: Any) -> Any:
                 self._result_cache = None
                 return deleted
     return delete.__wrapped__(self)
+
+
+def _locks(queryset: Any, path: Any) -> bool:
+    """Tell whether its rows are to be locked, which Django's delete() takes back."""
+    try:
+        return bool(peeking(queryset, path).query.select_for_update)
+    except Refused:
+        return True
 
 
 @wraps(QuerySet._raw_delete)

@@ -84,6 +84,9 @@ def _hole(value: Any, lookup: Any, wrapper: Any) -> Any:
         raise Refused("a transform is of both sides")
     if not _is_of_columns(lookup.lhs):
         raise Refused("a value is in a subquery")
+    rhs = lookup.rhs
+    if isinstance(rhs, (list, tuple, set, frozenset)) and any(x is None for x in rhs):
+        raise Refused("a value of a list has become None")
     again = kind(lookup.lhs, value)
     if type(again.rhs) is not type(lookup.rhs) or repr(again.rhs) != repr(lookup.rhs):
         raise Refused("a condition is not made of its value alone")
