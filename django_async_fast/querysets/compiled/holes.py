@@ -84,10 +84,10 @@ def _hole(value: Any, lookup: Any, wrapper: Any) -> Any:
         raise Refused("a transform is of both sides")
     if not _is_of_columns(lookup.lhs):
         raise Refused("a value is in a subquery")
-    rhs = lookup.rhs
-    if isinstance(rhs, (list, tuple, set, frozenset)) and any(x is None for x in rhs):
-        raise Refused("a value of a list has become None")
-    again = kind(lookup.lhs, value)
+    hole = _native.rows.Hole(kind, lookup.lhs, False, None, wrapper.vendor)
+    again = hole.lookup(value)
+    if again is None:
+        raise Refused("a condition is not of a parameter, or of a None among them")
     if type(again.rhs) is not type(lookup.rhs) or repr(again.rhs) != repr(lookup.rhs):
         raise Refused("a condition is not made of its value alone")
     # Whether only the parameter differs while the right side is one `%s`.
