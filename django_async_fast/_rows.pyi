@@ -605,6 +605,7 @@ class KnownStatements:
         steps: Steps,
         *,
         iterates: dict[type[Any], Any],
+        fetch_modes: frozenset[type[Any]],
         receivers: tuple[Any, ...],
         compilers: dict[str, Any],
         running_loop: Callable[[], Any],
@@ -630,6 +631,7 @@ class KnownStatements:
     verify: Callable[..., None] | None
     reader: Reader | None
     fetch: Callable[..., Batch]
+    def kind_of_rows(self, values: dict[str, Any]) -> tuple[Any, Any] | None: ...
     def values(self, call: Hidden, kind: object, ask: Any) -> list[Any] | None: ...
     def rows(self, call: Hidden) -> list[Any] | None: ...
     def stream(self, call: Hidden) -> tuple[Any, ...] | None: ...

@@ -100,26 +100,27 @@ cdef class Databases:
 cdef class KnownStatements:
     """Runs statements that are known.
 
-    `iterates` has for each kind of iterable its `__iter__`; `holds` tells whether Django
-    would build rows as it did, in cases that are not seen at once; `plan_for` makes a
-    plan for one run; `announce` is told of a statement while calls wait that read;
-    `missed` are the errors that tell
-    that the statement is another for these values; `verify` compares it; `databases`
-    are asked first, `routes` last; `reader` sends it, and where it does not, `by_cursor`
-    or, of another thread, `fetch`; `in_turns` builds rows that are many; `forget`
-    forgets what was learnt; `calls_project` tells whether to build a statement's rows
-    may call the project's code.
+    `iterates` has for each kind of iterable its `__iter__`, `fetch_modes` Django's
+    classes of these; `holds` tells whether Django would build rows as it did, in cases
+    that are not seen at once; `plan_for` makes a plan for one run; `announce` is told of
+    a statement while calls wait that read; `missed` are the errors that tell that the
+    statement is another for these values; `verify` compares it; `databases` are asked
+    first, `routes` last; `reader` sends it, and where it does not, `by_cursor` or, of
+    another thread, `fetch`; `in_turns` builds rows that are many; `forget` forgets what
+    was learnt; `calls_project` tells whether to build a statement's rows may call the
+    project's code.
     """
 
     def __init__(
-        self, Steps steps not None, *, dict iterates, tuple receivers, dict compilers,
-        running_loop, connections, holds, plan_for, tuple missed, verify,
+        self, Steps steps not None, *, dict iterates, fetch_modes, tuple receivers,
+        dict compilers, running_loop, connections, holds, plan_for, tuple missed, verify,
         Databases databases not None, Routes routes not None, announce, Reader reader,
         by_cursor, fetch, in_turns, Py_ssize_t many, of_querysets, of_one, ask_rows,
         forget, calls_project,
     ):
         self.steps = steps
         self.iterates = iterates
+        self.fetch_modes = fetch_modes
         self.receivers = receivers
         self.compilers = compilers
         self.running_loop = running_loop
@@ -163,13 +164,16 @@ cdef class KnownStatements:
             return asks and self.holds(statement)
         return True
 
-    cdef object kind_of_rows(self, dict values):
+    cpdef object kind_of_rows(self, dict values):
         """The kind of the statement for a queryset's rows, None for somebody's own."""
-        iterable = values["_iterable_class"]
+        iterable, fetch_mode = values["_iterable_class"], values.get("_fetch_mode")
         cdef PyObject *known = PyDict_GetItemWithError(self.iterates, iterable)
         if known is NULL or iterable.__iter__ is not <object> known:
             return None
-        return iterable, values.get("_fetch_mode")
+        # One of the project's may be equal to another, or have no hash.
+        if type(fetch_mode) not in self.fetch_modes:
+            return None
+        return iterable, fetch_mode
 
     cdef StatementRun known(
         self, queryset, dict values, kind, ask, alias, bint asks=True

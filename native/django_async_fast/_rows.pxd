@@ -551,6 +551,7 @@ cdef class Databases:
 cdef class KnownStatements:
     cdef Steps steps
     cdef dict iterates
+    cdef object fetch_modes
     cdef tuple receivers
     cdef dict compilers
     cdef object running_loop
@@ -574,7 +575,7 @@ cdef class KnownStatements:
     cdef object calls_project
 
     cdef bint is_as_learnt(self, Statement statement, bint asks) except -1
-    cdef object kind_of_rows(self, dict values)
+    cpdef object kind_of_rows(self, dict values)
     cdef StatementRun known(
         self, queryset, dict values, kind, ask, alias, bint asks=*
     )

@@ -107,7 +107,9 @@ def why_built(queryset: Any) -> str:
             "its query has been given to somebody, or one of the methods that made it "
             "is Django's to do each time, or was called so for the first time"
         )
-    kind, entries = _kind_of_rows(queryset), path.node.entries
+    kind, entries = KNOWN.kind_of_rows(queryset.__dict__), path.node.entries
+    if kind is None:
+        return "its rows are made, or fetch others, by the project's own code"
     if (kind, queryset.db) in entries:
         return ""
     why_not: str = entries.get(kind, "it was not seen twice yet")
@@ -121,6 +123,7 @@ def _wrapper_for(alias: str) -> Any:
 KNOWN: Any = _native.COMPILED and _native.rows.KnownStatements(
     STEPS,
     iterates=iterables.WITH_THE_CORE,
+    fetch_modes=row_plan.FETCH_MODES,
     receivers=(pre_init, post_init),
     compilers=vars(django_compiler),
     running_loop=_get_running_loop,
@@ -160,15 +163,8 @@ def _learn_rows(call: Any) -> bool:
     """Learn the statement for a queryset's rows; tell whether it is known now."""
     if call.queryset._result_cache is not None:
         return False  # `list()` asks once more
-    iterable = call.queryset._iterable_class
-    make_plan = iterables.PLANS.get(iterable)
-    if make_plan is None or iterable.__iter__ is not iterables.WITH_THE_CORE[iterable]:
-        return False
-    return _learn(call, _kind_of_rows(call.queryset), asks.rows, make_plan)
-
-
-def _kind_of_rows(queryset: Any) -> Any:
-    return queryset._iterable_class, getattr(queryset, "_fetch_mode", None)
+    kind = KNOWN.kind_of_rows(call.queryset.__dict__)
+    return kind is not None and _learn(call, kind, asks.rows, iterables.PLANS[kind[0]])
 
 
 # Whether nobody else has replaced what would only look whether there are rows.

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 import django
+from django.db import models as django_models
 from django.db.models import Field, Model
 from django.db.models import query as django_query
 from django.db.models.base import ModelState
@@ -35,6 +36,11 @@ PLAIN_DESCRIPTORS = (
     ForeignKeyDeferredAttribute,
     FileDescriptor,
     ImageFileDescriptor,
+)
+# Django's own classes of fetch modes; before Django 6.1 querysets have none.
+FETCH_MODES: frozenset[type[Any]] = frozenset(
+    type(getattr(django_models, name, None))
+    for name in ("FETCH_ONE", "FETCH_PEERS", "FETCH_RAISE")
 )
 SET_CACHED_VALUE = FieldCacheMixin.set_cached_value
 
@@ -130,6 +136,7 @@ def plain_key(queryset: Any, compiler: Any) -> Any:
         or klass_info.get("related_klass_infos")
         or queryset._known_related_objects
         or compiler.query.combinator  # its columns have the types of both sides
+        or type(fetch_mode) not in FETCH_MODES
         or (fetch_mode is not None and fetch_mode.track_peers)
         or len(compiler.select) != len(klass_info["select_fields"])
         or why_from_db(klass_info["model"])

@@ -7,6 +7,7 @@ from copy import deepcopy
 from typing import Any
 from unittest import mock
 
+import django
 import pytest
 from django.db import connection, models, transaction
 from django.db.models import Count, Max, Q, QuerySet, Sum
@@ -413,3 +414,24 @@ def test_routers_are_asked_once(
         for times in range(1, 6):
             list(Book.objects.filter(pages=times))
             assert len(asked) == times
+
+
+@pytest.mark.skipif(django.VERSION < (6, 1), reason="Django 6.1 has fetch modes")
+@pytest.mark.parametrize("hashed", [False, True])
+def test_a_fetch_mode_of_the_projects_is_its_own(books: Any, hashed: bool) -> None:
+    from django.db.models.fetch_modes import FetchMode
+
+    class Equal(FetchMode):
+        __hash__ = (lambda self: 1) if hashed else None  # type: ignore[assignment]
+
+        def __eq__(self, other: object) -> bool:
+            return True
+
+    for ask in (QuerySet.iterator, iter):
+        for _ in range(4):
+            mode = Equal()
+            queryset = Book.objects.filter(pages=3).fetch_mode(mode)
+            (found,) = ask(queryset)
+            assert found._state.fetch_mode is mode
+    queryset = Book.objects.filter(pages=3).fetch_mode(mode)
+    assert "own code" in explain_plan(queryset).why_built
