@@ -47,6 +47,14 @@ cdef int give_back(Statement statement, tuple lent) except -1:
     return 0
 
 
+cdef bint has_statement(Node node, kind) except -1:
+    """Whether a statement of some kind is known, on any database."""
+    for key, entry in node.entries.items():
+        if type(entry) is Statement and key[0] == kind:
+            return True
+    return False
+
+
 @cython.final
 cdef class StatementRun:
     """One run of a statement."""
@@ -74,21 +82,21 @@ cdef class Databases:
         self.db = db
         self.default = default
 
-    cdef object of(self, queryset, dict values, bint asks):
-        """What `queryset.db` is; None where somebody has to be asked who may not be."""
+    cdef object of(self, queryset, dict values):
+        """What `queryset.db` is; None where somebody has to be asked."""
         if type(queryset).db is not self.db:
-            return queryset.db if asks else None
+            return None
         alias = values["_db"]
         if alias:
             return alias
         router = self.names["router"]
         if type(router) is not self.kind or not is_right(self.watch):
-            return queryset.db if asks else None
+            return None
         cdef dict own = <dict> PyObject_GenericGetDict(router, NULL)
         cdef PyObject *routers = PyDict_GetItemWithError(own, "routers")
         # Besides what it was made of: somebody may have given it another method.
         if routers is NULL or <object> routers or len(own) > 2:
-            return queryset.db if asks else None
+            return None
         cdef dict hints = values["_hints"]
         cdef PyObject *instance = PyDict_GetItemWithError(hints, "instance")
         if instance is NULL or <object> instance is None:
@@ -176,7 +184,7 @@ cdef class KnownStatements:
         return iterable, fetch_mode
 
     cdef StatementRun known(
-        self, queryset, dict values, kind, ask, alias, bint asks=True
+        self, Hidden call, queryset, dict values, kind, ask, bint asks=True
     ):
         """The statement filled in; None if it is not known.
 
@@ -190,14 +198,12 @@ cdef class KnownStatements:
             return None
         if asks and self.running_loop() is not None:
             return None  # Django refuses it, or lets it wait
-        # Routers are asked as often as by Django: only where that is of use.
-        for each in path.node.entries.values():
-            if type(each) is Statement:
-                break
-        else:
-            return None
+        alias = call.alias or self.databases.of(queryset, values)
         if alias is None:
-            alias = self.databases.of(queryset, values, asks)
+            # Routers are asked as often as by Django: only where that is of use.
+            if not asks or not has_statement(path.node, kind):
+                return None
+            alias = call.alias = queryset.db
         cdef PyObject *entry = PyDict_GetItemWithError(path.node.entries, (kind, alias))
         if entry is NULL or type(<object> entry) is not Statement:
             return None
@@ -287,7 +293,7 @@ cdef class KnownStatements:
     def values(self, Hidden call not None, kind, ask):
         """Return the rows of a statement for one value."""
         cdef dict values = <dict> PyObject_GenericGetDict(call.queryset, NULL)
-        known = self.known(call.queryset, values, kind, ask, call.alias)
+        known = self.known(call, call.queryset, values, kind, ask)
         return None if known is None else self.run(known, call.queryset, self.of_one)
 
     def rows(self, Hidden call not None):
@@ -298,7 +304,7 @@ cdef class KnownStatements:
         kind = self.kind_of_rows(values)
         if kind is None:
             return None
-        known = self.known(call.queryset, values, kind, self.ask_rows, call.alias)
+        known = self.known(call, call.queryset, values, kind, self.ask_rows)
         if known is None:
             return None
         if call.of_get and known.statement.locks:
@@ -316,7 +322,7 @@ cdef class KnownStatements:
         kind = self.kind_of_rows(values)
         if kind is None:
             return None
-        known = self.known(call.queryset, values, kind, self.ask_rows, call.alias)
+        known = self.known(call, call.queryset, values, kind, self.ask_rows)
         if known is None or known.arrays:
             return None  # a cursor is declared without values beside its text
         return (
@@ -341,7 +347,7 @@ cdef class KnownStatements:
         kind = self.kind_of_rows(values)
         if kind is None:
             return None
-        known = self.known(limited, values, kind, self.ask_rows, None)
+        known = self.known(call, limited, values, kind, self.ask_rows)
         if known is None:
             return None
         if known.statement.locks:

@@ -96,7 +96,7 @@ cdef class StraightReads:
             kind = statements.kind_of_rows(values)
             if kind is None:
                 return None
-        return statements.known(queryset, values, kind, None, None, False)
+        return statements.known(call, queryset, values, kind, None, False)
 
     cdef StraightRead read(self, StatementRun known, worker):
         """The read of a statement, which has its turn; None where something comes first."""

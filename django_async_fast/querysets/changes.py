@@ -84,6 +84,11 @@ def _watch(kind: Any, names: tuple[str, ...]) -> Any:
     return made
 
 
+def hold() -> bool:
+    """Tell whether all classes are still as they were; if not, all is forgotten."""
+    return bool(_native.rows.all_hold(tuple(_watches.values())))
+
+
 class _Watch:
     """A class as it is now; when it is another, all that was learnt is forgotten."""
 

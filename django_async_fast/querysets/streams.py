@@ -67,12 +67,13 @@ class KnownStream(NamedTuple):
     params: Any
 
 
-def _unknown(queryset: Any) -> KnownStream | None:
-    return None
+def _unknown(queryset: Any) -> tuple[None, None]:
+    return None, None
 
 
-# Returns the known statement of a queryset; `compiled/execution.py` sets it.
-known_statement: Callable[[Any], KnownStream | None] = _unknown
+# Returns the known statement of a queryset, and the alias if somebody was asked for it;
+# `compiled/execution.py` sets it.
+known_statement: Callable[[Any], tuple[KnownStream | None, str | None]] = _unknown
 
 
 class Stream:
@@ -131,14 +132,14 @@ class Stream:
 
     def _compiled(self) -> Callable[[], Any]:
         """Return what sends the query, or does what is to be done without it."""
-        queryset = self._iterable.queryset
+        queryset, alias = self._iterable.queryset, None
         if self._iterable.chunked_fetch:
-            known = known_statement(queryset)
+            known, alias = known_statement(queryset)
             if known is not None:
                 if self.awaited:
                     self.calls_project = known.calls_project()
                 return self._beginning(*known[1:])
-        compiler = queryset.query.get_compiler(queryset.db)
+        compiler = queryset.query.get_compiler(alias or queryset.db)
         if reason := why_not(compiler):
             return partial(self._leave_to_django, reason)
         try:

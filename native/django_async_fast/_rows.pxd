@@ -519,7 +519,7 @@ cdef class Hidden:
     cdef public tuple args
     cdef public dict kwargs
     cdef public object limited
-    cdef public object alias  # where somebody has asked for it
+    cdef public object alias  # what a router that was asked has answered
     cdef public bint of_get  # whether they are the rows that `get()` looks at
 
 
@@ -545,7 +545,7 @@ cdef class Databases:
     cdef object db
     cdef object default
 
-    cdef object of(self, queryset, dict values, bint asks)
+    cdef object of(self, queryset, dict values)
 
 
 cdef class KnownStatements:
@@ -577,7 +577,7 @@ cdef class KnownStatements:
     cdef bint is_as_learnt(self, Statement statement, bint asks) except -1
     cpdef object kind_of_rows(self, dict values)
     cdef StatementRun known(
-        self, queryset, dict values, kind, ask, alias, bint asks=*
+        self, Hidden call, queryset, dict values, kind, ask, bint asks=*
     )
     cdef list run(self, StatementRun known, queryset, how)
     cdef Batch batch(self, StatementRun known, wrapper, how)

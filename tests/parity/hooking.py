@@ -30,6 +30,8 @@ def by_cursor() -> list[Any]:
         return cursor.fetchall()
 
 
+# Each step is done so often: a statement may be Django's, learnt, then known.
+TIMES = 4
 STEPS: dict[str, tuple[Callable[[], Any], Callable[[], Awaitable[Any]]]] = {
     "list": (lambda: list(Tag.objects.all()), lambda: all_of(Tag.objects.all())),
     "get": (lambda: Tag.objects.get(name="a"), lambda: Tag.objects.aget(name="a")),
@@ -68,7 +70,8 @@ def counts(seen: list[str]) -> dict[str, int]:
     found = {}
     for name, (step, _) in STEPS.items():
         seen.clear()
-        step()
+        for _ in range(TIMES):
+            step()
         found[name] = len(seen)
     return found
 
@@ -77,7 +80,8 @@ async def counts_of_coroutines(seen: list[str]) -> dict[str, int]:
     found = {}
     for name, (_, step) in STEPS.items():
         seen.clear()
-        await step()
+        for _ in range(TIMES):
+            await step()
         found[name] = len(seen)
     return found
 
@@ -102,7 +106,7 @@ def hooked(owner: Any, name: str, seen: list[str]) -> Iterator[None]:
 
 async def sees_each_get(installed: Callable[[], dict[str, int]]) -> None:
     expected = await everywhere(installed)
-    assert expected["get"] == 1
+    assert expected["get"] == TIMES
 
 
 async def everywhere(installed: Callable[[], dict[str, int]]) -> dict[str, int]:

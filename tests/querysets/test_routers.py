@@ -1,23 +1,23 @@
-"""Writes ask routers what Django's own code asks them, in the same order."""
+"""Routers are asked what Django's own code asks them, in the same order."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import count
+from itertools import count, cycle
 from typing import Any
 
 import pytest
-from django.core.exceptions import FieldDoesNotExist
+from django.core.exceptions import FieldDoesNotExist, ObjectDoesNotExist
 from django.db import DatabaseError, connection, transaction
-from django.db.models import F, Q, Value
+from django.db.models import Count, F, Q, Sum, Value
 from django.test import override_settings
 
 from tests.support.without_seams import stock
 from tests.testapp.models import Author, Book, Publisher, Tag
 
 # Each is done so often: it is Django's, learnt, known.
-TIMES = 5
+TIMES = 6
 _numbers = count()
 
 
@@ -108,15 +108,87 @@ WRITES: dict[str, Callable[[], Callable[[], Any]]] = {
 }
 
 
-def asked(prepare: Callable[[], Callable[[], Any]]) -> list[list[Any]]:
+def in_turn(*reads: Callable[[], Any]) -> Callable[[], Any]:
+    """Do a different one each time."""
+    each = cycle(reads)
+    return lambda: next(each)()
+
+
+READS: dict[str, Callable[[], Any]] = {
+    "list": lambda: list(Tag.objects.filter(pk__gt=1)),
+    "list of none": lambda: list(Tag.objects.filter(pk__in=[])),
+    "list of some, then none": in_turn(
+        lambda: list(Tag.objects.filter(pk__in=[1])),
+        lambda: list(Tag.objects.filter(pk__in=[1])),
+        lambda: list(Tag.objects.filter(pk__in=[])),
+    ),
+    "list on an alias": lambda: list(Tag.objects.using("default").filter(pk=1)),
+    "list, then its count": in_turn(
+        lambda: list(Tag.objects.filter(pk__lt=3)),
+        lambda: list(Tag.objects.filter(pk__lt=3)),
+        lambda: Tag.objects.filter(pk__lt=3).count(),
+    ),
+    "values": lambda: list(Tag.objects.filter(pk__gt=1).values("name")),
+    "flat": lambda: list(Tag.objects.values_list("name", flat=True)),
+    "stream": lambda: list(Tag.objects.filter(pk__gt=2).iterator()),
+    "stream of instances with deferred": lambda: list(Tag.objects.defer("name")),
+    "stream with prefetches": lambda: list(
+        Book.objects.prefetch_related("tags").iterator(10)
+    ),
+    "prefetch": lambda: list(Author.objects.prefetch_related("books")),
+    "get": lambda: Tag.objects.get(pk=1),
+    "get of none": lambda: Tag.objects.get(pk=-1),
+    "get of many": lambda: Tag.objects.get(pk__gt=1),
+    "get of an empty list": lambda: Tag.objects.get(pk__in=[]),
+    "get, then first": in_turn(
+        lambda: Tag.objects.get(pk=2),
+        lambda: Tag.objects.get(pk=2),
+        lambda: Tag.objects.filter(pk=2).first(),
+    ),
+    "get of a lock": lambda: Tag.objects.select_for_update().get(pk=1),
+    "first": lambda: Tag.objects.order_by("name").first(),
+    "last": lambda: Tag.objects.last(),
+    "earliest": lambda: Tag.objects.earliest("name"),
+    "latest of none": lambda: Tag.objects.filter(pk=-1).latest("name"),
+    "count": lambda: Tag.objects.filter(pk__gt=1).count(),
+    "exists": lambda: Tag.objects.filter(pk__gt=1).exists(),
+    "exists in a slice": lambda: Tag.objects.all()[1:3].exists(),
+    "exists, then count": in_turn(
+        lambda: Tag.objects.filter(pk=4).exists(),
+        lambda: Tag.objects.filter(pk=4).exists(),
+        lambda: Tag.objects.filter(pk=4).count(),
+    ),
+    "count of none": lambda: Tag.objects.filter(pk__in=[]).count(),
+    "contains": lambda: Tag.objects.all().contains(Tag(pk=1)),
+    "aggregate": lambda: Book.objects.aggregate(Sum("pages")),
+    "aggregate of none": lambda: Book.objects.none().aggregate(Sum("pages")),
+    "in_bulk": lambda: Tag.objects.in_bulk([1, 2]),
+    "explain": lambda: Tag.objects.filter(pk=1).explain(),
+    "annotate": lambda: list(Author.objects.annotate(Count("books"))),
+    "union": lambda: list(Tag.objects.filter(pk=1).union(Tag.objects.filter(pk=2))),
+    "raw": lambda: list(Tag.objects.raw("SELECT * FROM testapp_tag")),
+    "related manager": lambda: list(of_books().filter(pages=0)),
+    "many to many": lambda: list(Book.objects.get(pk=1).tags.all()),
+    "related object": lambda: Book.objects.get(pk=1).author,
+    "refresh_from_db": lambda: Tag(pk=1).refresh_from_db(),
+    "deferred field": lambda: Tag.objects.only("pk").get(pk=1).name,
+}
+
+
+def asked(
+    prepare: Callable[[], Callable[[], Any]], router: Router | None = None
+) -> list[list[Any]]:
     """Return what a router was asked each time."""
-    found, router = [], Router()
+    found, router = [], router or Router()
     with override_settings(DATABASE_ROUTERS=[router]):
         for _ in range(TIMES):
             write = prepare()
             router.asked = []
             with (
-                suppress(DatabaseError, FieldDoesNotExist, ValueError),
+                suppress(
+                    DatabaseError, FieldDoesNotExist, ObjectDoesNotExist, ValueError
+                ),
+                suppress(Tag.MultipleObjectsReturned),
                 transaction.atomic(using="default"),
             ):
                 write()
@@ -124,8 +196,8 @@ def asked(prepare: Callable[[], Callable[[], Any]]) -> list[list[Any]]:
     return found
 
 
-@pytest.mark.parametrize("name", WRITES)
-def test_routers_are_asked_as_by_django(name: str) -> None:
+@pytest.fixture
+def _filled() -> None:
     author = Author.objects.create(pk=7, name="a")
     Author.objects.create(pk=8, name="b")
     Book.objects.create(pk=1, title="t", author=author)
@@ -134,6 +206,31 @@ def test_routers_are_asked_as_by_django(name: str) -> None:
         cursor.execute(
             "SELECT setval(oid::regclass, 1000) FROM pg_class WHERE relkind = 'S'"
         )
+
+
+@pytest.mark.usefixtures("_filled")
+@pytest.mark.parametrize("name", WRITES)
+def test_of_writes(name: str) -> None:
     with stock():
         wanted = asked(WRITES[name])
     assert asked(WRITES[name]) == wanted
+
+
+class Alternating(Router):
+    """Reads here and there in turn, as a router of replicas does."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> Any:
+        super().db_for_read(model, **hints)
+        return ("default", "pooled")[len(self.asked) % 2]
+
+
+@pytest.mark.usefixtures("_filled")
+@pytest.mark.parametrize("router", [Router, Alternating])
+@pytest.mark.parametrize("name", READS)
+def test_of_reads(name: str, router: type[Router]) -> None:
+    def prepare() -> Callable[[], Any]:
+        return READS[name]
+
+    with stock():
+        wanted = asked(prepare, router())
+    assert asked(prepare, router()) == wanted

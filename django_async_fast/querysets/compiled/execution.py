@@ -28,7 +28,7 @@ from ...connections.routing import bridged_block
 from ...drivers.psycopg.fetched_rows import OF_ONE, OF_QUERYSETS
 from ...tasks import units
 from ...unpatched import Unpatched, is_like
-from .. import iterables, streams, whole_results
+from .. import changes, iterables, streams, whole_results
 from ..plans import row_plan
 from . import asks, single_reads, tree, verify
 from .entry import Ask, holds, learn, plan_for
@@ -61,9 +61,10 @@ def _is_learnt(call: Any, path: Any, kind: Any, ask: Ask, make_plan: Any) -> boo
     if not (path.fresh or verify.ON or path.node.has_seen(kind)):
         tree.counters.misses += 1
         return False
+    if not changes.hold():
+        return False
     queryset = call.queryset
-    # Routers are asked once.
-    call.alias = alias = queryset.db
+    call.alias = alias = call.alias or queryset.db
     key = kind, alias
     if key in entries:
         return False
@@ -78,6 +79,17 @@ def _is_learnt(call: Any, path: Any, kind: Any, ask: Ask, make_plan: Any) -> boo
         tree.counters.refused += 1
     tree.grown()
     return key in entries
+
+
+def _by_django(method: Callable[..., Any], call: Any) -> Any:
+    """Have Django do it; a router that was asked where the rows are is not again."""
+    if call.alias is None or call.queryset._db is not None:
+        return method(call.queryset, *call.args, **call.kwargs)
+    call.queryset._db = call.alias
+    try:
+        return method(call.queryset, *call.args, **call.kwargs)
+    finally:
+        call.queryset._db = None
 
 
 def _in_turns(batch: Any) -> list[Any]:
@@ -183,7 +195,7 @@ def fetch_all(self: Any) -> Any:
         call.queryset._result_cache = rows
         if _FETCHES_ALONE and not call.queryset._prefetch_related_lookups:
             return None
-    return fetch_all.__wrapped__(call.queryset)
+    return _by_django(fetch_all.__wrapped__, call)
 
 
 def _keep(call: Any, rows: list[Any]) -> None:
@@ -197,17 +209,20 @@ def _asked(known: Callable[[Any], Any], call: Any) -> Any:
 
 
 def _known_stream(queryset: Any) -> Any:
-    """Return the statement for a stream of a queryset's rows, if it is known."""
+    """Return the statement for a stream of a queryset's rows, if it is known.
+
+    Else the alias that a router has answered, if one was asked.
+    """
     call = _native.rows.Hidden(queryset)
     del queryset
     if (found := _asked(KNOWN.stream, call)) is None:
-        return None
+        return None, call.alias
     statement, alias, plan, types, *query = found
     wrapper = connections[alias]
     return streams.KnownStream(
         partial(single_reads.calls_project, statement, call, alias),
         *(wrapper, plan, types, statement.columns, *query),
-    )
+    ), alias
 
 
 if KNOWN:
@@ -226,7 +241,7 @@ def _one_value(name: str, ask: Ask, make_plan: Any, value: Any) -> Any:
             return value(rows)
         if call.queryset._result_cache is None:
             call.queryset = stays(call.queryset)
-        return method.__wrapped__(call.queryset)
+        return _by_django(method.__wrapped__, call)
 
     return method
 
@@ -245,7 +260,7 @@ def aggregate(self: Any, *args: Any, **kwargs: Any) -> Any:
             if rows is not None:
                 return rows[0]
         call.queryset = stays(call.queryset)
-    return aggregate.__wrapped__(call.queryset, *call.args, **call.kwargs)
+    return _by_django(aggregate.__wrapped__, call)
 
 
 def _ask_aggregate(
@@ -305,12 +320,14 @@ def earliest(self: Any, *fields: Any) -> Any:
         and all(type(name) is str and name != "?" for name in order)
     ):
         # As Django orders and slices, for `get()` to look at the row.
-        rows = _rows_of(_native.rows.Hidden(call.queryset.order_by(*order)[:1]))
+        limited = _native.rows.Hidden(call.queryset.order_by(*order)[:1])
+        rows = _rows_of(limited)
         if rows is not None:
             if rows:
                 return rows[0]
             return get.__wrapped__(_Filtered(call.queryset.model, rows))
-    return earliest.__wrapped__(call.queryset, *call.args)
+        call.alias = limited.alias
+    return _by_django(earliest.__wrapped__, call)
 
 
 @wraps(QuerySet.get)
@@ -321,7 +338,8 @@ def get(self: Any, /, *args: Any, **kwargs: Any) -> Any:
     if rows is None:
         rows = _rows_of_get(call)
     if rows is None:
-        return get.__wrapped__(stays(call.queryset), *call.args, **call.kwargs)
+        call.queryset = stays(call.queryset)
+        return _by_django(get.__wrapped__, call)
     return rows[0] if len(rows) == 1 else _only(call, rows)
 
 
@@ -338,8 +356,10 @@ def _rows_of_get(call: Any) -> Any:
     limited = _native.rows.Hidden(_limited(call))
     if limited.queryset is None:
         return None
-    limited.of_get = True
-    return _rows_of(limited)
+    limited.of_get, limited.alias = True, call.alias
+    rows = _rows_of(limited)
+    call.alias = limited.alias
+    return rows
 
 
 def _rows_of(call: Any) -> Any:

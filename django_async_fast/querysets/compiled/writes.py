@@ -26,6 +26,13 @@ from django.db import connections
 from django.db.backends.postgresql.operations import DatabaseOperations
 from django.db.models.expressions import Col
 from django.db.models.lookups import Exact, In
+from django.db.models.sql import DeleteQuery, InsertQuery, Query, UpdateQuery
+from django.db.models.sql.compiler import (
+    SQLCompiler,
+    SQLDeleteCompiler,
+    SQLInsertCompiler,
+    SQLUpdateCompiler,
+)
 
 from ... import _native, drivers
 from ...unpatched import Unpatched
@@ -64,6 +71,12 @@ _OPS = (
     *("lookup_cast", "returning_columns"),
 )
 
+
+_compiles = Unpatched(
+    *((each, each) for each in (Query, InsertQuery, UpdateQuery, DeleteQuery)),
+    *((each, each) for each in (SQLCompiler, SQLInsertCompiler, SQLUpdateCompiler)),
+    (SQLDeleteCompiler, SQLDeleteCompiler),
+)
 
 Run = Callable[[], Any]
 # Text, parameters, and the text as `drivers.psycopg.statement.template_of()` has it;
@@ -176,6 +189,8 @@ def run_of(call: Call) -> Run | None:
     try:
         write = call.known[call.key]
     except KeyError:
+        if not _compiles.holds():
+            return None  # a tool would see that it is compiled twice
         if not verify.ON:
             return call
         call.learn()

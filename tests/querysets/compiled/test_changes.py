@@ -444,7 +444,7 @@ def test_one_from_db_after_the_other(kinds: Kinds) -> None:
 
 
 def test_what_does_not_matter_forgets_nothing(kinds: Kinds) -> None:
-    for _ in range(3):
+    for _ in range(5):
         list(kinds.thing.objects.filter(name="n"))
     size = tree.cache_info().size
     field = kinds.thing._meta.get_field("name")
