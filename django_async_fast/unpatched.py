@@ -129,7 +129,7 @@ def owner_of(kind: type[Any], name: str) -> Any:
 def is_djangos_own(kind: type[Any], name: str) -> bool:
     """Tell whether what a class has by a name, if anything, was defined by Django."""
     owner = owner_of(kind, name)
-    return owner is None or is_djangos(owner)
+    return owner in (None, object) or is_djangos(owner)
 
 
 def djangos_class(kind: Any) -> Any:

@@ -17,7 +17,7 @@ from django.db.models.sql.compiler import SQLInsertCompiler
 
 from ... import _native
 from ...drivers.psycopg import results, statement
-from ..compiled import writes
+from ..compiled import authors, writes
 from ..plans import plan_cache
 from . import sending
 from .columns import Column, is_djangos, is_read
@@ -166,6 +166,7 @@ def compiled(
     """Return the statement; None where Django's text is not of UNNEST, or not kept."""
     query, wrapper = compiler.query, compiler.connection
     table = query.get_meta().db_table
+    authors.check_selected(returning)
     if not writes.can_compile(compiler, query.fields) or compiler.get_converters(
         [each.get_col(table) for each in returning]
     ):

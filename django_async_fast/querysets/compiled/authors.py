@@ -26,10 +26,16 @@ from . import compilers
 from .keys import Refused
 
 # What a model's fields are asked for when a query names them, and selected ones for.
-OF_NAMED = "get_col", "cached_col", "get_lookup", "get_transform"
+OF_NAMED = (
+    *("get_col", "cached_col", "get_lookup", "get_transform", "__getattribute__"),
+    *("attname", "column", "null", "target_field"),
+)
 _OF_SELECTED = "select_format", "get_db_converters"
 
-_OF_JOIN = "get_joining_fields", "get_joining_columns"
+_OF_JOIN = (
+    *("get_joining_fields", "get_joining_columns", "get_path_info", "path_infos"),
+    *("foreign_related_fields", "related_fields"),
+)
 _AS_SQL = "as_sql", "as_postgresql", "as_sqlite", "as_mysql", "as_oracle"
 # What compilers ask a backend for.
 _OF_OPERATIONS = tuple(
@@ -91,9 +97,18 @@ def check(compiler: Any, nodes: Iterable[Any]) -> None:
         if isinstance(node, Join):
             models |= _joined(node.join_field)
     for model in models:
-        _check_fields({*map(type, model._meta.concrete_fields)}, OF_NAMED)
-    selected = [each._output_field_or_none for each, _, _ in compiler.select or ()]
-    _check_fields({*map(type, selected)}, _OF_SELECTED)
+        check_model(model)
+    check_selected(each._output_field_or_none for each, _, _ in compiler.select or ())
+
+
+def check_model(model: Any) -> None:
+    """Raise Refused if fields of a model may be named otherwise each time."""
+    _check_fields({*map(type, model._meta.concrete_fields)}, OF_NAMED)
+
+
+def check_selected(fields: Iterable[Any]) -> None:
+    """Raise Refused if fields may be selected, or read, otherwise each time."""
+    _check_fields({*map(type, fields)}, _OF_SELECTED)
 
 
 def _check_backend(compiler: Any) -> None:
@@ -120,4 +135,4 @@ def _check_fields(kinds: Iterable[type[Any]], names: Iterable[str]) -> None:
     for kind in kinds:
         for name in names:
             if not is_djangos_own(kind, name):
-                raise Refused(f"{kind.__name__}.{name}() is not Django's")
+                raise Refused(f"{kind.__name__}.{name} is not Django's")

@@ -9,10 +9,10 @@ from django.db.models import QuerySet, sql
 
 from ... import _native
 from ...drivers.psycopg.fetched_rows import OF_INSERTS
-from .. import whole_results
+from .. import changes, whole_results
 from ..plans import plan_cache
 from ..plans.result_format import Types
-from . import writes
+from . import authors, writes
 
 
 class Insert(writes.Write):
@@ -23,6 +23,7 @@ class Insert(writes.Write):
     def __init__(self, compiler: Any, text: str, returning: list[Any]) -> None:
         fields, model = compiler.query.fields, compiler.query.model
         super().__init__(compiler, text, (fields, returning), fields)
+        self._watches += changes.watches(map(type, returning), changes.OF_COLUMN)
         db, table = compiler.using, model._meta.db_table
         self._types = Types([(db, table, each.column) for each in returning])
         self._width = len(returning)
@@ -126,6 +127,7 @@ class Call(writes.Call):
             if not writes.is_plain(value):
                 raise writes.NotPlain
         compiler = self._compiler()
+        authors.check_selected(self._returning)
         table = self._queryset.model._meta.db_table
         if not writes.can_compile(compiler, self._fields) or compiler.get_converters(
             [each.get_col(table) for each in self._returning]

@@ -37,7 +37,7 @@ from django.db.models.sql.compiler import (
 from ... import _native, drivers
 from ...unpatched import Unpatched
 from .. import changes, whole_results
-from . import room, tree, verify
+from . import authors, room, tree, verify
 from .holes import lookup_of
 from .paths import STEPS
 from .prepared_values import like
@@ -268,7 +268,8 @@ def of(model: Any) -> dict[Any, Any]:
 
 
 def can_compile(compiler: Any, fields: Any) -> bool:
-    """Tell whether the text of a write may be kept."""
+    """Tell whether the text of a write may be kept. Raises Refused."""
+    authors.check_model(compiler.query.model)
     return (
         compiler.connection.vendor == "postgresql"
         and type(compiler).__module__.startswith("django.")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
 import pytest
 from django.contrib.contenttypes.models import ContentType
-from django.db import connection, models, transaction
+from django.db import DatabaseError, connection, models, transaction
 from django.db.models import Count, F, Max
 from django.db.models.expressions import Col
 from django.db.models.sql.where import WhereNode
@@ -18,6 +18,8 @@ from django.test.utils import isolate_apps
 
 from django_async_fast import explain_plan
 from django_async_fast.querysets.compiled import tree
+from tests.support.describe import NUMBERED
+from tests.support.without_seams import stock
 from tests.testapp.models import Author, Book, Note
 
 pytestmark = pytest.mark.core
@@ -102,6 +104,21 @@ class Columned(models.CharField):
 class Converted(models.CharField):
     def get_db_converters(self, connection: Any) -> Any:
         return [] if tenant.get() == 1 else [lambda value, *_: f"{value}2"]
+
+
+class Moved(models.CharField):
+    """In another column for another tenant."""
+
+    column = property(
+        lambda self: vars(self)["column"] if tenant.get() == 1 else "plain",
+        lambda self, column: vars(self).update(column=column),
+    )
+
+
+class Nullable(models.CharField):
+    """Without NULL for another tenant."""
+
+    null: Any = property(lambda self: tenant.get() == 1, lambda self, null: None)
 
 
 class Placed(models.QuerySet[Any]):
@@ -310,6 +327,42 @@ def test_writes_have_their_text_anew(kinds: Kinds, what: str) -> None:
         found = write()
     assert "'1'" in learnt[-1][-1]
     assert "'2'" in found[-1]
+
+
+FIELD_SAYS: dict[str, Callable[[Any], Any]] = {
+    "get": lambda rows: rows.filter(name="n").first(),
+    "select": lambda rows: [*rows.only("name")],
+    "exclude": lambda rows: [*rows.exclude(other="o")],
+    "count": lambda rows: rows.filter(name="n").count(),
+    "create": lambda rows: rows.create(name="n"),
+    "create two": lambda rows: rows.bulk_create([rows.model(name=n) for n in "ab"]),
+    "update": lambda rows: rows.filter(pk=1).update(name="n"),
+    "update with F": lambda rows: rows.filter(pk=1).update(plain=F("name")),
+    "bulk_update": lambda rows: rows.bulk_update([rows.model(pk=1)], ["name"]),
+    "save": lambda rows: rows.model(pk=1, name="n").save(force_update=True),
+    "save one": lambda rows: rows.model(pk=1, name="n").save(update_fields=["name"]),
+    "delete": lambda rows: rows.filter(name="n").delete(),
+}
+
+
+@pytest.mark.parametrize("name", FIELD_SAYS)
+def test_a_field_says_each_time_how_it_is_named(make: Any, name: str) -> None:
+    body = {"plain": models.CharField(max_length=20, default="p")}
+    body |= {"name": Moved(max_length=20), "other": Nullable(max_length=20)}
+    rows = make("Says", **body).objects
+
+    def done() -> list[str]:
+        with suppress(DatabaseError), sent() as statements, transaction.atomic():
+            FIELD_SAYS[name](rows)
+        return [NUMBERED.sub("", each) for each in statements]
+
+    learnt = [done() for _ in range(4)]
+    with of_tenant(2):
+        found = done()
+        with stock():
+            wanted = done()
+    assert found == wanted
+    assert found != learnt[-1] == learnt[0]
 
 
 @contextmanager
