@@ -226,6 +226,8 @@ cdef class Statement:
                 if self.compiler is None:
                     return None
                 text, found = self.compiler_for(wrapper).compile(value)
+                if (<str> text).replace("%%", "").count("%s") != len(found):
+                    return None  # psycopg refuses it
             texts.append(text)
             params.extend(found)
         if not usual:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import transaction
+from django.db.models import F
 
 from django_async_fast.querysets.compiled import tree
 from tests.support.describe import described
@@ -43,3 +45,25 @@ def test_what_is_excluded_by_a_relation_of_many(
     query = known.all()
     assert query.query is not None
     assert outcome(known) == outcome(query)
+
+
+@pytest.mark.parametrize("values", [(1, 2, 3), (1,), (2, 1), [1, 2], (None, 2)])
+def test_a_range_of_so_many(values: Any, tags: list[Tag]) -> None:
+    def read(queryset: Any) -> Any:
+        with transaction.atomic():
+            return outcome(queryset)
+
+    def write(queryset: Any) -> Any:
+        try:
+            with transaction.atomic():
+                return queryset.update(pages=F("pages"))
+        except Exception as error:
+            return type(error), str(error)
+
+    for do in (read, write):
+        for other in (type(values)((1, 2)), values):
+            query = Book.objects.filter(pages__range=other).all()
+            assert query.query is not None
+            wanted = do(query)
+            for _ in range(4):
+                assert do(Book.objects.filter(pages__range=other)) == wanted
