@@ -38,12 +38,13 @@ cdef tuple lent_plan(Statement statement, dict objects):
     return lent
 
 
-cdef int give_back(Statement statement, tuple lent) except -1:
-    """Keep a plan that was lent, once its rows are built."""
-    for place in (<dict> lent[1]).values():
-        (<dict> place).clear()
-    if len(statement.lent) < LENT:
-        statement.lent.append(lent)
+cdef int give_back(StatementRun run) except -1:
+    """Keep the plan that was lent, if one was, once no more rows are built."""
+    if run.lent is not None:
+        for place in (<dict> (<tuple> run.lent)[1]).values():
+            (<dict> place).clear()
+        if len(run.statement.lent) < LENT:
+            run.statement.lent.append(run.lent)
     return 0
 
 
@@ -191,7 +192,7 @@ cdef class KnownStatements:
         If nobody `asks` it is None too where that would call the project's code or
         Django's, which may wait.
         """
-        cdef Path path = self.steps.path_of(values) if asks else self.steps.path_on(values)
+        cdef Path path = self.steps.path_of(values, LOOKS if asks else ALONE)
         if path is None or values["_result_cache"] is not None:
             return None
         if not path.node.entries or path.node.epoch is not self.steps.epoch:
@@ -227,14 +228,14 @@ cdef class KnownStatements:
             )
             if filled is None:
                 return None
-            if not asks and (plan is None or values["_known_related_objects"]):
-                return None
             if plan is None or (
                 statement.instances and values["_known_related_objects"]
             ):
                 known.lent = lent_plan(statement, values["_known_related_objects"])
                 if known.lent is not None:
                     plan = known.lent[0]
+                elif not asks:
+                    return None
                 else:
                     plan, known.types, known.lent = self.plan_for(
                         statement, queryset, alias
@@ -261,10 +262,11 @@ cdef class KnownStatements:
             self.calls_project(known.statement, Hidden(queryset), known.alias)
         # Last: nothing may be waited for between this and the statement.
         wrapper = self.routes.wrapper(known.alias)
-        cdef Batch batch = self.batch(known, wrapper, how)
+        return self.built(known, self.batch(known, wrapper, how))
+
+    cdef list built(self, StatementRun known, Batch batch):
         rows = items(batch) if batch.rows <= self.many else self.in_turns(batch)
-        if known.lent is not None:
-            give_back(known.statement, known.lent)
+        give_back(known)
         return rows
 
     cdef Batch batch(self, StatementRun known, wrapper, how):

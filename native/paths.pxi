@@ -53,21 +53,21 @@ cdef class Steps:
             return None
         return <Path> path
 
-    cdef Path path_of(self, dict values):
+    cdef Path path_of(self, dict values, int looks=LOOKS):
         """The path that is gone on from, with the filter that was put off; or None."""
         cdef Path path = self.path_on(values)
         if path is None or values["_sticky_filter"]:
             return None
         if values["_deferred_filter"] is not None:
-            return self.late(values, path)
+            return self.late(values, path, looks)
         return path
 
-    cdef Path late(self, dict values, Path path):
+    cdef Path late(self, dict values, Path path, int looks):
         """Apply a filter that a related manager has put off; None if it is not known."""
         negate, args, kwargs = values["_deferred_filter"]
         found = self.by_conditions(
             values, path, LATE_EXCLUDE if negate else LATE_FILTER, self.late_filter,
-            negate, args, kwargs, LOOKS,
+            negate, args, kwargs, looks,
         )
         if type(found) is not Path:
             return None
@@ -382,7 +382,7 @@ cdef class Steps:
         self, queryset, dict values, filter_by, limit, tuple args, dict kwargs
     ):
         """The same where that is known and calls nobody; else None."""
-        cdef Path path = self.path_on(values)
+        cdef Path path = self.path_of(values, ALONE)
         if path is None or values["_result_cache"] is not None or not (args or kwargs):
             return None
         found = self.by_conditions(

@@ -59,6 +59,7 @@ cdef class StraightReads:
             return None
         read = self.read(known, worker)
         if read is None:
+            give_back(known)
             return None
         read.call, read.what = hidden, <tuple> found
         # Tools show what is in the frames around a query: the queryset is in none.
@@ -73,11 +74,7 @@ cdef class StraightReads:
         cdef KnownStatements statements = self.statements
         cdef dict values = <dict> PyObject_GenericGetDict(call.queryset, NULL)
         cdef int becomes = what[0]
-        if (
-            ON not in values
-            or values["_deferred_filter"] is not None
-            or values["_sticky_filter"]
-        ):
+        if ON not in values:
             return None
         kind = what[1]
         queryset = call.queryset
@@ -207,7 +204,7 @@ cdef class StraightRead:
             return False
         self.gate.busy = False
         try:
-            rows = items(batch)
+            rows = statements.built(self.known, batch)
             if becomes == OF_GET:
                 self.worker.outcome = rows[0]
             elif becomes == OF_QUERYSET:
@@ -240,8 +237,7 @@ cdef class StraightRead:
             reader.failed(self.wrapper, known.types, error)
             raise
         batch = self.batch()
-        rows = items(batch) if batch.rows <= statements.many else statements.in_turns(batch)
-        return self.what[2](self.call, rows)
+        return self.what[2](self.call, statements.built(known, batch))
 
     cdef Batch batch(self):
         cdef Reader reader = self.statements.reader

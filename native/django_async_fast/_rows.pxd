@@ -376,8 +376,8 @@ cdef class Steps:
     cdef public object late_filter
 
     cdef Path path_on(self, dict values)
-    cdef Path path_of(self, dict values)
-    cdef Path late(self, dict values, Path path)
+    cdef Path path_of(self, dict values, int looks=*)
+    cdef Path late(self, dict values, Path path, int looks)
     cdef object put_off_next(self, queryset, dict values, Path path, tuple conditions)
     cdef object copy_of(self, queryset, dict values, Path path)
     cdef object filtered(
@@ -581,6 +581,7 @@ cdef class KnownStatements:
     )
     cdef list run(self, StatementRun known, queryset, how)
     cdef Batch batch(self, StatementRun known, wrapper, how)
+    cdef list built(self, StatementRun known, Batch batch)
 
 
 cdef class Wait:

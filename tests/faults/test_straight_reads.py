@@ -17,7 +17,7 @@ from django_async_fast import new_connection
 from tests.support.configured import configured, pool_is_whole, pool_options
 from tests.support.every_await import run
 from tests.support.until import until
-from tests.testapp.models import Author, Tag
+from tests.testapp.models import Author, Book, Tag
 
 from .conftest import Watch, connected
 
@@ -43,11 +43,25 @@ async def rows() -> Any:
     return [name async for name in Tag.objects.filter(name="a").values_list("name")]
 
 
+async def related() -> Any:
+    author = Author(pk=1)
+    author._state.adding, author._state.db = False, "default"
+    return [book.author is author async for book in author.books.filter(title="a")]
+
+
+async def put_off() -> Any:
+    author = Author(pk=1)
+    author._state.adding, author._state.db = False, "default"
+    return await author.books.acount()
+
+
 READS: dict[Callable[[], Awaitable[Any]], Any] = {
     get: "a",
     count: 1,
     exists: True,
     rows: [("a",)],
+    related: [True],
+    put_off: 1,
 }
 each_read = pytest.mark.parametrize("read", READS, ids=lambda each: each.__name__)
 
@@ -71,15 +85,18 @@ async def switches(read: Callable[[], Awaitable[Any]]) -> int:
 
 @asynccontextmanager
 async def locked(watch: Watch) -> AsyncIterator[None]:
-    """Keep the server from answering for the tags."""
+    """Keep the server from answering."""
     async with await psycopg.AsyncConnection.connect(**watch.dsn) as other:
-        await other.execute("LOCK TABLE testapp_tag IN ACCESS EXCLUSIVE MODE")
+        tables = "testapp_tag, testapp_book"
+        await other.execute(f"LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE")
         yield
         await other.rollback()
 
 
 @pytest.fixture
 def tag() -> Any:
+    author = Author.objects.create(pk=1, name="a")
+    Book.objects.create(title="a", author=author)
     return Tag.objects.create(name="a")
 
 
@@ -95,7 +112,7 @@ async def test_no_greenlet_is_entered(tag: Any, read: Any) -> None:
 
 async def test_a_greenlet_is_entered_for_the_projects_code(tag: Any) -> None:
     def received(**kwargs: Any) -> None:
-        assert Author.objects.count() == 0
+        assert Author.objects.count() == 1
         seen.append(kwargs["instance"])
 
     seen: list[Any] = []
