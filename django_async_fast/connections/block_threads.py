@@ -60,6 +60,11 @@ def in_block_thread() -> bool:
     return get_ident() in _blocks
 
 
+def works_for(block: Block | None) -> bool:
+    """Tell whether this thread works for `block`, perhaps one that has ended."""
+    return block is not None and _blocks.get(get_ident()) is block
+
+
 def run_on_loop(func: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
     """Return what `func` does on the loop of the thread's block, where it may wait.
 

@@ -8,6 +8,7 @@ import logging
 from _thread import get_ident
 from asyncio import AbstractEventLoop, _get_running_loop
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -314,10 +315,17 @@ def _goes_on() -> bool:
 
 def _close(block: Block) -> None:
     # The block's own code runs inside of it, although the task has left it.
+    with entered(block):
+        block.close()
+
+
+@contextmanager
+def entered(block: Block) -> Iterator[None]:
+    """Let the context be in `block`."""
     before = entered_block.get()
     entered_block.set(block)
     try:
-        block.close()
+        yield
     finally:
         # A task that is destroyed ends in the context of whoever destroys it.
         if entered_block.get() is block:

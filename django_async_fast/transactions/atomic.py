@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from contextvars import Context
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from asgiref.sync import iscoroutinefunction
 from django.core.exceptions import SynchronousOnlyOperation
-from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, InterfaceError, connections, transaction
 from django.db.transaction import Atomic, TransactionManagementError
 
 from .. import bridge
 from ..bridge import users_code
 from ..bridge.closed_coroutines import being_closed
 from ..connections import block_threads, open_transactions
-from ..connections.blocks import current_block
+from ..connections.blocks import current_block, entered, entered_block
 from ..connections.routing import bridged_block
 from ..tasks import scopes
 from . import isolation
@@ -27,6 +28,7 @@ from . import isolation
 P = ParamSpec("P")
 T = TypeVar("T")
 Function = TypeVar("Function", bound=Callable[..., Any])
+Entry: TypeAlias = tuple[Any, scopes.Scope]
 
 # Each seam calls what it is in the place of, as `seams/installation.py` has found it.
 
@@ -75,14 +77,13 @@ def enter(self: Atomic, where: users_code.Place = None) -> None:
 @functools.wraps(Atomic.__exit__)
 def leave(self: Atomic, exc_type: Any, exc_value: Any, traceback: Any) -> None:
     """`Atomic.__exit__`: children of the scope are done, or refused, before."""
-    # Not by the context's block: a task that is destroyed ends in the context
-    # of whoever destroys it.
-    if block_threads.in_block_thread() and self.__dict__.get("_daf_opened"):
-        return block_threads.run_on_loop(leave, self, exc_type, exc_value, traceback)
-    opened = _opened(self) if bridge.in_bridge() else None
-    if opened is None:
+    opened = self.__dict__.get("_daf_opened")
+    if not opened:
         return _end(self, exc_type, exc_value, traceback)
-    wrapper, scope = opened
+    entry = wrapper, scope = _entry(opened)
+    if bridged_block() is not wrapper.block:
+        return _leave_elsewhere(self, entry, exc_type, exc_value, traceback)
+    opened.remove(entry)
     if not scope.open:
         if exc_type is not None:
             return None  # on its way already, perhaps because of this
@@ -99,8 +100,7 @@ def leave(self: Atomic, exc_type: Any, exc_value: Any, traceback: Any) -> None:
         # A child holds on to the transaction and we may not wait for it: with
         # the connection the server's transaction ends. Unless somebody has
         # closed the scope meanwhile, and ends it.
-        if scope.open:
-            abandon(wrapper, scope)
+        abandon(wrapper, scope)
         if exc_type is not None and isinstance(failure, Exception):
             return None
         raise
@@ -121,6 +121,27 @@ def leave(self: Atomic, exc_type: Any, exc_value: Any, traceback: Any) -> None:
         return None
     finally:
         wrapper.gate.end_brief(ending)
+
+
+def _leave_elsewhere(self: Atomic, entry: Entry, *exc: Any) -> None:
+    """Leave what `entry` says where another block's connections are the caller's."""
+    wrapper, scope = entry
+    if block_threads.works_for(wrapper.block):
+        return block_threads.run_on_loop(leave, self, *exc)
+    if _is_of_caller(self):
+        return _end(self, *exc)
+    if exc[0] in (GeneratorExit, bridge.GreenletExit):
+        # Whoever collects what is left has nothing to do with it, in whatever thread.
+        self.__dict__["_daf_opened"].remove(entry)
+        if not wrapper.block.loop.is_closed():
+            wrapper.block.loop.call_soon_threadsafe(
+                abandon, wrapper, scope, context=Context()
+            )
+        return None
+    if not bridge.serves(wrapper.block.loop):
+        return _end(self, *exc)
+    with entered(wrapper.block):
+        return leave(self, *exc)
 
 
 def roll_back_inside(wrapper: Any, around: scopes.Scope | None, who: str) -> None:
@@ -179,24 +200,27 @@ def _end(self: Atomic, *exc: Any) -> None:
             isolation.end(transaction.get_connection(self.using))
 
 
-def _opened(self: Atomic) -> tuple[Any, scopes.Scope] | None:
-    """Return wrapper and scope that this exit belongs to; None out of a block.
+def _entry(opened: list[Entry]) -> Entry:
+    """Return the wrapper and the scope that this exit belongs to.
 
     One instance may be open several times, in several tasks. A fixture may
     leave in another context than it entered in: then it is the last.
     """
-    opened = self.__dict__.get("_daf_opened")
-    if not opened:
-        return None
-    entry: tuple[Any, scopes.Scope]
-    entry = ([each for each in opened if each[1].is_entered()] or opened)[-1]
-    opened.remove(entry)
-    return entry
+    return ([each for each in opened if each[1].is_entered()] or opened)[-1]
+
+
+def _is_of_caller(self: Atomic) -> bool:
+    """Tell whether the caller's own connection is in this atomic block."""
+    try:
+        return self in transaction.get_connection(self.using).atomic_blocks
+    except InterfaceError:
+        return False  # its block has ended
 
 
 def abandon(wrapper: Any, scope: scopes.Scope) -> None:
     """End `scope` and all inside without a statement: drop the connection."""
-    wrapper.abort(keep=wrapper.gate.close_scope(scope))
+    if scope.open:
+        wrapper.abort(keep=wrapper.gate.close_scope(scope))
 
 
 async def aenter(self: Atomic) -> None:
@@ -218,12 +242,19 @@ async def aenter(self: Atomic) -> None:
 
 async def aexit(self: Atomic, *exc: Any) -> Any:
     """`Atomic.__aexit__`."""
+    opened: list[Entry] = self.__dict__.get("_daf_opened", [])
+    if not opened:
+        return await bridge.run(type(self).__exit__, self, *exc)
+    entry = wrapper, scope = _entry(opened)
     if being_closed(exc[1]):
-        opened = _opened(self)
-        if opened is not None and opened[1].open:
-            abandon(*opened)
+        opened.remove(entry)
+        abandon(wrapper, scope)
         return None
-    return await bridge.run(type(self).__exit__, self, *exc)
+    if wrapper.block is entered_block.get():
+        return await bridge.run(type(self).__exit__, self, *exc)
+    # An asynchronous generator ends where its consumer is, or its collector.
+    with entered(wrapper.block):
+        return await bridge.run(type(self).__exit__, self, *exc)
 
 
 @functools.wraps(Atomic.__call__)
