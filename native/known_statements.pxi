@@ -56,6 +56,23 @@ cdef bint has_statement(Node node, kind) except -1:
     return False
 
 
+cdef list receivers_of(tuple signals):
+    """What tells for each signal whether it has other receivers than now.
+
+    Django appends to a list, and takes out of it: where that ends with the same one, and
+    is as long, it is the same.
+    """
+    cdef list receivers
+    return [
+        (receivers, len(receivers), last_of(receivers))
+        for receivers in [signal.receivers for signal in signals]
+    ]
+
+
+cdef inline object last_of(list items):
+    return items[len(items) - 1] if items else None
+
+
 @cython.final
 cdef class StatementRun:
     """One run of a statement."""
@@ -121,7 +138,7 @@ cdef class KnownStatements:
     """
 
     def __init__(
-        self, Steps steps not None, *, dict iterates, fetch_modes, tuple receivers,
+        self, Steps steps not None, *, dict iterates, fetch_modes, tuple signals,
         dict compilers, running_loop, connections, holds, plan_for, tuple missed, verify,
         Databases databases not None, Routes routes not None, announce, Reader reader,
         by_cursor, fetch, in_turns, Py_ssize_t many, of_querysets, of_one, ask_rows,
@@ -130,7 +147,8 @@ cdef class KnownStatements:
         self.steps = steps
         self.iterates = iterates
         self.fetch_modes = fetch_modes
-        self.receivers = receivers
+        self.signals = signals
+        self.heard = receivers_of(signals)
         self.compilers = compilers
         self.running_loop = running_loop
         self.connections = connections
@@ -152,7 +170,26 @@ cdef class KnownStatements:
         self.forget = forget
         self.calls_project = calls_project
 
+    cdef bint hears_the_same(self) except -1:
+        """Whether models' signals have the receivers for which all was learnt."""
+        cdef tuple known
+        cdef list receivers
+        for signal, known in zip(self.signals, self.heard):
+            receivers = signal.receivers
+            if (
+                receivers is not known[0]
+                or len(receivers) != <Py_ssize_t> known[1]
+                or last_of(receivers) is not known[2]
+            ):
+                return False
+        return True
+
     cdef bint is_as_learnt(self, Statement statement, bint asks) except -1:
+        if not self.hears_the_same():
+            if asks:
+                self.heard = receivers_of(self.signals)
+                self.forget()
+            return False
         for watch in statement.kinds:
             if not is_right(<ClassWatch> watch):
                 return False
@@ -164,9 +201,6 @@ cdef class KnownStatements:
             return asks and self.holds(statement)
         for watch in statement.watches:
             if not is_right(<ClassWatch> watch):
-                return asks and self.holds(statement)
-        for signal in self.receivers:
-            if signal.receivers:
                 return asks and self.holds(statement)
         # A tool may have replaced what reads the cursors.
         if self.compilers["cursor_iter"] is not statement.cursor_iter:

@@ -552,7 +552,8 @@ cdef class KnownStatements:
     cdef Steps steps
     cdef dict iterates
     cdef object fetch_modes
-    cdef tuple receivers
+    cdef tuple signals
+    cdef list heard
     cdef dict compilers
     cdef object running_loop
     cdef object connections
@@ -574,6 +575,7 @@ cdef class KnownStatements:
     cdef object forget
     cdef object calls_project
 
+    cdef bint hears_the_same(self) except -1
     cdef bint is_as_learnt(self, Statement statement, bint asks) except -1
     cpdef object kind_of_rows(self, dict values)
     cdef StatementRun known(

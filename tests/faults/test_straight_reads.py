@@ -17,7 +17,7 @@ from django_async_fast import new_connection
 from tests.support.configured import configured, pool_is_whole, pool_options
 from tests.support.every_await import run
 from tests.support.until import until
-from tests.testapp.models import Author, Book, Tag
+from tests.testapp.models import Author, Book, Publisher, Tag
 
 from .conftest import Watch, connected
 
@@ -124,7 +124,25 @@ async def test_a_greenlet_is_entered_for_the_projects_code(tag: Any) -> None:
         finally:
             post_init.disconnect(received, sender=Tag)
         assert len(seen) == 1
+        await learn(get)
         assert await switches(get) == 0
+
+
+@each_read
+async def test_no_greenlet_is_entered_where_another_model_has_a_receiver(
+    tag: Any, read: Any
+) -> None:
+    def received(**kwargs: Any) -> None:
+        raise AssertionError
+
+    async with new_connection():
+        await learn(read)
+        post_init.connect(received, sender=Publisher)
+        try:
+            await learn(read)
+            assert await switches(read) == 0
+        finally:
+            post_init.disconnect(received, sender=Publisher)
 
 
 async def test_none_and_many_are_djangos_errors(tag: Any) -> None:

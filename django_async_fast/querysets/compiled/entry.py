@@ -15,7 +15,6 @@ from typing import Any
 from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db import connections
 from django.db.backends.base.operations import BaseDatabaseOperations
-from django.db.models.signals import post_init, pre_init
 from django.db.models.sql import compiler as django_compiler
 from django.db.models.sql.compiler import SQLCompiler
 from django.db.transaction import TransactionManagementError
@@ -196,7 +195,7 @@ def _plan(entry: Any, queryset: Any, make_plan: Any) -> None:
     models = row_plan.models_of(compiler.klass_info)
     entry.models = [(each, row_plan.why_from_db(each)) for each in models]
     entry.orderings = tuple(_orderings(compiler.query))
-    if not (pre_init.receivers or post_init.receivers):
+    if not any(row_plan.has_listeners(model) for model, _ in entry.models):
         # Then `holds()` is known from these, asked by the core.
         entry.watches = (
             unpatched_class(type(compiler), SQLCompiler, streams.NOT_CALLED).watch,

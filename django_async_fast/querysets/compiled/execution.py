@@ -136,7 +136,7 @@ KNOWN: Any = _native.COMPILED and _native.rows.KnownStatements(
     STEPS,
     iterates=iterables.WITH_THE_CORE,
     fetch_modes=row_plan.FETCH_MODES,
-    receivers=(pre_init, post_init),
+    signals=(pre_init, post_init),
     compilers=vars(django_compiler),
     running_loop=_get_running_loop,
     connections=connections,

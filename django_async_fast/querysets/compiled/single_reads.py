@@ -11,7 +11,6 @@ from types import MethodType
 from typing import Any
 
 from django.db.models import QuerySet
-from django.db.models.signals import post_init, pre_init
 
 from ... import _native, bridge
 from ...tasks.units import Read
@@ -52,11 +51,8 @@ def announced(statement: Any, queryset: Any, alias: str) -> None:
     """Note that the call in progress sends `statement` next."""
     call = bridge.current_call()
     if call is not None and call.read is not None:
-        call.read.ready = not (
-            pre_init.receivers
-            or post_init.receivers
-            or calls_project(statement, _native.rows.Hidden(queryset), alias)
-        )
+        hidden = _native.rows.Hidden(queryset)
+        call.read.ready = not calls_project(statement, hidden, alias)
 
 
 def calls_project(statement: Any, call: Any, alias: str) -> bool:

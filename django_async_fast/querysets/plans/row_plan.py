@@ -176,12 +176,18 @@ def _from_db(model: type[Model], fetch_mode: Any) -> Callable[..., Any]:
     return model.from_db
 
 
+def has_listeners(model: type[Model]) -> bool:
+    """Tell whether somebody is told of each instance of a model that is made."""
+    # Asked at every query: that nobody listens at all is seen at once.
+    return any(
+        signal.receivers and signal.has_listeners(model)
+        for signal in (pre_init, post_init)
+    )
+
+
 def why_from_db(model: type[Model]) -> str:
     """Return why instances must be made by `from_db()`, or '' if they need not be."""
-    # Asked at every query: that nobody listens at all is seen at once.
-    if (pre_init.receivers and pre_init.has_listeners(model)) or (
-        post_init.receivers and post_init.has_listeners(model)
-    ):
+    if has_listeners(model):
         return "pre_init or post_init has a receiver"
     if not unpatched.holds():
         return "a part of Model has been replaced"
