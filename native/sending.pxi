@@ -113,6 +113,8 @@ cdef class Sender:
                 return None
             wrapper.ensure_connection()
             raw = wrapper.connection
+            if raw.pgconn.status == BAD:
+                return None  # in a transaction that is lost: a cursor says so
         if wrapper._thread_ident != PyThread_get_thread_ident():
             if not waits:
                 return None

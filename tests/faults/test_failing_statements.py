@@ -7,11 +7,11 @@ import contextlib
 import time
 
 import pytest
-from django.db import DataError, OperationalError, transaction
+from django.db import DataError, OperationalError, connection, transaction
 from django.db.models import F
 from django.db.transaction import TransactionManagementError
 
-from django_async_fast import new_connection
+from django_async_fast import alist, new_connection
 from tests.support.backend_pids import abackend_pid
 from tests.support.cancelling import cancelled
 from tests.support.configured import configured, pool_is_whole, pool_options
@@ -57,6 +57,37 @@ async def a_chunk_in_flight_is_not_lost_with_anothers_statement(watch: Watch) ->
                 assert await cancelled(Tag.objects.acount(), after=0.05) < 0.1
                 proxy.answers.delay = 0
         assert seen == [str(i) for i in range(30)]
+
+
+@CASES.numbered(10)
+async def who_ends_a_streams_transaction_is_broken_off(watch: Watch) -> None:
+    await fill_authors(30)
+    async with through_proxy(watch) as proxy, new_connection():
+        rows = Author.objects.order_by("pk").aiterator(chunk_size=10)
+        await anext(rows)
+        proxy.answers.delay = 0.1
+        # It takes in the second chunk, and commits.
+        counting = asyncio.create_task(Tag.objects.acount())
+        await asyncio.sleep(0.02)
+        reading = asyncio.create_task(alist(rows))
+        await asyncio.sleep(0.13)
+        counting.cancel()
+        assert len(await reading) == 29
+        assert counting.cancelled()
+
+
+@CASES.numbered(12)
+async def a_connection_that_is_closed_in_a_transaction(watch: Watch) -> None:
+    async with new_connection():
+        for _ in range(3):
+            assert await Tag.objects.acount() == 0
+        with pytest.raises(OperationalError, match="the connection is closed"):
+            async with transaction.atomic():
+                assert await Tag.objects.acount() == 0
+                connection.connection.close()
+                with pytest.raises(OperationalError, match="the connection is closed"):
+                    await Tag.objects.acount()
+        assert await Tag.objects.acount() == 0
 
 
 @CASES.numbered(10)

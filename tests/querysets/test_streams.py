@@ -129,3 +129,13 @@ async def test_memory_does_not_grow_with_the_rows() -> None:
             counts.append(sys.getallocatedblocks())
         half = len(counts) // 2
         assert max(counts[half:]) - max(counts[:half]) < 500
+
+
+async def test_begun_while_another_task_begins_the_transaction() -> None:
+    async def stream() -> int:
+        return len([book async for book in Book.objects.aiterator(4)])
+
+    async with new_connection(), transaction.atomic():
+        assert await asyncio.gather(Tag.objects.acount(), stream()) == [3, ROWS + 1]
+        async with transaction.atomic():
+            assert await asyncio.gather(Tag.objects.acount(), stream()) == [3, ROWS + 1]

@@ -51,6 +51,11 @@ def _cursor_class(base: Any) -> type[Any]:
         __slots__ = ()
 
         def execute(self, *args: Any, **kwargs: Any) -> Any:
+            if self._pgconn.pipeline_status:
+                # Another task's statement, BEGIN with it. psycopg refuses a cursor
+                # then, before it waits for its turn.
+                with self.connection.lock:
+                    pass
             return _or_abandon(self, super().execute, *args, **kwargs)
 
         def close(self) -> None:

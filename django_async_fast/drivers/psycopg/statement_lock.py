@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .connection import Connection
+    from .held_transaction import HeldTransaction
 
 
 class StatementLock:
@@ -39,10 +40,12 @@ class StatementLock:
     __enter__ = acquire
 
     @contextmanager
-    def keeping(self, keep: object) -> Iterator[None]:
-        """Hold the lock as `with lock:` does, but leave `keep` unsettled."""
-        self.acquire(keep)
+    def keeping(self, transaction: HeldTransaction) -> Iterator[None]:
+        """Hold the lock as `with lock:` does, but leave `transaction` open if it is."""
+        self.gate.acquire()
         try:
+            # Whoever had the connection meanwhile may have begun to end it, no more.
+            self.connection.settle(transaction if transaction.open else None)
             yield
         finally:
             self.gate.release()
