@@ -231,7 +231,7 @@ class Told:
         kind: type[Any],
         bound: str,
         quiet: frozenset[str],
-        changed: Callable[[Any], None],
+        changed: Callable[[Any, str, object], None],
     ) -> None: ...
     def methods(self) -> tuple[Callable[..., None], Callable[..., None]]: ...
 
@@ -405,6 +405,7 @@ class Hole:
         simple: bool,
         prepared: Parameter | None = None,
         vendor: str = "postgresql",
+        watches: tuple[ClassWatch, ...] = (),
     ) -> None: ...
     prepared: Parameter | None
     @property

@@ -4,9 +4,10 @@
 cdef class Told:
     """`__setattr__` and `__delattr__` of a class, after which `changed` is told.
 
-    `changed(instance)` is called when an instance that has `bound` gets another
-    attribute than those of `quiet`, or loses one. The class has none of its own; what
-    comes after it among a subclass's bases sets the attribute.
+    `changed(instance, name, before)` is called when an instance that has `bound` gets
+    another attribute than those of `quiet`, or loses one; `before` is what it had of its
+    own. The class has none of its own; what comes after it among a subclass's bases sets
+    the attribute.
     """
 
     def __init__(self, kind, str bound not None, frozenset quiet not None, changed):
@@ -32,28 +33,35 @@ cdef class Told:
                 return each
         return None
 
-    cdef int tell(self, instance, name) except -1:
+    cdef int tell(self, instance, name, before) except -1:
         if name not in self.quiet and getattr(instance, self.bound, None) is not None:
-            self.changed(instance)
+            self.changed(instance, name, before)
         return 0
 
     def methods(self):
         """Return the two methods."""
 
         def set_attribute(instance, name, value):
+            before = had(instance, name)
             found = self.next(instance, "__setattr__")
             if found is None:
                 PyObject_GenericSetAttr(instance, name, value)
             else:
                 found.__setattr__(instance, name, value)
-            self.tell(instance, name)
+            self.tell(instance, name, before)
 
         def delete_attribute(instance, name):
+            before = had(instance, name)
             found = self.next(instance, "__delattr__")
             if found is None:
                 object.__delattr__(instance, name)
             else:
                 found.__delattr__(instance, name)
-            self.tell(instance, name)
+            self.tell(instance, name, before)
 
         return set_attribute, delete_attribute
+
+
+cdef object had(instance, name):
+    """What an instance has by a name, besides its class."""
+    return (<dict> PyObject_GenericGetDict(instance, NULL)).get(name, ABSENT)

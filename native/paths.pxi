@@ -341,7 +341,7 @@ cdef class Steps:
                 value = (<tuple> items[place])[1]
                 if looks != ALONE:
                     value = hole.make(value)
-                elif hole.prepared is not None:
+                elif hole.prepared is not None and hole.is_chosen():
                     value = hole.prepared.key_of(value)
                 else:
                     return None

@@ -92,24 +92,38 @@ cdef enum:
 
 @cython.final
 cdef class Hole:
-    """A lookup without its value, as it was on a database of Django's name `vendor`."""
+    """A lookup without its value, as it was on a database of Django's name `vendor`.
+
+    The classes of `watches` have chosen it.
+    """
 
     def __init__(
-        self, kind, lhs, bint simple, Parameter prepared=None, str vendor="postgresql"
+        self, kind, lhs, bint simple, Parameter prepared=None, str vendor="postgresql",
+        tuple watches=(),
     ):
         self.kind = kind
         self.lhs = lhs
         self.vendor = vendor
+        self.watches = watches
         # Whether only the parameter differs while the right side is one `%s`.
         self.simple = simple
         # How a value becomes a parameter without a lookup; None where Django is asked.
         self.prepared = prepared
+
+    cdef bint is_chosen(self) except -1:
+        """Tell whether Django would choose this lookup, as it did."""
+        for watch in self.watches:
+            if not is_right(<ClassWatch> watch):
+                return False
+        return True
 
     cdef object make(self, value):
         """What is kept of `value`; None where this is Django's way, this time.
 
         That is a value that `prepared` knows, or the lookup that Django makes.
         """
+        if not self.is_chosen():
+            return None
         if self.prepared is not None:
             kept = self.prepared.key_of(value)
             if kept is not None:

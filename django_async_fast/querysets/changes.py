@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from django.db.backends.base.features import BaseDatabaseFeatures
 from django.db.backends.base.operations import BaseDatabaseOperations
 from django.db.models import Field
 from django.db.models.options import Options
-from django.utils.functional import cached_property
 
 from .. import _native
 
@@ -65,8 +64,9 @@ forgets: list[Callable[[], None]] = []
 
 _watches: dict[Any, Any] = {}
 
-# Operations and features of one connection that have methods or values of their own.
-_own: WeakSet[Any] = WeakSet()
+# Operations and features of one connection that were given methods or values: by name,
+# what they had before.
+_own: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
 
 
 def watches(kinds: Iterable[Any], names: tuple[str, ...]) -> tuple[Any, ...]:
@@ -119,7 +119,7 @@ def _forget() -> None:
         forget()
 
 
-def _field_has_changed(field: Any) -> None:
+def _field_has_changed(field: Any, *change: Any) -> None:
     meta = getattr(field.model, "_meta", None)
     if meta is None:
         return  # as whoever tests Django's migrations has it
@@ -129,17 +129,19 @@ def _field_has_changed(field: Any) -> None:
         _forget()
 
 
-def _options_have_changed(options: Any) -> None:
+def _options_have_changed(options: Any, *change: Any) -> None:
     _forget()
 
 
-def _connection_has_changed(part: Any) -> None:
-    kind = type(part)
-    names = vars(part).keys() - _QUIET_OF_CONNECTION
-    if all(isinstance(getattr(kind, each, None), cached_property) for each in names):
-        _own.discard(part)
+def _connection_has_changed(part: Any, name: str, before: Any) -> None:
+    given = _own.setdefault(part, {})
+    # What a cached property has found is not set, but may be deleted.
+    if name not in vars(part) or vars(part)[name] is given.get(name, before):
+        given.pop(name, None)
     else:
-        _own.add(part)
+        given.setdefault(name, before)
+    if not given:
+        del _own[part]
     _forget()
 
 

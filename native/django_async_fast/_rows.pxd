@@ -279,7 +279,7 @@ cdef class Told:
     cdef object changed
 
     cdef object next(self, instance, str method)
-    cdef int tell(self, instance, name) except -1
+    cdef int tell(self, instance, name, before) except -1
 
 
 cdef class Parameter:
@@ -305,7 +305,9 @@ cdef class Hole:
     cdef public Parameter prepared
     cdef readonly bint simple
     cdef readonly str vendor
+    cdef tuple watches
 
+    cdef bint is_chosen(self) except -1
     cdef object make(self, value)
 
 

@@ -25,7 +25,7 @@ from ...unpatched import unpatched_class
 from .. import changes, streams
 from ..plans import compiled_converters, plan_cache, row_plan
 from . import authors, paths
-from .holes import conditions, punch
+from .holes import classes_of, conditions, punch
 from .keys import Missed, Refused
 from .prepared_values import parameter_of
 
@@ -233,20 +233,12 @@ def simplify(entry: Any, path: Any, wrapper: Any, nodes: Iterable[Any]) -> None:
     columns += [each.lhs for each in where]
     entry.kinds = (
         *changes.watches(map(type, where), changes.OF_CONDITION),
-        *changes.watches(_classes(columns), changes.OF_COLUMN),
+        *changes.watches(classes_of(columns), changes.OF_COLUMN),
         *[watch for model, _ in entry.models for watch in row_plan.watches(model)],
         *changes.watches(authors.kinds(nodes), changes.OF_NODE),
         # Of all their methods: the rest of the text is made by them.
         *changes.watches((type(wrapper.ops), type(wrapper.features)), ()),
     )
-
-
-def _classes(columns: Iterable[Any]) -> Iterator[type[Any]]:
-    """Yield the classes of columns' fields, and of what other expressions give."""
-    for each in columns:
-        field = getattr(each, "target", None) or each._output_field_or_none
-        if field is not None:
-            yield type(field)
 
 
 def _simple(hole: Any, value: Any, compiler: Any) -> tuple[str | None, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.db.models.expressions import Col
@@ -13,6 +13,7 @@ from django.db.models.sql.where import WhereNode
 
 from ... import _native
 from ...unpatched import is_djangos, is_djangos_own
+from .. import changes
 from .authors import OF_NAMED
 from .keys import Items, Refused
 from .prepared_values import parameter_of
@@ -93,7 +94,19 @@ def _hole(value: Any, lookup: Any, wrapper: Any) -> Any:
     # Whether only the parameter differs while the right side is one `%s`.
     simple = type(lookup.lhs) is Col and _is_simple(kind)
     prepared = parameter_of(lookup, value, wrapper) if simple else None
-    return _native.rows.Hole(kind, lookup.lhs, simple, prepared, wrapper.vendor)
+    watches = changes.watches(classes_of([lookup.lhs]), changes.OF_COLUMN)
+    made = kind, lookup.lhs, simple, prepared, wrapper.vendor, watches
+    return _native.rows.Hole(*made)
+
+
+def classes_of(expressions: Iterable[Any]) -> Iterator[type[Any]]:
+    """Yield the classes of expressions, and of the fields that they are of or give."""
+    for each in expressions:
+        for part in each.flatten():
+            yield type(part)
+            field = getattr(part, "target", None) or part._output_field_or_none
+            if field is not None:
+                yield type(field)
 
 
 def _is_of_columns(side: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from decimal import Decimal
 from functools import partial
 from typing import Any
 from unittest import mock
@@ -22,8 +23,8 @@ from django.db.models import (
     QuerySet,
     Value,
 )
-from django.db.models.expressions import Col, Star
-from django.db.models.functions import Upper
+from django.db.models.expressions import Col, CombinedExpression, Star
+from django.db.models.functions import Length, Reverse, Upper
 from django.db.models.lookups import Contains, Exact, IsNull
 from django.db.models.sql.datastructures import Join
 from django.test.utils import isolate_apps
@@ -99,12 +100,14 @@ def kinds() -> Iterator[Kinds]:
             name = models.CharField(max_length=20, default="")
             other = models.CharField(max_length=20, default="")
             size = models.IntegerField(default=0)
+            weight = models.DecimalField(max_digits=3, decimal_places=1, default=1)
             place = models.ForeignKey(Place, models.CASCADE, null=True)
 
             class Meta:
                 app_label = "testapp"
                 db_table = "changes_thing"
 
+        Thing._meta.get_field("name").register_lookup(Length)
         tables = (Place, "changes_place"), (Thing, "changes_thing")
         with connection.schema_editor() as editor:
             for model, _ in tables:
@@ -142,6 +145,7 @@ DONE: dict[str, Do] = {
         [kinds.thing(name="b")]
     ),
     "update": lambda kinds: kinds.thing.objects.filter(name="n").update(other="u"),
+    "update with F": lambda kinds: kinds.thing.objects.update(size=F("size") + 1),
     "delete": lambda kinds: kinds.thing(pk=1).delete(),
     "delete some": lambda kinds: kinds.thing.objects.filter(name="n").delete(),
     "get": lambda kinds: kinds.thing.objects.get(name="n"),
@@ -150,6 +154,13 @@ DONE: dict[str, Do] = {
     "flat": lambda kinds: [*kinds.thing.objects.values_list("name", flat=True)],
     "count": lambda kinds: kinds.thing.objects.filter(name__contains="n").count(),
     "exists": lambda kinds: kinds.thing.objects.filter(name="nn").exists(),
+    "transform": lambda kinds: [*kinds.thing.objects.filter(name__length=1)],
+    "isnull of a transform": lambda kinds: [
+        *kinds.thing.objects.filter(name__length__isnull=False)
+    ],
+    "a number that is not plain": lambda kinds: [
+        *kinds.thing.objects.filter(weight=Decimal(1))
+    ],
     "isnull": lambda kinds: [*kinds.thing.objects.filter(place__isnull=False)],
     "join": lambda kinds: [*kinds.thing.objects.filter(place__name="here")],
     "select_related": lambda kinds: [*kinds.thing.objects.select_related("place")],
@@ -368,6 +379,14 @@ CHANGES: dict[str, Change] = {
     "as_sql of Star": of_class(Star, "as_sql", lambda *args: ("name", [])),
     "get_lookup of fields": of_class(models.Field, "get_lookup", not_exact),
     "get_lookup of a class": of_class(models.CharField, "get_lookup", not_exact),
+    "get_lookup of decimals": of_class(models.DecimalField, "get_lookup", not_exact),
+    "get_lookup of transforms": of_class(Length, "get_lookup", not_exact),
+    "get_transform of fields": of_class(
+        models.Field, "get_transform", lambda self, name: Reverse
+    ),
+    "resolve_expression of combined": of_class(
+        CombinedExpression, "resolve_expression", of_no_field
+    ),
     "process_rhs of lookups": of_class(
         Lookup, "process_rhs", lambda self, *args: ("upper(%s)", ["n"])
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -25,14 +26,34 @@ def test_a_class_that_was_changed_is_not_right_again() -> None:
         assert not watch.holds()
 
 
-def test_nothing_is_learnt_while_a_connection_has_methods_of_its_own() -> None:
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("ops", "quote_name", '"{}"'.format),
+        ("features", "allows_group_by_selected_pks", False),
+        # Django finds these out once, and keeps them.
+        ("features", "is_postgresql_16", False),
+        ("features", "uses_server_side_binding", True),
+    ],
+)
+@pytest.mark.parametrize("was_asked", [False, True])
+def test_nothing_is_learnt_while_a_connection_has_its_own(
+    part: str, name: str, value: Any, was_asked: bool
+) -> None:
     def tags() -> int:
         for _ in range(3):
             list(Tag.objects.filter(name="n"))
             Tag(pk=1, name="n").delete()
         return tree.cache_info().size
 
+    owner = getattr(connection, part)
+    vars(owner).pop(name, None)
+    if was_asked:
+        getattr(owner, name)
     assert tags() > 0
-    with mock.patch.object(connection.ops, "quote_name", connection.ops.quote_name):
+    with mock.patch.object(owner, name, value):
+        assert tags() == 0
+        with mock.patch.object(owner, name, value):
+            pass
         assert tags() == 0
     assert tags() > 0
