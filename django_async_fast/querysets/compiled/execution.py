@@ -173,8 +173,6 @@ KNOWN: Any = _native.COMPILED and _native.rows.KnownStatements(
 
 def _learn_rows(call: Any) -> bool:
     """Learn the statement for a queryset's rows; tell whether it is known now."""
-    if call.queryset._result_cache is not None:
-        return False  # `list()` asks once more
     kind = KNOWN.kind_of_rows(call.queryset.__dict__)
     return kind is not None and _learn(call, kind, asks.rows, iterables.PLANS[kind[0]])
 
@@ -188,13 +186,14 @@ def fetch_all(self: Any) -> Any:
     # Tools show what is in the frames around a query: the queryset is in none.
     call = _native.rows.Hidden(self)
     del self
-    rows = KNOWN.rows(call)
-    if rows is None and _learn_rows(call):
-        rows = KNOWN.rows(call)
-    if rows is not None:
-        call.queryset._result_cache = rows
-        if _FETCHES_ALONE and not call.queryset._prefetch_related_lookups:
-            return None
+    if call.queryset._result_cache is None:
+        call.queryset._result_cache = _asked(KNOWN.rows, call)
+    if (
+        _FETCHES_ALONE
+        and call.queryset._result_cache is not None
+        and not call.queryset._prefetch_related_lookups
+    ):
+        return None
     return _by_django(fetch_all.__wrapped__, call)
 
 
