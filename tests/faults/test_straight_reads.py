@@ -14,6 +14,7 @@ from django.db import DatabaseError, OperationalError, transaction
 from django.db.models.signals import post_init
 
 from django_async_fast import new_connection
+from django_async_fast.bridge import workers
 from tests.support.configured import configured, pool_is_whole, pool_options
 from tests.support.every_await import run
 from tests.support.until import until
@@ -91,6 +92,12 @@ async def locked(watch: Watch) -> AsyncIterator[None]:
         await other.execute(f"LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE")
         yield
         await other.rollback()
+
+
+@pytest.fixture(autouse=True)
+def _untimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No step is timed, also after a test in debug mode."""
+    monkeypatch.setattr(workers, "timed_step", None)
 
 
 @pytest.fixture
