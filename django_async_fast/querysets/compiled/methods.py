@@ -42,6 +42,8 @@ def _conditions(name: str, negate: bool) -> Any:
     @wraps(django)
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         function = method.__wrapped__
+        if PATH not in self.__dict__:
+            return function(self, *args, **kwargs)
         found = STEPS.conditions(self, name, function, args, kwargs)
         if found is None and on(self) is not None:
             if self.__dict__["_defer_next_filter"]:
@@ -85,6 +87,8 @@ def _names(name: str, needs_names: bool = False, step: Any = None) -> Any:
     @wraps(django)
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         found, function = None, method.__wrapped__
+        if PATH not in self.__dict__:
+            return function(self, *args, **kwargs)
         if args or not needs_names:
             found = step(self, name, function, args, kwargs)
             if found is None and _is_there_now(self):

@@ -11,7 +11,7 @@ Next: `drivers/psycopg/server_cursor.py`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import django
@@ -197,12 +197,16 @@ def why_from_db(model: type[Model]) -> str:
     return known[0]
 
 
+@cache
 def watches(model: type[Model]) -> tuple[Any, ...]:
     """Return what tells the core whether a model makes its instances as it did."""
     if not _native.COMPILED:
         return ()
     attnames = [field.attname for field in model._meta.concrete_fields]
     return changes.watches((model,), (*_OF_MODEL, *attnames))
+
+
+changes.forgets.append(watches.cache_clear)
 
 
 # Whether instances are made as Django makes them.
