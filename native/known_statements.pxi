@@ -219,26 +219,25 @@ cdef class KnownStatements:
         return iterable, fetch_mode
 
     cdef StatementRun known(
-        self, Hidden call, queryset, dict values, kind, ask, bint asks=True
+        self, Hidden call, dict values, Path path, kind, ask, bint asks=True
     ):
         """The statement filled in; None if it is not known.
 
         If nobody `asks` it is None too where that would call the project's code or
         Django's, which may wait.
         """
-        cdef Path path = self.steps.path_of(values, LOOKS if asks else ALONE)
         if path is None or values["_result_cache"] is not None:
             return None
         if not path.node.entries or path.node.epoch is not self.steps.epoch:
             return None
         if asks and self.running_loop() is not None:
             return None  # Django refuses it, or lets it wait
-        alias = call.alias or self.databases.of(queryset, values)
+        alias = call.alias or self.databases.of(call.queryset, values)
         if alias is None:
             # Routers are asked as often as by Django: only where that is of use.
             if not asks or not has_statement(path.node, kind):
                 return None
-            alias = call.alias = queryset.db
+            alias = call.alias = call.queryset.db
         cdef PyObject *entry = PyDict_GetItemWithError(path.node.entries, (kind, alias))
         if entry is NULL or type(<object> entry) is not Statement:
             return None
@@ -252,6 +251,7 @@ cdef class KnownStatements:
         if not asks and statement.calls_project is not False:
             statement.is_asked = True
             return None
+        call.path = path
         cdef StatementRun known = StatementRun.__new__(StatementRun)
         plan, known.types = statement.made
         known.keeps = plan is not None
@@ -272,7 +272,7 @@ cdef class KnownStatements:
                     return None
                 else:
                     plan, known.types, known.lent = self.plan_for(
-                        statement, queryset, alias
+                        statement, call, alias
                     )
                     known.keeps = known.keeps and known.lent is not None
         except self.missed:
@@ -285,15 +285,15 @@ cdef class KnownStatements:
         self.steps.hits += 1
         statement.used = self.steps.clock
         if self.verify is not None:
-            self.verify(ask, queryset, path, alias, *known.written_out())
+            self.verify(ask, call, alias, *known.written_out())
         return known
 
-    cdef list run(self, StatementRun known, queryset, how):
+    cdef list run(self, StatementRun known, Hidden call, how):
         if readers != 0:
-            self.announce(known.statement, queryset, known.alias)
+            self.announce(known.statement, call, known.alias)
         if known.statement.is_asked:
             known.statement.is_asked = False
-            self.calls_project(known.statement, Hidden(queryset), known.alias)
+            self.calls_project(known.statement, call, known.alias)
         # Last: nothing may be waited for between this and the statement.
         wrapper = self.routes.wrapper(known.alias)
         return self.built(known, self.batch(known, wrapper, how))
@@ -329,23 +329,26 @@ cdef class KnownStatements:
     def values(self, Hidden call not None, kind, ask):
         """Return the rows of a statement for one value."""
         cdef dict values = <dict> PyObject_GenericGetDict(call.queryset, NULL)
-        known = self.known(call, call.queryset, values, kind, ask)
-        return None if known is None else self.run(known, call.queryset, self.of_one)
+        known = self.known(call, values, self.steps.path_of(values), kind, ask)
+        return None if known is None else self.run(known, call, self.of_one)
 
     def rows(self, Hidden call not None):
         """Return a queryset's rows."""
         cdef dict values = <dict> PyObject_GenericGetDict(call.queryset, NULL)
-        if ON not in values:
+        return self.rows_on(call, values, self.steps.path_of(values))
+
+    cdef list rows_on(self, Hidden call, dict values, Path path):
+        if path is None:
             return None
         kind = self.kind_of_rows(values)
         if kind is None:
             return None
-        known = self.known(call, call.queryset, values, kind, self.ask_rows)
+        known = self.known(call, values, path, kind, self.ask_rows)
         if known is None:
             return None
         if call.of_get and known.statement.locks:
             call.queryset.db  # once more, as get() asks whether the lock has a limit
-        return self.run(known, call.queryset, self.of_querysets)
+        return self.run(known, call, self.of_querysets)
 
     def stream(self, Hidden call not None):
         """Return what a stream of a queryset's rows is made of; None as `rows()` does.
@@ -353,12 +356,11 @@ cdef class KnownStatements:
         The statement, the alias, the plan, the types, SQL and parameters.
         """
         cdef dict values = <dict> PyObject_GenericGetDict(call.queryset, NULL)
-        if ON not in values:
-            return None
         kind = self.kind_of_rows(values)
         if kind is None:
             return None
-        known = self.known(call, call.queryset, values, kind, self.ask_rows)
+        path = self.steps.path_of(values)
+        known = self.known(call, values, path, kind, self.ask_rows)
         if known is None or known.arrays:
             return None  # a cursor is declared without values beside its text
         return (
@@ -369,23 +371,18 @@ cdef class KnownStatements:
     def rows_of_get(self, Hidden call not None, filter_by, limit):
         """Return the rows that `get()` looks at.
 
-        `call.limited` is then the queryset that has them, or a step to be learnt.
+        If it is None `call.limited` is the queryset that has them, or a step to be
+        learnt.
         """
-        cdef dict values
-        call.limited = limited = self.steps.limited(
-            call.queryset, filter_by, limit, call.args, call.kwargs
+        cdef dict values = <dict> PyObject_GenericGetDict(call.queryset, NULL)
+        cdef list rows = None
+        found = self.steps.of_get(
+            values, self.steps.path_of(values), filter_by, limit, call.args, call.kwargs,
+            LEARNS,
         )
-        if limited is None or type(limited) is tuple:
-            return None
-        values = <dict> PyObject_GenericGetDict(limited, NULL)
-        if values["_prefetch_related_lookups"]:
-            return None
-        kind = self.kind_of_rows(values)
-        if kind is None:
-            return None
-        known = self.known(call, limited, values, kind, self.ask_rows)
-        if known is None:
-            return None
-        if known.statement.locks:
-            limited.db
-        return self.run(known, limited, self.of_querysets)
+        call.of_get = True
+        if type(found) is Path and not values["_prefetch_related_lookups"]:
+            rows = self.rows_on(call, values, <Path> found)
+        if rows is None:
+            call.limited = self.steps.moved(call.queryset, values, found)
+        return rows

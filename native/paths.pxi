@@ -360,39 +360,24 @@ cdef class Steps:
     ):
         """Take the steps of `get()`: conditions, if there are any, then a limit."""
         cdef dict values = <dict> PyObject_GenericGetDict(queryset, NULL)
-        cdef Path path = self.path_of(values)
-        if path is None or path.limits is not None:
-            return None
-        if values["_result_cache"] is not None:
+        path = self.path_of(values)
+        found = self.of_get(values, path, filter_by, limit, args, kwargs, LEARNS)
+        return self.moved(queryset, values, found)
+
+    cdef object of_get(
+        self, dict values, Path path, filter_by, limit, tuple args, dict kwargs, int looks
+    ):
+        """The path of the rows that `get()` looks at; what `taken()` returns else."""
+        if path is None or path.limits is not None or values["_result_cache"] is not None:
             return None
         if args or kwargs:
-            found = self.filtered(
-                queryset, values, path, "filter", filter_by, None, args, kwargs
+            found = self.by_conditions(
+                values, path, "filter", filter_by, None, args, kwargs, looks
             )
-            if found is None or type(found) is tuple:
+            if type(found) is not Path:
                 return found
-            # What has been filtered is nobody's yet.
-            self.limit(found, limit)
-            return found
-        if path.node.epoch is not self.epoch:
-            return None
-        return self.copy_of(queryset, values, self.limit_path(path, limit))
-
-    cdef object limited_alone(
-        self, queryset, dict values, filter_by, limit, tuple args, dict kwargs
-    ):
-        """The same where that is known and calls nobody; else None."""
-        cdef Path path = self.path_of(values, ALONE)
-        if path is None or values["_result_cache"] is not None or not (args or kwargs):
-            return None
-        found = self.by_conditions(
-            values, path, "filter", filter_by, None, args, kwargs, ALONE
-        )
-        if type(found) is not Path:
-            return None
-        found = self.moved(queryset, values, found)
-        self.limit(found, limit)
-        return found
+            path = <Path> found
+        return self.limit_path(path, limit) if path.node.epoch is self.epoch else None
 
     def limit(self, queryset, function):
         """Let a queryset that is on a path take the step of the limit of `get()`."""

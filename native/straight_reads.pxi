@@ -73,19 +73,16 @@ cdef class StraightReads:
     cdef StatementRun known(self, Hidden call, tuple what):
         cdef KnownStatements statements = self.statements
         cdef dict values = <dict> PyObject_GenericGetDict(call.queryset, NULL)
-        cdef int becomes = what[0]
-        if ON not in values:
-            return None
+        path = statements.steps.path_of(values, ALONE)
         kind = what[1]
-        queryset = call.queryset
-        if becomes == OF_GET:
-            queryset = statements.steps.limited_alone(
-                queryset, values, self.filter_by, self.limit, call.args, call.kwargs
+        if what[0] == OF_GET:
+            found = statements.steps.of_get(
+                values, path, self.filter_by, self.limit, call.args, call.kwargs, ALONE
             )
-            if queryset is None:
-                return None
-            values = <dict> PyObject_GenericGetDict(queryset, NULL)
+            path = <Path> found if type(found) is Path else None
         elif call.args or call.kwargs:
+            return None
+        if path is None:
             return None
         if kind is None:
             if values["_prefetch_related_lookups"]:
@@ -93,7 +90,7 @@ cdef class StraightReads:
             kind = statements.kind_of_rows(values)
             if kind is None:
                 return None
-        return statements.known(call, queryset, values, kind, None, False)
+        return statements.known(call, values, path, kind, None, False)
 
     cdef StraightRead read(self, StatementRun known, worker):
         """The read of a statement, which has its turn; None where something comes first."""

@@ -399,8 +399,8 @@ cdef class Steps:
         self, dict values, Path path, function, key, list items, tuple args,
         dict kwargs, bint may_change, negate, int looks,
     )
-    cdef object limited_alone(
-        self, queryset, dict values, filter_by, limit, tuple args, dict kwargs
+    cdef object of_get(
+        self, dict values, Path path, filter_by, limit, tuple args, dict kwargs, int looks
     )
     cdef Path limit_path(self, Path path, function)
     cdef Node child_of(self, Node node, key)
@@ -521,6 +521,7 @@ cdef class Hidden:
     cdef public tuple args
     cdef public dict kwargs
     cdef public object limited
+    cdef readonly Path path  # of the statement that was found
     cdef public object alias  # what a router that was asked has answered
     cdef public bint of_get  # whether they are the rows that `get()` looks at
 
@@ -581,9 +582,10 @@ cdef class KnownStatements:
     cdef bint is_as_learnt(self, Statement statement, bint asks) except -1
     cpdef object kind_of_rows(self, dict values)
     cdef StatementRun known(
-        self, Hidden call, queryset, dict values, kind, ask, bint asks=*
+        self, Hidden call, dict values, Path path, kind, ask, bint asks=*
     )
-    cdef list run(self, StatementRun known, queryset, how)
+    cdef list rows_on(self, Hidden call, dict values, Path path)
+    cdef list run(self, StatementRun known, Hidden call, how)
     cdef Batch batch(self, StatementRun known, wrapper, how)
     cdef list built(self, StatementRun known, Batch batch)
 

@@ -64,33 +64,33 @@ def holds(entry: Any) -> bool:
     return all(row_plan.why_from_db(model) == why for model, why in entry.models)
 
 
-def plan_for(entry: Any, queryset: Any, alias: str) -> Any:
+def plan_for(entry: Any, call: Any, alias: str) -> Any:
     """Return a plan for the rows of one run, the types, and what it is lent.
 
     None of those that wait in `entry.lent` is for such related objects.
     """
     plan, types = entry.made
+    queryset = call.queryset
     known = queryset._known_related_objects
     if plan is not None and not known:
         return plan, types, None
     if plan is None:
-        compiler = compiler_of(entry, queryset, alias)
+        compiler = compiler_of(entry, call, alias)
         asked = _Asked(queryset, compiler.query, known)
         plan, _ = plan_cache.make(entry.make_plan, asked, compiler)
         return plan, types, None
-    compiler = compiler_of(entry, queryset, alias)
+    compiler = compiler_of(entry, call, alias)
     places: dict[Any, Any] = {field: {**known[field]} for field in known}
     asked = _Asked(queryset, compiler.query, places)
     plan, _ = plan_cache.make(entry.make_plan, asked, compiler, keeps=True)
     return plan, types, (plan, places)
 
 
-def compiler_of(entry: Any, queryset: Any, alias: str) -> Any:
-    """Return the compiler of a queryset's statement, made again if it is not kept."""
+def compiler_of(entry: Any, call: Any, alias: str) -> Any:
+    """Return the compiler of a call's statement, made again if it is not kept."""
     if entry.compiler is not None:
         return entry.compiler_for(connections[alias])
-    path = paths.on(queryset)
-    query = punch(paths.replay(queryset, path), path.node.slots)
+    query = punch(paths.replay(call.queryset, call.path), call.path.node.slots)
     compiler = query.get_compiler(alias)
     compiler.as_sql()
     return compiler

@@ -103,11 +103,10 @@ def _in_turns(batch: Any) -> list[Any]:
     return found
 
 
-def verify_run(
-    ask: Ask, queryset: Any, path: Any, alias: str, sql: str, params: Any
-) -> None:
+def verify_run(ask: Ask, call: Any, alias: str, sql: str, params: Any) -> None:
     """Compare a statement that was filled in with Django's."""
-    _, text, values = ask(queryset, replay(queryset, path), alias)
+    queryset = call.queryset
+    _, text, values = ask(queryset, replay(queryset, call.path), alias)
     verify.same(sql, params, (text, values))
 
 

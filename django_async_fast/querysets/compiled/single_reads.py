@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from ... import _native, bridge
+from ... import bridge
 from ...tasks.units import Read
 from ...unpatched import Unpatched
 from .. import iterables
@@ -47,17 +47,16 @@ def as_read(function: list[Any]) -> Read | None:
     return Read(method.__self__ if keeps else None)
 
 
-def announced(statement: Any, queryset: Any, alias: str) -> None:
+def announced(statement: Any, read: Any, alias: str) -> None:
     """Note that the call in progress sends `statement` next."""
     call = bridge.current_call()
     if call is not None and call.read is not None:
-        hidden = _native.rows.Hidden(queryset)
-        call.read.ready = not calls_project(statement, hidden, alias)
+        call.read.ready = not calls_project(statement, read, alias)
 
 
 def calls_project(statement: Any, call: Any, alias: str) -> bool:
     """Tell whether to build the rows of a statement may call the project's code."""
     if statement.calls_project is None:
-        compiler = compiler_of(statement, call.queryset, alias)
+        compiler = compiler_of(statement, call, alias)
         statement.calls_project = row_plan.calls_project(compiler)
     return bool(statement.calls_project)
