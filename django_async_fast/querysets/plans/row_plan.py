@@ -185,7 +185,7 @@ def has_listeners(model: type[Model]) -> bool:
     )
 
 
-def why_from_db(model: type[Model]) -> str:
+def why_from_db(model: Any) -> str:
     """Return why instances must be made by `from_db()`, or '' if they need not be."""
     if has_listeners(model):
         return "pre_init or post_init has a receiver"
@@ -198,7 +198,7 @@ def why_from_db(model: type[Model]) -> str:
 
 
 @cache
-def watches(model: type[Model]) -> tuple[Any, ...]:
+def watches(model: Any) -> tuple[Any, ...]:
     """Return what tells the core whether a model makes its instances as it did."""
     if not _native.COMPILED:
         return ()
