@@ -582,6 +582,8 @@ class Hidden:
     limited: Any
     alias: Any
     of_get: bool
+    @property
+    def path(self) -> Path: ...
 
 @final
 class StatementRun:
