@@ -298,6 +298,11 @@ def _name(owner: Any) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
+def known_prints() -> dict[str, dict[str, str]]:
+    """Return dotted name -> release -> how it looked; a line each in the file."""
+    return json.loads(FILE.read_text()) if FILE.exists() else {}
+
+
 def release(name: str) -> str:
     """Return the package that `name` is of, with the release that may change it."""
     package = name.partition(".")[0].replace("_", "-")
@@ -370,11 +375,20 @@ def main() -> None:
     os.environ.setdefault("DATABASE_URL", "dbname=none")  # nothing connects
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
     django.setup()
-    known = json.loads(FILE.read_text()) if FILE.exists() else {}
     names = watched()
-    for each in {release(name) for name in names}:
-        known[each] = {name: print_of(name) for name in names if release(name) == each}
-    FILE.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
+    installed = {release(name) for name in names}
+    known: dict[str, dict[str, str]] = {name: {} for name in names}
+    for name, prints in known_prints().items():
+        kept = {each: found for each, found in prints.items() if each not in installed}
+        known.setdefault(name, {}).update(kept)
+    for name in names:
+        known[name][release(name)] = print_of(name)
+    lines = (
+        f" {json.dumps(name)}: {json.dumps(known[name], sort_keys=True)}"
+        for name in sorted(known)
+        if known[name]
+    )
+    FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
 if __name__ == "__main__":
