@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -57,6 +58,44 @@ async def test_an_error_is_of_one_only(sent: list[int]) -> None:
         assert await match("[0-3]") == 4
         assert not connection.in_atomic_block
     assert sent == [5]
+
+
+async def test_a_session_that_was_killed_before(watch: Watch, sent: list[int]) -> None:
+    def kill() -> None:
+        pid = Author.objects.count() and connection.connection.info.backend_pid
+        watch.terminate(pid)
+        while any(pid in session for session in watch.sessions()):
+            time.sleep(0.01)
+        time.sleep(0.1)  # its socket is closed, too
+
+    await fill()
+    async with new_connection():
+        await read(0)
+        found = await ends([asyncio.create_task(run_sync(kill)), *map(read, range(3))])
+        assert {type(each) for each in found[1:]} == {OperationalError}, found
+        assert not any("pipeline" in str(each) for each in found[1:])
+        assert await read(1) == "1"
+    assert sent == [3]
+
+
+async def test_a_connection_lost_behind_an_answer(
+    monkeypatch: pytest.MonkeyPatch, sent: list[int]
+) -> None:
+    def fetch(pgconn: Any) -> Any:
+        fetched.append(pgconn)
+        if len(fetched) == 3:  # after an answer, and that of its Sync
+            raise psycopg.OperationalError("lost")
+        return fetch_many(pgconn)
+
+    fetched: list[Any] = []
+    fetch_many = read_pipelines.fetch_many
+    await fill()
+    async with new_connection():
+        monkeypatch.setattr(read_pipelines, "fetch_many", fetch)
+        found = await ends([asyncio.create_task(read(i)) for i in range(4)])
+        assert found[0] == "0"
+        assert {type(each) for each in found[1:]} == {OperationalError}, found
+    assert sent == [3]
 
 
 async def test_a_session_that_is_killed(watch: Watch, sent: list[int]) -> None:

@@ -15,7 +15,7 @@ from functools import cache, partial
 from typing import Any
 
 from django.db.backends.postgresql.base import Cursor
-from psycopg import Error, capabilities, errors, pq
+from psycopg import Error, OperationalError, capabilities, errors, pq
 from psycopg.generators import execute, fetch_many
 
 from .connection import Connection
@@ -146,7 +146,7 @@ def _together(
         send_statement()
     except Exception as exc:
         unsent = exc
-    pgconn.pipeline_sync()
+    sync(pgconn)
     results: list[list[Any]] = [(yield from execute(pgconn))]
     for _ in range(len(commands) + (unsent is None)):
         try:
@@ -164,6 +164,15 @@ def _together(
     if unsent is not None:
         raise unsent
     return results[len(commands)]
+
+
+def sync(pgconn: Any) -> None:
+    """End a pipeline: psycopg says of every failure that there was none."""
+    try:
+        pgconn.pipeline_sync()
+    except OperationalError:
+        message = pgconn.get_error_message()
+        raise OperationalError(f"sending query failed: {message}") from None
 
 
 def _error(results: list[Any]) -> Any:

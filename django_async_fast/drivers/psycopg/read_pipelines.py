@@ -30,7 +30,7 @@ from ...tasks import gate_errors
 from ...tasks.gates import Gate
 from ...tasks.units import Waiter, WaiterQueue
 from .connection import Connection
-from .due_statements import PIPELINES
+from .due_statements import PIPELINES, sync
 from .transaction_status import IDLE
 
 BINARY = pq.Format.BINARY
@@ -93,6 +93,9 @@ class ReadPipeline(WaiterQueue):
                 read.future.cancel()
             self._leave(exc)
             raise
+        if found is not None and self.raw.closed:
+            # Since, by one behind it: its session would not say how to read them.
+            raise _new_error(None)
         return found
 
     def send(self) -> None:
@@ -124,7 +127,7 @@ class ReadPipeline(WaiterQueue):
         pgconn.enter_pipeline_mode()
         for read in reads:
             pgconn.send_query_params(read.query, None, result_format=BINARY)
-            pgconn.pipeline_sync()
+            sync(pgconn)
         yield from flush(pgconn)
         for read in reads:
             results = yield from fetch_many(pgconn)
