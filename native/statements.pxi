@@ -4,15 +4,18 @@
 # Out: SQL, parameters, and the text as psycopg keeps it.
 # Next: `drivers/psycopg/statement.py`.
 
+from datetime import datetime
+
+
 @cython.final
 cdef class Parameter:
     """How a value becomes the parameter that Django would make of it.
 
     `watch` tells whether the methods that are not called are Django's. Values are of
-    exactly the class `kind` and from `low` to `high`; `wrap` makes psycopg's number of
-    one. `pattern` is LIKE's. With `attname` an instance's attribute is the value, with
-    `many` there are several in a list; `array` makes of very many one parameter, or
-    None.
+    exactly the class `kind` and from `low` to `high`, datetimes know their time zone;
+    `wrap` makes psycopg's number of one. `pattern` is LIKE's. With `attname` an
+    instance's attribute is the value, with `many` there are several in a list; `array`
+    makes of very many one parameter, or None.
     """
 
     def __init__(
@@ -21,6 +24,7 @@ cdef class Parameter:
     ):
         self.watch = watch
         self.kind = kind
+        self.aware = kind is datetime
         self.wrap = wrap
         self.low = low
         self.high = high
@@ -29,9 +33,15 @@ cdef class Parameter:
         self.many = many
         self.array = array
 
+    cdef bint takes(self, value) except -1:
+        if type(value) is not self.kind:
+            return False
+        # Of others Django warns, and takes the current time zone.
+        return not self.aware or value.utcoffset() is not None
+
     cdef object one(self, value):
         """The parameter, None where Django is to be asked."""
-        if type(value) is not self.kind:
+        if not self.takes(value):
             return None
         if self.low is not None and not self.low <= value <= self.high:
             return None
@@ -64,7 +74,7 @@ cdef class Parameter:
     cdef object plain(self, value):
         """The value, or that of an instance; None where Django is to be asked."""
         cdef PyObject *found
-        if type(value) is self.kind:
+        if self.takes(value):
             return value
         if self.attname is None:
             return None

@@ -285,6 +285,7 @@ cdef class Told:
 cdef class Parameter:
     cdef ClassWatch watch
     cdef readonly object kind  # the exact class of values
+    cdef bint aware  # whether they need a time zone
     cdef object wrap  # psycopg's class for numbers of a size, or None
     cdef object low
     cdef object high
@@ -293,6 +294,7 @@ cdef class Parameter:
     cdef readonly bint many
     cdef object array  # what makes one parameter of many values, or None
 
+    cdef bint takes(self, value) except -1
     cdef object one(self, value)
     cdef object key_of(self, value)
     cdef object plain(self, value)

@@ -24,7 +24,7 @@ from ..plain_fields import KEYS, kind_of
 from . import arrays
 
 # The classes of values of which it is known what becomes of them.
-KINDS = frozenset({int, str, UUID, dt.date, float})
+KINDS = frozenset({int, str, UUID, dt.date, dt.datetime, float})
 
 # What is not called here, of a field, a lookup and the backend.
 OF_FIELD = "get_prep_value", "get_db_prep_value", "get_internal_type", "to_python"
@@ -35,7 +35,8 @@ _OF_LOOKUP = (
 )
 OF_OPS = (
     *("adapt_integerfield_value", "integer_field_range", "validate_autopk_value"),
-    *("adapt_datefield_value", "prep_for_like_query", "prep_for_iexact_query"),
+    *("adapt_datefield_value", "adapt_datetimefield_value"),
+    *("prep_for_like_query", "prep_for_iexact_query"),
 )
 
 # Their right side is the value alone.

@@ -26,10 +26,7 @@ _AS_THEY_ARE = bool, dt.time
 
 # What is not called here, of a field and the backend.
 OF_SAVED = (*OF_FIELD, "get_db_prep_save", "target_field")
-_ADAPTED = (
-    *("adapt_datefield_value", "adapt_datetimefield_value", "adapt_timefield_value"),
-    *OF_OPS,
-)
+_ADAPTED = "adapt_timefield_value", *OF_OPS
 
 
 class Djangos(KeyError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 from unittest import mock
 from uuid import UUID
@@ -40,6 +40,9 @@ def values(field: Any) -> list[Any]:
         return UUIDS
     if isinstance(field, models.FloatField):
         return [0.5, -1e300, float("inf"), 0.0]
+    if isinstance(field, models.DateTimeField):
+        east = timezone(timedelta(hours=5, minutes=30))
+        return [datetime(2026, 11, 28, 7, tzinfo=UTC), datetime(1, 1, 2, tzinfo=east)]
     if isinstance(field, models.DateField):
         return [date(1, 1, 1), date(2026, 11, 28), date.max]
     return TEXTS if isinstance(field, models.CharField | models.TextField) else []
@@ -80,6 +83,19 @@ def test_the_parameter_is_djangos(kind: type[Any]) -> None:
     assert [told(known.param(value)) for value in candidates] == [
         told(django(field, value)) for value in candidates
     ]
+
+
+def test_a_datetime_without_a_time_zone_is_djangos() -> None:
+    known = like(models.DateTimeField(), datetime(2026, 11, 28, tzinfo=UTC))
+    assert known.param(datetime(2026, 11, 28)) is None
+
+    def get() -> Any:
+        return list(Everything.objects.filter(datetime=datetime(2026, 11, 28)))
+
+    list(Everything.objects.filter(datetime=datetime(2026, 11, 28, tzinfo=UTC)))
+    list(Everything.objects.filter(datetime=datetime(2026, 11, 29, tzinfo=UTC)))
+    with pytest.warns(RuntimeWarning, match="received a naive datetime"):
+        get()
 
 
 @pytest.mark.parametrize("name", ["small", "integer", "big", "positive"])
