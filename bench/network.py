@@ -41,10 +41,7 @@ def main() -> None:
             far = default | {"HOST": "127.0.0.1", "PORT": port}
             settings.configure(
                 DATABASES={"default": default, "far": far},
-                INSTALLED_APPS=[
-                    "django_async_fast",
-                    "django.contrib.contenttypes",
-                ],
+                INSTALLED_APPS=["django_async_fast", "django.contrib.contenttypes"],
             )
             django.setup()
             asyncio.run(_measure("default", "no network", options.rounds))

@@ -5,8 +5,6 @@ transaction of their own: they see what users see, and the tables they filled ar
 emptied afterwards.
 """
 
-from __future__ import annotations
-
 import asyncio
 import inspect
 import os

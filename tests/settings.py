@@ -1,7 +1,5 @@
 """Settings of the test project. DATABASE_URL is set by conftest.py if it was not."""
 
-from __future__ import annotations
-
 import os
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Attributes of a new object, copied from the first."""
 
-from __future__ import annotations
-
 from collections import OrderedDict, deque
 from threading import Lock
 from typing import Any

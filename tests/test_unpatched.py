@@ -1,7 +1,5 @@
 """Whose code runs by a name is asked of the code, not of what was there at import."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """MariaDB and MySQL servers to throw away, where Debian's are installed."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import shutil

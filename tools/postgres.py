@@ -14,8 +14,6 @@ With DATABASE_URL set, that server is used and left alone. `server()` always sta
 which can be restarted.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

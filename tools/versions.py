@@ -1,7 +1,5 @@
 """What a run ran on: for the head of a test run, the demo and the benchmarks."""
 
-from __future__ import annotations
-
 import platform
 from importlib.metadata import version
 from types import ModuleType

@@ -286,9 +286,7 @@ QUERIES = {
         lambda turn: 1,
     ),
     "save": Query(
-        lambda do, turn: do.count_up(_visit(turn)),
-        lambda row: row.pk,
-        _visit,
+        lambda do, turn: do.count_up(_visit(turn)), lambda row: row.pk, _visit
     ),
     "create": Query(
         _new_visit,

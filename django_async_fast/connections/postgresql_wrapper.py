@@ -9,12 +9,7 @@ from django.db.backends.postgresql.base import DatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.utils.functional import cached_property
 
-from ..drivers.psycopg import (
-    connect_hooks,
-    due_statements,
-    open_cursors,
-    server_names,
-)
+from ..drivers.psycopg import connect_hooks, due_statements, open_cursors, server_names
 from ..drivers.psycopg.transaction_status import IDLE
 from ..pool import loop_pool
 from ..tasks.gates import Gate

@@ -141,11 +141,7 @@ class Export:
 
 class _Chunks:
     def __init__(
-        self,
-        queryset: QuerySet[Any],
-        *,
-        format: Format = "csv",
-        header: bool = True,
+        self, queryset: QuerySet[Any], *, format: Format = "csv", header: bool = True
     ) -> None:
         self._export = Export(queryset, format, header)
         # In it the block is found, by whoever ends the COPY.

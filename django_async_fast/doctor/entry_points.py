@@ -64,8 +64,7 @@ def _djangos(path: str) -> Iterator[Finding]:
         yield ok(f"{path} is Django's; ConnectionMiddleware opens each view's block")
     else:
         yield note(
-            f"{path} is Django's own application: its requests have no block",
-            _ONE_LINE,
+            f"{path} is Django's own application: its requests have no block", _ONE_LINE
         )
 
 

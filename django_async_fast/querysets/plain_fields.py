@@ -25,10 +25,7 @@ _SMALL = (
     models.PositiveSmallIntegerField,
 )
 _INTEGERS = models.AutoField, models.IntegerField, models.PositiveIntegerField
-_BIG = (
-    *(models.BigAutoField, models.BigIntegerField),
-    models.PositiveBigIntegerField,
-)
+_BIG = (*(models.BigAutoField, models.BigIntegerField), models.PositiveBigIntegerField)
 _TEXTS = models.CharField, models.EmailField, models.SlugField, models.URLField
 
 PLAIN_FIELDS: dict[type, PlainField] = {

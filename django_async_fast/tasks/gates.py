@@ -34,12 +34,7 @@ class GateWaiter(Waiter):
     __slots__ = ("breaking", "place", "scope")
 
     def __init__(
-        self,
-        call: Call,
-        gate: Gate,
-        loop: Any,
-        scope: Scope | None,
-        breaking: bool,
+        self, call: Call, gate: Gate, loop: Any, scope: Scope | None, breaking: bool
     ) -> None:
         super().__init__(call, gate, loop)
         self.scope = scope

@@ -139,11 +139,7 @@ class _Atomic(Atomic):
     """Django's `Atomic`, for a transaction with characteristics of its own."""
 
     def __init__(
-        self,
-        using: str | None,
-        savepoint: bool,
-        durable: bool,
-        wanted: dict[str, Any],
+        self, using: str | None, savepoint: bool, durable: bool, wanted: dict[str, Any]
     ) -> None:
         super().__init__(using, savepoint, durable)
         self.characteristics = wanted

@@ -4,8 +4,6 @@ First 200,000 books are streamed, then a site is served for ten seconds. Each si
 processes of its own, and they take turns on one server.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import signal
@@ -32,10 +30,7 @@ def main(rounds: int) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     bars = SpinnerColumn(), *Progress.get_default_columns()[:2]
     progress = Progress(
-        *bars,
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
+        *bars, MofNCompleteColumn(), TimeElapsedColumn(), console=Console(stderr=True)
     )
     with contextlib.ExitStack() as stack:
         stack.enter_context(progress)

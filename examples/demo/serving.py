@@ -5,8 +5,6 @@ and 20 rows in a template. One server runs at a time, a process with eight conne
 32 clients ask again as soon as they have an answer.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable

@@ -6,8 +6,6 @@ by round, on one server; each keeps its connection. The clock runs while `async 
 does, nothing else. Only the parent talks to the terminal.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import gc

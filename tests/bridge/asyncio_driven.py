@@ -6,8 +6,6 @@ prints the number of tests, of driven coroutines, and what failed; MODE=plain le
 asyncio as it is.
 """
 
-from __future__ import annotations
-
 import asyncio
 import inspect
 import json

@@ -1,7 +1,5 @@
 """Coroutines that are driven, and waits of synchronous code below them."""
 
-from __future__ import annotations
-
 import asyncio
 import contextvars
 from pathlib import Path

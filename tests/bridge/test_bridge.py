@@ -1,7 +1,5 @@
 """The bridge by itself: no database."""
 
-from __future__ import annotations
-
 import asyncio
 import contextvars
 import gc

@@ -1,7 +1,5 @@
 """Contexts that a bridged call enters itself, and loops that it runs."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from contextvars import Context, ContextVar, copy_context

@@ -1,7 +1,5 @@
 """Random programs, and CPython's own tests of asyncio, driven: the same events."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

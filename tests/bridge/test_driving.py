@@ -1,7 +1,5 @@
 """Driven coroutines: to them and to the loop it is as if the task ran them."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import subprocess

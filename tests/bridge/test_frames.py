@@ -1,7 +1,5 @@
 """Tools show what is in the frames around a query; in ours nothing asks another one."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Sets of `threading.local` values, exchanged around bridged calls."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import random

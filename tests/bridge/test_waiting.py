@@ -1,7 +1,5 @@
 """The core's future of one round trip: asyncio's, but its task goes on at once."""
 
-from __future__ import annotations
-
 import asyncio
 from contextvars import ContextVar, copy_context
 from typing import Any

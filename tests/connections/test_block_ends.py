@@ -1,7 +1,5 @@
 """How blocks end: what was left open in them, and what may still be awaited."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import logging

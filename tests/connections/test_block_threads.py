@@ -1,7 +1,5 @@
 """Threads that a block's task waits for see the block: connection, transaction, scope."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Asynchronous cursors."""
 
-from __future__ import annotations
-
 import pytest
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import (

@@ -1,7 +1,5 @@
 """A pooled connection for a block whose first statement is known: as one of Django's."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import threading

@@ -1,7 +1,5 @@
 """Tasks whose first statements wait: for the pool, and for one connection of a block."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any

@@ -1,7 +1,5 @@
 """What somebody keeps of a block, or has left in its connection, is not the next block's."""
 
-from __future__ import annotations
-
 import asyncio
 import weakref
 from collections.abc import Callable

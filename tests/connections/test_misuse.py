@@ -1,7 +1,5 @@
 """What a block or its connection is not for, and a server that is not there: what users are told."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 from collections.abc import Iterator

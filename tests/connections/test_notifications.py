@@ -1,7 +1,5 @@
 """`conn.anotifies()`: LISTEN and NOTIFY on a block's connection."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path

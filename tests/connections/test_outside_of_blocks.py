@@ -1,7 +1,5 @@
 """Where a block ends: outside of it, and where nothing can await, everything is Django's."""
 
-from __future__ import annotations
-
 import asyncio
 import contextvars
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """`manage.py check --database default` says what a pooler does not go with."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """A block's first connection, taken as Django took one before: nobody can tell."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock

@@ -3,8 +3,6 @@
 The replica here is another database, with rows of its own: it says who has answered.
 """
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections.abc import Callable, Iterator

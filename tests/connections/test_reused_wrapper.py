@@ -1,7 +1,5 @@
 """A wrapper that nobody has seen stays with its connection, for the next block."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import weakref

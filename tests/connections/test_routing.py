@@ -1,7 +1,5 @@
 """What `connections[alias]` means: in a block, on the bridge and off it, the block's."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -321,9 +319,7 @@ urlpatterns = [path("aview", aview), path("view", view)]
 
 @pytest.fixture(params=["asynchronous", "behind synchronous middleware"])
 def served(
-    schemas: str,
-    request: pytest.FixtureRequest,
-    settings_override: Callable[..., None],
+    schemas: str, request: pytest.FixtureRequest, settings_override: Callable[..., None]
 ) -> None:
     for name in SCHEMAS:
         with connection.cursor() as cursor:

@@ -1,7 +1,5 @@
 """What users wrote runs in a block: save(), receivers, on_commit, run_sync, afetch_related."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """A pool that Django has connected, and blocks whose first statement is known."""
 
-from __future__ import annotations
-
 import asyncio
 import copy
 from collections import deque

@@ -1,7 +1,5 @@
 """What a table holds, and what it would hold if Django had written it."""
 
-from __future__ import annotations
-
 import io
 from typing import Any
 

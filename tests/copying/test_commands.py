@@ -1,7 +1,5 @@
 """`manage.py export` and `manage.py import`."""
 
-from __future__ import annotations
-
 import io
 import sys
 from pathlib import Path

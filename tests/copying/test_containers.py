@@ -1,7 +1,5 @@
 """COPY of lists, ranges and dicts: what Django stores, in binary where the core encodes."""
 
-from __future__ import annotations
-
 import datetime as dt
 import uuid
 from collections.abc import Iterator

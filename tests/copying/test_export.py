@@ -1,7 +1,5 @@
 """COPY out of a queryset: copy_to(), copy_chunks() and their asynchronous faces."""
 
-from __future__ import annotations
-
 import asyncio
 import csv
 import io

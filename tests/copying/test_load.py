@@ -1,7 +1,5 @@
 """copy_from() and acopy_from(): rows, instances and files, in a block and outside."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import uuid

@@ -1,7 +1,5 @@
 """Batches of rows that the core encodes, between those that it leaves to psycopg."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import pytest

@@ -1,7 +1,5 @@
 """What goes wrong while rows are loaded, and where: the row, the line, the field."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import AsyncIterator, Iterator
 from contextlib import nullcontext

@@ -1,7 +1,5 @@
 """Values of every type that copy_from() writes are those that Django stores."""
 
-from __future__ import annotations
-
 import datetime as dt
 import uuid
 from decimal import Decimal

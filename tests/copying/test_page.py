@@ -1,7 +1,5 @@
 """What the examples of docs/copying.md leave behind, run as one program in a block."""
 
-from __future__ import annotations
-
 import ast
 import re
 from pathlib import Path

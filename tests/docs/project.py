@@ -1,7 +1,5 @@
 """What the pages' code is written for: a project with models, a template and clients."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext

@@ -4,8 +4,6 @@ A page's blocks share their names, as for somebody who reads on. What is defined
 where its arguments are known (`project.arguments()`); of all other code the names are.
 """
 
-from __future__ import annotations
-
 import ast
 import asyncio
 import builtins

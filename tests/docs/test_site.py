@@ -1,7 +1,5 @@
 """The site: it builds without a warning, its links lead somewhere, nothing is left out."""
 
-from __future__ import annotations
-
 import ast
 import os
 import re

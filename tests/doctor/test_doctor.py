@@ -1,7 +1,5 @@
 """`doctor`: each fault of a project is found, with its remedy, and ends in the code."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

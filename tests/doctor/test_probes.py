@@ -1,7 +1,5 @@
 """`python -m django_async_fast check`: what a server can do of what is needed."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

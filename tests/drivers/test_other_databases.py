@@ -1,7 +1,5 @@
 """Blocks whose alias is no PostgreSQL, on the loop and in threads: the same."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Blocks whose alias is no PostgreSQL: Django's own backend, its driver in a thread."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import sqlite3
@@ -13,12 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import (
-    InterfaceError,
-    OperationalError,
-    connections,
-    transaction,
-)
+from django.db import InterfaceError, OperationalError, connections, transaction
 from django.db.backends.signals import connection_created
 
 from django_async_fast import async_connections, new_connection

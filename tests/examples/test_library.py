@@ -1,7 +1,5 @@
 """examples/library: its own tests, the doctor, a server, and what Docker is told."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

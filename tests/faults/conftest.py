@@ -1,7 +1,5 @@
 """Databases that can be broken, and what must be true after each fault."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator

@@ -1,7 +1,5 @@
 """Cases of what goes wrong in production, by their number, and ways to make it go wrong."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -4,8 +4,6 @@ Reads databases as JSON from standard input. Writes a line for each piece of wor
 began and ended, what it was, and its error.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import sys

@@ -1,7 +1,5 @@
 """Reads of several tasks over one connection, for the tests of their pipelines."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What people do in a block, to be broken off at every await of it."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 from collections.abc import AsyncIterator, Callable, Coroutine

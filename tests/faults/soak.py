@@ -7,8 +7,6 @@ the view and of the package's application. No connection may be lost,
 memory must stay flat, and a request may fail with a database error only.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import logging

@@ -1,7 +1,5 @@
 """F33: anyio's cancel scopes, which cancel every await again until the scope ends."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """A task is cancelled, or times out: in a query, a transaction, a pool, the clean-up."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import time

@@ -1,7 +1,5 @@
 """Loops that end with a stream, a connection or a pool open, and Ctrl-C."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os

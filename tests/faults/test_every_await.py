@@ -1,7 +1,5 @@
 """Cancelled, closed, cancelled again: at every await of what people do in a block."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial

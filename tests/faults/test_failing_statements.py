@@ -1,7 +1,5 @@
 """Streams that are left, sessions that are killed, and statements that the server refuses."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import time

@@ -1,7 +1,5 @@
 """The primary is killed under load, and its standby promoted."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import subprocess

@@ -1,7 +1,5 @@
 """F16: a process forks with a statement in flight, as servers that preload do."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import os

@@ -1,7 +1,5 @@
 """The task that ends a stream's transaction, broken off at its every await."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """The session is killed on the server at each await of a large write, or of an export."""
 
-from __future__ import annotations
-
 import pytest
 from django.db import OperationalError
 

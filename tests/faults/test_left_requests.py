@@ -3,8 +3,6 @@
 In Django's handler behind `ConnectionMiddleware`, and in the package's application.
 """
 
-from __future__ import annotations
-
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator

@@ -3,8 +3,6 @@
 Each that there is: the machine's, and one that follows prepared statements.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections import Counter

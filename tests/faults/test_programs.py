@@ -45,9 +45,7 @@ def _blocks(steps: Any) -> Any:
 
 step = st.recursive(write | write | pause | fail, _blocks, max_leaves=6)
 program = st.lists(
-    st.tuples(st.lists(step, min_size=1, max_size=4), turns),
-    min_size=1,
-    max_size=8,
+    st.tuples(st.lists(step, min_size=1, max_size=4), turns), min_size=1, max_size=8
 )
 
 

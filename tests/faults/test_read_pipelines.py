@@ -1,7 +1,5 @@
 """Reads of several tasks as one pipeline: as one after the other, whatever fails."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -9,9 +7,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ObjectDoesNotExist
-from django.db import (
-    transaction,
-)
+from django.db import transaction
 from django.db.models import Count
 from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
@@ -243,10 +239,7 @@ async def _mixed(operations: list[tuple[str, int]]) -> None:
         max_size=16,
     )
 )
-@settings(
-    max_examples=60,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_random_mixes_are_as_one_after_the_other(
     sent: list[int], operations: list[tuple[str, int]]
 ) -> None:

@@ -1,7 +1,5 @@
 """F13: the server is restarted, and the pool goes on with new connections."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any

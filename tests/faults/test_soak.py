@@ -1,7 +1,5 @@
 """The soak, in small."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from typing import Any

@@ -1,7 +1,5 @@
 """Reads that are sent before their call has a greenlet: they end as all others do."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager

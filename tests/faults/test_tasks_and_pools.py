@@ -1,7 +1,5 @@
 """Tasks that share a block, outlive it or race to connect, and pools too small for them."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import time

@@ -1,7 +1,5 @@
 """Cancelled, closed, cancelled again: at every await of writes that are known."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from typing import Any
 from unittest import mock

@@ -1,7 +1,5 @@
 """What tests of the decoders share: libpq, a connection, and forged results."""
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Iterator
 from importlib import import_module

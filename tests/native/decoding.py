@@ -1,7 +1,5 @@
 """What the core decodes, of a server's results and of forged ones."""
 
-from __future__ import annotations
-
 import datetime as dt
 from functools import partial
 from typing import Any
@@ -71,10 +69,7 @@ class Forged:
         return forged(self.connection, *columns, result_format=format)
 
     def read(
-        self,
-        *columns: tuple[int, bytes | None],
-        format: int = BINARY,
-        **options: Any,
+        self, *columns: tuple[int, bytes | None], format: int = BINARY, **options: Any
     ) -> Any:
         result = self(*columns, format=format)
         decoder = decoder_for(result, result_format=format, **options)

@@ -1,7 +1,5 @@
 """Results of libpq with any columns and bytes, without a server."""
 
-from __future__ import annotations
-
 import ctypes
 
 import psycopg

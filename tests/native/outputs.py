@@ -1,7 +1,5 @@
 """Every output of the core and every way to fail, as plans of rows of five columns."""
 
-from __future__ import annotations
-
 import collections
 import types
 from collections.abc import Callable

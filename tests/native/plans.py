@@ -1,7 +1,5 @@
 """Plans of models without tables, and the rows that they are given."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

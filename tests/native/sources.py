@@ -1,7 +1,5 @@
 """Sources of batches that say what an iterator has asked of them."""
 
-from __future__ import annotations
-
 import asyncio
 import inspect
 from typing import Any

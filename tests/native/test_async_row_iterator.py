@@ -1,7 +1,5 @@
 """AsyncRowIterator: every way to await, cancel, close and drop it, and its pauses."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import sys

@@ -1,7 +1,5 @@
 """A watch over classes says no sooner than it must, and never yes too late."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

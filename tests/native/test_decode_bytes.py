@@ -1,7 +1,5 @@
 """Bytes that no server sends: an error that names them, and nothing kept."""
 
-from __future__ import annotations
-
 import gc
 import json
 import re

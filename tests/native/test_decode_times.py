@@ -1,7 +1,5 @@
 """Instants in sessions of any time zone, and times that Python does not have."""
 
-from __future__ import annotations
-
 import datetime as dt
 import random
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Every type that `_decode` reads, from text and from binary, against what Django reads."""
 
-from __future__ import annotations
-
 import copy
 import datetime as dt
 import pickle
@@ -116,9 +114,7 @@ CONSTANTS = {
     "polygon": ["((0,0),(1,1.25),(2,0))", "((7,7))"],
     "line": ["{1,2,3}", "{-1,0,0.5}"],
     "circle": ["<(1,2),3.5>", "<(0,0),0>"],
-    "tsvector": [
-        *["", "a b", "a:1A,2B,3C,4D 'it''s':5 'back\\\\slash'", "é:16383"],
-    ],
+    "tsvector": [*["", "a b", "a:1A,2B,3C,4D 'it''s':5 'back\\\\slash'", "é:16383"]],
     "tsquery": [
         *["", "a", "!a", "!!a", "a & b | c", "a & (b | c)", "!(a & b)", "a:*ABCD"],
         *["a <-> (b <2> c)", "(a <-> b) <-> c", "'it''s' & 'back\\\\slash'", "é:*B"],

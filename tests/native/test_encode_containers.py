@@ -1,8 +1,6 @@
 """Lists, ranges and dicts as arrays, ranges and hstore: what psycopg sends of them, and
 decoded again what they were."""
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Callable
 from typing import Any

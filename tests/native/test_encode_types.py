@@ -1,7 +1,5 @@
 """Every type that `array_of` encodes, against what psycopg sends for the same values."""
 
-from __future__ import annotations
-
 import datetime as dt
 import ipaddress
 import math

@@ -1,7 +1,5 @@
 """Instances filled where CPython keeps their attributes; nobody may tell the difference."""
 
-from __future__ import annotations
-
 import gc
 import sys
 import sysconfig

@@ -1,7 +1,5 @@
 """Instances that plans make are those that Django's from_db() makes."""
 
-from __future__ import annotations
-
 import copy
 import gc
 import inspect

@@ -1,7 +1,5 @@
 """One interpreter, with its lock: what the compiled parts declare, and who else is refused."""
 
-from __future__ import annotations
-
 import importlib.machinery
 import subprocess
 import sys

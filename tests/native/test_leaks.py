@@ -1,7 +1,5 @@
 """Nothing is kept: every output, every way to leave it and every way to fail, counted."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import ctypes

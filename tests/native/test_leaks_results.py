@@ -1,7 +1,5 @@
 """Nothing is kept of a PostgreSQL result: values, errors, decoders, capsules; counted."""
 
-from __future__ import annotations
-
 import contextlib
 import datetime as dt
 import sys

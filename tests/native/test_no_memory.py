@@ -1,7 +1,5 @@
 """Out of memory at every single allocation: an error, and nothing crashes or is lost."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

@@ -1,7 +1,5 @@
 """Peers, annotations and related objects that plans give to their instances."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any

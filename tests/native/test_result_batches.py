@@ -1,7 +1,5 @@
 """Batches of libpq's results, with a decoder made with ctypes."""
 
-from __future__ import annotations
-
 import ctypes
 import gc
 import types

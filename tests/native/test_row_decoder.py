@@ -1,7 +1,5 @@
 """RowDecoder: what it is made of, what it checks, and the contract behind its capsule."""
 
-from __future__ import annotations
-
 import ctypes
 import gc
 import struct

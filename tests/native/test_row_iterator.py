@@ -1,7 +1,5 @@
 """RowIterator: batch after batch, its end, and what its source may do."""
 
-from __future__ import annotations
-
 import gc
 import operator
 from collections.abc import Callable

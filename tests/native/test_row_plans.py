@@ -3,8 +3,6 @@
 No database: the rows are tuples.
 """
 
-from __future__ import annotations
-
 import collections
 import gc
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Neither references nor memory are lost or kept, whatever a plan makes."""
 
-from __future__ import annotations
-
 import asyncio
 import collections
 import contextlib

@@ -1,7 +1,5 @@
 """`make sanitize` sees what it is for: freed memory that a compiled part reads."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import subprocess

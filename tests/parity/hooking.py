@@ -1,7 +1,5 @@
 """How often each step calls what a tool hooks in: in stock Django, in a block, in threads."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager

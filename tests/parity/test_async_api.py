@@ -3,8 +3,6 @@
 Every call is counted; and what a future Django adds to the API must be called here too.
 """
 
-from __future__ import annotations
-
 import importlib
 import inspect
 import pkgutil

@@ -1,7 +1,5 @@
 """What a tool does to connecting: wrapped, traced, replaced, given back to a pool."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Logging in and out through a site's views, and what guards them, in a block."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from typing import Any

@@ -1,7 +1,5 @@
 """What a tool hooks in is called as often as in stock Django, whichever way is taken."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 from unittest import mock

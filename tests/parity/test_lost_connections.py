@@ -1,7 +1,5 @@
 """Atomic blocks whose connection is lost end as Django's do, where it rolls back."""
 
-from __future__ import annotations
-
 import asyncio
 import types
 from collections.abc import Callable, Coroutine, Generator, Iterator
@@ -92,9 +90,7 @@ PROGRAMS = [
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda each: each.__name__)
-def test_it_is_told_or_silent_as_in_stock(
-    program: Callable[[list[str]], None],
-) -> None:
+def test_it_is_told_or_silent_as_in_stock(program: Callable[[list[str]], None]) -> None:
     expected: list[str] = []
     program(expected)
     connection.close()

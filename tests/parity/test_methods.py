@@ -5,8 +5,6 @@ twin on Django's own connection, outside of any block. What they return or raise
 they leave in their arguments, and each query with its parameters must be equal.
 """
 
-from __future__ import annotations
-
 import random
 import secrets
 import shutil

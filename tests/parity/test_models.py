@@ -4,8 +4,6 @@ Three times each: as Django's own iterables build the rows, as the core does, an
 block. Tables are made, filled and dropped in a transaction that is undone.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -102,10 +100,7 @@ def synchronously(g: Generated) -> list[Any]:
     with transaction.atomic():
         begin(g)
         for name, make in targets(g):
-            with (
-                transaction.atomic(),
-                connection.execute_wrapper(queries := Queries()),
-            ):
+            with transaction.atomic(), connection.execute_wrapper(queries := Queries()):
                 target = make()
                 found.append((name, outcome(target, twin(name, target, g), queries)))
                 transaction.set_rollback(True)

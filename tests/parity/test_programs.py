@@ -1,7 +1,5 @@
 """Routers, fetch modes and the log of queries: the same in a block as outside."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager

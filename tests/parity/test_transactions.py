@@ -3,8 +3,6 @@
 Each step's result or error, each statement, and what is committed must be equal.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -3,8 +3,6 @@
 Each program is run with Django's own iterables first; the others must give the same.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import socket

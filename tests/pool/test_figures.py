@@ -1,7 +1,5 @@
 """`pool_stats()`, and the same for OpenTelemetry."""
 
-from __future__ import annotations
-
 import asyncio
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """A connection goes back to its pool at rest, whoever is in the middle of its rows."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import nullcontext

@@ -1,7 +1,5 @@
 """The pool: per loop and alias, psycopg's own."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 import threading

@@ -1,7 +1,5 @@
 """The line for a connection: psycopg's own, in which our tasks stand."""
 
-from __future__ import annotations
-
 import asyncio
 import random
 import sys

@@ -5,8 +5,6 @@ not for the next release's. After reading what changed:  python -m tests.project
 writes the new prints down.
 """
 
-from __future__ import annotations
-
 import hashlib
 import inspect
 import json

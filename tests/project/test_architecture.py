@@ -1,7 +1,5 @@
 """docs/architecture.md names files that exist, and says which imports are late."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """What an operation costs is counted, and compared with its budget."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 
@@ -52,10 +50,7 @@ async def test_calls_on_the_bridge_are_counted() -> None:
     ],
 )
 def test_what_is_over_its_budget_by_more_than_its_margin_fails(
-    capsys: pytest.CaptureFixture[str],
-    counts: dict[str, float],
-    fails: bool,
-    said: str,
+    capsys: pytest.CaptureFixture[str], counts: dict[str, float], fails: bool, said: str
 ) -> None:
     known = {"get": 100.0, "stream": 100.0}
     assert budgets.compare("python_calls", "here", known, counts) is fails

@@ -1,7 +1,5 @@
 """A new release of Django or psycopg that changes what we stand on fails here."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The tools that run Django's suite with several classes at once."""
 
-from __future__ import annotations
-
 import asyncio
 import contextvars
 from collections.abc import Coroutine

@@ -1,7 +1,5 @@
 """Records of the benchmarks, and the page that shows them in a browser."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """Which room may import which, and the paths that users import."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

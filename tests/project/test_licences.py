@@ -1,7 +1,5 @@
 """What is linked into a wheel, or installed with it, may be used as the package is."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

@@ -1,7 +1,5 @@
 """The public names: what type checkers are told is what is imported."""
 
-from __future__ import annotations
-
 import ast
 from pathlib import Path
 

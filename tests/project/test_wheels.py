@@ -1,7 +1,5 @@
 """The tools that build wheels refuse what must not be published."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import zipfile

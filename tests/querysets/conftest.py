@@ -1,7 +1,5 @@
 """What tests of querysets share."""
 
-from __future__ import annotations
-
 import pytest
 
 

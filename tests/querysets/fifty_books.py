@@ -1,7 +1,5 @@
 """Fifty books with what belongs to them, for querysets of every kind."""
 
-from __future__ import annotations
-
 from django.contrib.contenttypes.models import ContentType
 
 from tests.testapp import models

@@ -1,7 +1,5 @@
 """What the core builds equals what Django's own iterables build, row by row."""
 
-from __future__ import annotations
-
 import copy
 import pickle
 from collections.abc import Callable, Iterator

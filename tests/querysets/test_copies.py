@@ -4,8 +4,6 @@ A pickle made with it loads where it is not installed, and what comes out of it 
 what comes out of Django's own.
 """
 
-from __future__ import annotations
-
 import copy
 import json
 import pickle

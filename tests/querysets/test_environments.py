@@ -4,8 +4,6 @@ In each environment the same queries run through Django's iterables, the core, a
 block; and what a block writes is what Django writes.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 import sys
 from collections.abc import Callable, Iterator

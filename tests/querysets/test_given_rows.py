@@ -1,7 +1,5 @@
 """from_rows(): a queryset's objects from rows of other drivers."""
 
-from __future__ import annotations
-
 import datetime as dt
 import sqlite3
 from collections.abc import AsyncIterator

@@ -1,7 +1,5 @@
 """alist, achunks, afetch_related and explain_plan."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 
 import pytest

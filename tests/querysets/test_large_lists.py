@@ -1,7 +1,5 @@
 """A large list that is built on the loop gives the loop its turn."""
 
-from __future__ import annotations
-
 import asyncio
 
 import pytest

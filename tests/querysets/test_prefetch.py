@@ -1,7 +1,5 @@
 """Synchronous `iterator()`: the next chunk is on its way, and nobody is in its way."""
 
-from __future__ import annotations
-
 import gc
 import os
 import signal

@@ -25,10 +25,7 @@ from tests.testapp.models import (
     UuidKey,
 )
 
-pytestmark = [
-    pytest.mark.core,
-    pytest.mark.usefixtures("library"),
-]
+pytestmark = [pytest.mark.core, pytest.mark.usefixtures("library")]
 
 
 @pytest.fixture

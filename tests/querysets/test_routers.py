@@ -1,7 +1,5 @@
 """Routers are asked what Django's own code asks them, in the same order."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count, cycle

@@ -1,7 +1,5 @@
 """Code of the project's that runs for each row may use the database, however it is read."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Many threads in the core at once, each on a synchronous connection of its own."""
 
-from __future__ import annotations
-
 import asyncio
 import datetime as dt
 import sys

@@ -1,7 +1,5 @@
 """What tests of requests share: a site, its settings, and what a request may not leave."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """Asynchronous views as users write them, for the middleware: streams, transactions left open."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 import weakref

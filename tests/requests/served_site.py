@@ -1,7 +1,5 @@
 """A project of one file, which test_servers.py has servers import."""
 
-from __future__ import annotations
-
 import os
 from typing import Any
 

@@ -1,7 +1,5 @@
 """`@blocking` in requests of the application, and the watch for what has none."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import threading

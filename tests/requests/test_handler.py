@@ -1,7 +1,5 @@
 """get_asgi_application(): Django's handler and ours, given the same requests."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import subprocess
@@ -143,9 +141,7 @@ def test_no_thread_is_started(no_new_threads: None) -> None:
     assert streamed == b"t0t1t2t3t4"
 
 
-async def test_the_connection_is_given_back(
-    sessions: Callable[[], list[str]],
-) -> None:
+async def test_the_connection_is_given_back(sessions: Callable[[], list[str]]) -> None:
     exchange = await get("/where")
     assert exchange.body == b'{"block": true, "tags": 0}'
     assert seen["thread"] == threading.get_ident()

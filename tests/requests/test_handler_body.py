@@ -1,7 +1,5 @@
 """The body of a request: where it is kept, and whose code reads it."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Callable
 from typing import Any

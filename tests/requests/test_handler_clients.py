@@ -1,7 +1,5 @@
 """Clients that leave, and servers that cancel or destroy a request."""
 
-from __future__ import annotations
-
 import asyncio
 import contextvars
 from collections.abc import Callable
@@ -38,10 +36,7 @@ async def end(exchange: Exchange, task: asyncio.Task[Any], how: str) -> None:
 @pytest.mark.parametrize("url", ["/waits", "/waits_async"])
 @pytest.mark.parametrize("how", ["leaves", "is cancelled"])
 async def test_what_the_view_waits_for_is_cancelled(
-    url: str,
-    how: str,
-    sessions: Callable[[], list[str]],
-    finished: list[Any],
+    url: str, how: str, sessions: Callable[[], list[str]], finished: list[Any]
 ) -> None:
     seen["inside"] = asyncio.Event()
     exchange = Exchange(get_asgi_application(), url)

@@ -1,7 +1,5 @@
 """The signals of a request: their receivers, the caches and query logs they clear."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import weakref

@@ -1,7 +1,5 @@
 """Requests in one thread do not see each other's thread-locals, and leave none."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import json

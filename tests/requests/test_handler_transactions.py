@@ -1,7 +1,5 @@
 """ATOMIC_REQUESTS, on_commit, and transactions that a view leaves open."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The life of a request's connections, through Django's own ASGI handler."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import logging

@@ -1,7 +1,5 @@
 """The application under the servers that there are: start, load, Ctrl-C under load."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import re

@@ -1,7 +1,5 @@
 """Whoever looks for the line that called Django skips our files, as Django's own."""
 
-from __future__ import annotations
-
 import os
 import sys
 import warnings

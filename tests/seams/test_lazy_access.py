@@ -1,7 +1,5 @@
 """Lazy relations in coroutines: where they wait, where they are refused, N + 1."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 The numbers are those of the failures in tests/faults.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import threading

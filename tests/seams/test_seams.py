@@ -1,7 +1,5 @@
 """The seams into Django: put in once, taken out without a trace, imported by nobody."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Tools that replace what a seam of ours is on: before, in `ready()`, or later."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps

@@ -1,7 +1,5 @@
 """Django's asynchronous API: every method, and how to call it in a `Targets`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -250,9 +248,7 @@ CALLS: dict[str, dict[str, Call]] = {
         "alogout": lambda call, w: call(w.logged_in),
         "aupdate_session_auth_hash": lambda call, w: call(w.logged_in, w.user),
     },
-    "hashers": {
-        "acheck_password": lambda call, w: call(PASSWORD, w.user.password),
-    },
+    "hashers": {"acheck_password": lambda call, w: call(PASSWORD, w.user.password)},
     "user": {
         **PERMISSIONS,
         "acheck_password": lambda call, w: call(PASSWORD),

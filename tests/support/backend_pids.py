@@ -1,7 +1,5 @@
 """Which of the server's processes a connection has: two that differ are two sessions."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from django.db import connection

@@ -1,7 +1,5 @@
 """Work that is cancelled while it waits."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Awaitable

@@ -1,7 +1,5 @@
 """Blocks that connect with other settings, and pools that are whole again after them."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Iterator

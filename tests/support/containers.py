@@ -1,7 +1,5 @@
 """A table of lists and ranges, and any values of its columns."""
 
-from __future__ import annotations
-
 import datetime as dt
 from typing import Any
 

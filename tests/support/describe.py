@@ -3,8 +3,6 @@
 Django's asynchronous twins of a class count as the class.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from typing import Any

@@ -1,7 +1,5 @@
 """Django's own iterables in the place of ours, for a while."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -4,8 +4,6 @@ A scenario runs inside `Steps`, which sees each suspension of its task. In run k
 k-th suspension is the one where it happens: the task really is suspended there.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextvars
 import gc
@@ -151,9 +149,7 @@ def listening() -> Generator[Noise]:
 
 
 async def broken_off(
-    scenario: Callable[[], Coroutine[Any, Any, Any]],
-    at: int,
-    how: str,
+    scenario: Callable[[], Coroutine[Any, Any, Any]], at: int, how: str
 ) -> tuple[bool, Steps]:
     """Run `scenario` broken off at suspension `at`; return whether it got there."""
     steps: list[Steps] = []

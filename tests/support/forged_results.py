@@ -1,7 +1,5 @@
 """Results of libpq that no server has sent."""
 
-from __future__ import annotations
-
 import ctypes
 from functools import cache
 from typing import Any

@@ -1,7 +1,5 @@
 """Column types, as if nobody had read anything yet."""
 
-from __future__ import annotations
-
 from django_async_fast.querysets.compiled import tree
 from django_async_fast.querysets.plans import plan_cache, result_format
 

@@ -1,7 +1,5 @@
 """Other people's packages that some tests run beside ours."""
 
-from __future__ import annotations
-
 import os
 from importlib.util import find_spec
 

@@ -1,7 +1,5 @@
 """A second database that is no PostgreSQL: SQLite, on the loop or in threads."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """PgBouncer before the test server, where it is installed."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import socket

@@ -5,8 +5,6 @@ A program is `async def program(do)`; `await do(objects, "get", pk=1)` means `ge
 their iterator, `await do(function)` a synchronous function of the project's.
 """
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What Django reads of a query against what another way reads, told apart by nothing."""
 
-from __future__ import annotations
-
 import datetime as dt
 import math
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """A primary and a standby that follows it, on servers of the system's PostgreSQL."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

@@ -1,7 +1,5 @@
 """The sessions that requests have on the server, by their application's name."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 

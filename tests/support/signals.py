@@ -1,7 +1,5 @@
 """A receiver of `connection_created`, for a while."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """What hypothesis makes of the test project: rows, querysets."""
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Callable
 from functools import reduce

@@ -1,7 +1,5 @@
 """One program, run twice: with Django's synchronous methods, and in a block."""
 
-from __future__ import annotations
-
 from contextlib import ExitStack
 from typing import Any
 

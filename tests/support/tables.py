@@ -1,7 +1,5 @@
 """Tables of models that a test makes, and where keys go on."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

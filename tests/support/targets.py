@@ -4,8 +4,6 @@
 that each call gets objects of its own, and the same ones whatever the connection.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Callable, Iterator
 from decimal import Decimal

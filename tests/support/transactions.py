@@ -1,7 +1,5 @@
 """Scenarios of transactions that each kind of database has to stand."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial

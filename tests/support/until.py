@@ -1,7 +1,5 @@
 """Waiting for what comes soon: a busy machine has time enough, what never comes fails."""
 
-from __future__ import annotations
-
 import asyncio
 import inspect
 from collections.abc import Callable

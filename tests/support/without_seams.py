@@ -1,7 +1,5 @@
 """Django's own functions in the places of ours, to compare with: of some seams, or of all."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any

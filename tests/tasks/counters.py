@@ -1,7 +1,5 @@
 """Counters that a unit reads and writes, as programs do that lose updates."""
 
-from __future__ import annotations
-
 import asyncio
 
 from django_async_fast import run_sync

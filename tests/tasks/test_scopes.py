@@ -1,7 +1,5 @@
 """The scope rule: tasks on one connection take turns by transaction."""
 
-from __future__ import annotations
-
 import asyncio
 
 import pytest

@@ -1,7 +1,5 @@
 """A bridged call is a unit: what was one in the thread of stock Django stays one."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from pathlib import Path

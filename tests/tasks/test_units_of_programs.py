@@ -1,7 +1,5 @@
 """Programs that tasks run at once have in a block the outcome that they have in stock Django."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Views that test cases ask: with blocks of their own, without, in threads."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

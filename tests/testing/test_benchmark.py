@@ -1,7 +1,5 @@
 """The fixtures that compare stock Django with the package, in a project's own tests."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

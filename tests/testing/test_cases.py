@@ -1,7 +1,6 @@
 """django_async_fast.test: Django's test cases, with tests that are coroutines."""
 
 # ruff: noqa: PT009, PT027 - as users of unittest write them
-from __future__ import annotations
 
 import asyncio
 import threading

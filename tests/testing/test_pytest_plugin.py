@@ -1,7 +1,5 @@
 """The pytest plugin, with and without pytest-django and pytest-asyncio."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

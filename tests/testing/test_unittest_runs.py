@@ -1,7 +1,6 @@
 """What unittest says of these test cases: results, cleanups, Ctrl-C, debug()."""
 
 # ruff: noqa: PT009 - as users of unittest write them
-from __future__ import annotations
 
 import asyncio
 import io

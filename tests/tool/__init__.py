@@ -1,7 +1,5 @@
 """An app that watches what others do, as caching and tracing tools do."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import wraps
 from typing import Any

@@ -1,7 +1,5 @@
 """BEGIN and SAVEPOINT travel with the first statement after them."""
 
-from __future__ import annotations
-
 import asyncio
 import random
 import re
@@ -161,9 +159,7 @@ async def test_atomic_blocks_without_statements_send_nothing(traced: Any) -> Non
         assert conn.connection.unsettled == []
 
 
-async def test_a_savepoint_goes_before_what_it_cannot_travel_with(
-    traced: Any,
-) -> None:
+async def test_a_savepoint_goes_before_what_it_cannot_travel_with(traced: Any) -> None:
     async with new_connection() as conn:
         await Tag.objects.abulk_create([Tag(name=f"t{n}") for n in range(5)])
         async with transaction.atomic():
@@ -313,9 +309,7 @@ async def test_cancelled_between_begin_and_its_first_statement() -> None:
     assert await Tag.objects.acount() == 1
 
 
-async def test_the_server_ends_the_session_before_the_first_statement(
-    dsn: str,
-) -> None:
+async def test_the_server_ends_the_session_before_the_first_statement(dsn: str) -> None:
     async with new_connection() as conn:
         await learn()
         pid = conn.connection.info.backend_pid

@@ -1,7 +1,5 @@
 """atomic(isolation_level=, read_only=, deferrable=)."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

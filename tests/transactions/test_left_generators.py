@@ -1,7 +1,5 @@
 """Generators left in `atomic()`, that end wherever the last reference to them does."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator

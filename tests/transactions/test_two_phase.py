@@ -1,7 +1,5 @@
 """psycopg's two-phase commit on the connection of a block."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any

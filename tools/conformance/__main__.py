@@ -1,7 +1,5 @@
 """Share the suite's labels out over processes, sum up, compare with `stock`."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import os
@@ -63,11 +61,7 @@ def suite_folder(version: str) -> Path:
 
 
 def _one_mode(
-    tests: Path,
-    dsn: str,
-    server: str,
-    mode: str,
-    options: argparse.Namespace,
+    tests: Path, dsn: str, server: str, mode: str, options: argparse.Namespace
 ) -> list[str]:
     """Run the labels in `mode`; return the tests that fail here and not in stock."""
     extras = options.database != "postgresql" or has_extras(dsn)
@@ -115,12 +109,7 @@ def _stock(tests: Path, dsn: str, report: Report) -> Report:
 
 
 def run(
-    tests: Path,
-    dsn: str,
-    mode: str,
-    labels: list[str],
-    parallel: int,
-    tasks: int = 1,
+    tests: Path, dsn: str, mode: str, labels: list[str], parallel: int, tasks: int = 1
 ) -> Report:
     """Run `labels` in `parallel` processes; return outcomes and counts, summed."""
     began = time.monotonic()

@@ -4,8 +4,6 @@ The suite wants extensions and collations that the server which the tests start 
 have. Without a system PostgreSQL that one is used all the same.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil
@@ -63,9 +61,7 @@ def socket() -> Iterator[tuple[str, str]]:
         yield f"mysql://{path}", f"the system's MariaDB ({drivers})"
 
 
-def server_of(
-    database: str,
-) -> contextlib.AbstractContextManager[tuple[str, str]]:
+def server_of(database: str) -> contextlib.AbstractContextManager[tuple[str, str]]:
     """Return what yields where the databases are, and what is to be said about it."""
     return {"postgresql": cluster, "mysql": socket, "sqlite": files}[database]()
 

@@ -5,8 +5,6 @@ Here the workers are tasks: what leaks from one context, connection, transaction
 scope into another's lands in the wrong database, and the tests that miss it fail.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextvars
 import unittest

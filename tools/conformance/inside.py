@@ -6,8 +6,6 @@ the whole suite in one greenlet in one event loop in a block: every query is awa
 `request` sends what test clients ask for through the package's application.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import runpy

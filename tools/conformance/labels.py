@@ -1,7 +1,5 @@
 """The labels of Django's suite, and which of them are about the ORM."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 # Not test packages by themselves, or in need of PostGIS.

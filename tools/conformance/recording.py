@@ -1,7 +1,5 @@
 """A test runner that writes down what became of each test."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections import Counter

@@ -1,7 +1,5 @@
 """Write docs/conformance.md from the results of the runs: `make conformance-report`."""
 
-from __future__ import annotations
-
 from collections import Counter
 from typing import Any
 

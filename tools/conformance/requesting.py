@@ -4,8 +4,6 @@ On the loop and in the block and context of the suite. What a test gets is the r
 that the application has made; of a streaming one, the parts that were sent.
 """
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

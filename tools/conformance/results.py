@@ -1,7 +1,5 @@
 """What the runs left behind, and what of it counts: failures that stock has not."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -5,8 +5,6 @@ once each would see the others' changes. Nothing of the tests has to be known fo
 this: it is done by the tools that they make the changes with.
 """
 
-from __future__ import annotations
-
 import contextlib
 import contextvars
 import functools
@@ -40,12 +38,7 @@ SECTIONS = (
     (warnings.catch_warnings, "__enter__", "__exit__"),
 )
 # Functions of django.test.utils that make context managers.
-GENERATORS = (
-    "captured_output",
-    "extend_sys_path",
-    "freeze_time",
-    "isolate_lru_cache",
-)
+GENERATORS = ("captured_output", "extend_sys_path", "freeze_time", "isolate_lru_cache")
 
 
 # What is seldom undone where it was done.

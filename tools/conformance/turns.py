@@ -5,8 +5,6 @@ resumed until it has undone it. It needs no lock to take it: it runs, so nobody 
 does, and whoever has the turn lets nobody else run.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import threading

@@ -5,8 +5,6 @@ Builds the sdist, and out of it a wheel for each CPython that is here and each t
 the same to the last bit.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import subprocess

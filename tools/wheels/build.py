@@ -1,7 +1,5 @@
 """Build one wheel out of the sdist."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

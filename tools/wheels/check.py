@@ -1,7 +1,5 @@
 """What a wheel must be like: what is in it, how large it is, whom it links to."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 import subprocess

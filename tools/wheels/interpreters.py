@@ -1,7 +1,5 @@
 """Where the CPythons are that wheels are built for, or tried with."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 from collections.abc import Iterator

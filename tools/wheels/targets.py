@@ -1,7 +1,5 @@
 """What wheels are built for, and what compilers and pip call it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")

@@ -5,8 +5,6 @@ own, and runs from a folder without the package's sources, and without compiler 
 cargo: the demo, the tests of the fallback, and a part of the suite.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import platform

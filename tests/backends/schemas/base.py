@@ -1,7 +1,5 @@
 """A backend whose wrapper has a schema, set in front of each cursor's statements."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from django.db.backends.postgresql import base

@@ -3,8 +3,6 @@
 It wants one thread for all of a connection, and gives rows in a tuple.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from django.db.backends.sqlite3 import base

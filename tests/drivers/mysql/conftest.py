@@ -1,7 +1,5 @@
 """MariaDB and MySQL: their connections on the loop, or each in a thread."""
 
-from __future__ import annotations
-
 import socket
 import subprocess
 import tempfile

@@ -1,7 +1,5 @@
 """asyncmy in the place of MySQLdb: what a cursor gives is the same."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 from collections.abc import Callable

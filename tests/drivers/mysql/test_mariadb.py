@@ -1,7 +1,5 @@
 """A block on MariaDB: Django's own backend, on the loop or in a thread."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Rows of MariaDB by the core: as Django builds them, whoever waits."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 from importlib import import_module
 from typing import Any

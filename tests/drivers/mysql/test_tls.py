@@ -1,7 +1,5 @@
 """TLS, and passwords that are not sent as they are: as in stock Django."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -58,10 +56,7 @@ def in_stock(alias: str) -> Any:
 async def in_a_block(alias: str) -> tuple[Any, int]:
     """Return whether the connection is encrypted, or the error; and the threads."""
     try:
-        async with (
-            new_connection(alias),
-            async_connections[alias].acursor() as cursor,
-        ):
+        async with new_connection(alias), async_connections[alias].acursor() as cursor:
             await cursor.execute(CIPHER)
             return bool((await cursor.fetchall())[0][1]), len(threads())
     except OperationalError as exc:

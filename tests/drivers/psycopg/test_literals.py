@@ -1,7 +1,5 @@
 """A value is written into a text as psycopg writes it, byte for byte."""
 
-from __future__ import annotations
-
 import datetime as dt
 import enum
 from collections.abc import Iterator

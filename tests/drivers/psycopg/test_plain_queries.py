@@ -1,7 +1,5 @@
 """Which queries are plain, and which servers quiet: what reading ahead depends on."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 

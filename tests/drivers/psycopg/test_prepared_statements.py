@@ -1,7 +1,5 @@
 """With `prepare_threshold` known statements are prepared by the server."""
 
-from __future__ import annotations
-
 import datetime as dt
 import uuid
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """What one query in a block asks of the event loop."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 from typing import Any

@@ -1,7 +1,5 @@
 """Where somebody may change a statement it goes as Django sends it: as text, in one go."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack

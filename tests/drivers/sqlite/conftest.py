@@ -1,7 +1,5 @@
 """SQLite on the loop."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Connections to a file of SQLite's that are kept for the next block."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import shutil

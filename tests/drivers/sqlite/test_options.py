@@ -1,7 +1,5 @@
 """What a project may set for SQLite, and other processes beside this one."""
 
-from __future__ import annotations
-
 import asyncio
 import datetime as dt
 import subprocess

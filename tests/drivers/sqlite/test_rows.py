@@ -1,7 +1,5 @@
 """Rows of SQLite by the core: as Django builds them, whoever waits."""
 
-from __future__ import annotations
-
 import datetime as dt
 import sqlite3
 import uuid

@@ -14,11 +14,7 @@ from django_async_fast import async_connections, new_connection, run_sync
 from django_async_fast.drivers.sqlite import progress
 from tests.support.every_await import HOWS
 from tests.support.other_databases import names
-from tests.support.transactions import (
-    SCENARIOS,
-    Scenario,
-    break_off_at_every_await,
-)
+from tests.support.transactions import SCENARIOS, Scenario, break_off_at_every_await
 from tests.testapp.models import Tag
 
 COUNT = (

@@ -1,7 +1,5 @@
 """Connections with the loaders that Django registers, on two servers."""
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Iterator
 

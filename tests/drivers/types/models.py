@@ -1,7 +1,5 @@
 """Models with Django's PostgreSQL fields, and with fields of a project's own."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

@@ -1,7 +1,5 @@
 """What Django reads of a value against what the core reads, on one connection."""
 
-from __future__ import annotations
-
 import datetime as dt
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Arrays of every type that the core decodes, of any shape."""
 
-from __future__ import annotations
-
 import struct
 from typing import Any
 

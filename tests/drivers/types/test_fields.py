@@ -1,7 +1,5 @@
 """Model fields of these types: sync, in a block, streamed; and how they are fetched."""
 
-from __future__ import annotations
-
 import asyncio
 import uuid
 from collections.abc import Callable, Iterator

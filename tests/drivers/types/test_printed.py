@@ -1,7 +1,5 @@
 """Types that Django takes as the server's text: random values, and bytes of nobody."""
 
-from __future__ import annotations
-
 import random
 import struct
 from typing import Any

@@ -1,7 +1,5 @@
 """Ranges and multiranges, as psycopg's objects."""
 
-from __future__ import annotations
-
 import copy
 import datetime as dt
 import gc

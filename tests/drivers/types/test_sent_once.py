@@ -291,7 +291,7 @@ def test_what_the_server_does_not_take_back(
 def test_locks(priced: Any, alias: str) -> None:
     def lock() -> Any:
         return priced.filter(size=2).annotate(
-            x=Func(F("size"), function="pg_advisory_lock", output_field=TextField()),
+            x=Func(F("size"), function="pg_advisory_lock", output_field=TextField())
         )
 
     with connections[alias].cursor() as cursor:

@@ -1,7 +1,5 @@
 """Text of types made of other types: what is refused, and what is left to psycopg."""
 
-from __future__ import annotations
-
 import re
 
 import psycopg

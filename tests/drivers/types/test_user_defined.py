@@ -1,7 +1,5 @@
 """Types that an extension or a project has made: their OIDs differ between databases."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

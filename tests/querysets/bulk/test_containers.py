@@ -1,7 +1,5 @@
 """`bulk_update()` of ranges, bytes and dicts: by a join, with Django's outcome."""
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Iterator
 from contextlib import ExitStack

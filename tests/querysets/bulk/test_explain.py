@@ -1,7 +1,5 @@
 """`explain_writes()` says what then happens."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
@@ -9,15 +7,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from django_async_fast import explain_writes
-from tests.testapp.models import (
-    Book,
-    CharKey,
-    Everything,
-    Novel,
-    Tag,
-    UuidKey,
-    Wide,
-)
+from tests.testapp.models import Book, CharKey, Everything, Novel, Tag, UuidKey, Wide
 
 pytestmark = pytest.mark.core
 

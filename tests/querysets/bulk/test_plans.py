@@ -1,7 +1,5 @@
 """The server finds the rows of a few keys in a large table by the index of the key."""
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -109,10 +107,7 @@ WRITES: dict[str, tuple[Callable[[], Any], int]] = {
         lambda: UuidKey.objects.filter(pk__in=UUIDS).update(name="new"),
         len(UUIDS),
     ),
-    "delete()": (
-        lambda: UuidKey.objects.filter(pk__in=UUIDS).delete()[0],
-        len(UUIDS),
-    ),
+    "delete()": (lambda: UuidKey.objects.filter(pk__in=UUIDS).delete()[0], len(UUIDS)),
     "delete() of objects": (
         lambda: sql.DeleteQuery(Tag).delete_batch(KEYS, "default"),
         len(KEYS),

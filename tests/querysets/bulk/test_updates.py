@@ -1,7 +1,5 @@
 """`bulk_update()` by a join: the rows, counts and errors of Django's CASE."""
 
-from __future__ import annotations
-
 import datetime as dt
 import uuid
 from collections.abc import Callable
@@ -14,11 +12,7 @@ from django.db import DatabaseError, connection, models, transaction
 from django.db.models import Case, F, QuerySet, Value
 from django.db.models.functions import Upper
 from django.db.models.sql.compiler import SQLUpdateCompiler
-from django.test.utils import (
-    CaptureQueriesContext,
-    isolate_apps,
-    override_settings,
-)
+from django.test.utils import CaptureQueriesContext, isolate_apps, override_settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -1,7 +1,5 @@
 """Values of every type that Django inserts by UNNEST: the columns of Wide."""
 
-from __future__ import annotations
-
 import datetime as dt
 import uuid
 from decimal import Decimal

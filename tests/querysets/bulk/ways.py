@@ -1,7 +1,5 @@
 """The same bulk write by Django's own code and by ours: what it does, and how it went."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any

@@ -1,7 +1,5 @@
 """Rows that querysets read, and all there is to know of a read."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from django.test.utils import CaptureQueriesContext

@@ -1,7 +1,5 @@
 """Very many values of `field__in` go as one array, where nobody sees the statement."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta

@@ -1,7 +1,5 @@
 """UPDATE and DELETE of rows with very many keys: Django's outcome, the keys an array."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any

@@ -1,7 +1,5 @@
 """Text of a statement that the project's own code writes is asked for each time."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar

@@ -1,7 +1,5 @@
 """What is changed in a model after its statements are known is used in the next one."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext

@@ -1,7 +1,5 @@
 """Objects that are deleted with signals: Django's outcome, by one statement a table."""
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """What takes part in a write is called as ever: signals, fields, managers, tools."""
 
-from __future__ import annotations
-
 import itertools
 from typing import Any
 from unittest import mock

@@ -1,7 +1,5 @@
 """Querysets that are made once and kept, as a view's; and what is only looked at."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """`get()` like one before: the same rows, errors and queries as Django's own."""
 
-from __future__ import annotations
-
 import itertools
 import uuid
 from collections.abc import Callable

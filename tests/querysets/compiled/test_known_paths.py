@@ -1,7 +1,5 @@
 """Queries that are known from their third time on: streams, locks, aggregates, kept querysets."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any

@@ -1,7 +1,5 @@
 """Querysets that are paths: the same rows, errors and queries as Django's own."""
 
-from __future__ import annotations
-
 import pickle
 from copy import deepcopy
 from typing import Any

@@ -1,7 +1,5 @@
 """Paths that threads learn and take at once, and values that none of them keeps."""
 
-from __future__ import annotations
-
 import gc
 import threading
 import weakref

@@ -1,7 +1,5 @@
 """Chains of conditions that hypothesis makes: what is sent is what Django compiles."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Chains of all kinds of methods that hypothesis makes, asked again and again."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """What is kept of statements: what was not used for long goes first, and how much it is."""
 
-from __future__ import annotations
-
 import gc
 import itertools
 import tracemalloc

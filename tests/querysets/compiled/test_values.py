@@ -1,7 +1,5 @@
 """A statement that is known by one value gives for another what Django gives."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Values of a list that become None, and deletes of rows that were to be locked."""
 
-from __future__ import annotations
-
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext

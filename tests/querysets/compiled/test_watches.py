@@ -1,7 +1,5 @@
 """What tells that something is not as it was when a statement was learnt."""
 
-from __future__ import annotations
-
 from typing import Any
 from unittest import mock
 

@@ -2,8 +2,6 @@
 Django's own.
 """
 
-from __future__ import annotations
-
 import gc
 import weakref
 from unittest import mock
@@ -27,12 +25,7 @@ from django_async_fast.querysets.compiled import (
     verify,
 )
 from tests.support.tables import restart_sequences
-from tests.testapp.models import (
-    Author,
-    Book,
-    Tag,
-    Unique,
-)
+from tests.testapp.models import Author, Book, Tag, Unique
 
 from .writing import WRITES, djangos_writes, forget, outcome, write_all
 

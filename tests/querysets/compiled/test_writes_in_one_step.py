@@ -1,7 +1,5 @@
 """Rows of one table saved in one step, and the models and fields that ask for more."""
 
-from __future__ import annotations
-
 import datetime as dt
 from typing import Any
 from unittest import mock

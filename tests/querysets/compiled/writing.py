@@ -1,7 +1,5 @@
 """Writes of every kind, and all there is to know of one: statements, result, rows."""
 
-from __future__ import annotations
-
 import datetime as dt
 import decimal
 import uuid
