@@ -88,6 +88,14 @@ class GetsByKey(Contender):
     async def gets_side_by_side(self, timed: TimedRun) -> None:
         await timed.tasks(self._get)
 
+    async def units_of_work(self, timed: TimedRun) -> None:
+        """Four gets, each on a connection of its own."""
+
+        async def unit(key: int) -> list[Any]:
+            return [await self._get(k) for k in timed.unit_keys(key)]
+
+        await timed.tasks(unit)
+
 
 def load(name: str) -> type[Contender]:
     found: type[Contender] = import_module(f"bench.contenders.{name}").This

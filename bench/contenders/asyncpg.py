@@ -75,11 +75,7 @@ class This(Contender):
         await timed.tasks(unit)
 
     async def empty_block(self, timed: TimedRun) -> None:
-        times = range(timed.times)
-        with timed.clock():
-            for _ in times:
-                async with self.pool.acquire():
-                    pass
+        await timed.blocks(self.pool.acquire)
 
 
 async def _moved(copy: Awaitable[str]) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
+from operator import methodcaller
 from typing import Any
 
 from bench.contenders.django_sync import BULK, CHUNK, QUERIES, DjangoSync, Find
@@ -121,19 +123,12 @@ class This(DjangoSync):
         await timed.tasks(unit)
 
     async def empty_block(self, timed: TimedRun) -> None:
-        times = range(timed.times)
-        with timed.clock():
-            for _ in times:
-                async with self.new_connection("pooled"):
-                    pass
+        await timed.blocks(partial(self.new_connection, "pooled"))
 
     async def empty_block__connected(self, timed: TimedRun) -> None:
         """With a connection taken from the pool, and no query."""
-        times = range(timed.times)
-        with timed.clock():
-            for _ in times:
-                async with self.new_connection("pooled") as connection:
-                    await connection.aensure_connection()
+        ensure = methodcaller("aensure_connection")
+        await timed.blocks(partial(self.new_connection, "pooled"), ensure)
 
     async def scope_rule(self, timed: TimedRun) -> None:
         """What each statement pays for it, when nobody else is there."""

@@ -8,11 +8,11 @@ same rows, so it takes no part there. Nor in joins: a second level fails in its 
 # No `annotations` from __future__: pydantic reads those of the local models.
 from typing import Any
 
-from bench.contenders import Contender
+from bench.contenders import GetsByKey
 from bench.harness.timed_run import TimedRun
 
 
-class This(Contender):
+class This(GetsByKey):
     title = "Oxyde"
     packages = ("oxyde", "oxyde-core")
 
@@ -38,19 +38,8 @@ class This(Contender):
 
     cached_queryset = stream_instances
 
-    async def get_by_key(self, timed: TimedRun) -> None:
-        await timed.repeat(lambda key: self.person.objects.get(id=key))
-
-    async def gets_side_by_side(self, timed: TimedRun) -> None:
-        await timed.tasks(lambda key: self.person.objects.get(id=key))
-
-    async def units_of_work(self, timed: TimedRun) -> None:
-        """Four gets, each on a connection of its own from the pool."""
-
-        async def unit(key: int) -> list[Any]:
-            return [await self.person.objects.get(id=k) for k in timed.unit_keys(key)]
-
-        await timed.tasks(unit)
+    async def _get(self, key: int) -> Any:
+        return await self.person.objects.get(id=key)
 
 
 def _models() -> Any:

@@ -37,14 +37,6 @@ class This(GetsByKey):
         query = self.person.objects(company, company.city)
         await timed.fetch(lambda: query.run())
 
-    async def units_of_work(self, timed: TimedRun) -> None:
-        """Four gets, each on a connection of its own from the pool."""
-
-        async def unit(key: int) -> list[Any]:
-            return [await self._get(k) for k in timed.unit_keys(key)]
-
-        await timed.tasks(unit)
-
     def plain(self, row: Any) -> tuple[Any, ...]:
         company = dataset.COLUMNS.index("company_id")
         if isinstance(row, dict):

@@ -71,11 +71,7 @@ class This(Contender):
         await timed.tasks(unit)
 
     async def empty_block(self, timed: TimedRun) -> None:
-        times = range(timed.times)
-        with timed.clock():
-            for _ in times:
-                async with self.pool.connection():
-                    pass
+        await timed.blocks(self.pool.connection)
 
     async def _all(self, query: str, **options: Any) -> list[Any]:
         cursor = self.connection.cursor(binary=True, **options)

@@ -1,5 +1,6 @@
 """SQLAlchemy's asyncio extension over asyncpg."""
 
+from operator import methodcaller
 from typing import Any
 
 from bench.contenders import GetsByKey
@@ -87,18 +88,10 @@ class This(GetsByKey):
         await timed.tasks(unit)
 
     async def empty_block(self, timed: TimedRun) -> None:
-        times = range(timed.times)
-        with timed.clock():
-            for _ in times:
-                async with self.session():
-                    pass
+        await timed.blocks(self.session)
 
     async def empty_block__connected(self, timed: TimedRun) -> None:
-        times = range(timed.times)
-        with timed.clock():
-            for _ in times:
-                async with self.autocommit() as session:
-                    await session.connection()
+        await timed.blocks(self.autocommit, methodcaller("connection"))
 
     def plain(self, row: Any) -> tuple[Any, ...]:
         return tuple(row.values()) if hasattr(row, "keys") else super().plain(row)

@@ -6,12 +6,12 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from bench.contenders import Contender
+from bench.contenders import GetsByKey
 from bench.harness.timed_run import TimedRun
 from bench.shop.dataset import COLUMNS
 
 
-class This(Contender):
+class This(GetsByKey):
     title = "Tortoise"
     packages = ("tortoise-orm", "asyncpg")
 
@@ -62,19 +62,8 @@ class This(Contender):
     async def select_related(self, timed: TimedRun) -> None:
         await timed.fetch(lambda: self.person.all().select_related("company__city"))
 
-    async def get_by_key(self, timed: TimedRun) -> None:
-        await timed.repeat(lambda key: self.person.get(id=key))
-
-    async def gets_side_by_side(self, timed: TimedRun) -> None:
-        await timed.tasks(lambda key: self.person.get(id=key))
-
-    async def units_of_work(self, timed: TimedRun) -> None:
-        """Four gets, each on a connection of its own from the pool."""
-
-        async def unit(key: int) -> list[Any]:
-            return [await self.person.get(id=k) for k in timed.unit_keys(key)]
-
-        await timed.tasks(unit)
+    async def _get(self, key: int) -> Any:
+        return await self.person.get(id=key)
 
 
 def _models() -> ModuleType:

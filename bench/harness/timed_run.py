@@ -96,6 +96,15 @@ class TimedRun:
                 row = await get(key)
         self._check_one(key, row)
 
+    async def blocks(self, make: Callable[[], Any], use: Any = None) -> None:
+        """Time `async with make()`, `times` times, in which `use` of it is awaited."""
+        times = range(self.times)
+        with self.clock():
+            for _ in times:
+                async with make() as made:
+                    if use is not None:
+                        await use(made)
+
     def repeat_sync(self, get: Get) -> None:
         keys = self._keys()
         if self.verify:
