@@ -44,6 +44,11 @@ def module_of(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__", ""))
 
 
+def in_one_line(text: str) -> str:
+    """Return `text` as Django writes paths to a log: a line break begins no line."""
+    return text.encode("unicode_escape").decode("ascii")
+
+
 def describe(where: Place) -> str:
     """Return `where` for a message."""
     return f"{where[0]}:{where[1]}" if where else "an unknown place"

@@ -102,7 +102,9 @@ class Block:
     @property
     def who(self) -> str:
         """What a warning calls it."""
-        return self.name or f"The block entered at {users_code.describe(self.place)}"
+        if self.name is not None:
+            return users_code.in_one_line(self.name)
+        return f"The block entered at {users_code.describe(self.place)}"
 
     def replace_wrapper(self, alias: str, wrapper: Any = None) -> None:
         """Let `alias` mean another wrapper, or with None a new one at its next use.

@@ -21,11 +21,14 @@ PAUSE = 0.05
 
 
 class Client:
-    """Waits for a response; if he leaves, the task that makes it is cancelled."""
+    """Waits for a response; if he leaves, the task that makes it is cancelled.
+
+    `with` lasts as long as he waits, and ends quietly where he has left.
+    """
 
     __slots__ = (
-        *("_cancelled", "_cancelling", "_clients", "_context", "_dismissed"),
-        *("_listen", "_listener", "_task"),
+        *("_cancelled", "_cancelling", "_clients", "_context", "_listen"),
+        *("_listener", "_served", "_task"),
     )
 
     def __init__(
@@ -35,29 +38,33 @@ class Client:
         assert task is not None
         self._task = task
         self._cancelling = task.cancelling()
-        self._cancelled = self._dismissed = False
+        self._cancelled = self._served = False
         self._listen = listen
         self._listener: asyncio.Task[None] | None = None
         self._context = copy_context()
         self._clients = clients
         clients.add(self)
 
-    def dismiss(self) -> None:
+    def serve(self) -> None:
         """Listen no more: the client has the response, or what was to be made of it."""
-        self._dismissed = True
+        self._served = True
         if self._listener is None:
             self._clients.remove(self)
         elif not self._listener.get_loop().is_closed():
             self._listener.cancel()
 
-    def end(self) -> None:
-        """Dismiss him where the task goes on with something else."""
-        if self._cancelled:
-            self._take_back()
-        if not self._dismissed:
-            self.dismiss()
+    def __enter__(self) -> None:
+        pass
 
-    def has_left(self) -> bool:
+    def __exit__(self, kind: Any, exc: BaseException | None, tb: object) -> bool:
+        try:
+            return isinstance(exc, asyncio.CancelledError) and self._has_left()
+        finally:
+            self._take_back()
+            if not self._served:
+                self.serve()
+
+    def _has_left(self) -> bool:
         """Tell whether the task was cancelled because he has left, and for no more.
 
         Takes back that cancellation. Raises what the server has sent in place of a
@@ -79,15 +86,15 @@ class Client:
     def listen(self) -> None:
         """Notice from now on that he leaves."""
         task = asyncio.create_task(self._listen(), context=self._context)
-        task.add_done_callback(self._left)
+        task.add_done_callback(self._listener_ended)
         self._listener = task
 
-    def _left(self, listener: asyncio.Task[None]) -> None:
+    def _listener_ended(self, listener: asyncio.Task[None]) -> None:
         if listener.cancelled():
             return
         listener.exception()  # else the loop says that nobody has seen it
         # Servers say that he has left also when he has all of the response.
-        if not self._dismissed:
+        if not self._served:
             self._cancelled = self._task.cancel()
 
 

@@ -27,9 +27,10 @@ from ..bridge import driving
 from ..bridge.thread_local_values import own_thread_locals
 from ..unpatched import Unpatched
 from . import lifespan
+from .awaited_requests import respond
 from .clients import Client, Clients
 from .receivers import OF_CONNECTIONS, OnlyReceivers
-from .request_block import Life, respond
+from .request_block import BridgedRequest
 
 Scope: TypeAlias = dict[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Any]]
@@ -132,14 +133,10 @@ class Handler(_Served):
         listen = partial(self.listen_for_disconnect, receive)
         client = Client(self._clients_here(), listen)
         try:
-            with own_thread_locals():
-                life = Life(f"{scope['method']} {scope['path']}")
-                await bridge.run(self._serve, life, scope, body_file, send, client)
-        except asyncio.CancelledError:
-            if not client.has_left():
-                raise
+            with client, own_thread_locals():
+                served = BridgedRequest(f"{scope['method']} {scope['path']}")
+                await bridge.run(self._serve, served, scope, body_file, send, client)
         finally:
-            client.end()
             body_file.close()
 
     def _clients_here(self) -> Clients:
@@ -149,25 +146,30 @@ class Handler(_Served):
         return self._clients
 
     def _serve(
-        self, life: Life, scope: Scope, body_file: Any, send: Send, client: Client
+        self,
+        served: BridgedRequest,
+        scope: Scope,
+        body_file: Any,
+        send: Send,
+        client: Client,
     ) -> None:
         response = None
-        life.begin()
+        served.begin()
         try:
-            with life:
-                response = self._respond(scope, body_file, life)
+            with served:
+                response = self._respond(served, scope, body_file)
                 if response.streaming:
                     self._stream(response, send, client)
             # Its connections are given back: the client may take its time.
             if not response.streaming:
                 bridge.drive_alone(self.send_response(response, send))
-                client.dismiss()
+                client.serve()
         finally:
             try:
-                with life:
+                with served:
                     self._close(response)
             finally:
-                life.leave()
+                served.leave()
 
     def _close(self, response: Any) -> None:
         if response is None:
@@ -178,9 +180,9 @@ class Handler(_Served):
         # opened in there are to be found by the signal's receivers.
         (_in_thread(close) if _has_thread() and bridge.can_wait() else close)()
 
-    def _respond(self, scope: Scope, body_file: Any, life: Life) -> Any:
+    def _respond(self, served: BridgedRequest, scope: Scope, body_file: Any) -> Any:
         set_script_prefix(get_script_prefix(scope))
-        if life.block.wrappers or not _started.hold():
+        if served.block.wrappers or not _started.hold():
             signals.request_started.send(sender=self.__class__, scope=scope)
         request, response = self.create_request(scope, body_file)
         if request is None:
@@ -205,7 +207,7 @@ class Handler(_Served):
         parts = getattr(response, "_iterator", None)
         try:
             bridge.drive(self.send_response(response, send))
-            client.dismiss()
+            client.serve()
         finally:
             # Django leaves it to the collector, which would be after the block.
             if hasattr(parts, "aclose") and bridge.can_wait():
@@ -294,8 +296,9 @@ def _in_thread(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _has_thread() -> bool:
     """Tell whether asgiref has started a thread for the request."""
+    executors = SyncToAsync.context_to_thread_executor
     context = SyncToAsync.thread_sensitive_context.get(None)
-    return context in SyncToAsync.context_to_thread_executor
+    return bool(executors) and context in executors
 
 
 async def _parts(parts: Iterator[bytes], source: Any) -> AsyncIterator[bytes]:

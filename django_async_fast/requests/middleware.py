@@ -13,7 +13,8 @@ from asgiref.sync import (
 )
 from django.core.handlers.asgi import ASGIRequest
 
-from .request_block import in_request, respond
+from .awaited_requests import respond
+from .request_block import in_request
 
 
 class ConnectionMiddleware:

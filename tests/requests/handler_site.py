@@ -21,7 +21,7 @@ from django.http import (
 )
 from django.template import engines
 from django.template.response import TemplateResponse
-from django.urls import path
+from django.urls import path, re_path
 
 from bench.pages import site
 from django_async_fast.connections.blocks import current_block
@@ -269,3 +269,4 @@ urlpatterns = [
         where,
     )
 ]
+urlpatterns.append(re_path(r"^left_open\s", left_open))

@@ -84,3 +84,10 @@ async def test_a_transaction_left_open_is_rolled_back_and_named(
     assert "GET /left_open left a transaction on 'default' open" in caplog.text
     assert handler_site.__file__ in caplog.text
     assert await tags() == []
+
+
+async def test_a_path_in_the_warning_begins_no_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await get("/left_open\nforged")
+    assert "GET /left_open\\nforged left a transaction" in caplog.text
