@@ -49,6 +49,7 @@ class DecimalConverter(CompiledConverter):
         self,
         name: str,
         precision: int,
+        exact: bool,
         quantum: Decimal | None = None,
         context: DecimalContext | None = None,
     ) -> None: ...

@@ -286,13 +286,17 @@ cdef class DurationConverter(CompiledConverter):
 cdef class DecimalConverter(CompiledConverter):
     """Of floats, which SQLite keeps in the place of decimals.
 
-    `precision` digits count; with `quantum` the result is quantized in `context`. The
-    operations' method `name` returns the converter for an expression.
+    `precision` digits count, those of an int or a str too unless they are `exact`; with
+    `quantum` the result is quantized in `context`. The operations' method `name`
+    returns the converter for an expression.
     """
 
-    def __init__(self, str name not None, int precision, quantum=None, context=None):
+    def __init__(
+        self, str name not None, int precision, bint exact, quantum=None, context=None
+    ):
         CompiledConverter.__init__(self, name)
         self.create = Context(prec=precision).create_decimal_from_float
+        self.create_of_digits = Decimal if exact else self.create
         self.quantum = quantum
         self.context = context
 
@@ -302,7 +306,7 @@ cdef class DecimalConverter(CompiledConverter):
         if PyFloat_CheckExact(value):
             value = self.create(value)
         elif PyLong_CheckExact(value) or PyUnicode_CheckExact(value):
-            value = Decimal(value)
+            value = self.create_of_digits(value)
         else:
             converter = getattr(connection.ops, self.name)(expression)
             return converter(value, expression, connection)

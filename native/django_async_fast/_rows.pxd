@@ -75,6 +75,7 @@ cdef class DurationConverter(CompiledConverter):
 
 cdef class DecimalConverter(CompiledConverter):
     cdef object create  # a float's first digits
+    cdef object create_of_digits  # of an int or a str
     cdef object quantum
     cdef object context
 

@@ -63,6 +63,8 @@ class Converters:
         module = sys.modules[djangos.__module__]
         self._parsers = [UnpatchedFunction(module, each) for each in _PARSERS[vendor]]
         self._decimals = f"{djangos.__name__}.get_decimalfield_converter.<locals>."
+        # Whether an int or a str is a decimal digit by digit; Django 5.2 rounds them.
+        self._exact = hasattr(djangos, "_create_decimal")
         self._made = {
             name: getattr(_native.rows, kind)(name)
             for name, kind in KINDS[vendor].items()
@@ -86,18 +88,18 @@ class Converters:
         if type(function) is FunctionType and function.__qualname__.startswith(
             self._decimals
         ):
-            return _decimals(function, expression)
+            return _decimals(function, expression, self._exact)
         return function
 
 
-def _decimals(function: FunctionType, expression: Any) -> Any:
+def _decimals(function: FunctionType, expression: Any, exact: bool) -> Any:
     context = quantum = None
     names = function.__code__.co_freevars
     if _QUANTUM in names:
         quantum = (function.__closure__ or ())[names.index(_QUANTUM)].cell_contents
         context = expression.output_field.context
     return _native.rows.DecimalConverter(
-        "get_decimalfield_converter", _PRECISION, quantum, context
+        "get_decimalfield_converter", _PRECISION, exact, quantum, context
     )
 
 
