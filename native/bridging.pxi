@@ -14,6 +14,7 @@ cdef extern from "thread_locals.h":
 cdef extern from "Python.h":
     object PyObject_GenericGetAttr(object obj, object name)
     object PyLong_FromVoidPtr(void *pointer)
+    void PyErr_Clear() noexcept
     PyObject *PyObject_CallOneArg(PyObject *function, PyObject *argument) noexcept
     int PyContextVar_Get(object variable, PyObject *default, PyObject **value) except -1
 
@@ -169,17 +170,25 @@ cdef class Caller:
 
     def in_bridge(self):
         """Tell whether the caller may use `await_()`."""
-        return self.waits_by(self.bridge.getcurrent())
+        return self.waits_by(self.current())
 
     def can_wait(self):
         """Tell whether `await_()` would wait: on the bridge, and somebody drives it."""
-        worker = self.bridge.getcurrent()
+        worker = self.current()
         return self.waits_by(worker) and not worker.abandoned
 
     def serves(self, loop):
         """Tell whether the caller may use `await_()`, and `loop` is what it waits on."""
-        worker = self.bridge.getcurrent()
+        worker = self.current()
         return self.waits_by(worker) and worker.loop is loop
+
+    cdef object current(self):
+        """The greenlet that runs; None where greenlet has ended with the process."""
+        cdef PyObject *found = PyObject_CallNoArgs(<PyObject *> self.bridge.getcurrent)
+        if found is NULL:
+            PyErr_Clear()
+            return None
+        return steal_reference(found)
 
     cdef bint waits_by(self, worker) except -1:
         if type(worker) is not self.bridge.worker:

@@ -16,15 +16,14 @@ from .. import _native
 from . import calls
 from .calls import Call
 from .hidden_loop import task_on
-from .workers import BRIDGE, Worker
+from .workers import BRIDGE, Worker, have_ended
 
 T = TypeVar("T")
 
 
 def _in_bridge() -> bool:
     """Tell whether the caller may use `await_()`."""
-    worker = getcurrent()
-    if type(worker) is not Worker:
+    if have_ended() or type(worker := getcurrent()) is not Worker:
         return False
     # Below `asyncio.run()` in synchronous code there is a loop that is not ours.
     return _get_running_loop() is None if worker.task is None else _may_switch(worker)

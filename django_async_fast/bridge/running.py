@@ -21,6 +21,7 @@ from .workers import (
     end_call,
     finish,
     go_on,
+    have_ended,
     idle_workers,
     resume,
     start,
@@ -81,6 +82,8 @@ async def run(fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
             value = await waiting_for
         except BaseException as exc:
             if isinstance(exc, GeneratorExit):
+                if have_ended():
+                    raise
                 worker.abandoned = True
             waiting_for = resume(
                 worker, loop, worker.throw, type(exc), exc, exc.__traceback__

@@ -117,6 +117,15 @@ class IdleWorkers(threading.local):
 idle_workers = IdleWorkers()
 
 
+def have_ended() -> bool:
+    """Tell whether greenlet has ended with the process: its greenlets stay stopped."""
+    try:
+        getcurrent()
+    except RuntimeError:
+        return True
+    return False
+
+
 def start() -> Worker:
     """Return a new worker, at rest."""
     worker = Worker()

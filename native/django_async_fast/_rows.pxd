@@ -634,6 +634,7 @@ cdef class Caller:
     cdef Bridge bridge
     cdef object current_task
 
+    cdef object current(self)
     cdef bint waits_by(self, worker) except -1
 
 

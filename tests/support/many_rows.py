@@ -91,7 +91,7 @@ def querysets_of(alias: str) -> list[Any]:
         books[1:3],
         books[2:],
         books.filter(published__gte=dt.date(2020, 1, 3)),
-        books.union(books.filter(pages=1)).order_by("pk"),
+        books.order_by().union(books.filter(pages=1).order_by()).order_by("pk"),
         books.dates("published", "month"),
         everything.datetimes("datetime", "hour"),
     ]
