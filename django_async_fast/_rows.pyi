@@ -782,7 +782,6 @@ class RoundTrips:
         watch: ClassWatch,
         names: dict[str, Any],
         reads: int,
-        closed: type[BaseException],
     ) -> None: ...
 
 def count_readers(change: int) -> None: ...

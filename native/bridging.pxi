@@ -412,14 +412,13 @@ cdef class RoundTrips:
     """Waits for the operations of a block's connection, where nothing is unusual.
 
     `view` is the class of these connections, whose methods are its own while `watch`
-    holds; `names` are the globals of its module,
-    `reads` is what an operation yields that waits to read, `closed` the error of one
-    that cannot begin.
+    holds; `names` are the globals of its module, `reads` is what an operation yields
+    that waits to read.
     """
 
     def __init__(
         self, Bridge bridge not None, Turns turns not None, *, view,
-        ClassWatch watch not None, dict names, long reads, closed,
+        ClassWatch watch not None, dict names, long reads,
     ):
         self.bridge = bridge
         self.turns = turns
@@ -427,7 +426,6 @@ cdef class RoundTrips:
         self.watch = watch
         self.names = names
         self.reads = reads
-        self.closed = closed
 
     cdef object run(self, raw, gen):
         """Do as `with raw.lock: return raw.wait(gen)`."""
@@ -463,8 +461,8 @@ cdef class RoundTrips:
         if outcome == PYGEN_ERROR:
             try:
                 propagate_error()
-            except self.closed:
-                pgconn.socket  # psycopg tells first of a connection that is closed
+            except BaseException as error:
+                raw.begin_failed(error)
                 raise
         wants = steal_reference(found)
         try:

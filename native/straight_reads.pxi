@@ -252,11 +252,8 @@ cdef class StraightRead:
         cdef Bridge bridge = trips.bridge
         error, self.error = self.error, None
         if error is not None and self.wants is None:
-            try:
-                raise error
-            except trips.closed:
-                self.raw.pgconn.socket  # psycopg tells first of a connection that is closed
-                raise
+            self.raw.begin_failed(error)
+            raise error
         try:
             if error is not None:
                 raise error

@@ -674,7 +674,6 @@ cdef class RoundTrips:
     cdef ClassWatch watch
     cdef dict names
     cdef long reads
-    cdef object closed
 
     cdef object run(self, raw, gen)
     cdef object wait(self, raw, gen)

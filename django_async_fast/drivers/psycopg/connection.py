@@ -23,7 +23,7 @@ from ...unpatched import Unpatched
 from .. import forks
 from ..usable import OF_PARENT
 from .cancellation import UnwantedTransaction, cancel_statement
-from .channel import Channel
+from .channel import BAD, Channel
 from .session import Session
 from .statement_lock import StatementLocks
 from .transaction_status import IDLE, IN_TRANSACTION, INERROR
@@ -113,8 +113,8 @@ class Connection(psycopg.Connection[Any]):
             wants = next(gen)
         except StopIteration as stop:
             return stop.value
-        except psycopg.ProgrammingError:
-            _ = self.pgconn.socket  # psycopg tells first of a connection that is closed
+        except BaseException as exc:
+            self.begin_failed(exc)
             raise
         channel = self.session.channel or self._open_channel()
         try:
@@ -122,6 +122,13 @@ class Connection(psycopg.Connection[Any]):
         except BaseException as exc:
             self.wait_failed(gen, channel, exc, before, resumable)
             raise
+
+    def begin_failed(self, exc: BaseException) -> None:
+        """See to an operation whose first step has failed."""
+        if self.pgconn.status == BAD:
+            self.session.leave_loop()
+        if isinstance(exc, psycopg.ProgrammingError):
+            _ = self.pgconn.socket  # psycopg tells first of a connection that is closed
 
     def wait_failed(
         self,
@@ -256,7 +263,6 @@ ROUND_TRIPS: Any = _native.COMPILED and _native.rows.RoundTrips(
     watch=_views,
     names=vars(forks),
     reads=int(Wait.R),
-    closed=psycopg.ProgrammingError,
 )
 
 

@@ -70,24 +70,25 @@ class Session(OfOneProcess, psycopg.AsyncConnection[Any]):
 
     async def wait(self, *args: Any, **kwargs: Any) -> Any:
         """Wait as psycopg does, which registers the socket itself."""
-        self._leave_loop()
+        self.leave_loop()
         return await super().wait(*args, **kwargs)
 
     async def close(self) -> None:
         """Close the connection, as psycopg does."""
         self.spare_wrapper = None
-        self._leave_loop()
+        self.leave_loop()
         if not self.inherited:
             await super().close()
 
     def drop(self) -> None:
         """Close the socket at once, without a word to the server."""
         self.spare_wrapper = None
-        self._leave_loop()
+        self.leave_loop()
         if not self.inherited:
             self.pgconn.finish()
 
-    def _leave_loop(self) -> None:
+    def leave_loop(self) -> None:
+        """Have the loop forget the socket, before its number is another's."""
         if self.channel is not None and not self.inherited:
             self.channel.close()
         self.channel = None

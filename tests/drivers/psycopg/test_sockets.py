@@ -1,0 +1,55 @@
+"""What the event loop has of a connection: its socket, for as long as it is one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection
+
+from django_async_fast import new_connection, run_sync
+from tests.support.backend_pids import abackend_pid
+from tests.testapp.models import Tag
+
+
+def watched(fd: int) -> bool:
+    """Tell whether the loop watches the file of that number."""
+    loop: Any = asyncio.get_running_loop()
+    try:
+        return loop._selector.get_map().get(fd) is not None
+    except AttributeError:
+        pytest.skip("the loop does not tell what it watches")
+
+
+def copy_in(kill: Callable[[], None]) -> None:
+    """COPY in with a session that is lost on the way, until somebody notices."""
+    with (
+        connection.cursor() as cursor,
+        cursor.copy("COPY testapp_tag (name) FROM STDIN") as copy,
+    ):
+        kill()
+        while True:
+            copy.write(b"x" * 100_000 + b"\n")
+
+
+async def test_a_closed_socket_is_forgotten_where_an_operation_cannot_begin(
+    dsn: str,
+) -> None:
+    async with new_connection() as conn:
+        pid = await abackend_pid(conn)
+        pgconn = conn.connection.pgconn
+        fd = pgconn.socket
+        assert watched(fd)
+
+        def kill() -> None:
+            with psycopg.connect(dsn, autocommit=True) as other:
+                other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+
+        with pytest.raises(psycopg.OperationalError):
+            await run_sync(copy_in, kill)
+        assert pgconn.status == psycopg.pq.ConnStatus.BAD
+        assert not watched(fd)
+        assert await Tag.objects.acount() == 0
