@@ -100,22 +100,27 @@ class Stream:
         return self._advance()
 
     def close(self) -> None:
-        """End the iteration; closes its cursor on the server if that is possible."""
-        # An iterator of a block may be finalised anywhere: off the bridge there
-        # is nobody to await the server.
-        waits = bridge.can_wait() or block_threads.in_block_thread()
-        self._end(abandon=self._in_block and not waits)
+        """End the iteration. In a block, the cursor is closed by the next statement.
+
+        Perhaps Django's generator around it is collected, in anybody's turn: who waited
+        there could not be told that his waiting was broken off.
+        """
+        self._end(wait=not self._in_block)
+
+    def end(self) -> None:
+        """End the iteration and close its cursor on the server."""
+        self._end(wait=True)
 
     def abandon(self) -> None:
         """End the iteration where no I/O is possible."""
-        self._end(abandon=True)
+        self._end(wait=False)
 
-    def _end(self, abandon: bool) -> None:
+    def _end(self, wait: bool) -> None:
         self._advance = nothing
         chunks, self._chunks = self._chunks, None
         if chunks is None:
             return
-        if abandon:
+        if not wait:
             chunks.abandon()
         elif block_threads.in_block_thread():
             block_threads.run_on_loop(chunks.close)
@@ -219,7 +224,7 @@ class Stream:
             else take()
         )
         if batch is None:
-            self.close()
+            self.end()
         return batch
 
     # ----- where the core has no plan
@@ -287,7 +292,7 @@ class AsyncStream:
 
     async def aclose(self) -> None:
         """End the iteration and close its cursor on the server."""
-        await bridge.run(self._stream.close)
+        await bridge.run(self._stream.end)
 
     def abandon(self) -> None:
         """End the iteration where nobody can await."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 
-from django_async_fast import new_connection
+from django_async_fast import new_connection, run_sync
 from tests.support.until import until
 from tests.testapp.models import Book, Tag
 
@@ -139,3 +141,58 @@ async def test_begun_while_another_task_begins_the_transaction() -> None:
         assert await asyncio.gather(Tag.objects.acount(), stream()) == [3, ROWS + 1]
         async with transaction.atomic():
             assert await asyncio.gather(Tag.objects.acount(), stream()) == [3, ROWS + 1]
+
+
+def of_the_core() -> Iterator[Any]:
+    return Tag.objects.iterator(chunk_size=1)
+
+
+def of_a_generator() -> Iterator[Any]:
+    cursor = connection.chunked_cursor()
+    try:
+        cursor.execute("SELECT name FROM testapp_tag")
+        while rows := cursor.fetchmany(1):
+            yield from rows
+    finally:
+        cursor.close()
+
+
+@pytest.mark.parametrize("rows_of", [of_the_core, of_a_generator])
+@pytest.mark.parametrize("atomic", [False, True])
+async def test_an_iterator_that_is_dropped_waits_for_nobody(
+    atomic: bool, rows_of: Callable[[], Iterator[Any]]
+) -> None:
+    def work() -> list[str]:
+        with transaction.atomic() if atomic else nullcontext():
+            rows = rows_of()
+            next(rows)
+            with connection.cursor() as cursor:
+                task.cancel()
+                del rows  # nobody is told here
+                cursor.execute("SELECT name FROM pg_cursors")
+        return ["not cancelled"]
+
+    async def main() -> None:
+        async with new_connection():
+            with pytest.raises(asyncio.CancelledError):
+                await run_sync(work)
+            asyncio.current_task().uncancel()  # type: ignore[union-attr]
+            open_cursors = await run_sync(names_of_cursors)
+            assert open_cursors == []
+
+    task = asyncio.create_task(main())
+    await task
+
+
+def names_of_cursors() -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name FROM pg_cursors")
+        return [name for (name,) in cursor.fetchall()]
+
+
+async def test_a_stream_that_nobody_reads_soon_leaves_no_transaction_open() -> None:
+    async with new_connection() as conn:
+        async for _ in Book.objects.aiterator(3):
+            break
+        gc.collect()
+        await until(lambda: is_idle(conn))

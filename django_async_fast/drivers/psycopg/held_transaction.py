@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Generator
+from contextvars import Context
 from typing import Any
 
 from psycopg import errors, generators, pq
@@ -90,7 +91,7 @@ class HeldTransaction:
         """Begin to wait for the reader of the stream."""
         self.reader_is_back()
         until = min(self._loop.time() + PATIENCE, self._until)
-        self._timer = self._loop.call_at(until, self._release)
+        self._timer = self._loop.call_at(until, self._release, context=Context())
 
     def reader_is_back(self) -> None:
         """Stop waiting."""
@@ -102,9 +103,18 @@ class HeldTransaction:
         """Tell whether it has been open for as long as it may."""
         return self._loop.time() >= self._until
 
+    def reader_has_gone(self) -> None:
+        """Have it end soon, on the loop: the reader may have gone anywhere."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._end_soon, context=Context())
+
     def _release(self) -> None:
         if self.open:
-            bridge.begin_task(self._loop, bridge.run(self._settle_all))
+            self._end_soon()
+
+    def _end_soon(self) -> None:
+        self.reader_is_back()
+        bridge.begin_task(self._loop, bridge.run(self._settle_all))
 
     def _settle_all(self) -> None:
         try:

@@ -7,6 +7,7 @@ is closed by the connection's next statement, or before its pool gets it back.
 from __future__ import annotations
 
 import logging
+import sys
 from functools import cache, wraps
 from typing import Any
 
@@ -61,6 +62,11 @@ def _cursor_class(base: Any) -> type[Any]:
         def close(self) -> None:
             if self.closed:
                 return  # perhaps with a connection that is another block's now
+            if isinstance(sys.exception(), GeneratorExit):
+                # Of a generator that is left, perhaps to the collector: whoever that
+                # interrupts cannot be told that his waiting was broken off.
+                abandon(self)
+                return
             try:
                 _or_abandon(self, super().close)
             except Exception:
@@ -150,9 +156,9 @@ def abandon(cursor: Any, transaction: HeldTransaction | None = None) -> None:
     # First in, last settled: a chunk of it may be in flight.
     if transaction is not None and transaction.open:
         # In its place: the cursor is closed before the transaction ends.
-        transaction.reader_is_back()
         place = connection.unsettled.index(transaction)
         connection.unsettled[place] = AbandonedCursor(inner, transaction)
+        transaction.reader_has_gone()
     else:
         connection.unsettled.insert(0, AbandonedCursor(inner, None))
 

@@ -22,7 +22,7 @@ from psycopg import errors, generators, pq, sql
 
 from ... import bridge
 from . import prefetch, prefetch_allowed, results
-from .connection import belongs_to_block
+from .connection import belongs_to_block, inner_cursor
 from .held_transaction import HeldTransaction
 from .open_cursors import abandon
 from .plain_queries import Reads
@@ -76,8 +76,11 @@ class LoadedChunks:
         self._cursor.close()
 
     def abandon(self) -> None:
-        """Leave the cursor for the connection to close."""
-        abandon(self._cursor)
+        """Leave the cursor for the connection to close; other drivers' do not wait."""
+        if inner_cursor(self._cursor) is not None:
+            abandon(self._cursor)
+        elif bridge.can_wait():
+            self._cursor.close()
 
 
 class DecodedChunks:
