@@ -282,6 +282,8 @@ cdef class KnownStatements:
         known.path, known.connections = path, self.connections
         if not asks:
             return known
+        if path.led is not None:
+            self.steps.lead(path)
         self.steps.hits += 1
         statement.used = self.steps.clock
         if self.verify is not None:
@@ -367,6 +369,14 @@ cdef class KnownStatements:
             known.statement, known.alias, known.plan, known.types, known.sql,
             known.params,
         )
+
+    def rows_led(self, Hidden call not None, str name not None):
+        """Return the rows that a method of Django's looks at, None if it is to look."""
+        cdef dict values = <dict> PyObject_GenericGetDict(call.queryset, NULL)
+        path = self.steps.led(values, self.steps.path_of(values), name)
+        if path is None or values["_prefetch_related_lookups"]:
+            return None
+        return self.rows_on(call, values, path)
 
     def rows_of_get(self, Hidden call not None, filter_by, limit):
         """Return the rows that `get()` looks at.

@@ -25,6 +25,8 @@ cdef class Node:
         self.why_not = why_not
         # Its query, without values.
         self.peeked = None
+        # By Django's method that looks at one: (node, steps to it, limits).
+        self.leads = None
         # What is learnt holds while this is the tree's.
         self.epoch = epoch
 
@@ -59,7 +61,8 @@ cdef class Path:
     `steps` is the last one: (the step before, Django's function, its args and kwargs).
     `values` has for each hole of the node what its `made()` has returned, `limits` the
     slice. `query` is the one that Django has made already, this queryset's own; `fresh`
-    tells that nobody was here before. `peek` is a query without values, to be looked at.
+    tells that nobody was here before. `peek` is a query without values, to be looked at;
+    `led` are the method that does, and the path of its queryset.
     """
 
     def __init__(
@@ -74,9 +77,12 @@ cdef class Path:
         self.fresh = fresh
 
 
-cdef inline Path new_path(Node node, tuple steps, tuple values, tuple limits):
+cdef inline Path new_path(
+    Node node, tuple steps, tuple values, tuple limits, tuple led=None
+):
     cdef Path path = Path.__new__(Path)
     path.node, path.steps, path.values, path.limits = node, steps, values, limits
+    path.led = led
     return path
 
 

@@ -114,7 +114,7 @@ cdef class Steps:
             or path.node.epoch is not self.epoch
         ):
             return None
-        path = new_path(path.node, path.steps, path.values, path.limits)
+        path = new_path(path.node, path.steps, path.values, path.limits, path.led)
         return self.copy_of(queryset, values, path)
 
     def begin(self, manager):
@@ -353,7 +353,8 @@ cdef class Steps:
             args, kwargs = self.keys.kept_values(args, kwargs)
         if negate is not None:
             args, kwargs = (negate, args, kwargs), {}
-        return new_path(child, (path.steps, function, args, kwargs), found, None)
+        step = path.steps, function, args, kwargs
+        return new_path(child, step, found, None, path.led)
 
     def limited(
         self, queryset, filter_by, limit, tuple args not None, dict kwargs not None
@@ -405,6 +406,40 @@ cdef class Steps:
         child.used = self.clock
         return child
 
+    cdef int lead(self, Path path) except -1:
+        """Note that a method of Django's looks at the rows of a path."""
+        cdef list steps = []
+        cdef Path origin
+        name, origin = path.led
+        step = path.steps
+        while step is not None and step is not origin.steps:
+            steps.insert(0, (<tuple> step)[1:])
+            step = (<tuple> step)[0]
+        if step is origin.steps and len(path.values) == len(origin.values):
+            if origin.node.leads is None:
+                origin.node.leads = {}
+            origin.node.leads[name] = path.node, steps, path.limits
+        return 0
+
+    cdef Path led(self, dict values, Path path, str name):
+        """The path of the rows that a method looks at, None if that is not known."""
+        if (
+            path is None
+            or path.limits is not None
+            or path.node.leads is None
+            or not values.get("_cloning_enabled", True)
+        ):
+            return None
+        cdef PyObject *found = PyDict_GetItemWithError(path.node.leads, name)
+        if found is NULL:
+            return None
+        cdef Node node = (<tuple> found)[0]
+        node.used = self.clock
+        step = path.steps
+        for function, args, kwargs in <list> (<tuple> found)[1]:
+            step = step, function, args, kwargs
+        return new_path(node, step, path.values, (<tuple> found)[2])
+
     def sliced(self, queryset, function, low, high):
         """Take the step of `queryset[low:high]`; None where that is Django's to make."""
         cdef dict values = <dict> PyObject_GenericGetDict(queryset, NULL)
@@ -428,6 +463,7 @@ cdef class Steps:
             (path.steps, function, (slice(low, high),), {}),
             path.values,
             (low, high),
+            path.led,
         )
         new.fresh = path.fresh
         return self.copy_of(queryset, values, new)

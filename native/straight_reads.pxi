@@ -11,6 +11,8 @@ cdef enum:
     OF_GET = 1  # the only row
     OF_QUERYSET  # all rows, which the queryset keeps
     OF_VALUE  # a value made of them
+    OF_LED  # the same, of the rows that Django's method looks at
+    OF_AGGREGATE  # the same, of what it is called with
 
 
 @cython.final
@@ -20,8 +22,8 @@ cdef class StraightReads:
     A call enters its greenlet, leaves it to wait, enters and leaves it again: a fifth
     of what a `get()` costs. Here it never does, unless something is not as usual.
     `methods` has for Django's methods what their rows become, the kind of their
-    statement, and what is called with Hidden and the rows in any other case; `filter_by`
-    and `limit` are the steps of `get()`.
+    statement or the method's name, and what is called with Hidden and the rows in any
+    other case; `filter_by` and `limit` are the steps of `get()`.
     """
 
     def __init__(
@@ -80,8 +82,14 @@ cdef class StraightReads:
                 values, path, self.filter_by, self.limit, call.args, call.kwargs, ALONE
             )
             path = <Path> found if type(found) is Path else None
+        elif what[0] == OF_AGGREGATE:
+            kind = statements.steps.keys.key_of_aggregates(kind, call.args, call.kwargs)
+            if type(kind) is str:
+                return None
         elif call.args or call.kwargs:
             return None
+        elif what[0] == OF_LED:
+            path, kind = statements.steps.led(values, path, kind), None
         if path is None:
             return None
         if kind is None:

@@ -322,6 +322,7 @@ cdef class Node:
     cdef public tuple own
     cdef public str why_not
     cdef public object peeked
+    cdef dict leads
     cdef public bint sticky  # the next filter uses the joins of the last one
     cdef readonly tuple slots
     cdef readonly tuple holes
@@ -341,6 +342,7 @@ cdef class Path:
     cdef public bint fresh
     cdef public object query
     cdef public object peek
+    cdef public tuple led
 
 
 cdef class Root:
@@ -406,6 +408,8 @@ cdef class Steps:
         self, dict values, Path path, filter_by, limit, tuple args, dict kwargs, int looks
     )
     cdef Path limit_path(self, Path path, function)
+    cdef int lead(self, Path path) except -1
+    cdef Path led(self, dict values, Path path, str name)
     cdef Node child_of(self, Node node, key)
 
 

@@ -9,6 +9,7 @@ import greenlet
 import psycopg
 import pytest
 from django.db import DatabaseError, OperationalError, transaction
+from django.db.models import Max
 from django.db.models.signals import post_init
 
 from django_async_fast import new_connection
@@ -54,6 +55,22 @@ async def put_off() -> Any:
     return await author.books.acount()
 
 
+async def first() -> Any:
+    return (await Tag.objects.filter(name="a").afirst()).name
+
+
+async def last() -> Any:
+    return await Tag.objects.filter(name="a").order_by("name").values("name").alast()
+
+
+async def no_first() -> Any:
+    return await Tag.objects.filter(name="z").values_list("pk", flat=True).afirst()
+
+
+async def aggregate() -> Any:
+    return await Tag.objects.filter(name="a").aaggregate(highest=Max("name"))
+
+
 READS: dict[Callable[[], Awaitable[Any]], Any] = {
     get: "a",
     count: 1,
@@ -61,13 +78,17 @@ READS: dict[Callable[[], Awaitable[Any]], Any] = {
     rows: [("a",)],
     related: [True],
     put_off: 1,
+    first: "a",
+    last: {"name": "a"},
+    no_first: None,
+    aggregate: {"highest": "a"},
 }
 each_read = pytest.mark.parametrize("read", READS, ids=lambda each: each.__name__)
 
 
 async def learn(read: Callable[[], Awaitable[Any]]) -> None:
     """Have the statement known, and the session know how to decode its rows."""
-    for _ in range(5):
+    for _ in range(8):
         assert await read() == READS[read]
 
 

@@ -33,7 +33,7 @@ from ..plans import row_plan
 from . import asks, single_reads, tree, verify
 from .entry import Ask, holds, learn, plan_for
 from .keys import Missed
-from .methods import METHODS
+from .methods import METHODS, looking
 from .paths import KEYS, PATH, STEPS, on, replay, stays
 from .steps import Call, has_put_off, path_of, take_first
 
@@ -276,6 +276,28 @@ count = _one_value("count", asks.count, row_plan.flat, lambda rows: rows[0])
 exists = _one_value("exists", asks.exists, row_plan.flat, bool)
 
 
+def _first_row(name: str) -> Any:
+    look = looking(name, leads=True)
+    if not is_like(QuerySet, QuerySet, (name,)):
+        return look  # of a tool, that is to be called
+
+    @wraps(look.__wrapped__)
+    def method(self: Any) -> Any:
+        call = _native.rows.Hidden(self)
+        del self
+        rows = KNOWN.rows_led(call, name)
+        return _by_django(look, call) if rows is None else _row(call, rows)
+
+    return method
+
+
+def _row(call: Any, rows: list[Any]) -> Any:
+    return rows[0] if rows else None
+
+
+first, last = _first_row("first"), _first_row("last")
+
+
 class _Filtered:
     """The rows found, as `QuerySet.get()` expects what it has filtered."""
 
@@ -394,7 +416,7 @@ def _ordered_and_sliced(queryset: Any) -> Any:
     return limited
 
 
-single_reads.READS |= {aggregate: False, get: False}
+single_reads.READS |= {aggregate: False, get: False, first: True, last: True}
 single_reads.READS |= {count: True, exists: True, fetch_all: True}
 if KNOWN:
     units.as_read = single_reads.as_read
@@ -403,6 +425,9 @@ if KNOWN:
         get: (1, None, _only),
         count: (3, "count", lambda _, rows: rows[0]),
         exists: (3, "exists", lambda _, rows: bool(rows)),
+        first: (4, "first", _row),
+        last: (4, "last", _row),
+        aggregate: (5, "aggregate", _row),
     }
     if _FETCHES_ALONE:
         _STRAIGHT[fetch_all] = (2, None, _keep)
@@ -421,5 +446,7 @@ def seams() -> Iterator[tuple[Any, str, Any, str]]:
     yield QuerySet, "count", count, again
     yield QuerySet, "exists", exists, again
     yield QuerySet, "get", get, again
+    yield QuerySet, "first", first, again
+    yield QuerySet, "last", last, again
     yield QuerySet, "aggregate", aggregate, again
     yield QuerySet, "_earliest", earliest, again

@@ -307,8 +307,11 @@ def _sticky_in_place(queryset: Any) -> Any:
     return new
 
 
-def _looking(name: str) -> Any:
-    """Return Django's method, which looks at the query and makes other querysets."""
+def looking(name: str, leads: bool = False) -> Any:
+    """Return Django's method, which looks at the query and makes other querysets.
+
+    Where it `leads` to the rows of another with the same values, that is noted.
+    """
     django = getattr(QuerySet, name)
 
     @wraps(django)
@@ -319,6 +322,8 @@ def _looking(name: str) -> Any:
         else:
             try:
                 call = [kwargs, args, peeking(self, path)]
+                if leads:
+                    on(call[-1]).led = name, path
             except Refused:
                 call = [kwargs, args, self]
         del self, args, kwargs, path
@@ -328,8 +333,8 @@ def _looking(name: str) -> Any:
 
 
 LOOKING: dict[str, Any] = {
-    name: _looking(name)
-    for name in ("first", "last", "earliest", "latest", "in_bulk", "prefetch_related")
+    name: looking(name)
+    for name in ("earliest", "latest", "in_bulk", "prefetch_related")
 }
 
 

@@ -26,7 +26,7 @@ _AROUND = ("earliest", "first", "last", "latest")
 _djangos = Unpatched((QuerySet, QuerySet, _AROUND))
 
 # Function -> whether a queryset keeps what it finds, or finds what it has kept.
-READS: dict[Any, bool] = {LOOKING[name]: True for name in _AROUND}
+READS: dict[Any, bool] = {LOOKING[name]: True for name in ("earliest", "latest")}
 
 
 def as_read(function: list[Any]) -> Read | None:

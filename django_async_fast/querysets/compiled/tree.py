@@ -35,6 +35,7 @@ _NOT_CALLED = (
     *("select_related", "distinct", "reverse", "only", "defer", "count", "exists"),
     *("_chain", "_clone", "_filter_or_exclude", "_filter_or_exclude_inplace"),
     *("_fetch_all", "_values", "_annotate", "_not_support_combined_queries"),
+    "_check_ordering_first_last_queryset_aggregation",
 )
 
 

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from django.core.exceptions import FieldError
 from django.db import DatabaseError, connection, models, transaction
-from django.db.models import Exists, F, OuterRef, Q, Value
+from django.db.models import Count, Exists, F, OuterRef, Q, Value
 from django.db.models.lookups import Exact
 from django.db.models.query import QuerySet
 from django.db.models.signals import post_init
@@ -365,3 +365,43 @@ async def test_a_dumper_of_ones_own_is_asked() -> None:
                 assert (await Tag.objects.aget(pk=21)).name == "double"
     finally:
         await run_sync(Tag.objects.filter(pk=42).delete)
+
+
+def test_first_and_last_are_those_that_django_finds_each_time() -> None:
+    author = Author.objects.create(name="a")
+    for pages in range(3):
+        Book.objects.create(title=f"t{2 - pages}", pages=pages, author=author)
+    books = Book.objects.filter(pages__gte=1)
+    cases: dict[str, tuple[Callable[[], Any], Any]] = {
+        "by key": (lambda: books.all().first().pages, 1),
+        "its last": (lambda: books.all().last().pages, 2),
+        "ordered": (lambda: books.order_by("title").first().pages, 2),
+        "reversed": (lambda: books.order_by("title").reverse().first().pages, 1),
+        "of others' values": (
+            lambda: Book.objects.filter(pages__gte=2).first().pages,
+            2,
+        ),
+        "values": (lambda: books.values_list("pages", flat=True).last(), 2),
+        "none": (lambda: Book.objects.filter(pages__gte=9).first(), None),
+        "of a slice": (lambda: books.order_by("pages")[1:].first().pages, 2),
+        "related": (lambda: author.books.filter(pages__gte=2).first().author, author),
+        "prefetching": (
+            lambda: books.prefetch_related("tags").first()._prefetched_objects_cache,
+            {"tags": []},
+        ),
+    }
+    for name, (ask, wanted) in cases.items():
+        for _ in range(6):
+            found = ask()
+            if isinstance(found, dict):
+                found = {each: list(rows) for each, rows in found.items()}
+            assert found == wanted, name
+    kept = books.order_by("title")
+    assert [kept.first().pages for _ in range(6)] == [2] * 6
+    assert [book.pages for book in kept] == [2, 1]
+    with CaptureQueriesContext(connection) as queries:
+        assert kept.first().pages == 2
+    assert not queries.captured_queries  # it has its rows
+    for _ in range(6):
+        with pytest.raises(TypeError, match="unordered"):
+            Book.objects.values("pages").annotate(Count("pk")).first()
