@@ -30,8 +30,13 @@ from .threaded_wrapper import ThreadedWrapper
 
 def _getattribute(wrapper: Any, name: str) -> Any:
     """`__getattribute__` of a lazy wrapper."""
-    _build(wrapper)
-    return getattr(wrapper, name)
+    if name != "features":
+        _build(wrapper)
+        return getattr(wrapper, name)
+    # Related managers ask for them, which say what the backend does at any time. What
+    # they have to ask the server they ask by this wrapper, and build it.
+    own = object.__getattribute__(wrapper, "__dict__")
+    return own.get(name) or own.setdefault(name, type(wrapper).features_class(wrapper))
 
 
 def _setattr(wrapper: Any, name: str, value: Any) -> None:
@@ -45,12 +50,15 @@ def _build(wrapper: Any) -> None:
     settings_dict, alias, block, gate, hidden = arguments
     object.__setattr__(wrapper, "__class__", type(wrapper).built_class)
     del wrapper._arguments
+    asked = wrapper.__dict__
     if hidden is not None:
         # A statement may be in flight on the hidden one: both have one state.
         wrapper.__dict__ = vars(hidden)
         hidden.reveal()
+        wrapper.__dict__ |= asked
         return
     wrapper.__init__(settings_dict, alias)
+    wrapper.__dict__ |= asked
     # It may be used first in another thread.
     wrapper._thread_ident = block.thread
     wrapper.block = block
@@ -121,11 +129,13 @@ def finish_at_once(wrapper: Any) -> bool:
     """End with the block, without waiting; False where a connection is left."""
     if not getattr(type(wrapper), "built", True):
         arguments = object.__getattribute__(wrapper, "_arguments")
-        if arguments[-1] is None:
-            return True
-        if arguments[-1].keep_in_pool():
-            # Whoever uses it from here on finds that the block has ended.
-            object.__setattr__(wrapper, "_arguments", (*arguments[:3], None, None))
+        hidden = arguments[-1]
+        if hidden is None or hidden.keep_in_pool():
+            own = object.__getattribute__(wrapper, "__dict__")
+            own.pop("features", None)  # which has it in turn
+            if hidden is not None:
+                # Whoever uses it from here on finds that the block has ended.
+                own["_arguments"] = (*arguments[:3], None, None)
             return True
         _build(wrapper)
     return not is_built(wrapper) or bool(wrapper.finish_at_once())

@@ -1,5 +1,7 @@
 """A wrapper that nobody has seen stays with its connection, for the next block."""
 
+from __future__ import annotations
+
 import asyncio
 import gc
 import weakref
@@ -46,7 +48,7 @@ async def used() -> Any:
 async def warm() -> Any:
     async with new_connection("pooled") as conn:
         await conn.aensure_connection()  # Django's way, once
-    for _ in "seen", "learnt":
+    for _ in "seen", "learnt", "read":
         await used()
     found = await used()
     assert found is not None
@@ -213,3 +215,30 @@ async def test_nothing_is_left_when_the_connection_ends() -> None:
         assert gone() is None
     finally:
         gc.enable()
+
+
+async def test_what_the_backend_does_is_told_without_a_look() -> None:
+    hidden = await warm()
+    async with new_connection("pooled") as conn:
+        await get()
+        features = conn.features
+        assert type(features) is type(hidden).features_class
+        assert unseen() is hidden
+        assert not await run_sync(getattr, features, "uses_server_side_binding")
+        assert unseen() is None
+        assert conn.features is features
+
+
+async def test_what_has_told_it_ends_with_the_block() -> None:
+    hidden = await warm()
+    gc.collect()
+    gc.disable()
+    try:
+        async with new_connection("pooled") as conn:
+            await get()
+            features = weakref.ref(conn.features)
+        del conn
+        assert features() is None
+    finally:
+        gc.enable()
+    assert await used() is hidden
