@@ -60,7 +60,8 @@ class Client:
         try:
             return isinstance(exc, asyncio.CancelledError) and self._has_left()
         finally:
-            self._take_back()
+            if self._cancelled:
+                self._take_back()
             if not self._served:
                 self.serve()
 
