@@ -86,6 +86,18 @@ def is_called_by_handler(frame: FrameType | None) -> bool:
     return frame is not None and module_of(frame).startswith(_HANDLER)
 
 
+def makes_error_page(func: Any) -> bool:
+    """Tell whether `func` makes Django's response to an error, out of what is thrown.
+
+    Behind asynchronous middleware Django gives it to any thread, which has another
+    request's `threading.local` values.
+    """
+    return (
+        getattr(func, "__name__", "") == "response_for_exception"
+        and func.__module__ == "django.core.handlers.exception"
+    )
+
+
 def is_bridged(call: SyncToAsync[Any, Any]) -> bool:
     """Tell whether a function given to asgiref needs no thread: it is the database's.
 

@@ -79,6 +79,8 @@ def sync_to_async_call(
 ) -> Coroutine[Any, Any, Any]:
     """`SyncToAsync.__call__`: in a block, the thread is the block's."""
     block = open_block()
+    if block is not None and block_threads.makes_error_page(self.func):
+        return block.run(self.func, *args, **kwargs)
     if block is None or not self._thread_sensitive:
         return asgiref_threaded_call(self, *args, **kwargs)
     if block_threads.is_bridged(self):

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from asgiref.local import Local
 from django.db import connections
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template import engines
 from django.urls import path
 from django.utils import timezone, translation
+from django.utils.decorators import async_only_middleware
 
 from django_async_fast import new_connection
 from django_async_fast.asgi import get_asgi_application
@@ -81,6 +82,23 @@ def told_in_a_template(request: HttpRequest) -> HttpResponse:
     return HttpResponse(text)
 
 
+@async_only_middleware
+def failing(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    async def middleware(request: Any) -> Any:
+        await asyncio.sleep(0)
+        raise Http404
+
+    return middleware
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    Tag.objects.count()
+    return JsonResponse({"told": [*whoever()]}, status=404)
+
+
+handler404 = not_found
+
+
 class Value(Counted):
     pass
 
@@ -142,6 +160,21 @@ def test_nobody_sees_anothers_thread_locals(
     finally:
         connections.settings["default"]["OPTIONS"] = before
     assert not hasattr(kept, "user")
+
+
+async def test_error_pages_behind_asynchronous_middleware(
+    settings_override: Callable[..., None], no_new_threads: None
+) -> None:
+    names = "KeepsTheUser", "failing"
+    settings_override(MIDDLEWARE=[f"{__name__}.{name}" for name in names])
+    application = get_asgi_application()
+    exchanges = await asyncio.gather(
+        *(get("/", application, headers={"x-user": str(i)}) for i in range(6))
+    )
+    for i, exchange in enumerate(exchanges):
+        assert exchange.status == 404
+        language = ["de", "fr", "en"][i % 3]
+        assert json.loads(exchange.body)["told"] == [str(i), str(i), language]
 
 
 async def test_thread_locals_end_with_the_request() -> None:
