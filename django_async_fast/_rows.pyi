@@ -436,8 +436,8 @@ class Statement:
     prepared: tuple[Parameter | None, ...]
     converters: Any
     no_limit: int | None
-    models: list[tuple[Any, str]]
-    lent: list[Any]
+    models: tuple[tuple[Any, str], ...]
+    lent: list[Any] | None
     columns: int
     calls_project: bool | None
     tail: str

@@ -43,6 +43,8 @@ cdef int give_back(StatementRun run) except -1:
     if run.lent is not None:
         for place in (<dict> (<tuple> run.lent)[1]).values():
             (<dict> place).clear()
+        if run.statement.lent is None:
+            run.statement.lent = []
         if len(run.statement.lent) < LENT:
             run.statement.lent.append(run.lent)
     return 0

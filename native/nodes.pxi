@@ -18,7 +18,9 @@ cdef class Node:
         self.entries = {}
         # For each lookup in the WHERE its hole, or None for a constant.
         self.slots = slots
-        self.holes = tuple([hole for hole in slots if hole is not None])
+        self.holes = slots
+        if None in slots:
+            self.holes = tuple([hole for hole in slots if hole is not None])
         # Of the last step: (the item's position, its hole).
         self.own = ()
         # Why Django does this step each time.

@@ -178,10 +178,9 @@ cdef class Statement:
         self.simple = ()
         self.tail = ""
         self.prepared = tuple([(<Hole> hole).prepared for hole in holes])
-        self.models = []
+        self.models = ()
         self.kinds = ()
         self.orderings = ()
-        self.lent = []
 
     def fill(self, Path path not None, connections, alias, list arrays=None):
         """Return SQL, parameters and the template for the values of `path`.
@@ -255,23 +254,19 @@ cdef class Statement:
             texts.append(text)
             params.extend(found)
         if not usual:
-            text = "".join(texts)
-            template = self.template_of(text)
+            template = self.template_of("".join(texts))
         else:
-            if self.text is None:
+            if self.template is None:
                 self.template = self.template_of("".join(texts))
-                self.text = "".join(texts)
-            text, template = self.text, self.template
-        if path.limits is None:
-            return text, tuple(params), template
-        limited = self.limited
-        if usual and limited is not None and limited[0] == path.limits:
-            return text + <str> limited[1], tuple(params), limited[2]
-        limit = limit_of(path.limits, self.no_limit) + self.tail
-        template += (<str> limit).encode()
-        if usual:
-            self.limited = path.limits, limit, template
-        return text + limit, tuple(params), template
+            template = self.template
+        if path.limits is not None:
+            limited = self.limited
+            if limited is None or limited[0] != path.limits:
+                limit = limit_of(path.limits, self.no_limit) + self.tail
+                limited = self.limited = path.limits, limit.encode()
+            template = <bytes> template + <bytes> limited[1]
+        # That has `%s` where the text has it, and is kept in its place.
+        return (<bytes> template).decode(), tuple(params), template
 
     cdef bint is_ordered_so(self):
         """Tell whether lists that models are ordered by are as they were."""
@@ -286,14 +281,6 @@ cdef class Statement:
                 if ordering[i] is not seen[i]:
                     return False
         return True
-
-    def __sizeof__(self):
-        """Return the bytes of it and of its texts."""
-        size = object.__sizeof__(self)
-        for each in (self.text, self.template, self.tail):
-            if each is not None:
-                size += each.__sizeof__()
-        return size
 
     cdef list many(self, Parameter prepared, tuple values):
         cdef list found = []

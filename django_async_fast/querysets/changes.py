@@ -64,6 +64,10 @@ forgets: list[Callable[[], None]] = []
 
 _watches: dict[Any, Any] = {}
 
+# What is equal for many statements, kept once.
+_shared: dict[Any, Any] = {}
+forgets.append(_shared.clear)
+
 # Operations and features of one connection that were given methods or values: by name,
 # what they had before.
 _own: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
@@ -77,6 +81,13 @@ def watches(kinds: Iterable[Any], names: tuple[str, ...]) -> tuple[Any, ...]:
             for kind in dict.fromkeys(kinds)
         ]
     )
+
+
+def shared(found: Iterable[Any]) -> tuple[Any, ...]:
+    """Return a tuple for all who learn the same."""
+    made = tuple(found)
+    same: tuple[Any, ...] = _shared.setdefault(made, made)
+    return same
 
 
 def _watch(kind: Any, names: tuple[str, ...]) -> Any:

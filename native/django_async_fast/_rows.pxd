@@ -430,7 +430,7 @@ cdef class Statement:
     cdef public tuple simple
     cdef public tuple prepared
     cdef public object no_limit
-    cdef public list models
+    cdef public tuple models
     cdef public list lent
     cdef public Py_ssize_t columns
     cdef public object calls_project  # whether to build its rows may; None: not asked
@@ -441,9 +441,8 @@ cdef class Statement:
     cdef readonly tuple holes
     cdef readonly list parts
     cdef object template_of
-    cdef str text  # where no value changes it
-    cdef object template
-    cdef tuple limited  # the last slice, its text, and the template with that
+    cdef object template  # where no value changes it
+    cdef tuple limited  # the last slice, and its text
 
     cdef list many(self, Parameter prepared, tuple values)
     cdef bint is_ordered_so(self)

@@ -193,16 +193,17 @@ def _plan(entry: Any, queryset: Any, make_plan: Any) -> None:
     entry.made = plan if keeps else None, types
     entry.converters = compiled_converters.of_compiler(compiler) if keeps else None
     models = row_plan.models_of(compiler.klass_info)
-    entry.models = [(each, row_plan.why_from_db(each)) for each in models]
+    entry.models = changes.shared((each, row_plan.why_from_db(each)) for each in models)
     entry.orderings = tuple(_orderings(compiler.query))
     if not any(row_plan.has_listeners(model) for model, _ in entry.models):
         # Then `holds()` is known from these, asked by the core.
-        entry.watches = (
+        watches = [
             unpatched_class(type(compiler), SQLCompiler, streams.NOT_CALLED).watch,
             row_plan.unpatched.watch,
-        )
+        ]
         if entry.converters is not None:
-            entry.watches += (entry.converters.watch,)
+            watches.append(entry.converters.watch)
+        entry.watches = changes.shared(watches)
         entry.cursor_iter = vars(django_compiler)["cursor_iter"]
 
 
@@ -231,7 +232,7 @@ def simplify(entry: Any, path: Any, wrapper: Any, nodes: Iterable[Any]) -> None:
     where = [*conditions(compiler.query.where)]
     columns = [each for each, _, _ in compiler.select or ()]
     columns += [each.lhs for each in where]
-    entry.kinds = (
+    kinds = (
         *changes.watches(map(type, where), changes.OF_CONDITION),
         *changes.watches(classes_of(columns), changes.OF_COLUMN),
         *[watch for model, _ in entry.models for watch in row_plan.watches(model)],
@@ -239,6 +240,7 @@ def simplify(entry: Any, path: Any, wrapper: Any, nodes: Iterable[Any]) -> None:
         # Of all their methods: the rest of the text is made by them.
         *changes.watches((type(wrapper.ops), type(wrapper.features)), ()),
     )
+    entry.kinds = changes.shared(kinds)
 
 
 def _simple(hole: Any, value: Any, compiler: Any) -> tuple[str | None, Any]:
