@@ -21,6 +21,7 @@ from ... import bridge
 from ...tasks.gates import Gate
 from ..forks import OfOneProcess, forks
 from ..usable import check_usable
+from . import long_steps
 from .cursor import Cursor, cursor_class
 from .lock_queue import LockQueue, lock_queue_of
 from .progress import Progress
@@ -157,6 +158,8 @@ class Connection(OfOneProcess, sqlite3.Connection):
         self.progress.may_end = not inside or kind is not StatementKind.WRITE
         self._running = me
         self.progress.pace.begin(self)
+        if self._needs_thread(kind, sql):
+            call = partial(self._in_thread, call)
         try:
             if not self.lock_queue.waiting or not self._lets_others_go_first(kind):
                 try:
@@ -176,6 +179,31 @@ class Connection(OfOneProcess, sqlite3.Connection):
                 self._break_off(inside and kind is not StatementKind.COMMIT)
             elif not self._has_lock and self.in_transaction:
                 self._has_lock = takes_lock(kind, sql)
+
+    def _needs_thread(self, kind: StatementKind, sql: str) -> bool:
+        """Tell whether the loop would stand still while the statement runs."""
+        return (
+            (kind is StatementKind.WRITE or kind is StatementKind.OTHER)
+            and long_steps.has_long_steps(sql)
+            # One of the project's is called where it expects to be.
+            and self.progress_handler is self.progress
+            and bridge.can_wait()
+        )
+
+    def _in_thread(self, call: Callable[..., T], *args: Any) -> T:
+        me = self._running
+        super().set_progress_handler(None, 0)  # of the loop's thread
+        try:
+            return bridge.await_(
+                long_steps.call(self, partial(self._begin_here, call, *args))
+            )
+        finally:
+            self._running = me
+            self.ask_after(self.progress.pace.steps)
+
+    def _begin_here(self, call: Callable[..., T], *args: Any) -> T:
+        self._running = id(bridge.getcurrent())
+        return call(*args)
 
     def _again(self, call: Callable[..., T], *args: Any) -> T:
         check_usable(self)  # meanwhile it may have been given up

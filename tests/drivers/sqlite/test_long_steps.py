@@ -1,0 +1,191 @@
+"""A statement of SQLite's with long steps runs in a thread; the loop goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from django.db import connections, transaction
+
+from django_async_fast import async_connections, new_connection, run_sync
+from django_async_fast.drivers.sqlite import progress
+from django_async_fast.drivers.sqlite.long_steps import has_long_steps
+from tests.support.other_databases import names
+from tests.support.until import until
+from tests.testapp.models import Tag
+
+LONG = (
+    *("VACUUM", " vacuum into 'x'", "REINDEX", "PRAGMA main.integrity_check(1)"),
+    *("PRAGMA quick_check", 'DELETE FROM "a b"', "delete from t ;", "DROP TABLE t"),
+    *("CREATE UNIQUE INDEX i ON t (a)", "CREATE INDEX i ON t (a)", "DROP INDEX i"),
+)
+SHORT = (
+    *('DELETE FROM "t" WHERE "t"."id" IN (1)', "DELETE FROM t RETURNING id"),
+    *("SELECT 1", "PRAGMA table_info(t)", "CREATE TABLE t (a)", "DROP TRIGGER t"),
+)
+
+
+def test_what_is_long() -> None:
+    assert all(map(has_long_steps, LONG))
+    assert not any(map(has_long_steps, SHORT))
+
+
+class Step:
+    """A step of a DELETE that ends when it is told."""
+
+    def __init__(self) -> None:
+        self.begun = False
+        self.thread: int | None = None
+        self.end = threading.Event()
+
+    def __call__(self) -> None:
+        self.begun, self.thread = True, threading.get_ident()
+        assert self.end.wait(20)
+
+
+@asynccontextmanager
+async def deleting(alias: str) -> AsyncIterator[tuple[Step, asyncio.Task[Any]]]:
+    """Yield a step of a statement that deletes all tags, and the task that waits."""
+    step = Step()
+
+    def prepare() -> None:
+        raw = connections[alias].connection
+
+        def ask() -> int:
+            assert raw.execute("SELECT 7").fetchone() == (7,)
+            step()
+            return 7
+
+        raw.create_function("step", 0, ask)
+        raw.execute(
+            "CREATE TEMP TRIGGER slow BEFORE DELETE ON testapp_tag WHEN old.name = 'a' "
+            "BEGIN SELECT step(); END"
+        )
+
+    await run_sync(prepare)
+    task = asyncio.create_task(execute(alias, "DELETE FROM testapp_tag"))
+    await until(lambda: step.begun)
+    try:
+        yield step, task
+    finally:
+        step.end.set()
+        await asyncio.wait([task])
+
+
+async def execute(alias: str, sql: str) -> None:
+    async with async_connections[alias].acursor() as cursor:
+        await cursor.execute(sql)
+
+
+async def fill(alias: str) -> None:
+    await Tag.objects.using(alias).abulk_create(Tag(name=name) for name in "ab")
+
+
+async def test_the_loop_goes_on(log: str) -> None:
+    async with new_connection(log):
+        await fill(log)
+        async with deleting(log) as (step, task):
+            assert step.thread != threading.get_ident()
+            reading = asyncio.create_task(names(log))
+            await asyncio.sleep(0.01)
+            assert not task.done()
+            assert not reading.done()
+            step.end.set()
+            await task
+            assert await reading == []
+
+
+async def test_vacuum_leaves_the_processor_to_the_loop(file: str) -> None:
+    fill = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < "
+        "100000) INSERT INTO testapp_tag (name) SELECT hex(randomblob(20)) FROM n"
+    )
+    async with new_connection(file):
+        await execute(file, fill)
+        here, everywhere = time.thread_time(), time.process_time()
+        for sql in ("VACUUM", "PRAGMA integrity_check"):
+            await execute(file, sql)
+        here, everywhere = time.thread_time() - here, time.process_time() - everywhere
+        assert here < everywhere / 2
+
+
+async def test_cancelled_it_is_undone(log: str) -> None:
+    async with new_connection(log) as conn:
+        await fill(log)
+        async with deleting(log) as (step, task):
+            task.cancel()
+            await asyncio.sleep(0.05)
+            assert not task.done()
+            step.end.set()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert not conn.connection.closed
+        assert await names(log) == ["a", "b"]
+
+
+async def test_in_a_transaction_it_is_waited_for(log: str) -> None:
+    async with new_connection(log), transaction.atomic(using=log):
+        await fill(log)
+        async with deleting(log) as (step, task):
+            task.cancel()
+            await asyncio.sleep(0.05)
+            step.end.set()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert await names(log) == []
+
+
+@pytest.mark.parametrize("again", [True, False])
+async def test_a_transaction_is_lost_with_what_does_not_end(
+    log: str, again: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not again:
+        monkeypatch.setattr(progress, "PATIENCE", 0.01)
+    async with new_connection(log) as conn:
+        with pytest.raises(transaction.TransactionManagementError):
+            async with transaction.atomic(using=log):
+                await fill(log)
+                before = conn.connection
+                async with deleting(log) as (step, task):
+                    for _ in range(1 + again):
+                        task.cancel()
+                        await asyncio.sleep(0.05)
+                    step.end.set()
+                    with pytest.raises(asyncio.CancelledError):
+                        await task
+                assert before.closed
+        assert await names(log) == []
+
+
+async def test_a_coroutine_closed_meanwhile(log: str) -> None:
+    async with new_connection(log) as conn:
+        await fill(log)
+        async with deleting(log) as (step, task):
+            step.end.set()
+            await task
+            await fill(log)
+            vacuum = execute(log, "DELETE FROM testapp_tag")
+            vacuum.send(None)
+            vacuum.close()
+        assert not conn.in_transaction()
+        assert await names(log) in (["a", "b"], [])
+
+
+async def test_a_handler_of_the_projects_stays_in_the_loops_thread(log: str) -> None:
+    def prepare() -> None:
+        connections[log].connection.set_progress_handler(lambda: False, 100)
+
+    async with new_connection(log):
+        await fill(log)
+        async with deleting(log) as (step, task):
+            step.end.set()
+            await task
+            await fill(log)
+            await run_sync(prepare)
+            await execute(log, "DELETE FROM testapp_tag")
+            assert step.thread == threading.get_ident()
