@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ObjectDoesNotExist
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count
 from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
@@ -33,6 +33,21 @@ async def test_those_that_wait_go_together(sent: list[int]) -> None:
         assert sent == [TASKS - 1]
         assert await read_all() == [str(i) for i in range(TASKS)]
     assert sent == [TASKS - 1] * 2
+
+
+async def test_after_rows_that_were_streamed(sent: list[int]) -> None:
+    def stream() -> int:
+        with connection.cursor() as cursor:
+            return len(list(cursor.stream("SELECT 1 UNION SELECT 2")))
+
+    await fill()
+    async with new_connection():
+        for _ in range(2):
+            found = await ends(
+                [asyncio.create_task(run_sync(stream)), *map(read, range(3))]
+            )
+            assert found == [2, "0", "1", "2"]
+    assert sent == [3] * 2
 
 
 CALLS: dict[str, Callable[[], Awaitable[Any]]] = {

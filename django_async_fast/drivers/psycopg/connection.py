@@ -29,6 +29,8 @@ from .statement_lock import StatementLocks
 from .transaction_status import IDLE, IN_TRANSACTION, INERROR
 
 _init = Unpatched((psycopg.Connection, psycopg.Connection, ("__init__",)))
+# What `Cursor.stream()` begins with.
+_STREAMS = psycopg.Cursor._stream_send_gen.__code__
 
 
 class Connection(psycopg.Connection[Any]):
@@ -108,6 +110,8 @@ class Connection(psycopg.Connection[Any]):
         if self.session.inherited:
             gen.close()
             raise psycopg.OperationalError(OF_PARENT)
+        if getattr(gen, "gi_code", None) is _STREAMS:
+            self.session.streamed = True
         before = self.pgconn.transaction_status
         try:
             wants = next(gen)

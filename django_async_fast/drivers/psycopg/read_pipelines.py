@@ -123,12 +123,17 @@ class ReadPipeline(WaiterQueue):
             driven.add_done_callback(self._done, context=Context())
 
     def _exchange(self, reads: list[JoinedRead]) -> Generator[Any, Any, None]:
-        pgconn = self.raw.pgconn
+        pgconn, streamed = self.raw.pgconn, self.raw.session.streamed
         pgconn.enter_pipeline_mode()
+        if streamed:
+            sync(pgconn)  # what comes first is not a read
         for read in reads:
             pgconn.send_query_params(read.query, None, result_format=BINARY)
             sync(pgconn)
         yield from flush(pgconn)
+        if streamed:
+            yield from fetch_many(pgconn)
+            self.raw.session.streamed = False
         for read in reads:
             results = yield from fetch_many(pgconn)
             self.remove(read)

@@ -44,6 +44,9 @@ class Session(OfOneProcess, psycopg.AsyncConnection[Any]):
     # class of cursors, where these are not psycopg's.
     kind: type[psycopg.Connection[Any]] = psycopg.Connection
     cursor_class: Any = None
+    # Whether libpq may still be told to give the next result row by row: it forgets
+    # that when a statement is sent, but not when a pipeline's first one is.
+    streamed = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
