@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import AsyncIterator
 
+import psycopg
 import pytest
 from django.db import DataError, OperationalError, connection, transaction
 from django.db.models import F
@@ -13,12 +15,22 @@ from django_async_fast import alist, new_connection
 from tests.support.backend_pids import abackend_pid
 from tests.support.cancelling import cancelled
 from tests.support.configured import configured, pool_is_whole, pool_options
+from tests.support.until import until
 from tests.testapp.models import Author, Tag, Unique
 
 from .conftest import Watch, through_proxy
 from .failing import PATIENCE, Cases, fill_authors, sleep_on_the_server
 
 CASES = Cases()
+
+
+@contextlib.asynccontextmanager
+async def locked_tags(watch: Watch) -> AsyncIterator[None]:
+    """Keep the server from answering for the tags."""
+    async with await psycopg.AsyncConnection.connect(**watch.dsn) as other:
+        await other.execute("LOCK TABLE testapp_tag IN ACCESS EXCLUSIVE MODE")
+        yield
+        await other.rollback()
 
 
 @CASES.numbered(10)
@@ -86,6 +98,21 @@ async def a_connection_that_is_closed_in_a_transaction(watch: Watch) -> None:
                 with pytest.raises(OperationalError, match="the connection is closed"):
                     await Tag.objects.acount()
         assert await Tag.objects.acount() == 0
+
+
+@CASES.numbered(12)
+async def a_stream_where_the_first_statement_was_killed(watch: Watch) -> None:
+    async with new_connection() as conn, locked_tags(watch):
+        await conn.aensure_connection()
+        with pytest.raises(OperationalError, match="the connection is closed"):
+            async with transaction.atomic():
+                counting = asyncio.create_task(Tag.objects.acount())
+                await until(lambda: bool(watch.working()))
+                watch.terminate(conn.connection.info.backend_pid)
+                with pytest.raises(OperationalError):
+                    await counting
+                with pytest.raises(OperationalError, match="the connection is closed"):
+                    await anext(Author.objects.aiterator())
 
 
 @CASES.numbered(10)

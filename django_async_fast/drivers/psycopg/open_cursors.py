@@ -56,7 +56,7 @@ def _cursor_class(base: Any) -> type[Any]:
                 # Another task's statement, BEGIN with it. psycopg refuses a cursor
                 # then, before it waits for its turn.
                 with self.connection.lock:
-                    pass
+                    self.connection._check_connection_ok()  # a lost one stays so
             return _or_abandon(self, super().execute, *args, **kwargs)
 
         def close(self) -> None:
