@@ -1,7 +1,5 @@
 """`python -m bench`: run the suites, show the tables, keep the figures as JSON."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """The suites' fixtures: a server, the contenders' processes, and `measure`."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

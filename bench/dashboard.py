@@ -7,8 +7,6 @@
 Both of the first take the name of another run.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

@@ -8,8 +8,6 @@ is. 20 gets one after the other, by `gather()` on one connection, and a save in
 in which they take turns.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import os

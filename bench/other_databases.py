@@ -9,8 +9,6 @@ the quickest of a process's repetitions, in processor time of the client. A row 
 columns, four of which Django converts on SQLite.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import gc

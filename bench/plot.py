@@ -4,8 +4,6 @@ Writes docs/pages.svg and the table between README's marks for it. Takes the new
 of bench/results/ that has the suite `pages`, or the one that is named.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ Writes docs/writes.svg and the table between that page's marks for it. Takes the
 file of bench/results/ that has the suite `writes`, or the one that is named.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Iterator

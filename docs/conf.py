@@ -1,7 +1,5 @@
 """Sphinx's settings: `make docs` builds the pages here into build/site."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -6,8 +6,6 @@ Budgets are of an interpreter and a Django; where there are none, nothing can fa
 `--write` takes what is counted as the new budgets.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

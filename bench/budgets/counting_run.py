@@ -5,8 +5,6 @@
 Under valgrind (see `instructions.py`) it counts instructions, else Python calls.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextvars
 import inspect

@@ -1,7 +1,5 @@
 """How many instructions are run, by valgrind's callgrind: of all threads, and of C."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import re

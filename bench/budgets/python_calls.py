@@ -1,7 +1,5 @@
 """How many Python functions are entered, and coroutines gone on with."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """asyncpg: rows, no objects. The yardstick among drivers."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Awaitable
 from typing import Any

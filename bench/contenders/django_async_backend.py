@@ -1,7 +1,5 @@
 """django-async-backend: Django's models, an ORM generated from Django's."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from bench.contenders import Contender

@@ -1,7 +1,5 @@
 """Django's synchronous API: the same code in stock Django and with this package."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Callable

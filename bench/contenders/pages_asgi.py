@@ -1,7 +1,5 @@
 """Pages: Django's own ASGI application."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

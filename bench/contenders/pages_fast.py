@@ -1,7 +1,5 @@
 """Pages: this package's application, one line in asgi.py."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from bench.contenders import pages_asgi

@@ -1,7 +1,5 @@
 """Pages: Django's own WSGI application, with and without this package."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from bench.contenders import pages_asgi

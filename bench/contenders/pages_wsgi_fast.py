@@ -1,7 +1,5 @@
 """Pages: Django's WSGI application with this package in INSTALLED_APPS."""
 
-from __future__ import annotations
-
 from bench.contenders import pages_wsgi
 
 

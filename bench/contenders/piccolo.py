@@ -1,7 +1,5 @@
 """Piccolo over asyncpg."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from bench.contenders import GetsByKey

@@ -1,7 +1,5 @@
 """psycopg's asynchronous connections: rows, no objects."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from bench.contenders import Contender

@@ -5,8 +5,6 @@ same: classes of Django's have been modified, which the interpreter's caches rem
 and greenlet and the compiled parts are loaded. Here there is nothing to trust.
 """
 
-from __future__ import annotations
-
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any

@@ -1,7 +1,5 @@
 """Tortoise ORM over asyncpg. It has no streaming: `all()` is what comes closest."""
 
-from __future__ import annotations
-
 import sys
 from types import ModuleType
 from typing import Any

@@ -1,7 +1,5 @@
 """The wire: the same bytes, received and dropped. Nobody can be faster than that."""
 
-from __future__ import annotations
-
 import re
 import socket
 import struct

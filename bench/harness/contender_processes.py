@@ -1,7 +1,5 @@
 """The processes of the contenders, seen from the one that gives them turns."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """The tables at the end of a run."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from statistics import median
 from typing import Any

@@ -4,8 +4,6 @@ pytest-benchmark would run one contender to its end before the next begins. So t
 rounds are run here, and it is given the figures afterwards.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """One turn of one contender at one case: the only place where the clock runs."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator

@@ -1,7 +1,5 @@
 """The process in which contenders run: a turn for each line on standard input."""
 
-from __future__ import annotations
-
 import asyncio
 import contextvars
 import gc

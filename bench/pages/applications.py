@@ -1,7 +1,5 @@
 """The site for a server: it calls one of these functions for its application."""
 
-from __future__ import annotations
-
 import os
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Requests to an application in this process: what the servers are given, no more."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import sys

@@ -1,7 +1,5 @@
 """What each page is asked for, and what must come back. Imports no framework."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from dataclasses import dataclass

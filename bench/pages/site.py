@@ -1,7 +1,5 @@
 """Django's settings for the pages, what is in its tables, and its applications."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The pages in Django, each as its users write it: `async def`, and plain."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse

@@ -4,8 +4,6 @@ Imported once Django is set up. The rows are made, and looked at afterwards, ove
 connection of their own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

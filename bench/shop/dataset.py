@@ -4,8 +4,6 @@ A row is a function of its id, in SQL and in Python: so every contender's rows c
 be checked without trusting another contender.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cache

@@ -4,8 +4,6 @@ Imported once Django is set up. `do` runs what a query ends with: `Now` in synch
 code, `Awaited` in a coroutine; both build the same querysets.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import permutations

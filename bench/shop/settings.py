@@ -1,7 +1,5 @@
 """Django's settings, for each kind of Django: each has a process of its own."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from tools.postgres import django_database

@@ -4,8 +4,6 @@ Of the process, while it iterates over `aiterator(2000)` in a block: resident me
 at each of 40 marks, above what was resident after the first rows. Linux only.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import gc

@@ -6,8 +6,6 @@ of a request alone, counted by valgrind. The watching thread is not in them: it 
 three times in the limit, however many requests there are. No database is asked.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import gc

@@ -39,6 +39,20 @@ def arrays() -> Iterator[list[int]]:
         yield sent
 
 
+@contextmanager
+def arrays_by(module: Any) -> Iterator[list[int]]:
+    """Count the arrays of each statement with some that a compiled write sends."""
+    sent: list[int] = []
+    execute = module.execute
+
+    def counting(*args: Any) -> Any:
+        sent.append(len(args[-1]))
+        return execute(*args)
+
+    with mock.patch.object(module, "execute", counting):
+        yield sent
+
+
 def outcome(write: Callable[[], Any], *kinds: Any, using: str | None = None) -> Any:
     """Return what a write returns or raises, and the rows that are there then."""
     restart_sequences()

@@ -1,9 +1,7 @@
 """UPDATE and DELETE of rows with very many keys: Django's outcome, the keys an array."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
-from unittest import mock
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -16,7 +14,7 @@ from hypothesis import strategies as st
 from django_async_fast import new_connection, run_sync
 from django_async_fast.querysets import replaced_writes
 from django_async_fast.querysets.compiled import filtered_writes
-from tests.querysets.bulk.ways import outcome
+from tests.querysets.bulk.ways import arrays_by, outcome
 from tests.support.without_seams import without
 from tests.testapp.models import Author, Book, Everything, Tag
 
@@ -36,20 +34,6 @@ def _rows() -> None:
     )
     Author.objects.bulk_create(Author(pk=i, name=str(i)) for i in KEYS)
     Book.objects.bulk_create(Book(pk=i, author_id=i, title=str(i)) for i in KEYS)
-
-
-@contextmanager
-def arrays() -> Iterator[list[int]]:
-    """Count the arrays of each statement that has some, and nobody sees."""
-    sent: list[int] = []
-    execute = filtered_writes.execute
-
-    def counting(*args: Any) -> Any:
-        sent.append(len(args[-1]))
-        return execute(*args)
-
-    with mock.patch.object(filtered_writes, "execute", counting):
-        yield sent
 
 
 WRITES: dict[str, tuple[Callable[[Any], Any], int]] = {
@@ -104,10 +88,13 @@ def test_writes_of_many_keys_are_djangos(name: str) -> None:
         expected = written(name, keys)
     for _ in range(2):
         assert written(name, keys) == expected
-    with arrays() as sent:
+    with arrays_by(filtered_writes) as sent:
         assert written(name, keys) == expected
     assert sent == [WRITES[name][1]]
-    with arrays() as sent, CaptureQueriesContext(connection) as queries:
+    with (
+        arrays_by(filtered_writes) as sent,
+        CaptureQueriesContext(connection) as queries,
+    ):
         assert written(name, keys) == expected
     assert not sent
     assert any(" IN (" in each["sql"] for each in queries)
@@ -146,7 +133,7 @@ def test_a_cascade_to_many_rows() -> None:
         expected = write()
     for _ in range(2):
         assert write() == expected
-    with arrays() as sent:
+    with arrays_by(filtered_writes) as sent:
         assert write() == expected
     assert sent
 
@@ -176,7 +163,7 @@ def test_in_a_transaction_that_is_rolled_back() -> None:
 
     for _ in range(3):
         write()
-    with arrays() as sent:
+    with arrays_by(filtered_writes) as sent:
         write()
     assert sent == [1]
     assert Everything.objects.count() == COUNT
@@ -194,7 +181,7 @@ async def test_in_a_block(way: str) -> None:
 
     async with new_connection():
         for _ in range(3):
-            with arrays() as sent:
+            with arrays_by(filtered_writes) as sent:
                 if way == "async":
                     found = Everything.objects.filter(pk__in=KEYS[:120])
                     async with transaction.atomic():

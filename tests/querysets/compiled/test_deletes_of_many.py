@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from django_async_fast import new_connection, run_sync
 from django_async_fast.querysets import replaced_writes
 from django_async_fast.querysets.compiled import deletes
-from tests.querysets.bulk.ways import outcome
+from tests.querysets.bulk.ways import arrays_by, outcome
 from tests.support.tables import table_of
 from tests.support.without_seams import without
 from tests.testapp.models import Author, Book, CharKey, Novel, Tag, UuidKey
@@ -34,20 +34,6 @@ def _rows() -> None:
     Book.objects.bulk_create(Book(pk=i, author_id=i, title=str(i)) for i in KEYS)
     UuidKey.objects.bulk_create(UuidKey(pk=uuid.UUID(int=i)) for i in KEYS)
     CharKey.objects.bulk_create(CharKey(code=f"'{i}\\") for i in KEYS)
-
-
-@contextmanager
-def arrays() -> Iterator[list[int]]:
-    """Count the arrays of each statement that has some, and nobody sees."""
-    sent: list[int] = []
-    execute = deletes.execute
-
-    def counting(*args: Any) -> Any:
-        sent.append(len(args[-1]))
-        return execute(*args)
-
-    with mock.patch.object(deletes, "execute", counting):
-        yield sent
 
 
 @contextmanager
@@ -105,7 +91,7 @@ def test_deletes_are_djangos(name: str) -> None:
     with djangos():
         expected = deleted(delete)
     for _ in range(2):
-        with arrays() as sent:
+        with arrays_by(deletes) as sent:
             assert deleted(delete) == expected
         assert sent == [1] * count
 
@@ -131,7 +117,7 @@ def test_whatever_the_keys_are(odd: list[Any], count: int) -> None:
 
 def test_whoever_watches_sees_djangos_statements() -> None:
     for _ in range(2):
-        with arrays() as sent, CaptureQueriesContext(connection) as queries:
+        with arrays_by(deletes) as sent, CaptureQueriesContext(connection) as queries:
             deleted(lambda: UuidKey.objects.all().delete())
         assert sent == []
         texts = [each["sql"] for each in queries]
@@ -163,7 +149,7 @@ def test_rows_that_the_server_takes_along_are_counted_as_by_django() -> None:
 
         with djangos(), signalled():
             expected = outcome(delete, Node)
-        with arrays() as sent, signalled():
+        with arrays_by(deletes) as sent, signalled():
             assert outcome(delete, Node) == expected
         assert sent == []
 
@@ -178,7 +164,7 @@ def test_a_field_that_is_patched_is_asked() -> None:
 
     deleted(lambda: UuidKey.objects.all().delete())
     with (
-        arrays() as sent,
+        arrays_by(deletes) as sent,
         mock.patch.object(models.UUIDField, "get_db_prep_value", patched),
     ):
         deleted(lambda: UuidKey.objects.all().delete())
@@ -195,7 +181,7 @@ async def test_in_a_block(way: str) -> None:
         return found
 
     wanted = COUNT, {"testapp.UuidKey": COUNT}
-    with signalled() as said, arrays() as sent:
+    with signalled() as said, arrays_by(deletes) as sent:
         async with new_connection():
             if way == "async":
                 async with transaction.atomic():
