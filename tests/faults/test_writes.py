@@ -47,7 +47,7 @@ async def at_every_await(
     for _ in range(4):
         await write()
     with mock.patch.object(
-        writes.Call, "learn", side_effect=AssertionError("not known")
+        writes.WriteCall, "learn", side_effect=AssertionError("not known")
     ):
         for at in range(1, MOST):
             fill(watch)

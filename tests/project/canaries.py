@@ -158,7 +158,7 @@ WATCHED = {
     "django.db.utils.ConnectionHandler.create_connection": "connections/routing.py",
     "django.dispatch.dispatcher.Signal.send": "connections/dispatch.py: async_to_sync_call",
     "django.db.models.base.Model._save_table": "querysets/compiled/saves.py, querysets/compiled/updates.py, querysets/compiled/inserts.py",
-    "django.db.models.base.Model._assign_returned_values": "querysets/compiled/saves.py: Call.done",
+    "django.db.models.base.Model._assign_returned_values": "querysets/compiled/saves.py: SaveCall.done",
     "django.db.models.base.Model._do_insert": "querysets/compiled/saves.py",
     "django.db.models.base.Model._get_pk_val": "querysets/compiled/saves.py",
     "django.db.models.base.Model._is_pk_set": "querysets/compiled/saves.py",

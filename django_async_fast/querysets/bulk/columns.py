@@ -34,7 +34,7 @@ from ... import _native
 from ...drivers.psycopg.statement import Array
 from ...unpatched import unpatched_class
 from .. import changes
-from ..compiled.writes import NotPlain
+from ..compiled.keys import Missed
 from ..plain_fields import KEYS, PLAIN_FIELDS
 
 
@@ -170,15 +170,15 @@ class Column:
     def prepared(self, values: list[Any], wrapper: Any) -> list[Any]:
         """Return what Django makes of each value.
 
-        Raises NotPlain for an expression, or what becomes one.
+        Raises Missed for an expression, or what becomes one.
         """
         prepare, found = self.field.get_db_prep_save, []
         for value in values:
             if hasattr(value, "resolve_expression"):
-                raise NotPlain
+                raise Missed
             value = prepare(value, connection=wrapper)
             if hasattr(value, "as_sql"):
-                raise NotPlain
+                raise Missed
             found.append(value)
         return found
 

@@ -18,6 +18,7 @@ from django.db.models.sql.compiler import SQLInsertCompiler
 from ... import _native
 from ...drivers.psycopg import results, statement
 from ..compiled import authors, writes
+from ..compiled.keys import Missed
 from ..plans import plan_cache
 from . import sending
 from .columns import Column, is_djangos, is_read
@@ -89,7 +90,7 @@ def _run(compiler: Any, returning: Any) -> writes.Run | None:
     found = _Values(query.objs)
     try:
         params = [found.of(column, wrapper) for column in entry.columns]
-    except writes.NotPlain:
+    except Missed:
         params = []
     if not sending.can_be_sent(params):
         return found.djangos(compiler, returning)
@@ -118,7 +119,7 @@ class _Values:
         self._found: dict[int, list[Any]] = {}
 
     def of(self, column: Column, wrapper: Any) -> Any:
-        """Return a column's parameter. Raises NotPlain; Django takes it from there."""
+        """Return a column's parameter. Raises Missed; Django takes it from there."""
         field = column.field
         if is_read(field):
             values = column.of(self._objs)

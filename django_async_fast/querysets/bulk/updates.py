@@ -23,6 +23,7 @@ from django.db.models.functions import Cast
 from ...drivers.psycopg import statement
 from ...unpatched import unpatched_class
 from ..compiled import writes
+from ..compiled.keys import Missed
 from . import sending
 from .columns import Column, is_only_cast
 
@@ -206,7 +207,7 @@ def _batches(
 ) -> list[list[Any]]:
     """Return the arrays of each batch, none where Django's statements are to be sent.
 
-    Raises NotPlain, and what reading a value raises.
+    Raises Missed, and what reading a value raises.
     """
     if not entry.holds(wrapper) or sending.unobserved(wrapper) is None:
         return []
@@ -228,14 +229,14 @@ def _is_negative_zero(value: Any) -> bool:
 
 
 def _params(entry: Join, objs: Sequence[Any], wrapper: Any) -> list[Any]:
-    """Return the arrays of a batch. Raises NotPlain where one cannot be."""
+    """Return the arrays of a batch. Raises Missed where one cannot be."""
     by_key = {_pk_of(obj): obj for obj in objs}
     if len(by_key) != len(objs):
         # Of several objects of a row Django's CASE takes the first, but the server
         # reads the values of each, and may refuse one.
-        raise writes.NotPlain
+        raise Missed
     if len({*map(type, by_key)}) != 1 or not _KEYS.issuperset(map(type, by_key)):
-        raise writes.NotPlain
+        raise Missed
     # The rows are locked in this order: two tasks that update the same have the same.
     keys = sorted(by_key)
     found = [entry.key.array(keys)]
@@ -245,14 +246,14 @@ def _params(entry: Join, objs: Sequence[Any], wrapper: Any) -> list[Any]:
         if array is None:
             # What Django saves is an expression: it asks the field of that, too.
             if not column.saves_expressions(wrapper):
-                raise writes.NotPlain
+                raise Missed
             values = column.prepared(values, wrapper)
             array = column.encoded(values, wrapper)
         if column.is_float and any(map(_is_negative_zero, values)):
-            raise writes.NotPlain
+            raise Missed
         found.append(array)
     if not all(type(each) is statement.Array for each in found):
-        raise writes.NotPlain
+        raise Missed
     if not sending.can_be_sent(found):
-        raise writes.NotPlain
+        raise Missed
     return found

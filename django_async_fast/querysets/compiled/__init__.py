@@ -12,7 +12,7 @@ For who sends statements of another kind, as UPDATE by a queryset's conditions:
 - `entry.learn(queryset, path, ask, make_plan, alias)`: the statement, an `Entry`. `ask`
   is given the queryset, its query and the alias; it returns compiler, SQL, parameters.
 - `entry.fill(path, wrapper)`: SQL, parameters and the template of one run. Raises
-  `holes.Missed`: Django's way, this time.
+  `keys.Missed`: Django's way, this time.
 - `paths.djangos(queryset, path)`: a queryset with a query, for Django's method.
 - `tree.grown()` whenever something is kept, `tree.clear()` to forget everything.
 """

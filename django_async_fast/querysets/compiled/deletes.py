@@ -17,6 +17,7 @@ from ...drivers.psycopg.statement import execute, unobserved
 from .. import whole_results
 from ..plain_fields import KEYS
 from . import arrays, prepared_values, verify, writes
+from .keys import Missed
 
 _IN = " IN (%s)"
 # What leaves other rows to the server; 6.1 has more of these.
@@ -46,13 +47,13 @@ class DeleteMany(Delete):
         self._prepared, self._array = prepared
 
     def array(self, keys: list[Any]) -> arrays.Parameter:
-        """Return the parameter. Raises NotPlain."""
+        """Return the parameter. Raises Missed."""
         kind = type(keys[0])
         found = None
         if {*map(type, keys)} == {kind} and self._prepared.param(keys[0]) is not None:
             found = self._array(keys)
         if found is None:
-            raise writes.NotPlain
+            raise Missed
         return found
 
     def send(self, wrapper: Any, statement: writes.Statement) -> Any:
@@ -75,13 +76,13 @@ def delete_batch(self: Any, pk_list: Any, using: str) -> Any:
         and not self.annotations
     ):
         if len(pk_list) == 1:
-            run = writes.run_of(_Call(self, pk_list, using))
+            run = writes.run_of(_DeleteCall(self, pk_list, using))
         elif len(pk_list) > GET_ITERATOR_CHUNK_SIZE and not verify.ON:
             run = writes.run_of(_CallOfMany(self, pk_list, using))
     return delete_batch.__wrapped__(self, pk_list, using) if run is None else run()
 
 
-class _Call(writes.Call):
+class _DeleteCall(writes.WriteCall):
     def __init__(self, query: Any, pk_list: list[Any], using: str) -> None:
         self.using = using
         self.known = writes.of(query.model)
@@ -117,7 +118,7 @@ class _Call(writes.Call):
         return query.get_compiler(self.using)
 
 
-class _CallOfMany(_Call):
+class _CallOfMany(_DeleteCall):
     def __init__(self, query: Any, pk_list: list[Any], using: str) -> None:
         super().__init__(query, pk_list, using)
         self.key = "delete many", using, type(pk_list[0])

@@ -22,6 +22,7 @@ from django.db.models.expressions import Col, CombinedExpression, DurationExpres
 from ... import _native
 from . import writes
 from .filtered_writes import FilteredCall, FilteredWrite, Prepare
+from .keys import Missed
 from .paths import STEPS, djangos, replay
 from .steps import path_of
 from .writes import NULL_IN_TEXT
@@ -71,7 +72,7 @@ def _run(queryset: Any, values: dict[str, Any]) -> writes.Run | None:
         return None
     try:
         kinds = tuple(map(_kind, values.values()))
-    except writes.NotPlain:
+    except Missed:
         return None
     queryset._for_write = True
     key = "update", tuple(values), kinds
@@ -91,7 +92,7 @@ def _run(queryset: Any, values: dict[str, Any]) -> writes.Run | None:
 
 
 def _kind(value: Any) -> Any:
-    """Return what of a new value decides the text. Raises NotPlain."""
+    """Return what of a new value decides the text. Raises Missed."""
     kind = type(value)
     if writes.is_plain(value):
         return kind
@@ -106,7 +107,7 @@ def _kind(value: Any) -> Any:
         and writes.is_plain(value.value)
     ):
         return Value, type(value.value)
-    raise writes.NotPlain
+    raise Missed
 
 
 class _Done:
@@ -201,7 +202,7 @@ def _operand(resolved: Any) -> Prepare:
         again.value = given
         text, params = again.as_sql(None, wrapper)
         if text != "%s" or len(params) != 1:
-            raise writes.NotPlain
+            raise Missed
         return params[0]
 
     resolved = copy.copy(resolved)

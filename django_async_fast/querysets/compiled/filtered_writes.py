@@ -65,7 +65,7 @@ def _execute(
     return execute(wrapper, raw, sql, params, template, arrays)
 
 
-class FilteredCall(writes.Call):
+class FilteredCall(writes.WriteCall):
     """One call of a write of a queryset's rows."""
 
     write: type[FilteredWrite] = FilteredWrite
@@ -130,13 +130,8 @@ class FilteredCall(writes.Call):
     def _written_out(
         self, write: FilteredWrite, wrapper: Any, arrays: Any = None
     ) -> writes.Statement:
-        """Return what is to be sent, very many values in `arrays` if it is given."""
-        try:
-            text, where, template = entry.fill(
-                write.where, self.path, self.using, arrays
-            )
-        except Missed:
-            raise writes.NotPlain from None
+        """Return what is to be sent, very many values in `arrays`. Raises Missed."""
+        text, where, template = entry.fill(write.where, self.path, self.using, arrays)
         try:
             params = [
                 prepare(value, wrapper)
@@ -144,7 +139,7 @@ class FilteredCall(writes.Call):
             ]
         except Exception:
             # Django meets it again, where a transaction is to be rolled back.
-            raise writes.NotPlain from None
+            raise Missed from None
         return text, [*params, *where], template
 
     def as_sql(self) -> tuple[str, Any]:

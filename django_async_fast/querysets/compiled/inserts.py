@@ -13,6 +13,7 @@ from .. import changes, whole_results
 from ..plans import plan_cache
 from ..plans.result_format import Types
 from . import authors, writes
+from .keys import Missed
 
 
 class Insert(writes.Write):
@@ -77,11 +78,13 @@ def _run(
     ):
         return None
     queryset._for_write = True
-    call = Call(queryset, objs[0], fields, returning_fields, raw, using, on_conflict)
+    call = InsertCall(
+        queryset, objs[0], fields, returning_fields, raw, using, on_conflict
+    )
     return writes.run_of(call)
 
 
-class Call(writes.Call):
+class InsertCall(writes.WriteCall):
     """One call of `QuerySet._insert()`."""
 
     def __init__(
@@ -125,7 +128,7 @@ class Call(writes.Call):
             # As it is: `pre_save()` has been called already.
             self.values[id(field)] = value = getattr(self._instance, field.attname)
             if not writes.is_plain(value):
-                raise writes.NotPlain
+                raise Missed
         compiler = self._compiler()
         authors.check_selected(self._returning)
         table = self._queryset.model._meta.db_table
@@ -152,7 +155,7 @@ class Call(writes.Call):
             value = field.pre_save(self._instance, add=True)
         self.values[id(field)] = value
         if not writes.is_plain(value):
-            raise writes.NotPlain
+            raise Missed
         return value
 
     def after_values(self) -> writes.Run:

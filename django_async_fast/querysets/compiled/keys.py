@@ -27,4 +27,4 @@ class Refused(Exception):
 
 
 class Missed(Exception):
-    """This value's SQL has another shape: Django's way, this time."""
+    """A value is not plain, or its SQL has another shape: Django's way, this time."""

@@ -29,7 +29,7 @@ OF_SAVED = (*OF_FIELD, "get_db_prep_save", "target_field")
 _ADAPTED = "adapt_timefield_value", *OF_OPS
 
 
-class Djangos(KeyError):
+class AskDjango(KeyError):
     """A value that Django is to be asked for."""
 
 
@@ -40,7 +40,7 @@ def _wrap(kind: Any) -> Any:
 
 def _aware(value: Any) -> Any:
     if value.utcoffset() is None:
-        raise Djangos  # it warns, and takes the current time zone
+        raise AskDjango  # it warns, and takes the current time zone
     return value
 
 

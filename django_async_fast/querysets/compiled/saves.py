@@ -23,6 +23,7 @@ from django.db.models.query_utils import DeferredAttribute
 from ... import _native
 from ...unpatched import Unpatched, is_like, unpatched_class
 from . import inserts, saved_values, updates, verify, writes
+from .keys import Missed
 from .paths import STEPS
 from .writes import NULL_IN_TEXT
 
@@ -121,7 +122,7 @@ class Row:
         return self.write.send(wrapper, statement)
 
     def statement(self, instance: Any, pk: Any, wrapper: Any) -> writes.Statement:
-        """Return what is to be sent for an instance. Raises NotPlain."""
+        """Return what is to be sent for an instance. Raises Missed."""
         params, found = self.params(instance, wrapper), self.write
         if not self.inserts:
             if NULL_IN_TEXT:
@@ -129,16 +130,16 @@ class Row:
                 model = self._meta.model
                 found = writes.of(model).get((*self.key[:-1], nulls))
                 if found is None:
-                    raise writes.NotPlain
+                    raise Missed
                 params = [each for each in params if each is not None]
             params.append(found.key.param(pk, wrapper))
         return found.sql, params, found.template
 
     def params(self, instance: Any, wrapper: Any) -> list[Any]:
-        """Return the columns' parameters. Raises NotPlain."""
+        """Return the columns' parameters. Raises Missed."""
         values = instance.__dict__
         if not values.keys().isdisjoint(_OF_INSTANCE):
-            raise writes.NotPlain
+            raise Missed
         stamps = self._may_stamp and [
             each for each in self._may_stamp if each.auto_now or each.auto_now_add
         ]
@@ -147,14 +148,14 @@ class Row:
                 writes.is_plain(values.get(attname, _MISSING))
                 for attname, *_ in self._columns
             ):
-                raise writes.NotPlain
+                raise Missed
             for field in stamps * (_CALLS if self.inserts else 1):
                 field.pre_save(instance, self.inserts)
         known: list[Any] | None = _native.rows.saved_values(values, self._columns)
         return self._params(values, wrapper) if known is None else known
 
     def _params(self, values: dict[str, Any], wrapper: Any) -> list[Any]:
-        """Return the parameters, of which Django prepares some. Raises NotPlain."""
+        """Return the parameters, of which Django prepares some. Raises Missed."""
         params = []
         for attname, kinds, field in self._columns:
             value = values.get(attname, _MISSING)
@@ -163,7 +164,7 @@ class Row:
                 param = value if wrap is None else wrap(value)
             except KeyError:
                 if not writes.is_plain(value):
-                    raise writes.NotPlain from None
+                    raise Missed from None
                 param = writes.prepared(field, value, wrapper)
             params.append(param)
         return params
@@ -195,7 +196,7 @@ def save_table(
     key = "row", cls, using, type(pk), self._state.adding, how
     row = known.get(key)
     if type(row) is not Row or verify.ON or _get_running_loop() is not None:
-        call = Call(self, cls, using, how, known, key, pk)
+        call = SaveCall(self, cls, using, how, known, key, pk)
         run = writes.run_of(call)
         if run is call:
             return run()
@@ -207,7 +208,7 @@ def save_table(
         if row.holds(wrapper):
             try:
                 statement = row.statement(self, pk, wrapper)
-            except writes.NotPlain:
+            except Missed:
                 statement = None
             if statement is not None:
                 row.used = STEPS.clock
@@ -239,7 +240,7 @@ def _saved(
     return done
 
 
-class Call(writes.Call):
+class SaveCall(writes.WriteCall):
     """One call of `Model._save_table()`."""
 
     def __init__(
@@ -297,7 +298,7 @@ class Call(writes.Call):
         row.key = inner.key
         row.write = inner.known.get(inner.key, _MISSING)
         if row.write is _MISSING:
-            raise writes.NotPlain
+            raise Missed
         if row.write is None or not row.holds(wrapper):
             return None
         return row
@@ -337,13 +338,13 @@ class Call(writes.Call):
             and (names is None or each.name in names or each.attname in names)
         ]
 
-    def _inner(self, fields: list[Any]) -> writes.Call:
+    def _inner(self, fields: list[Any]) -> writes.WriteCall:
         """Return the call of the write that Django's own `_save_table()` ends with."""
         manager, instance = self._model._base_manager, self._instance
         _, force_update, names = self._how
         if self.inserts:
             returning = self._model._meta.db_returning_fields
-            call = inserts.Call(
+            call = inserts.InsertCall(
                 manager, instance, fields, returning, False, self.using, None
             )
             # `pre_save()` has been called.
@@ -351,7 +352,7 @@ class Call(writes.Call):
             return call
         values = [(each, None, getattr(instance, each.attname)) for each in fields]
         args = self._pk, values, names, names or force_update, ()
-        return updates.Call(instance, manager.using(self.using), self.using, args)
+        return updates.UpdateCall(instance, manager.using(self.using), self.using, args)
 
     def statement(self, write: Row, wrapper: Any) -> writes.Statement:
         return write.statement(self._instance, self._pk, wrapper)

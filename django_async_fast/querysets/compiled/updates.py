@@ -10,6 +10,7 @@ from django.db.models import Model, QuerySet, sql
 
 from ...unpatched import unpatched_class
 from . import writes
+from .keys import Missed
 from .paths import plain
 from .writes import NULL_IN_TEXT
 
@@ -67,10 +68,10 @@ def _run(
     ):
         return None
     args = pk_val, values, update_fields, forced_update, returning_fields
-    return writes.run_of(Call(instance, base_qs, using, args))
+    return writes.run_of(UpdateCall(instance, base_qs, using, args))
 
 
-class Call(writes.Call):
+class UpdateCall(writes.WriteCall):
     """One call of `Model._do_update()`."""
 
     def __init__(self, instance: Any, base_qs: Any, using: str, args: Any) -> None:
@@ -93,7 +94,7 @@ class Call(writes.Call):
     def compiled(self) -> Update | None:
         fields = [field for field, _, _ in self._values]
         if not all(writes.is_plain(value) for _, _, value in self._values):
-            raise writes.NotPlain
+            raise Missed
         compiler = self._compiler()
         if not writes.can_compile(compiler, fields):
             return None
@@ -108,13 +109,13 @@ class Call(writes.Call):
         params = []
         for field, _, value in self._values:
             if not writes.is_plain(value):
-                raise writes.NotPlain
+                raise Missed
             params.append(writes.prepared(field, value, wrapper))
         if NULL_IN_TEXT:
             params = [each for each in params if each is not None]
         params.append(write.key.param(self._pk_val, wrapper))
         if len(params) != write.width:
-            raise writes.NotPlain
+            raise Missed
         return params
 
     def as_sql(self) -> tuple[str, Any]:

@@ -39,6 +39,7 @@ from ...unpatched import Unpatched
 from .. import changes, whole_results
 from . import authors, room, tree, verify
 from .holes import lookup_of
+from .keys import Missed
 from .paths import STEPS
 from .prepared_values import like
 
@@ -84,10 +85,6 @@ Run = Callable[[], Any]
 Statement = tuple[Any, ...]
 
 
-class NotPlain(Exception):
-    """What is written, or what is asked for, is not a plain value."""
-
-
 class Write:
     """A compiled statement without its values."""
 
@@ -131,7 +128,7 @@ class Write:
         return execute(wrapper, *statement)
 
 
-class Call:
+class WriteCall:
     """One call of a write: what of it decides the text, and what fills that in."""
 
     # The statements that are known, and the key of this one among them.
@@ -148,26 +145,26 @@ class Call:
         raise NotImplementedError
 
     def compiled(self) -> Any:
-        """Return the statement, None if it is never to be. Raises NotPlain."""
+        """Return the statement, None if it is never to be. Raises Missed."""
         raise NotImplementedError
 
     def params(self, write: Any, wrapper: Any) -> list[Any]:
-        """Return the parameters of the statement. Raises NotPlain."""
+        """Return the parameters of the statement. Raises Missed."""
         raise NotImplementedError
 
     def statement(self, write: Any, wrapper: Any) -> Statement:
-        """Return what is to be sent. Raises NotPlain."""
+        """Return what is to be sent. Raises Missed."""
         return write.sql, self.params(write, wrapper), write.template
 
     def after_values(self) -> Run | None:
-        """Return what does it once that has raised NotPlain, None for Django."""
+        """Return what does it once that has raised Missed, None for Django."""
         return None
 
     def learn(self) -> None:
         """Keep the statement. It never fails: the write has been executed."""
         try:
             found = self.compiled()
-        except (EmptyResultSet, NotPlain):
+        except (EmptyResultSet, Missed):
             return  # the next one may have values of which there can be
         except Exception:
             # Django compiles, say, what the field's `pre_save()` has made of the value.
@@ -182,7 +179,7 @@ class Call:
         return done
 
 
-def run_of(call: Call) -> Run | None:
+def run_of(call: WriteCall) -> Run | None:
     """Return what executes a call of a write; None where that is left to Django."""
     if _get_running_loop() is not None:
         return None  # Django refuses it, or lets it wait
@@ -201,7 +198,7 @@ def run_of(call: Call) -> Run | None:
     write.used = STEPS.clock
     try:
         statement = call.statement(write, wrapper)
-    except NotPlain:
+    except Missed:
         return call.after_values()
     if verify.ON:
         # With values in arrays it is another text: compared is what else would be sent.
@@ -291,10 +288,10 @@ def is_plain(value: Any) -> bool:
 
 
 def prepared(field: Any, value: Any, wrapper: Any) -> Any:
-    """Return the parameter that Django makes of a value to save. Raises NotPlain."""
+    """Return the parameter that Django makes of a value to save. Raises Missed."""
     found = field.get_db_prep_save(value, connection=wrapper)
     if not is_plain(found):
-        raise NotPlain
+        raise Missed
     return found
 
 
@@ -304,7 +301,7 @@ class Key:
     __slots__ = ("_column", "_kind", "_prepared", "_wanted", "watches")
 
     def __init__(self, where: Any, value: Any, compiler: Any) -> None:
-        """Take down the only condition of a query. Raises NotPlain."""
+        """Take down the only condition of a query. Raises Missed."""
         (lookup,) = where.children or (None,)
         kind: Any = type(lookup)
         if (
@@ -315,7 +312,7 @@ class Key:
             or not kind.__module__.startswith("django.")
             or hasattr(kind, "as_postgresql")
         ):
-            raise NotPlain
+            raise Missed
         self._column = lookup.lhs
         self._kind = kind
         self.watches = (
@@ -330,21 +327,21 @@ class Key:
             self._prepared = like((field,), kind, [value], params, wrapper)
 
     def param(self, value: Any, wrapper: Any) -> Any:
-        """Return the parameter for another key. Raises NotPlain."""
+        """Return the parameter for another key. Raises Missed."""
         kind = self._kind
         if lookup_of(self._column.output_field, kind.lookup_name) is not kind:
-            raise NotPlain  # another has been registered
+            raise Missed  # another has been registered
         if self._prepared is not None:
             found = self._prepared.param(value)
             if found is not None:
                 return found
         made = kind(self._column, value)
         if made.rhs is None or hasattr(made.rhs, "as_sql"):
-            raise NotPlain
+            raise Missed
         try:
             sql, params = made.process_rhs(None, wrapper)
         except (EmptyResultSet, FullResultSet):
-            raise NotPlain from None
+            raise Missed from None
         if sql != self._wanted or len(params) != 1:
-            raise NotPlain
+            raise Missed
         return params[0]

@@ -66,8 +66,8 @@ def test_compiled_once() -> None:
     assert len(learnt) == 7
     assert None not in learnt.values()
     with (
-        mock.patch.object(inserts.Call, "_compiler", side_effect=AssertionError),
-        mock.patch.object(updates.Call, "_compiler", side_effect=AssertionError),
+        mock.patch.object(inserts.InsertCall, "_compiler", side_effect=AssertionError),
+        mock.patch.object(updates.UpdateCall, "_compiler", side_effect=AssertionError),
         mock.patch.object(
             filtered_writes.FilteredCall, "compiled", side_effect=AssertionError
         ),

@@ -320,7 +320,7 @@ def write_all() -> None:
 def in_one_step() -> Iterator[None]:
     """Fail where Django's own `_save_table()` is called."""
     with (
-        mock.patch.object(saves.Call, "django", side_effect=AssertionError),
+        mock.patch.object(saves.SaveCall, "django", side_effect=AssertionError),
         mock.patch.object(saves.save_table, "__wrapped__", side_effect=AssertionError),
     ):
         yield
