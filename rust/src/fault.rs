@@ -57,9 +57,8 @@ impl Fault {
             Reason::Data(message) => message,
         };
         // Looked up only here: a process without psycopg can import this module.
-        let class = py
-            .import("psycopg")
-            .and_then(|psycopg| psycopg.getattr(intern!(py, "DataError")));
+        let class =
+            py.import("psycopg").and_then(|psycopg| psycopg.getattr(intern!(py, "DataError")));
         match class.and_then(|class| class.call1((message,))) {
             Ok(error) => PyErr::from_value(error),
             Err(error) => error,
@@ -100,7 +99,5 @@ pub fn panicked(payload: &(dyn std::any::Any + Send)) -> PyErr {
         .copied()
         .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message");
-    PyRuntimeError::new_err(format!(
-        "django_async_fast._decode panicked, please report it: {what}"
-    ))
+    PyRuntimeError::new_err(format!("django_async_fast._decode panicked, please report it: {what}"))
 }

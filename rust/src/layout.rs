@@ -131,13 +131,11 @@ impl Make {
             }
             (0..ROWS).all(|row| {
                 values(result, row, 3).is_some_and(|found| {
-                    (0..)
-                        .zip(found.iter().zip(SAMPLE))
-                        .all(|(column, (found, sample))| {
-                            let start = (self.get_value)(result, row, column);
-                            found.bytes() == sample.map(CStr::to_bytes)
-                                && (sample.is_none() || ptr::eq(found.start, start.cast()))
-                        })
+                    (0..).zip(found.iter().zip(SAMPLE)).all(|(column, (found, sample))| {
+                        let start = (self.get_value)(result, row, column);
+                        found.bytes() == sample.map(CStr::to_bytes)
+                            && (sample.is_none() || ptr::eq(found.start, start.cast()))
+                    })
                 })
             })
         }

@@ -35,11 +35,7 @@ mod _decode {
     /// How this module was built: `profile` ("release" or "debug") and `version`.
     #[pyfunction]
     fn build_info() -> std::collections::BTreeMap<&'static str, &'static str> {
-        let profile = if cfg!(debug_assertions) {
-            "debug"
-        } else {
-            "release"
-        };
+        let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
         [("profile", profile), ("version", env!("CARGO_PKG_VERSION"))].into()
     }
 

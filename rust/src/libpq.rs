@@ -91,14 +91,9 @@ pub struct PgResult {
 impl PgResult {
     pub fn at(pgresult_ptr: usize) -> PyResult<Self> {
         if pgresult_ptr == 0 {
-            return Err(PyValueError::new_err(
-                "pgresult_ptr is 0: the result was cleared",
-            ));
+            return Err(PyValueError::new_err("pgresult_ptr is 0: the result was cleared"));
         }
-        Ok(Self {
-            libpq: Libpq::loaded()?,
-            raw: pgresult_ptr as RawResult,
-        })
+        Ok(Self { libpq: Libpq::loaded()?, raw: pgresult_ptr as RawResult })
     }
 
     pub fn raw(self) -> RawResult {
@@ -131,9 +126,7 @@ impl PgResult {
         if (0..rows).contains(&row) {
             return Ok(row);
         }
-        Err(PyIndexError::new_err(format!(
-            "row {row} of a result of {rows} rows"
-        )))
+        Err(PyIndexError::new_err(format!("row {row} of a result of {rows} rows")))
     }
 }
 
@@ -169,9 +162,7 @@ pub fn load_libpq(path: &str) -> PyResult<()> {
     if std::ptr::fn_addr_eq(bound.getvalue, found.getvalue) {
         return Ok(());
     }
-    Err(PyOSError::new_err(format!(
-        "{path} leads to another libpq than the one in use"
-    )))
+    Err(PyOSError::new_err(format!("{path} leads to another libpq than the one in use")))
 }
 
 #[cfg(unix)]
@@ -218,10 +209,7 @@ fn resolve(path: &str) -> PyResult<Libpq> {
         get_value: function!(c"PQgetvalue"),
         clear: function!(c"PQclear"),
     };
-    Ok(Libpq {
-        direct: make.is_laid_out_as_known(),
-        ..found
-    })
+    Ok(Libpq { direct: make.is_laid_out_as_known(), ..found })
 }
 
 #[cfg(not(unix))]

@@ -102,20 +102,12 @@ impl RowDecoder {
                      give a loader for it"
                 ))
             })?;
-            Ok(Column {
-                oid,
-                loaded,
-                decoder,
-            })
+            Ok(Column { oid, loaded, decoder })
         };
         Ok(Self {
             libpq: Libpq::loaded()?,
             format,
-            columns: columns
-                .into_iter()
-                .zip(0..)
-                .map(column)
-                .collect::<PyResult<_>>()?,
+            columns: columns.into_iter().zip(0..).map(column).collect::<PyResult<_>>()?,
         })
     }
 
@@ -191,9 +183,7 @@ impl RowDecoder {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         // A loader may hold its connection, which may hold this decoder. No __clear__:
         // like a tuple, a decoder never closes such a cycle by itself.
-        self.columns
-            .iter()
-            .try_for_each(|column| column.decoder.traverse(&visit))
+        self.columns.iter().try_for_each(|column| column.decoder.traverse(&visit))
     }
 }
 
@@ -291,9 +281,7 @@ unsafe extern "C" fn decode_row(
     let py = unsafe { Python::assume_attached() };
     // SAFETY: `ctx` points into the RowDecoder that the capsule keeps alive; the rest is
     // what `fill` asks for.
-    let filled = catch_unwind(AssertUnwindSafe(|| unsafe {
-        (*ctx).fill(py, result, row, out)
-    }));
+    let filled = catch_unwind(AssertUnwindSafe(|| unsafe { (*ctx).fill(py, result, row, out) }));
     match filled {
         Ok(Ok(())) => 0,
         Ok(Err(error)) => {
@@ -318,12 +306,10 @@ fn callables(
     };
     for item in loaders.items()? {
         let (index, callable): (isize, Bound<'_, PyAny>) = item.extract()?;
-        let place = usize::try_from(index)
-            .ok()
-            .and_then(|index| callables.get_mut(index))
-            .ok_or_else(|| {
-                PyIndexError::new_err(format!("loader for column {index} of {columns} columns"))
-            })?;
+        let place =
+            usize::try_from(index).ok().and_then(|index| callables.get_mut(index)).ok_or_else(
+                || PyIndexError::new_err(format!("loader for column {index} of {columns} columns")),
+            )?;
         if !callable.is_callable() {
             return Err(PyTypeError::new_err(format!(
                 "the loader of column {index} is not callable"

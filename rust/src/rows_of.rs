@@ -27,16 +27,10 @@ impl RowEncoder {
         depths: Option<Vec<usize>>,
     ) -> PyResult<Self> {
         let kinds = Kinds::new(kinds)?;
-        let columns = columns
-            .into_iter()
-            .map(|oid| known(py, oid, &kinds))
-            .collect::<PyResult<Vec<_>>>()?;
+        let columns =
+            columns.into_iter().map(|oid| known(py, oid, &kinds)).collect::<PyResult<Vec<_>>>()?;
         let count = i16::try_from(columns.len())?.to_be_bytes();
-        Ok(Self {
-            columns,
-            depths: depths.unwrap_or_default(),
-            count,
-        })
+        Ok(Self { columns, depths: depths.unwrap_or_default(), count })
     }
 
     /// The rows, one after the other. None when one of them is not a tuple or list of as

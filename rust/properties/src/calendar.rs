@@ -15,25 +15,16 @@ pub fn any_bytes(data: &[u8]) {
     }
     if let Ok((clock, east)) = timetz(data) {
         let sent = (micros_of(clock), east);
-        assert_eq!(
-            [&sent.0.to_be_bytes()[..], &(-east).to_be_bytes()].concat(),
-            data
-        );
+        assert_eq!([&sent.0.to_be_bytes()[..], &(-east).to_be_bytes()].concat(), data);
         assert_eq!(read_time(&print_time(clock, Some(east))), sent);
     }
     if let Some((sent, offset)) = data.split_first_chunk::<8>() {
         let micros = timestamp(sent).unwrap();
         let (days, of_day) = split(micros);
-        assert_eq!(
-            i128::from(days) * i128::from(DAY) + i128::from(of_day),
-            micros.into()
-        );
+        assert_eq!(i128::from(days) * i128::from(DAY) + i128::from(of_day), micros.into());
         assert_eq!(micros_of(Clock::of(of_day)), of_day);
         day(days);
-        read_timestamp(
-            micros,
-            offset.first_chunk().copied().map(i32::from_be_bytes),
-        );
+        read_timestamp(micros, offset.first_chunk().copied().map(i32::from_be_bytes));
     }
 }
 
@@ -82,16 +73,9 @@ fn parse_date(text: &str) -> i64 {
         Some(text) => (text, -1),
         None => (text, 1),
     };
-    let fields: Vec<i32> = text
-        .split('-')
-        .map(|field| field.parse().unwrap())
-        .collect();
+    let fields: Vec<i32> = text.split('-').map(|field| field.parse().unwrap()).collect();
     let year = if era < 0 { 1 - fields[0] } else { fields[0] };
-    count(Day {
-        year,
-        month: fields[1].try_into().unwrap(),
-        day: fields[2].try_into().unwrap(),
-    })
+    count(Day { year, month: fields[1].try_into().unwrap(), day: fields[2].try_into().unwrap() })
 }
 
 /// Microseconds since midnight and seconds east of UTC.
@@ -102,19 +86,14 @@ fn read_time(text: &str) -> (i64, i32) {
     let fraction: i64 = format!("{fraction:0<6}").parse().unwrap();
     let east = sexagesimal(zone.trim_start_matches(['+', '-']));
     let east = if zone.starts_with('-') { -east } else { east };
-    (
-        sexagesimal(clock) * 1_000_000 + fraction,
-        east.try_into().unwrap(),
-    )
+    (sexagesimal(clock) * 1_000_000 + fraction, east.try_into().unwrap())
 }
 
 /// Seconds of `hh`, `hh:mm` or `hh:mm:ss`.
 fn sexagesimal(text: &str) -> i64 {
     let fields = text.split(':').filter(|field| !field.is_empty());
     let seconds = fields.zip([3600, 60, 1]);
-    seconds
-        .map(|(field, unit)| field.parse::<i64>().unwrap() * unit)
-        .sum()
+    seconds.map(|(field, unit)| field.parse::<i64>().unwrap() * unit).sum()
 }
 
 fn read_timestamp(micros: i64, east: Option<i32>) {

@@ -25,12 +25,7 @@ fn an_array(data: &[u8]) {
     let oid = *data[8..].first_chunk().unwrap();
     let header = [lengths.len(), 0, u32::from_be_bytes(oid) as usize];
     let mut sent: Vec<u8> = header.into_iter().flat_map(number).collect();
-    sent.extend(
-        lengths
-            .iter()
-            .flat_map(|length| [*length, 1])
-            .flat_map(number),
-    );
+    sent.extend(lengths.iter().flat_map(|length| [*length, 1]).flat_map(number));
     sent.extend(values.iter().copied().flat_map(value));
     assert_eq!(elements(&sent), Some((lengths, values)));
 }
@@ -41,11 +36,7 @@ fn elements(data: &[u8]) -> Option<(Vec<usize>, Vec<Element<'_>>)> {
     let array = array(data, u32::from_be_bytes(*oid)).ok()?;
     assert!(array.lengths().len() <= 6);
     let dimensions = array.lengths();
-    let count = if dimensions.is_empty() {
-        0
-    } else {
-        dimensions.iter().product()
-    };
+    let count = if dimensions.is_empty() { 0 } else { dimensions.iter().product() };
     assert!(count <= data.len() / 4, "room for {count} elements");
     let mut reader = array.elements();
     let values: Result<Vec<_>, _> = (0..count).map(|_| reader.value()).collect();
@@ -87,10 +78,7 @@ fn a_multirange(data: &[u8]) {
     };
     ranges.iter().copied().for_each(a_range);
     let values = ranges.into_iter().flat_map(|data| value(Some(data)));
-    assert_eq!(
-        number(count).into_iter().chain(values).collect::<Vec<_>>(),
-        data
-    );
+    assert_eq!(number(count).into_iter().chain(values).collect::<Vec<_>>(), data);
 }
 
 fn an_hstore(data: &[u8]) {
@@ -107,10 +95,7 @@ fn an_hstore(data: &[u8]) {
         }
         count += 1;
     }
-    assert_eq!(
-        (number(count).as_slice(), sent.as_slice()),
-        (&data[..4], data)
-    );
+    assert_eq!((number(count).as_slice(), sent.as_slice()), (&data[..4], data));
 }
 
 #[allow(clippy::cast_possible_truncation)]

@@ -24,11 +24,7 @@ pub fn any_bytes(data: &[u8]) {
 
 /// Each part has a sign of its own.
 fn parse(text: &str) -> Interval {
-    let mut value = Interval {
-        months: 0,
-        days: 0,
-        micros: 0,
-    };
+    let mut value = Interval { months: 0, days: 0, micros: 0 };
     let mut words = text.split(' ');
     while let Some(word) = words.next() {
         if word.contains(':') {

@@ -15,19 +15,10 @@ pub fn any_bytes(data: &[u8]) {
     }
     if let Some(ids) = numbers(system::tid, data, 10, |number| number) {
         let (block, row) = (ids[0] as u32, ids[1] as u16);
-        assert_eq!(
-            [&block.to_be_bytes()[..], &row.to_be_bytes()].concat(),
-            data
-        );
+        assert_eq!([&block.to_be_bytes()[..], &row.to_be_bytes()].concat(), data);
     }
     if let Some(halves) = numbers(system::pg_lsn, data, 16, |half| half as u32) {
-        assert_eq!(
-            halves
-                .into_iter()
-                .flat_map(u32::to_be_bytes)
-                .collect::<Vec<_>>(),
-            data
-        );
+        assert_eq!(halves.into_iter().flat_map(u32::to_be_bytes).collect::<Vec<_>>(), data);
     }
     for print in [system::xid as Print, system::xid8] {
         if let Some(number) = numbers(print, data, 10, |number| number) {

@@ -22,10 +22,7 @@ pub fn any_bytes(data: &[u8]) {
         let expected = value
             .get(position..position + size)
             .map(|field| number(field, matches!(call % 5, 2 | 4)))
-            .ok_or(Malformed::Short {
-                expected: position + size,
-                got: value.len(),
-            });
+            .ok_or(Malformed::Short { expected: position + size, got: value.len() });
         assert_eq!(got, expected);
         position += if got.is_ok() { size } else { 0 };
         the_rest(reader, &value[position..], usize::from(call / 5));
@@ -34,9 +31,7 @@ pub fn any_bytes(data: &[u8]) {
 
 fn number(field: &[u8], signed: bool) -> i64 {
     let fill = if signed && field[0] > 0x7F { -1 } else { 0 };
-    field
-        .iter()
-        .fold(fill, |sum, byte| sum << 8 | i64::from(*byte))
+    field.iter().fold(fill, |sum, byte| sum << 8 | i64::from(*byte))
 }
 
 fn the_rest(reader: Reader<'_>, rest: &[u8], length: usize) {

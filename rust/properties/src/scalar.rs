@@ -3,21 +3,13 @@
 use wire::scalar;
 
 pub fn any_bytes(data: &[u8]) {
-    whole(
-        data,
-        1,
-        scalar::boolean(data).map(|value| value == (data[0] != 0)),
-    );
+    whole(data, 1, scalar::boolean(data).map(|value| value == (data[0] != 0)));
     number(data, scalar::int2(data).map(i16::to_be_bytes));
     number(data, scalar::int4(data).map(i32::to_be_bytes));
     number(data, scalar::int8(data).map(i64::to_be_bytes));
     number(data, scalar::oid(data).map(u32::to_be_bytes));
     number(data, scalar::uuid(data));
-    whole(
-        data,
-        1,
-        scalar::char(data).map(|value| byte(value) == data[0]),
-    );
+    whole(data, 1, scalar::char(data).map(|value| byte(value) == data[0]));
     assert_eq!(scalar::jsonb(data).ok(), data.strip_prefix(&[1]));
 }
 

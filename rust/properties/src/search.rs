@@ -82,9 +82,7 @@ fn packed(positions: &[u8]) -> Vec<u8> {
 }
 
 fn position(text: &str) -> u16 {
-    let weight = text
-        .find(['A', 'B', 'C'])
-        .map_or(0, |place| b'D' - text.as_bytes()[place]);
+    let weight = text.find(['A', 'B', 'C']).map_or(0, |place| b'D' - text.as_bytes()[place]);
     let number: u16 = text.trim_end_matches(['A', 'B', 'C']).parse().unwrap();
     u16::from(weight) << 14 | number
 }

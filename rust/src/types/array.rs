@@ -48,11 +48,7 @@ impl Array {
     pub fn new(oid: u32, element: Box<dyn Decode>) -> Self {
         // The text of a box has commas.
         let delimiter = if oid == oid::BOX { b';' } else { b',' };
-        Self {
-            oid,
-            element,
-            delimiter,
-        }
+        Self { oid, element, delimiter }
     }
 
     /// The list of a dimension, from behind its opening brace.

@@ -17,13 +17,7 @@ reads! {
 #[inline]
 fn singleton(_: Python<'_>, value: bool) -> Value {
     // SAFETY: True and False always exist.
-    unsafe {
-        borrowed(if value {
-            ffi::Py_True()
-        } else {
-            ffi::Py_False()
-        })
-    }
+    unsafe { borrowed(if value { ffi::Py_True() } else { ffi::Py_False() }) }
 }
 
 impl Encode for Bool {

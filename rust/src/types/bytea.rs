@@ -37,12 +37,7 @@ impl Parse for Bytea {
 pub fn bytes(py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
     let length = data.len().cast_signed();
     // SAFETY: a slice is never longer than isize::MAX; Python copies it.
-    unsafe {
-        owned(
-            py,
-            ffi::PyBytes_FromStringAndSize(data.as_ptr().cast(), length),
-        )
-    }
+    unsafe { owned(py, ffi::PyBytes_FromStringAndSize(data.as_ptr().cast(), length)) }
 }
 
 impl Encode for Bytea {

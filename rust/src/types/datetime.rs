@@ -27,12 +27,7 @@ impl Datetime {
     pub fn date(self, py: Python<'_>, day: Day) -> Result<Value, Fault> {
         let (year, month, day) = (day.year, day.month.into(), day.day.into());
         // SAFETY: returns a new reference or NULL, checking the ranges of its arguments.
-        unsafe {
-            owned(
-                py,
-                (self.0.Date_FromDate)(year, month, day, self.0.DateType),
-            )
-        }
+        unsafe { owned(py, (self.0.Date_FromDate)(year, month, day, self.0.DateType)) }
     }
 
     /// A datetime; `tzinfo` is borrowed and may be None.
@@ -54,10 +49,7 @@ impl Datetime {
         // SAFETY: as for `date`; the tzinfo is the caller's.
         unsafe {
             let new = self.0.DateTime_FromDateAndTime;
-            owned(
-                py,
-                new(year, month, day, hour, minute, second, micro, tzinfo, class),
-            )
+            owned(py, new(year, month, day, hour, minute, second, micro, tzinfo, class))
         }
     }
 

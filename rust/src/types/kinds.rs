@@ -37,9 +37,9 @@ impl Kinds {
         }
         let kinds = Self(found);
         match kinds.0.keys().find(|oid| kinds.contains_itself(**oid)) {
-            Some(oid) => Err(PyValueError::new_err(format!(
-                "the type with OID {oid} is made of itself"
-            ))),
+            Some(oid) => {
+                Err(PyValueError::new_err(format!("the type with OID {oid} is made of itself")))
+            }
             None => Ok(kinds),
         }
     }

@@ -227,12 +227,7 @@ fn allocator(decimal: &Bound<'_, PyAny>) -> PyResult<Option<Allocate>> {
         ("0", [0, 0], false, 0),
         ("0.00", [0, 0], false, 2),
         ("-1234567.89", [123_456_789, 0], true, 2),
-        (
-            "9999999999999999999",
-            [9_999_999_999_999_999_999, 0],
-            false,
-            0,
-        ),
+        ("9999999999999999999", [9_999_999_999_999_999_999, 0], false, 0),
         ("-1.0000000000000000000000", [0, 1000], true, 22),
     ] {
         let known = decimal.call1((text,))?;
@@ -243,11 +238,7 @@ fn allocator(decimal: &Bound<'_, PyAny>) -> PyResult<Option<Allocate>> {
     }
     // A Decimal refers to its class only, so that the collector need not know it:
     // `PyObject_GC_New` does not track.
-    Ok(Some(if collected {
-        ffi::PyObject_GC_New::<Object>
-    } else {
-        ffi::PyObject_New::<Object>
-    }))
+    Ok(Some(if collected { ffi::PyObject_GC_New::<Object> } else { ffi::PyObject_New::<Object> }))
 }
 
 /// Whether a Decimal made by Python has the fields that [`fill`] would write.

@@ -132,11 +132,7 @@ impl Class {
         let text = |text| PyString::intern(py, text).into_any().unbind();
         let bounds = ["()", "(]", "[)", "[]", ""].map(text);
         let range = range.unbind();
-        let mut class = Self {
-            range,
-            slots,
-            bounds,
-        };
+        let mut class = Self { range, slots, bounds };
         if !class.agrees(py)? {
             class.slots = None;
         }
@@ -219,15 +215,8 @@ impl Encode for Bounds {
         let lower = value.getattr(intern!(py, "_lower"))?;
         let upper = value.getattr(intern!(py, "_upper"))?;
         out.push(
-            if lower.is_none() {
-                flag::LOWER_INFINITE
-            } else {
-                lower_inclusive
-            } | if upper.is_none() {
-                flag::UPPER_INFINITE
-            } else {
-                upper_inclusive
-            },
+            if lower.is_none() { flag::LOWER_INFINITE } else { lower_inclusive }
+                | if upper.is_none() { flag::UPPER_INFINITE } else { upper_inclusive },
         );
         Ok(self.bound(&lower, out)? && self.bound(&upper, out)?)
     }

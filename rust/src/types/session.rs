@@ -50,12 +50,7 @@ impl Session {
             Some(zone) if !is_utc(py, &zone)? => Some(zone.unbind()),
             _ => None,
         };
-        Ok(Self {
-            format,
-            zone,
-            timezone: timezone.map(Bound::unbind),
-            kinds,
-        })
+        Ok(Self { format, zone, timezone: timezone.map(Bound::unbind), kinds })
     }
 }
 

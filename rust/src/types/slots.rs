@@ -29,22 +29,13 @@ impl<const N: usize> Slots<N> {
             members.push(member.unbind());
         }
         // SAFETY: the type of descriptors lives for ever, the class is alive.
-        let (set, allocate) = unsafe {
-            (
-                ffi::PyMemberDescr_Type.tp_descr_set,
-                (*class.as_type_ptr()).tp_alloc,
-            )
-        };
+        let (set, allocate) =
+            unsafe { (ffi::PyMemberDescr_Type.tp_descr_set, (*class.as_type_ptr()).tp_alloc) };
         let (Some(set), Some(allocate), Ok(members)) = (set, allocate, members.try_into()) else {
             return Ok(None);
         };
         let class = class.clone().unbind();
-        Ok(Some(Self {
-            class,
-            members,
-            set,
-            allocate,
-        }))
+        Ok(Some(Self { class, members, set, allocate }))
     }
 
     /// An instance with these values, which are borrowed.

@@ -60,9 +60,7 @@ pub fn ascii(py: Python<'_>, data: &[u8]) -> Result<Value, Fault> {
     unsafe {
         let text = owned(py, ffi::PyUnicode_New(data.len().cast_signed(), 127))?;
         let characters = text.as_ptr().cast::<ffi::PyASCIIObject>().add(1);
-        characters
-            .cast::<u8>()
-            .copy_from_nonoverlapping(data.as_ptr(), data.len());
+        characters.cast::<u8>().copy_from_nonoverlapping(data.as_ptr(), data.len());
         Ok(text)
     }
 }
@@ -99,10 +97,7 @@ fn bytes_of_latin_1<'a>(value: &'a Bound<'_, PyString>) -> Option<&'a [u8]> {
             return None;
         }
         let length = ffi::PyUnicode_GET_LENGTH(string).cast_unsigned();
-        Some(std::slice::from_raw_parts(
-            ffi::PyUnicode_DATA(string).cast(),
-            length,
-        ))
+        Some(std::slice::from_raw_parts(ffi::PyUnicode_DATA(string).cast(), length))
     }
 }
 

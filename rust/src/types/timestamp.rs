@@ -54,11 +54,7 @@ fn in_python(micros: i64, east: Option<i32>) -> Result<(Day, Clock), Fault> {
     let (days, of_day) = split(micros);
     match Day::in_python(days) {
         Ok(day) => Ok((day, Clock::of(of_day))),
-        Err(why) => Err(out_of_range(
-            "timestamp",
-            why,
-            &print_timestamp(micros, east),
-        )),
+        Err(why) => Err(out_of_range("timestamp", why, &print_timestamp(micros, east))),
     }
 }
 
@@ -134,9 +130,9 @@ impl Decode for TimestamptzIn {
         let micros = timestamp(data)?;
         let (days, of_day) = split(micros);
         match Day::in_python(days) {
-            Ok(day) => self
-                .convert(py, day, Clock::of(of_day))
-                .map_err(|fault| self.unfit(fault, micros)),
+            Ok(day) => {
+                self.convert(py, day, Clock::of(of_day)).map_err(|fault| self.unfit(fault, micros))
+            }
             Err(why) => self.at_the_edge(py, micros, why),
         }
     }
@@ -195,11 +191,7 @@ impl TimestamptzIn {
         let (days, of_day) = split(local);
         match Day::in_python(days) {
             Ok(day) => self.local(py, day, Clock::of(of_day)),
-            Err(why) => Err(out_of_range(
-                "timestamp",
-                why,
-                &print_timestamp(micros, Some(east)),
-            )),
+            Err(why) => Err(out_of_range("timestamp", why, &print_timestamp(micros, Some(east)))),
         }
     }
 
@@ -209,14 +201,8 @@ impl TimestamptzIn {
             OutOfRange::TooSmall => intern!(py, "min"),
             OutOfRange::TooLarge => intern!(py, "max"),
         };
-        let edge = py
-            .import("datetime")?
-            .getattr(intern!(py, "datetime"))?
-            .getattr(edge)?;
-        let offset = self
-            .zone
-            .bind(py)
-            .call_method1(intern!(py, "utcoffset"), (edge,))?;
+        let edge = py.import("datetime")?.getattr(intern!(py, "datetime"))?.getattr(edge)?;
+        let offset = self.zone.bind(py).call_method1(intern!(py, "utcoffset"), (edge,))?;
         let offset = offset.cast::<PyDelta>()?;
         Ok(offset.get_days() * 86_400 + offset.get_seconds())
     }
@@ -252,13 +238,10 @@ impl Instant {
     /// Microseconds east of UTC, if PostgreSQL reads such an offset.
     fn east(&self, value: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
         let offset = value.call_method0(intern!(value.py(), "utcoffset"))?;
-        Ok(self
-            .0
-            .parts_of(&offset)
-            .and_then(|(days, seconds, micros)| {
-                let east = i64::from(days) * 86_400 + seconds;
-                (micros == 0 && east.abs() <= FARTHEST).then_some(east * 1_000_000)
-            }))
+        Ok(self.0.parts_of(&offset).and_then(|(days, seconds, micros)| {
+            let east = i64::from(days) * 86_400 + seconds;
+            (micros == 0 && east.abs() <= FARTHEST).then_some(east * 1_000_000)
+        }))
     }
 }
 
@@ -268,11 +251,7 @@ impl Encode for Instant {
         let Some((micros, tzinfo)) = self.0.micros_of(value) else {
             return Ok(false);
         };
-        let east = if tzinfo == self.0.utc() {
-            Some(0)
-        } else {
-            self.east(value)?
-        };
+        let east = if tzinfo == self.0.utc() { Some(0) } else { self.east(value)? };
         out.extend((micros - east.unwrap_or_default()).to_be_bytes());
         Ok(east.is_some())
     }

@@ -58,11 +58,7 @@ impl Class {
         let unknown = module.getattr("SafeUUID")?.getattr("unknown")?.unbind();
         let slots = Slots::new(&uuid, ["int", "is_safe"])?;
         let uuid = uuid.unbind();
-        let mut class = Self {
-            uuid,
-            slots,
-            unknown,
-        };
+        let mut class = Self { uuid, slots, unknown };
         if !class.agrees(py)? {
             class.slots = None;
         }

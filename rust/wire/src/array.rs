@@ -25,11 +25,7 @@ pub fn array(data: &[u8], element: u32) -> Result<Array<'_>, Malformed> {
     let _has_nulls = reader.i32()?;
     let got = reader.u32()?;
     if got != element {
-        return Err(Malformed::Oid {
-            name: "array of elements with OID",
-            expected: element,
-            got,
-        });
+        return Err(Malformed::Oid { name: "array of elements with OID", expected: element, got });
     }
     let mut lengths = [0; MOST_DIMENSIONS];
     let mut product = usize::from(dimensions > 0);
@@ -79,10 +75,7 @@ mod tests {
     use super::*;
 
     fn bytes(numbers: &[i32]) -> Vec<u8> {
-        numbers
-            .iter()
-            .flat_map(|number| number.to_be_bytes())
-            .collect()
+        numbers.iter().flat_map(|number| number.to_be_bytes()).collect()
     }
 
     #[test]
@@ -103,22 +96,10 @@ mod tests {
     #[test]
     fn headers_are_checked() {
         for (numbers, why) in [
-            (
-                &[7, 0, 23][..],
-                "expected dimensions of an array from 0 to 6, got 7",
-            ),
-            (
-                &[-1, 0, 23][..],
-                "expected dimensions of an array from 0 to 6, got -1",
-            ),
-            (
-                &[1, 0, 25, 0, 1][..],
-                "expected array of elements with OID 23, got 25",
-            ),
-            (
-                &[1, 0, 23, -1, 1][..],
-                "expected length of a dimension from 0, got -1",
-            ),
+            (&[7, 0, 23][..], "expected dimensions of an array from 0 to 6, got 7"),
+            (&[-1, 0, 23][..], "expected dimensions of an array from 0 to 6, got -1"),
+            (&[1, 0, 25, 0, 1][..], "expected array of elements with OID 23, got 25"),
+            (&[1, 0, 23, -1, 1][..], "expected length of a dimension from 0, got -1"),
             (&[1, 0, 23, 3, 1][..], "expected at least 32 bytes, got 20"),
             (&[2, 0, 23, i32::MAX, 1, i32::MAX, 1][..], ""),
         ] {

@@ -11,9 +11,7 @@ pub fn bits(data: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     let count = reader.count("number of bits", 0)?;
     let bytes = reader.last(count.div_ceil(8))?;
     let bit = |byte: u8, place: u8| b'0' + (byte >> place & 1);
-    let bits = bytes
-        .iter()
-        .flat_map(|byte| (0..8).rev().map(|place| bit(*byte, place)));
+    let bits = bytes.iter().flat_map(|byte| (0..8).rev().map(|place| bit(*byte, place)));
     out.extend(bits.take(count));
     Ok(())
 }

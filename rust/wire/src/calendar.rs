@@ -198,21 +198,13 @@ impl Day {
         let after_new_year = of_year >= 306;
         let year = 100 * century + (product >> 32) as u32 + u32::from(after_new_year);
         let month = (month_day >> 16) - if after_new_year { 12 } else { 0 };
-        Self {
-            year: year as i32,
-            month: month as u8,
-            day: ((month_day & 0xFFFF) / 2141 + 1) as u8,
-        }
+        Self { year: year as i32, month: month as u8, day: ((month_day & 0xFFFF) / 2141 + 1) as u8 }
     }
 
     /// `YYYY-MM-DD`, where 1 BC is printed as year 1 and the caller appends the era.
     fn print(self, out: &mut String) -> fmt::Result {
         use fmt::Write;
-        let year = if self.year > 0 {
-            self.year
-        } else {
-            1 - self.year
-        };
+        let year = if self.year > 0 { self.year } else { 1 - self.year };
         write!(out, "{year:04}-{:02}-{:02}", self.month, self.day)
     }
 
@@ -266,12 +258,7 @@ pub fn print_timestamp(micros: i64, east: Option<i32>) -> String {
 #[must_use]
 pub fn print_time(clock: Clock, east: Option<i32>) -> String {
     use fmt::Write;
-    let Clock {
-        hour,
-        minute,
-        second,
-        micro,
-    } = clock;
+    let Clock { hour, minute, second, micro } = clock;
     let mut out = format!("{hour:02}:{minute:02}:{second:02}");
     out += &fraction(micro.into());
     if let Some(east) = east {
@@ -366,10 +353,7 @@ mod tests {
         assert_eq!(print_date(-746_117), "0044-03-15 BC");
         assert_eq!(print_timestamp(i64::MIN, None), "-infinity");
         assert_eq!(print_timestamp(1_500_000, None), "2000-01-01 00:00:01.5");
-        assert_eq!(
-            print_timestamp(-730_120 * DAY, Some(0)),
-            "0001-12-31 00:00:00+00 BC"
-        );
+        assert_eq!(print_timestamp(-730_120 * DAY, Some(0)), "0001-12-31 00:00:00+00 BC");
         assert_eq!(
             print_timestamp(0, Some(-(5 * 3600 + 50 * 60 + 36))),
             "1999-12-31 18:09:24-05:50:36"

@@ -71,10 +71,7 @@ mod tests {
             assert_eq!(printed(value).to_bits(), expected.to_bits(), "{text}");
         }
         assert!(float4(&[0x7F, 0xC0, 0, 0]).unwrap().is_nan());
-        assert_eq!(
-            float4(&[0x80, 0, 0, 0]).unwrap().to_bits(),
-            (-0.0_f64).to_bits()
-        );
+        assert_eq!(float4(&[0x80, 0, 0, 0]).unwrap().to_bits(), (-0.0_f64).to_bits());
         assert_eq!(float4(&[0x7F, 0x80, 0, 0]).unwrap(), f64::INFINITY);
     }
 

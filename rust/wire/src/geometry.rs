@@ -33,11 +33,7 @@ pub fn rectangle(data: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
 /// [`Malformed`] when there are not as many points as it says.
 pub fn path(data: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     let mut reader = Reader::new(data);
-    let around = if reader.u8()? == 0 {
-        ("[", "]")
-    } else {
-        ("(", ")")
-    };
+    let around = if reader.u8()? == 0 { ("[", "]") } else { ("(", ")") };
     let count = reader.count("points of a path", 16)?;
     points(reader, count, around, out)
 }

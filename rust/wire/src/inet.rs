@@ -19,10 +19,7 @@ pub struct Text {
 
 impl Text {
     fn new() -> Self {
-        Self {
-            bytes: [0; LONGEST],
-            length: 0,
-        }
+        Self { bytes: [0; LONGEST], length: 0 }
     }
 
     /// The ASCII characters.
@@ -53,11 +50,7 @@ impl Text {
         let digits = (number.checked_ilog2().unwrap_or(0)) / 4;
         for place in (0..=digits).rev() {
             let nibble = (number >> (4 * place) & 0xF) as u8;
-            self.push(if nibble < 10 {
-                b'0' + nibble
-            } else {
-                b'a' + nibble - 10
-            });
+            self.push(if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 });
         }
     }
 }
@@ -95,11 +88,7 @@ pub fn inet(data: &[u8]) -> Result<Text, Malformed> {
     if mask > 8 * size {
         return Err(Malformed::Field {
             name: "network mask",
-            expected: if family == IPV4 {
-                "up to 32"
-            } else {
-                "up to 128"
-            },
+            expected: if family == IPV4 { "up to 32" } else { "up to 128" },
             got: mask.into(),
         });
     }
@@ -198,10 +187,7 @@ mod tests {
         ] {
             assert_eq!(v6(text, 128, false), text);
         }
-        assert_eq!(
-            v6("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 128, true).len(),
-            43
-        );
+        assert_eq!(v6("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 128, true).len(), 43);
         assert_eq!(v6("::", 0, false), "::/0");
         assert_eq!(v6("2001:db8::", 32, true), "2001:db8::/32");
     }

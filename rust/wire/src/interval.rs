@@ -72,11 +72,7 @@ impl Interval {
     pub fn print(self) -> String {
         let mut parts: Vec<String> = Vec::new();
         let mut after_negative = false;
-        let fields = [
-            (self.months / 12, "year"),
-            (self.months % 12, "mon"),
-            (self.days, "day"),
-        ];
+        let fields = [(self.months / 12, "year"), (self.months % 12, "mon"), (self.days, "day")];
         for (count, unit) in fields.into_iter().filter(|(count, _)| *count != 0) {
             let sign = if after_negative && count > 0 { "+" } else { "" };
             let plural = if count == 1 { "" } else { "s" };
@@ -108,11 +104,7 @@ mod tests {
     use super::*;
 
     fn of(months: i32, days: i32, micros: i64) -> Interval {
-        Interval {
-            months,
-            days,
-            micros,
-        }
+        Interval { months, days, micros }
     }
 
     #[test]
@@ -120,20 +112,14 @@ mod tests {
         assert_eq!(of(14, 0, 0).span().days, 365 + 60);
         assert_eq!(of(-14, 1, 0).span().days, -365 - 60 + 1);
         let span = of(0, 0, -1).span();
-        assert_eq!(
-            (span.days, span.seconds, span.micros),
-            (-1, 86_399, 999_999)
-        );
+        assert_eq!((span.days, span.seconds, span.micros), (-1, 86_399, 999_999));
         let _ = of(i32::MIN, i32::MIN, i64::MIN).span();
     }
 
     #[test]
     fn prints_as_postgresql_does() {
         assert_eq!(of(0, 0, 0).print(), "00:00:00");
-        assert_eq!(
-            of(14, -3, 14_706_789_000).print(),
-            "1 year 2 mons -3 days +04:05:06.789"
-        );
+        assert_eq!(of(14, -3, 14_706_789_000).print(), "1 year 2 mons -3 days +04:05:06.789");
         assert_eq!(of(-1, 1, -1).print(), "-1 mons +1 day -00:00:00.000001");
         assert_eq!(of(0, 999_999_999, DAY).print(), "999999999 days 24:00:00");
         let _ = of(i32::MIN, i32::MIN, i64::MIN).print();

@@ -39,10 +39,7 @@ mod tests {
 
     #[test]
     fn six_or_eight_bytes() {
-        assert_eq!(
-            printed(macaddr, &[8, 0, 0x2B, 1, 2, 3]),
-            "08:00:2b:01:02:03"
-        );
+        assert_eq!(printed(macaddr, &[8, 0, 0x2B, 1, 2, 3]), "08:00:2b:01:02:03");
         assert_eq!(printed(macaddr8, &[0xFF; 8]), "ff:ff:ff:ff:ff:ff:ff:ff");
         assert!(macaddr(&[0; 8], &mut Vec::new()).is_err());
         assert!(macaddr8(&[0; 6], &mut Vec::new()).is_err());

@@ -70,12 +70,7 @@ pub fn numeric(data: &[u8]) -> Result<Numeric<'_>, Malformed> {
             got: value(digit).into(),
         });
     }
-    Ok(Numeric::Finite(Finite {
-        negative: sign == NEGATIVE,
-        scale,
-        weight,
-        digits,
-    }))
+    Ok(Numeric::Finite(Finite { negative: sign == NEGATIVE, scale, weight, digits }))
 }
 
 #[cold]
@@ -169,9 +164,10 @@ macro_rules! magnitude {
         if groups > $places / 4 || shift < -3 {
             return None;
         }
-        let number = $finite.digits.iter().fold(0, |sum: $integer, digit| {
-            sum * 10_000 + $integer::from(value(*digit))
-        });
+        let number = $finite
+            .digits
+            .iter()
+            .fold(0, |sum: $integer, digit| sum * 10_000 + $integer::from(value(*digit)));
         let power = $integer::pow(10, shift.unsigned_abs().min($places));
         if shift < 0 {
             Some(number / power)
@@ -334,10 +330,7 @@ mod tests {
     #[test]
     fn specials_and_nonsense() {
         assert!(matches!(numeric(&bytes(0, NAN, 0, &[])), Ok(Numeric::NaN)));
-        assert!(matches!(
-            numeric(&bytes(0, INFINITY, 32, &[])),
-            Ok(Numeric::Infinity)
-        ));
+        assert!(matches!(numeric(&bytes(0, INFINITY, 32, &[])), Ok(Numeric::Infinity)));
         for data in [
             bytes(0, 0x1234, 0, &[]),
             bytes(0, POSITIVE, 0, &[10_000]),

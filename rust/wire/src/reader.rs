@@ -48,17 +48,11 @@ impl fmt::Display for Malformed {
             Self::Short { expected, got } => {
                 write!(f, "expected at least {expected} bytes, got {got}")
             }
-            Self::Field {
-                name,
-                expected,
-                got,
-            } => write!(f, "expected {name} {expected}, got {got}"),
+            Self::Field { name, expected, got } => {
+                write!(f, "expected {name} {expected}, got {got}")
+            }
             Self::Text(expected) => write!(f, "expected {expected}"),
-            Self::Oid {
-                name,
-                expected,
-                got,
-            } => write!(f, "expected {name} {expected}, got {got}"),
+            Self::Oid { name, expected, got } => write!(f, "expected {name} {expected}, got {got}"),
         }
     }
 }
@@ -71,10 +65,7 @@ impl std::error::Error for Malformed {}
 /// [`Malformed::Length`] when `data` is longer or shorter than `N`.
 #[inline]
 pub fn exactly<const N: usize>(data: &[u8]) -> Result<[u8; N], Malformed> {
-    data.try_into().map_err(|_| Malformed::Length {
-        expected: N,
-        got: data.len(),
-    })
+    data.try_into().map_err(|_| Malformed::Length { expected: N, got: data.len() })
 }
 
 /// Functions that read values which are one number.
@@ -118,10 +109,7 @@ impl<'a> Reader<'a> {
     #[inline]
     #[must_use]
     pub fn new(data: &'a [u8]) -> Self {
-        Self {
-            rest: data,
-            whole: data.len(),
-        }
+        Self { rest: data, whole: data.len() }
     }
 
     #[inline]
@@ -218,10 +206,7 @@ impl<'a> Reader<'a> {
     /// [`Malformed::Short`] without a zero byte.
     pub fn string(&mut self) -> Result<&'a [u8], Malformed> {
         let Some(length) = self.rest.iter().position(|byte| *byte == 0) else {
-            return Err(Malformed::Short {
-                expected: self.whole + 1,
-                got: self.whole,
-            });
+            return Err(Malformed::Short { expected: self.whole + 1, got: self.whole });
         };
         let string = self.bytes(length)?;
         self.u8()?;
@@ -277,10 +262,7 @@ mod tests {
             "expected length of a value from 0, or -1 for NULL, got -2"
         );
         let mut reader = Reader::new(&[0, 0, 0, 9, 1]);
-        assert_eq!(
-            reader.value().unwrap_err().to_string(),
-            "expected at least 13 bytes, got 5"
-        );
+        assert_eq!(reader.value().unwrap_err().to_string(), "expected at least 13 bytes, got 5");
         let mut reader = Reader::new(&[0x7F, 0xFF, 0xFF, 0xFF]);
         assert!(reader.count("items", usize::MAX).is_err());
         assert!(Reader::new(b"abc").string().is_err());
@@ -291,20 +273,8 @@ mod tests {
         let mut reader = Reader::new(&[1, 2, 0xFF, 0xFE, 9]);
         assert_eq!(reader.u16(), Ok(0x0102));
         assert_eq!(reader.i16(), Ok(-2));
-        assert_eq!(
-            reader.u16(),
-            Err(Malformed::Short {
-                expected: 6,
-                got: 5
-            })
-        );
+        assert_eq!(reader.u16(), Err(Malformed::Short { expected: 6, got: 5 }));
         assert_eq!(reader.last(1), Ok(&[9][..]));
-        assert_eq!(
-            reader.last(3),
-            Err(Malformed::Length {
-                expected: 7,
-                got: 5
-            })
-        );
+        assert_eq!(reader.last(3), Err(Malformed::Length { expected: 7, got: 5 }));
     }
 }

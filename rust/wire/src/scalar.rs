@@ -53,15 +53,8 @@ pub fn jsonpath(data: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
 fn version_one<'a>(data: &'a [u8], name: &'static str) -> Result<&'a [u8], Malformed> {
     match data.split_first() {
         Some((1, text)) => Ok(text),
-        Some((&version, _)) => Err(Malformed::Field {
-            name,
-            expected: "1",
-            got: version.into(),
-        }),
-        None => Err(Malformed::Short {
-            expected: 1,
-            got: 0,
-        }),
+        Some((&version, _)) => Err(Malformed::Field { name, expected: "1", got: version.into() }),
+        None => Err(Malformed::Short { expected: 1, got: 0 }),
     }
 }
 
@@ -116,10 +109,7 @@ mod tests {
     #[test]
     fn jsonb_needs_version_one() {
         assert_eq!(jsonb(b"\x01{}"), Ok(&b"{}"[..]));
-        assert_eq!(
-            jsonb(b"\x02{}").unwrap_err().to_string(),
-            "expected jsonb version 1, got 2"
-        );
+        assert_eq!(jsonb(b"\x02{}").unwrap_err().to_string(), "expected jsonb version 1, got 2");
         assert!(jsonb(b"").is_err());
     }
 }

@@ -109,10 +109,7 @@ fn search(value: f64, fewest: Decimal, most: u32, interval: &Interval) -> Option
 /// that is even where both are as near.
 fn inside(interval: &Interval, nearest: Decimal) -> Option<Decimal> {
     let beside = |digits| Decimal { digits, ..nearest };
-    let neighbours = [
-        beside(nearest.digits.wrapping_sub(1)),
-        beside(nearest.digits + 1),
-    ];
+    let neighbours = [beside(nearest.digits.wrapping_sub(1)), beside(nearest.digits + 1)];
     if !interval.holds(nearest) {
         return neighbours.into_iter().find(|other| interval.holds(*other));
     }
@@ -138,10 +135,7 @@ impl Decimal {
             .filter(u8::is_ascii_digit)
             .fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
         let exponent = exponent.parse::<i32>().ok()?;
-        Some(Self {
-            digits,
-            exponent: exponent - i32::try_from(places).ok()?,
-        })
+        Some(Self { digits, exponent: exponent - i32::try_from(places).ok()? })
     }
 
     /// Append it: powers of ten from -4 to 14 with a point, others with an exponent.
@@ -153,15 +147,8 @@ impl Decimal {
         }
         let before = usize::try_from(power + 1).unwrap_or(0);
         let (whole, fraction) = digits.split_at(before.min(digits.len()));
-        out.extend_from_slice(if whole.is_empty() {
-            b"0"
-        } else {
-            whole.as_bytes()
-        });
-        out.extend(std::iter::repeat_n(
-            b'0',
-            before.saturating_sub(digits.len()),
-        ));
+        out.extend_from_slice(if whole.is_empty() { b"0" } else { whole.as_bytes() });
+        out.extend(std::iter::repeat_n(b'0', before.saturating_sub(digits.len())));
         if !fraction.is_empty() {
             out.push(b'.');
             let leading = usize::try_from(-power - 1).unwrap_or(0);
@@ -212,11 +199,7 @@ fn compare(decimal: Decimal, number: u64, exponent: i32) -> Ordering {
     // then shift the side with more twos. The largest sides need 160 bits.
     let mut left = Wide::from(decimal.digits);
     let mut right = Wide::from(number);
-    let side = if decimal.exponent >= 0 {
-        &mut left
-    } else {
-        &mut right
-    };
+    let side = if decimal.exponent >= 0 { &mut left } else { &mut right };
     side.times_fives(decimal.exponent.unsigned_abs());
     let twos = decimal.exponent - exponent;
     let side = if twos >= 0 { &mut left } else { &mut right };

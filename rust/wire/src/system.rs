@@ -19,10 +19,7 @@ pub fn xid(data: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
 /// # Errors
 /// [`Malformed::Length`].
 pub fn xid8(data: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
-    print(
-        out,
-        format_args!("{}", exactly(data).map(u64::from_be_bytes)?),
-    );
+    print(out, format_args!("{}", exactly(data).map(u64::from_be_bytes)?));
     Ok(())
 }
 
@@ -55,9 +52,7 @@ pub fn pg_lsn(data: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
 /// # Errors
 /// [`Malformed`] as for an array, or for NULL in it.
 pub fn int2vector(data: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
-    vector(data, 21, out, |element| {
-        scalar::int2(element).map(i64::from)
-    })
+    vector(data, 21, out, |element| scalar::int2(element).map(i64::from))
 }
 
 /// `oidvector`.
@@ -99,10 +94,7 @@ mod tests {
         assert_eq!(printed(xid, &[0xFF; 4]), "4294967295");
         assert_eq!(printed(xid8, &[0xFF; 8]), "18446744073709551615");
         assert_eq!(printed(tid, &[0, 0, 0, 7, 0, 9]), "(7,9)");
-        assert_eq!(
-            printed(pg_lsn, &[0, 0, 0, 0x16, 0, 0xAB, 1, 0]),
-            "16/AB0100"
-        );
+        assert_eq!(printed(pg_lsn, &[0, 0, 0, 0x16, 0, 0xAB, 1, 0]), "16/AB0100");
         assert!(tid(&[0; 7], &mut Vec::new()).is_err());
         assert!(pg_lsn(&[0; 7], &mut Vec::new()).is_err());
     }
@@ -113,10 +105,7 @@ mod tests {
         let elements = [0, 0, 0, 2, 0, 7, 0, 0, 0, 2, 0xFF, 0xFF];
         let data = [&header[..], &elements[..]].concat();
         assert_eq!(printed(int2vector, &data), "7 -1");
-        assert_eq!(
-            printed(int2vector, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 21]),
-            ""
-        );
+        assert_eq!(printed(int2vector, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 21]), "");
         assert!(oidvector(&data, &mut Vec::new()).is_err());
     }
 }

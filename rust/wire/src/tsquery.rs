@@ -109,11 +109,7 @@ impl Node<'_> {
             operand.is_some_and(|operand| operand < priority)
         };
         let sign = match self.item {
-            Item::Lexeme {
-                text,
-                weights,
-                prefix,
-            } => return lexeme(text, weights, prefix, out),
+            Item::Lexeme { text, weights, prefix } => return lexeme(text, weights, prefix, out),
             Item::Not => {
                 out.push(b'!');
                 return steps.push(Step::Operand(self.right, binds_less(self.right)));
@@ -125,9 +121,7 @@ impl Node<'_> {
         };
         // Unlike the others, a phrase is not associative.
         let phrases = self.item.is_phrase()
-            && nodes
-                .get(self.right)
-                .is_some_and(|node| node.item.is_phrase());
+            && nodes.get(self.right).is_some_and(|node| node.item.is_phrase());
         let enclosed = phrases || binds_less(self.right);
         steps.push(Step::Operand(self.right, enclosed));
         steps.push(Step::Text(sign));
@@ -229,13 +223,7 @@ mod tests {
 
     #[test]
     fn operands_are_counted() {
-        for items in [
-            &[AND, A][..],
-            &[NOT],
-            &[A, A],
-            &[b"\x03\x01"],
-            &[b"\x02\x05"],
-        ] {
+        for items in [&[AND, A][..], &[NOT], &[A, A], &[b"\x03\x01"], &[b"\x02\x05"]] {
             assert!(tsquery(&query(items), &mut Vec::new()).is_err());
         }
         let deep = [vec![NOT; 100_000], vec![A]].concat();

@@ -71,7 +71,7 @@ def test_compiled_once() -> None:
         mock.patch.object(
             filtered_writes.FilteredCall, "compiled", side_effect=AssertionError
         ),
-        mock.patch.object(deletes._Call, "_compiler", side_effect=AssertionError),
+        mock.patch.object(deletes._DeleteCall, "_compiler", side_effect=AssertionError),
     ):
         write_all()
     assert vars(Unique._meta)["_daf_writes"] == learnt
@@ -104,7 +104,7 @@ def test_deletes_that_are_compiled_once(name: str) -> None:
     for _ in range(2):
         expected = outcome(WRITES[name])
     with (
-        mock.patch.object(filtered_deletes._Call, "django", side_effect=AssertionError),
+        mock.patch.object(filtered_deletes._DeleteCall, "django", side_effect=AssertionError),
         mock.patch.object(
             filtered_deletes.delete, "__wrapped__", side_effect=AssertionError
         ),

@@ -20,9 +20,6 @@ fn read(data: &[u8]) -> Option<Vec<u8>> {
     let mut out = vec![0xAA; value.length() + 1];
     let written = value.write(&mut out);
     assert_eq!(out.pop(), Some(0xAA), "a byte behind the value was written");
-    assert_eq!(
-        value.write(&mut []).is_ok(),
-        out.is_empty() && written.is_ok()
-    );
+    assert_eq!(value.write(&mut []).is_ok(), out.is_empty() && written.is_ok());
     written.ok().map(|()| out)
 }

@@ -12,10 +12,7 @@ pub fn any_bytes(data: &[u8]) {
     }
     if let Ok(ranges) = multirange(data) {
         let text = ranges.iter().map(printed).collect::<Vec<_>>().join(&b',');
-        assert_eq!(
-            multirange(&[b"{", text.as_slice(), b"}"].concat()),
-            Ok(ranges)
-        );
+        assert_eq!(multirange(&[b"{", text.as_slice(), b"}"].concat()), Ok(ranges));
     }
 }
 

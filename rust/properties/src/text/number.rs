@@ -16,10 +16,7 @@ pub fn any_bytes(data: &[u8]) {
     match numeric(data) {
         Ok(Numeric::Short(value)) => short(text, value),
         Ok(Numeric::Other(other)) => assert_eq!(other, text),
-        Err(_) => assert_ne!(
-            text.parse::<i128>().ok().map(|n| n.to_string()),
-            Some(text.into())
-        ),
+        Err(_) => assert_ne!(text.parse::<i128>().ok().map(|n| n.to_string()), Some(text.into())),
     }
 }
 
@@ -31,18 +28,11 @@ where
     let expected = text.parse::<i64>().ok();
     let expected = expected.and_then(|number| T::try_from(number).ok());
     let printed = expected.is_some_and(|number| number.to_string() == text);
-    assert!(
-        value == expected || (value.is_none() && !printed),
-        "{value:?}"
-    );
+    assert!(value == expected || (value.is_none() && !printed), "{value:?}");
 }
 
 fn short(text: &str, value: Short) {
-    let digits: String = text
-        .bytes()
-        .filter(u8::is_ascii_digit)
-        .map(char::from)
-        .collect();
+    let digits: String = text.bytes().filter(u8::is_ascii_digit).map(char::from).collect();
     let [low, high] = value.words;
     let radix = 10_u64.pow(19);
     assert!(low < radix && high < radix);

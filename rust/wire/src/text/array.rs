@@ -87,9 +87,7 @@ impl<'a> Items<'a> {
     /// As [`array`].
     #[inline]
     pub fn end(self) -> Result<(), Malformed> {
-        (self.depth == 0 && self.rest.is_empty())
-            .then_some(())
-            .ok_or(EXPECTED)
+        (self.depth == 0 && self.rest.is_empty()).then_some(()).ok_or(EXPECTED)
     }
 
     fn open(&mut self) -> Result<Item<'a>, Malformed> {
@@ -147,10 +145,7 @@ mod tests {
     fn elements_in_order() {
         use Item::{Close, Element, Open};
         assert_eq!(items(b"{}"), Ok(vec![Close]));
-        assert_eq!(
-            items(b"{1,NULL}"),
-            Ok(vec![element(b"1"), Element(None), Close])
-        );
+        assert_eq!(items(b"{1,NULL}"), Ok(vec![element(b"1"), Element(None), Close]));
         let found = items(b"[5:6]={a b,\"\"}");
         assert_eq!(found, Ok(vec![element(b"a b"), element(b""), Close]));
         let found = items(b"{\"NULL\",\"a,\\\"}\"}");
@@ -163,10 +158,7 @@ mod tests {
     fn six_dimensions_at_most() {
         assert_eq!(items(b"{{{{{{1}}}}}}").unwrap().len(), 12);
         let error = items(b"{{{{{{{1}}}}}}}").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "expected an array of up to six dimensions"
-        );
+        assert_eq!(error.to_string(), "expected an array of up to six dimensions");
     }
 
     #[test]

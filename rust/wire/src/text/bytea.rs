@@ -70,11 +70,7 @@ fn write_hex(digits: &[u8], out: &mut [u8]) -> Option<()> {
 fn unescape(mut data: &[u8], mut put: impl FnMut(usize, u8)) -> Option<usize> {
     let mut count = 0;
     while let Some((&first, rest)) = data.split_first() {
-        let (byte, rest) = if first == b'\\' {
-            escaped(rest)?
-        } else {
-            (first, rest)
-        };
+        let (byte, rest) = if first == b'\\' { escaped(rest)? } else { (first, rest) };
         put(count, byte);
         count += 1;
         data = rest;
@@ -122,15 +118,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for data in [
-            &b"\\x0"[..],
-            b"\\x0g",
-            b"\\x000",
-            b"\\",
-            b"\\12",
-            b"\\400",
-            b"a\\",
-        ] {
+        for data in [&b"\\x0"[..], b"\\x0g", b"\\x000", b"\\", b"\\12", b"\\400", b"a\\"] {
             assert_eq!(read(data), Err(EXPECTED));
         }
         assert_eq!(bytea(b"\\x0000").unwrap().write(&mut [0]), Err(EXPECTED));

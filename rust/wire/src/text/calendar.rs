@@ -62,9 +62,7 @@ pub fn timestamptz(data: &[u8]) -> Result<InPython<Zoned>, Malformed> {
 #[inline]
 pub fn time(data: &[u8]) -> Result<Clock, Malformed> {
     let mut scan = Scan::new(data);
-    clock(&mut scan)
-        .filter(|_| scan.is_done())
-        .ok_or(Malformed::Text("a time as HH:MM:SS"))
+    clock(&mut scan).filter(|_| scan.is_done()).ok_or(Malformed::Text("a time as HH:MM:SS"))
 }
 
 /// `timetz`: the time of day, and seconds east of UTC.
@@ -154,12 +152,7 @@ fn clock(scan: &mut Scan<'_>) -> Option<Clock> {
     scan.byte(b':')?;
     let minute = scan.two_digits()?;
     scan.byte(b':')?;
-    let clock = Clock {
-        hour,
-        minute,
-        second: scan.two_digits()?,
-        micro: scan.fraction()?,
-    };
+    let clock = Clock { hour, minute, second: scan.two_digits()?, micro: scan.fraction()? };
     clock.is_sound().then_some(clock)
 }
 
@@ -220,10 +213,7 @@ mod tests {
             let text = print_timestamp(micros, None);
             assert_eq!(timestamp(text.as_bytes()), Ok(expected));
             let text = print_timestamp(micros, Some(0));
-            assert_eq!(
-                timestamptz(text.as_bytes()).map(|found| found.err()),
-                Ok(expected.err())
-            );
+            assert_eq!(timestamptz(text.as_bytes()).map(|found| found.err()), Ok(expected.err()));
         }
     }
 
@@ -231,9 +221,7 @@ mod tests {
     fn local_time_may_be_in_python_where_utc_is_not() {
         let zoned = timestamptz(b"0001-01-01 00:00:00+01").unwrap().unwrap();
         assert_eq!(zoned.utc(), Err(TooSmall));
-        let zoned = timestamptz(b"9999-12-31 23:59:59-00:00:01")
-            .unwrap()
-            .unwrap();
+        let zoned = timestamptz(b"9999-12-31 23:59:59-00:00:01").unwrap().unwrap();
         assert_eq!(zoned.utc(), Err(TooLarge));
     }
 
@@ -290,13 +278,7 @@ mod tests {
         );
         refused(
             timetz,
-            &[
-                b"00:00:00",
-                b"00:00:00+",
-                b"00:00:00+1",
-                b"00:00:00+24",
-                b"00:00:00+00:00:00:00",
-            ],
+            &[b"00:00:00", b"00:00:00+", b"00:00:00+1", b"00:00:00+24", b"00:00:00+00:00:00:00"],
         );
         refused(
             timestamp,

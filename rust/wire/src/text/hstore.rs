@@ -67,10 +67,7 @@ mod tests {
     fn pairs_in_order() {
         assert_eq!(read(b""), Ok(vec![]));
         let found = read(b"\"a\"=>\"1\", \"b\\\"\"=>NULL").unwrap();
-        assert_eq!(
-            found[0],
-            (Cow::Borrowed(&b"a"[..]), Some(Cow::Borrowed(&b"1"[..])))
-        );
+        assert_eq!(found[0], (Cow::Borrowed(&b"a"[..]), Some(Cow::Borrowed(&b"1"[..]))));
         assert_eq!(found[1], (Cow::Borrowed(&b"b\""[..]), None));
     }
 
@@ -78,14 +75,7 @@ mod tests {
     fn nonsense_is_refused() {
         refused(
             read,
-            &[
-                b"a",
-                b"\"a\"",
-                b"\"a\"=>",
-                b"\"a\"=>1",
-                b"\"a\"=>\"1\",",
-                b"\"a\"=>\"1\", ",
-            ],
+            &[b"a", b"\"a\"", b"\"a\"=>", b"\"a\"=>1", b"\"a\"=>\"1\",", b"\"a\"=>\"1\", "],
         );
     }
 }

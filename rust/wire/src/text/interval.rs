@@ -10,9 +10,7 @@ use crate::Malformed;
 /// [`Malformed::Text`].
 #[inline]
 pub fn interval(data: &[u8]) -> Result<Interval, Malformed> {
-    parse(data)
-        .or_else(|| infinity(data))
-        .ok_or(Malformed::Text("an interval of style postgres"))
+    parse(data).or_else(|| infinity(data)).ok_or(Malformed::Text("an interval of style postgres"))
 }
 
 #[inline]
@@ -40,11 +38,7 @@ fn parse(data: &[u8]) -> Option<Interval> {
         scan.byte(b' ')?;
     }
     scan.done()?;
-    Some(Interval {
-        months: i32::try_from(months).ok()?,
-        days: i32::try_from(days).ok()?,
-        micros,
-    })
+    Some(Interval { months: i32::try_from(months).ok()?, days: i32::try_from(days).ok()?, micros })
 }
 
 /// The microseconds of `hours` and the `MM:SS.ffffff` that comes next.
@@ -69,16 +63,8 @@ fn time(scan: &mut Scan<'_>, hours: i64, negative: bool) -> Option<i64> {
 #[cold]
 fn infinity(data: &[u8]) -> Option<Interval> {
     match data {
-        b"infinity" => Some(Interval {
-            months: i32::MAX,
-            days: i32::MAX,
-            micros: i64::MAX,
-        }),
-        b"-infinity" => Some(Interval {
-            months: i32::MIN,
-            days: i32::MIN,
-            micros: i64::MIN,
-        }),
+        b"infinity" => Some(Interval { months: i32::MAX, days: i32::MAX, micros: i64::MAX }),
+        b"-infinity" => Some(Interval { months: i32::MIN, days: i32::MIN, micros: i64::MIN }),
         _ => None,
     }
 }
@@ -94,11 +80,7 @@ mod tests {
         for months in [0, 1, -1, 11, 12, 14, -14, 2_147_483_647, -2_147_483_648] {
             for days in [0, 1, -1, 5, i32::MIN, i32::MAX] {
                 for micros in [0, 1, -1, 1_500_000, -DAY, DAY + 3, i64::MIN, i64::MAX] {
-                    let value = Interval {
-                        months,
-                        days,
-                        micros,
-                    };
+                    let value = Interval { months, days, micros };
                     let text = value.print();
                     assert_eq!(interval(text.as_bytes()), Ok(value), "{text}");
                 }

@@ -69,9 +69,9 @@ fn word(digits: &[u8]) -> Option<u64> {
 /// `number` with `digits` written behind it.
 #[inline]
 fn append(number: u64, digits: &[u8]) -> Option<u64> {
-    digits.iter().try_fold(number, |sum, &byte| {
-        Some(sum.wrapping_mul(10).wrapping_add(digit(byte)?.into()))
-    })
+    digits
+        .iter()
+        .try_fold(number, |sum, &byte| Some(sum.wrapping_mul(10).wrapping_add(digit(byte)?.into())))
 }
 
 /// `float4` and `float8`, as the nearest double. There is one NaN.
@@ -114,9 +114,7 @@ pub struct Short {
 /// As [`boolean`].
 #[inline]
 pub fn numeric(data: &[u8]) -> Result<Numeric<'_>, Malformed> {
-    finite(data)
-        .or_else(|| special(data))
-        .ok_or(Malformed::Text("a decimal number"))
+    finite(data).or_else(|| special(data)).ok_or(Malformed::Text("a decimal number"))
 }
 
 #[inline]
@@ -138,11 +136,7 @@ fn finite(data: &[u8]) -> Option<Numeric<'_>> {
     } else {
         return many(data, whole, fraction);
     };
-    Some(Numeric::Short(Short {
-        negative,
-        words,
-        scale: u16::try_from(fraction.len()).ok()?,
-    }))
+    Some(Numeric::Short(Short { negative, words, scale: u16::try_from(fraction.len()).ok()? }))
 }
 
 /// Two words, of which the upper one has the first `upper` digits.
@@ -222,10 +216,7 @@ mod tests {
         assert_eq!(short("10000000000000000000"), (false, [0, 1], 0));
         assert_eq!(short("-1.0000000000000000000000"), (true, [0, 1000], 22));
         assert_eq!(short(&"9".repeat(38)), (false, [nines, nines], 0));
-        assert_eq!(
-            short("12345678901234567890.5").1,
-            [3_456_789_012_345_678_905, 12]
-        );
+        assert_eq!(short("12345678901234567890.5").1, [3_456_789_012_345_678_905, 12]);
     }
 
     #[test]
@@ -233,9 +224,7 @@ mod tests {
         for text in [&"9".repeat(39), "NaN", "Infinity", "-Infinity"] {
             assert_eq!(numeric(text.as_bytes()), Ok(Numeric::Other(text)));
         }
-        for nonsense in [
-            "", "-", ".", "1.", ".1", "1.2.3", "1e5", "nan", "-NaN", "1-",
-        ] {
+        for nonsense in ["", "-", ".", "1.", ".1", "1.2.3", "1e5", "nan", "-NaN", "1-"] {
             assert!(numeric(nonsense.as_bytes()).is_err(), "{nonsense}");
         }
         assert!(numeric(format!("{}x", "9".repeat(39)).as_bytes()).is_err());

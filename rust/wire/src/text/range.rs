@@ -93,10 +93,7 @@ mod tests {
         let found = range(b"(,]").unwrap().unwrap();
         assert_eq!((&found.lower, &found.upper), (&None, &None));
         assert!(!found.lower_inclusive && found.upper_inclusive);
-        assert_eq!(
-            range(b"(\"\",)").unwrap().unwrap().lower.as_deref(),
-            Some(&b""[..])
-        );
+        assert_eq!(range(b"(\"\",)").unwrap().unwrap().lower.as_deref(), Some(&b""[..]));
     }
 
     #[test]
@@ -111,21 +108,11 @@ mod tests {
     fn nonsense_is_refused() {
         refused(
             range,
-            &[
-                b"", b"[", b"[1", b"[1,", b"[1,2", b"1,2)", b"[1)", b"[1,2)3", b"[\"1,2)",
-            ],
+            &[b"", b"[", b"[1", b"[1,", b"[1,2", b"1,2)", b"[1)", b"[1,2)3", b"[\"1,2)"],
         );
         refused(
             multirange,
-            &[
-                b"",
-                b"{",
-                b"{[1,2)",
-                b"{[1,2)[3,4)}",
-                b"{,[1,2)}",
-                b"{[1,2),}",
-                b"{empty}",
-            ],
+            &[b"", b"{", b"{[1,2)", b"{[1,2)[3,4)}", b"{,[1,2)}", b"{[1,2),}", b"{empty}"],
         );
     }
 }

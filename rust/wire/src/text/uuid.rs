@@ -36,10 +36,7 @@ mod tests {
     #[test]
     fn sixteen_bytes_in_order() {
         let bytes = uuid(b"00010203-0405-0607-0809-0a0b0c0dfeff").unwrap();
-        assert_eq!(
-            bytes,
-            [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 254, 255]
-        );
+        assert_eq!(bytes, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 254, 255]);
     }
 
     #[test]
