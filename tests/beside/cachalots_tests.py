@@ -5,8 +5,6 @@
 DATABASE_URL names the server, which must have contrib's extensions.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys

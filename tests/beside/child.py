@@ -6,8 +6,6 @@
 The last line of standard output is the answer. DATABASE_URL names the database.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys

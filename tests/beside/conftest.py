@@ -1,7 +1,5 @@
 """Runs a tool in a process of its own, on a copy of a database made for the tool."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

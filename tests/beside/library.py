@@ -1,7 +1,5 @@
 """What most tools are shown: each kind of statement, each way to read rows, twice."""
 
-from __future__ import annotations
-
 from typing import Any
 
 

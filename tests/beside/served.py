@@ -1,7 +1,5 @@
 """A program in a view, behind Django's own WSGI or ASGI handler, or our application."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from typing import Any

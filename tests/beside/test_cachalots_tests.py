@@ -4,8 +4,6 @@ It puts wrappers around `Atomic` and the SQL compilers in `ready()`, and takes t
 again: before ours, or after.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """What each tool sees beside the package is what it sees in stock Django."""
 
-from __future__ import annotations
-
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any

@@ -1,7 +1,5 @@
 """What a child process has to know about a tool."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any

@@ -1,7 +1,5 @@
 """The ways in which a program runs: two of stock Django's, three of ours."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager

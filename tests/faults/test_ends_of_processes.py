@@ -1,7 +1,5 @@
 """A process that ends in the middle of a query says nothing: greenlet has ended before."""
 
-from __future__ import annotations
-
 import asyncio
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Reads of several tasks that go as one pipeline, and what fails meanwhile."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -6,8 +6,6 @@ output that was being made. Starved are rows only: CPython 3.13's list comprehen
 Python code runs, no plan is made and nothing else fails while memory is short.
 """
 
-from __future__ import annotations
-
 import _testcapi
 import gc
 import sys

@@ -1,7 +1,5 @@
 """Rows of every type, and querysets over them whose rows are as Django builds them."""
 
-from __future__ import annotations
-
 import datetime as dt
 import math
 import uuid

@@ -5,8 +5,6 @@ each Rust crate of `_decode` with its version, checksum and licence. It depends 
 rust/Cargo.lock alone, so that a wheel that is built again stays the same.
 """
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

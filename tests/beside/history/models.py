@@ -1,7 +1,5 @@
 """A model whose rows' changes are events of django-pghistory's."""
 
-from __future__ import annotations
-
 import pghistory
 from django.db import models
 

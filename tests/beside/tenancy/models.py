@@ -1,7 +1,5 @@
 """Who has a schema, and by which name of a host it is found."""
 
-from __future__ import annotations
-
 from django.db import models
 from django_tenants.models import DomainMixin, TenantMixin
 

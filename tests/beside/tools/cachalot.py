@@ -1,7 +1,5 @@
 """django-cachalot: queries that find their result in a cache; writes empty it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from django.core.cache.backends.locmem import LocMemCache

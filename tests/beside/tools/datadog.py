@@ -1,7 +1,5 @@
 """ddtrace: a span for each statement, from psycopg and from Django."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

@@ -1,7 +1,5 @@
 """OpenTelemetry: a span for each statement that psycopg is given."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

@@ -3,8 +3,6 @@
 The context comes in a statement that its execute_wrapper puts in front of each write.
 """
 
-from __future__ import annotations
-
 from itertools import count
 from typing import Any
 

@@ -4,8 +4,6 @@
 on to the last result.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from tests.beside import library

@@ -1,7 +1,5 @@
 """django-prometheus: its ENGINE counts connections, statements and errors."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from tests.beside.tool import Tool

@@ -1,7 +1,5 @@
 """sentry-sdk: a span for each statement of a transaction, and for each connect."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

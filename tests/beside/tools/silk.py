@@ -1,7 +1,5 @@
 """django-silk: a row for each query of a request."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from tests.beside.tool import Tool

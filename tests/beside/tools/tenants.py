@@ -1,7 +1,5 @@
 """django-tenants: each tenant's tables are in a schema of its own."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from tests.beside import library

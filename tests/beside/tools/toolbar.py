@@ -1,7 +1,5 @@
 """django-debug-toolbar: the SQL panel's queries of a request."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from tests.beside.tool import Tool

@@ -4,8 +4,6 @@ Whatever it is, rows are read as in stock Django: in synchronous code, on the br
 by asynchronous querysets.
 """
 
-from __future__ import annotations
-
 import asyncio
 import datetime as dt
 import enum

@@ -1,7 +1,5 @@
 """Geometries, which Django takes as hexadecimal digits."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 from typing import Any

@@ -3,8 +3,6 @@
 Each has a function beside it that draws a number: the server counts.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any

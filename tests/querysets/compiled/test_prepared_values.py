@@ -1,7 +1,5 @@
 """Values of a known `get()`: the parameters that Django makes of them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta, timezone

@@ -104,7 +104,7 @@ def test_deletes_that_are_compiled_once(name: str) -> None:
     for _ in range(2):
         expected = outcome(WRITES[name])
     with (
-        mock.patch.object(filtered_deletes._DeleteCall, "django", side_effect=AssertionError),
+        mock.patch.object(filtered_deletes._Call, "django", side_effect=AssertionError),
         mock.patch.object(
             filtered_deletes.delete, "__wrapped__", side_effect=AssertionError
         ),
