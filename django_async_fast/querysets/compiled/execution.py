@@ -186,7 +186,10 @@ def fetch_all(self: Any) -> Any:
     call = _native.rows.Hidden(self)
     del self
     if call.queryset._result_cache is None:
-        call.queryset._result_cache = _asked(KNOWN.rows, call)
+        rows = KNOWN.rows(call)
+        if rows is None and _learn_rows(call):
+            rows = KNOWN.rows(call)
+        call.queryset._result_cache = rows
     if (
         _FETCHES_ALONE
         and call.queryset._result_cache is not None
