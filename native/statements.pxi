@@ -140,16 +140,20 @@ cdef class Hole:
                 return kept
         return self.lookup(value)
 
-    def made(self, value):
-        """Return what is kept of `value`; raises what Django raises for it."""
-        return self.make(value)
+    def kept(self, value, lookup):
+        """Return what is kept of `value`, of which Django has made `lookup`."""
+        kept = None if self.prepared is None else self.prepared.key_of(value)
+        return self.known(lookup) if kept is None else kept
 
     def lookup(self, value):
-        """Return the lookup of `value`, None if it is an expression's or IS NULL.
+        """Return the lookup of `value`; None as `known()`."""
+        return self.known(self.kind(self.lhs, value))
+
+    def known(self, lookup):
+        """Return `lookup`, None if it is an expression's or IS NULL.
 
         Also where a None is among its values: `exclude()` has IS NULL beside them then.
         """
-        lookup = self.kind(self.lhs, value)
         rhs = lookup.rhs
         if rhs is None or hasattr(rhs, "as_sql"):
             return None

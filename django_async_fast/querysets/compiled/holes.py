@@ -52,20 +52,22 @@ def conditions(where: Any) -> Iterator[Any]:
             raise Refused(f"a condition is a {type(child).__name__}")
 
 
-def found(before: Any, after: Any, items: Items, wrapper: Any) -> Iterator[Any]:
-    """Yield for each lookup that a step has added its hole, or None for a constant.
+def added(
+    before: Any, after: Any, items: Items, wrapper: Any
+) -> Iterator[tuple[Any, Any]]:
+    """Yield each lookup that a step has added, after its hole, None for a constant.
 
     `before` and `after` are the WHERE without and with it. Raises Refused.
     """
     old, new = leaves(before), leaves(after)
-    added = new[len(old) :]
+    found = new[len(old) :]
     if len(new) < len(old) or any(a is not b for a, b in zip(old, new, strict=False)):
         raise Refused("what was there before has changed")
     values = [value for name, value in items if not is_null(name, value)]
-    if len(values) != len(added):
+    if len(values) != len(found):
         raise Refused("a value has not become one condition")
-    for value, lookup in zip(values, added, strict=True):
-        yield _hole(value, lookup, wrapper)
+    for value, lookup in zip(values, found, strict=True):
+        yield _hole(value, lookup, wrapper), lookup
 
 
 def is_null(name: str, value: Any) -> bool:
@@ -86,8 +88,9 @@ def _hole(value: Any, lookup: Any, wrapper: Any) -> Any:
     if not _is_of_columns(lookup.lhs):
         raise Refused("a value is in a subquery")
     hole = _native.rows.Hole(kind, lookup.lhs, False, None, wrapper.vendor)
-    again = hole.lookup(value)
-    if again is None:
+    # Of one of Django's it is known, and its field is asked once for each value.
+    again = lookup if is_djangos(kind) else kind(lookup.lhs, value)
+    if hole.known(again) is None:
         raise Refused("a condition is not of a parameter, or of a None among them")
     if type(again.rhs) is not type(lookup.rhs) or repr(again.rhs) != repr(lookup.rhs):
         raise Refused("a condition is not made of its value alone")

@@ -13,7 +13,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 from ... import _native
 from . import tree
-from .holes import found, is_null, is_written_by_django
+from .holes import added, is_null, is_written_by_django
 from .keys import Items, Refused
 from .paths import KEYS, PATH, STEPS, djangos, on
 
@@ -34,8 +34,11 @@ def take_first(queryset: Any, path: Any, call: Call) -> Any:
     before = djangos(queryset, path)
     result = call.function(before, *call.args, **call.kwargs)
     try:
-        child = _child(path.node, before, result, call.items)
-        made = [hole.made(call.items[i][1]) for i, hole in child.own]
+        child, lookups = _child(path.node, before, result, call.items)
+        made = [
+            hole.kept(call.items[i][1], lookup)
+            for (i, hole), lookup in zip(child.own, lookups, strict=True)
+        ]
     except Exception as refused:
         # Whatever a value's own lookup raises: Django has made another of it.
         child = tree.new_node((), path.node.epoch, str(refused) or repr(refused))
@@ -59,28 +62,31 @@ def take_first(queryset: Any, path: Any, call: Call) -> Any:
     return result
 
 
-def _child(node: Any, before: Any, result: Any, items: Items) -> Any:
+def _child(node: Any, before: Any, result: Any, items: Items) -> tuple[Any, list[Any]]:
+    """Return the node of a step, and the lookups of its holes. Raises Refused."""
     if type(result) is not type(before) or "_query" not in result.__dict__:
         raise Refused(f"it makes a {type(result).__name__}")
     wrapper = connections[before._db or DEFAULT_DB_ALIAS]
-    added = list(found(before._query.where, result._query.where, items, wrapper))
+    where = before._query.where, result._query.where
+    found = [*added(*where, items, wrapper)]
+    holes = [hole for hole, _ in found]
     query = result._query
     if not all(map(is_written_by_django, (*query.select, *query.annotations.values()))):
         raise Refused("what the project's own code names may be another each time")
     # All may have been forgotten meanwhile, by another thread: this, too.
-    child = tree.new_node((*node.slots, *added), node.epoch)
+    child = tree.new_node((*node.slots, *holes), node.epoch)
     places = [i for i, item in enumerate(items) if not is_null(*item)]
     # As Django's query tells it when it is chained.
     child.sticky = query.filter_is_sticky
     child.own = tuple(
-        [(i, hole) for i, hole in zip(places, added, strict=True) if hole is not None]
+        [(i, hole) for i, hole in zip(places, holes, strict=True) if hole is not None]
     )
     child.sets = {
         name: getattr(result, name)
         for name in ("_fields", "_iterable_class", "_for_write")
         if getattr(result, name) is not getattr(before, name)
     } or None
-    return child
+    return child, [lookup for hole, lookup in found if hole is not None]
 
 
 def path_of(queryset: Any) -> Any:

@@ -1,14 +1,21 @@
 """A statement that is known by one value gives for another what Django gives."""
 
+import datetime as dt
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 import pytest
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Count, F, Q
 
+from django_async_fast.querysets import changes
 from django_async_fast.querysets.compiled import tree
 from tests.support.describe import described
-from tests.testapp.models import Author, Book, Tag
+from tests.support.without_seams import stock
+from tests.testapp.models import Author, Book, Everything, Tag
 
 pytestmark = pytest.mark.core
 
@@ -65,3 +72,36 @@ def test_a_range_of_so_many(values: Any, tags: list[Tag]) -> None:
             wanted = do(query)
             for _ in range(4):
                 assert do(Book.objects.filter(pages__range=other)) == wanted
+
+
+NOW = dt.datetime(2020, 1, 1, 5)
+WARNED: dict[str, Callable[[Any], Any]] = {
+    "get": lambda rows: rows.filter(pk=0).get(datetime=NOW),
+    "rows": lambda rows: [*rows.filter(datetime__gt=NOW)],
+    "exclude": lambda rows: [*rows.exclude(datetime=NOW)],
+    "or": lambda rows: rows.filter(Q(datetime=NOW) | Q(pk=1)).count(),
+    "list": lambda rows: rows.filter(datetime__in=[NOW]).exists(),
+    "two": lambda rows: rows.filter(datetime__range=(NOW, NOW)).first(),
+    "more": lambda rows: [*rows.filter(datetime=NOW).filter(pk__gt=1).values("pk")],
+    "stream": lambda rows: [*rows.filter(datetime=NOW).iterator()],
+    "sum": lambda rows: rows.filter(datetime=NOW).aggregate(Count("pk")),
+    "update": lambda rows: rows.filter(datetime=NOW).update(small=1),
+}
+
+
+@pytest.mark.not_verified
+@pytest.mark.parametrize("name", WARNED)
+def test_a_field_is_asked_as_often_as_by_django(name: str) -> None:
+    def warnings() -> list[int]:
+        found = []
+        for _ in range(5):
+            with catch_warnings(record=True) as warned, suppress(ObjectDoesNotExist):
+                simplefilter("always")
+                WARNED[name](Everything.objects.all())
+            found.append(len(warned))
+        return found
+
+    with stock():
+        wanted = warnings()
+    changes.hold()  # notices that
+    assert warnings() == wanted
