@@ -145,7 +145,9 @@ class Stream:
                     self.calls_project = known.calls_project()
                 return self._beginning(*known[1:])
         compiler = queryset.query.get_compiler(alias or queryset.db)
-        if reason := why_not(compiler):
+        # Before it is compiled, which may change a combined query.
+        reason = why_not(compiler) or plan_cache.why_not(self._make_plan, queryset)
+        if reason:
             return partial(self._leave_to_django, reason)
         try:
             sql, params = compiler.as_sql()

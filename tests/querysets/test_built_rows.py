@@ -16,8 +16,9 @@ from django_async_fast.drivers.psycopg import results
 from django_async_fast.querysets import whole_results
 from django_async_fast.querysets.compiled import execution
 from django_async_fast.querysets.streams import Stream
-from tests.support.describe import described
+from tests.support.describe import Queries, described
 from tests.support.forget_types import forget_types
+from tests.support.without_seams import stock
 from tests.testapp.models import (
     Author,
     Bestseller,
@@ -411,3 +412,15 @@ async def test_server_side_binding() -> None:
             assert len([book async for book in Book.objects.all()]) == ROWS + 1
         finally:
             conn.settings_dict["OPTIONS"] = options
+
+
+def test_a_combined_query_is_compiled_once() -> None:
+    def sent() -> Queries:
+        authors = Author.objects.union(Author.objects.filter(pk=1)).order_by("-pk")
+        with connection.execute_wrapper(queries := Queries()):
+            list(authors.values_list("name", flat=True))
+        return queries
+
+    with stock():
+        wanted = sent()
+    assert sent() == wanted

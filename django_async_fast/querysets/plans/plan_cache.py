@@ -60,6 +60,16 @@ def plan_for(
     return make(make_plan, queryset, compiler, keeps, key)
 
 
+def why_not(make_plan: Any, queryset: Any) -> str:
+    """Return why a query has no plan, as far as is known before it is compiled, or ''.
+
+    Its rows can be wider than its own SELECT: union() of values().
+    """
+    if queryset.query.combinator and make_plan is not models:
+        return "a combined query's columns are known when it has run"
+    return ""
+
+
 def needs_connection(compiler: Any) -> bool:
     """Tell whether the plan of a compiled query needs the run's own connection."""
     found = compiler.get_converters(selected(compiler))
@@ -75,9 +85,8 @@ def make(
 ) -> tuple[Any, Types]:
     """Return what `plan_for()` does, made anew; by `key` others have it, too."""
     fields = selected(compiler)
-    if queryset.query.combinator and make_plan is not models:
-        # Its rows can be wider than its own SELECT: union() of values().
-        raise Declined("a combined query's columns are known when it has run")
+    if reason := why_not(make_plan, queryset):
+        raise Declined(reason)
     options = common(compiler, fields)
     if keeps:
         options["connection"] = None
