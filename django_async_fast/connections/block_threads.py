@@ -98,6 +98,18 @@ def makes_error_page(func: Any) -> bool:
     )
 
 
+def while_handling(
+    error: BaseException | None, func: Callable[..., T], /, *args: Any, **kwargs: Any
+) -> T:
+    """Call `func` where `sys.exc_info()` is that of `error`, as asgiref has it."""
+    if error is None:
+        return func(*args, **kwargs)
+    try:
+        raise error
+    except BaseException:
+        return func(*args, **kwargs)
+
+
 def is_bridged(call: SyncToAsync[Any, Any]) -> bool:
     """Tell whether a function given to asgiref needs no thread: it is the database's.
 

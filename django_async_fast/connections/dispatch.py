@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Coroutine
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import AsyncToSync, SyncToAsync, markcoroutinefunction
@@ -80,7 +80,8 @@ def sync_to_async_call(
     """`SyncToAsync.__call__`: in a block, the thread is the block's."""
     block = open_block()
     if block is not None and block_threads.makes_error_page(self.func):
-        return block.run(self.func, *args, **kwargs)
+        call = partial(block_threads.while_handling, sys.exception(), self.func)
+        return block.run(call, *args, **kwargs)
     if block is None or not self._thread_sensitive:
         return asgiref_threaded_call(self, *args, **kwargs)
     if block_threads.is_bridged(self):

@@ -86,7 +86,7 @@ def told_in_a_template(request: HttpRequest) -> HttpResponse:
 def failing(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
     async def middleware(request: Any) -> Any:
         await asyncio.sleep(0)
-        raise Http404
+        raise ValueError if request.path == "/broken" else Http404
 
     return middleware
 
@@ -96,7 +96,12 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return JsonResponse({"told": [*whoever()]}, status=404)
 
 
-handler404 = not_found
+def broken(request: HttpRequest) -> HttpResponse:
+    error = type(sys.exception()).__name__  # what receivers and logs report
+    return JsonResponse({"told": [*whoever(), error]}, status=500)
+
+
+handler404, handler500 = not_found, broken
 
 
 class Value(Counted):
@@ -168,13 +173,14 @@ async def test_error_pages_behind_asynchronous_middleware(
     names = "KeepsTheUser", "failing"
     settings_override(MIDDLEWARE=[f"{__name__}.{name}" for name in names])
     application = get_asgi_application()
-    exchanges = await asyncio.gather(
-        *(get("/", application, headers={"x-user": str(i)}) for i in range(6))
-    )
-    for i, exchange in enumerate(exchanges):
-        assert exchange.status == 404
-        language = ["de", "fr", "en"][i % 3]
-        assert json.loads(exchange.body)["told"] == [str(i), str(i), language]
+    for url, status, more in (("/", 404, []), ("/broken", 500, ["ValueError"])):
+        exchanges = await asyncio.gather(
+            *(get(url, application, headers={"x-user": str(i)}) for i in range(6))
+        )
+        for i, exchange in enumerate(exchanges):
+            assert exchange.status == status
+            told = [str(i), str(i), ["de", "fr", "en"][i % 3], *more]
+            assert json.loads(exchange.body)["told"] == told
 
 
 async def test_thread_locals_end_with_the_request() -> None:
