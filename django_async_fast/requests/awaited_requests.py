@@ -120,6 +120,10 @@ class Stream:
         self._served: AwaitedRequest | None = served
         self._loop = asyncio.get_running_loop()
         self._unwatch = _close_when_cancelled(self)
+        # A response that is dropped is closed by nobody. Not `__del__()`: the collector
+        # would finalise the connections with the stream, before anybody ends the block.
+        self._abandon = weakref.finalize(self, _abandon, self._loop, served)
+        self._abandon.atexit = False
 
     def __aiter__(self) -> Stream:
         return self
@@ -131,6 +135,7 @@ class Stream:
             with self._served.inside():
                 return await anext(self._parts)
         except GeneratorExit:
+            self._served = None
             self._abandon()
             raise
         except BaseException:
@@ -143,6 +148,7 @@ class Stream:
         if served is None:
             return
         self._unwatch()
+        self._abandon.detach()
         try:
             if (aclose := getattr(self._parts, "aclose", None)) is not None:
                 with served.inside():
@@ -158,15 +164,11 @@ class Stream:
     def _close_soon(self) -> None:
         bridge.begin_task(self._loop, self.aclose())
 
-    def _abandon(self) -> None:
-        """End the block where nothing can be awaited, perhaps in another thread."""
-        served, self._served = self._served, None
-        if served is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(served.abandon)
 
-    # A response that is dropped is closed by nobody. Not `close()`: what the
-    # collector has finalised, such as Django's wrapper, is of no use any more.
-    __del__ = _abandon
+def _abandon(loop: asyncio.AbstractEventLoop, served: AwaitedRequest) -> None:
+    """End the block where nothing can be awaited, perhaps in another thread."""
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(served.abandon)
 
 
 def _close_when_cancelled(stream: Stream) -> Callable[[], object]:

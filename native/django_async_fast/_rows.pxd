@@ -601,7 +601,7 @@ cdef class Wait:
     cdef object loop
     cdef object value  # the result, the error, or the message of a cancellation
     cdef object callback  # the first one: there is one in most
-    cdef object context
+    cdef readonly object context  # of `callback`
     cdef list others
     cdef int state
 

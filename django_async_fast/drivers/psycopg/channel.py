@@ -13,6 +13,7 @@ import select
 from asyncio import AbstractEventLoop, Future, TimerHandle
 from collections.abc import Callable, Generator
 from contextlib import suppress
+from contextvars import Context
 from functools import partial
 from operator import attrgetter
 from time import monotonic
@@ -70,6 +71,14 @@ class Channel:
         """Tell whether an operation has begun and not ended."""
         return self._gen is not None
 
+    def run_for_waiting(self, function: Callable[..., Any], *args: Any) -> None:
+        """Call `function` in the context of the task that waits for the operation."""
+        context = getattr(self._future, "context", None)
+        if context is None:
+            function(*args)
+        else:
+            context.run(function, *args)
+
     def drive(
         self, gen: Generator[Any, Any, Any], wants: int, timeout: float | None = None
     ) -> Future[Any]:
@@ -77,7 +86,9 @@ class Channel:
         self._gen = gen
         self._future = future = new_future(loop=self._loop)
         if timeout is not None:
-            self._timer = self._loop.call_later(timeout, self._expire)
+            self._timer = self._loop.call_later(
+                timeout, self._expire, context=Context()
+            )
         if self._pgconn.status == BAD:
             self.advance(Ready.RW)
         else:
@@ -99,10 +110,12 @@ class Channel:
 
     def _watch(self, wants: int) -> None:
         if wants & Wait.R and not self._reading:
-            self._loop.add_reader(self._fd, reader(self))
+            # Not in the context of whoever begins: it lasts for others, and would keep
+            # all that a request has.
+            Context().run(self._loop.add_reader, self._fd, reader(self))
             self._reading = True
         if wants & Wait.W:
-            self._loop.add_writer(self._fd, self._writable)
+            Context().run(self._loop.add_writer, self._fd, self._writable)
             self._writing = True
 
     def readable(self) -> None:

@@ -54,10 +54,9 @@ class Session(OfOneProcess, psycopg.AsyncConnection[Any]):
         self._prepared = prepared_statements.Prepared()
         # As psycopg's, but made once, not for each view.
         self.served = served = ServedView()
-        here: Any = served
         self.handlers = (
-            partial(psycopg.Connection._notice_handler, here),
-            partial(psycopg.Connection._notify_handler, here),
+            partial(_handle, served, psycopg.Connection._notice_handler),
+            partial(_handle, served, psycopg.Connection._notify_handler),
         )
 
     @classmethod
@@ -95,6 +94,16 @@ class Session(OfOneProcess, psycopg.AsyncConnection[Any]):
         if self.channel is not None and not self.inherited:
             self.channel.close()
         self.channel = None
+
+
+def _handle(served: ServedView, handler: Any, message: Any) -> None:
+    """Have the served connection's handlers called, by psycopg's `handler`."""
+    view = served()
+    channel = None if view is None else view.session.channel
+    if channel is None:
+        handler(served, message)
+    else:
+        channel.run_for_waiting(handler, served, message)
 
 
 def _psycopgs_connect() -> Any:

@@ -21,9 +21,6 @@ SLICE = 0.001
 # Most statements take less than a slice: so many are let go on in a turn.
 AT_ONCE = 8
 
-# A statement's context must not live on in the loop.
-_NOBODYS = Context()
-
 
 class Turns:
     """The slices of one event loop."""
@@ -74,7 +71,9 @@ class Turns:
             self._asked = True
             loop = self._loop()
             assert loop is not None
-            loop.call_soon(self._had, context=_NOBODYS)
+            # A statement's context must not live on in the loop; and one for all would
+            # be entered by the loops of two threads.
+            loop.call_soon(self._had, context=Context())
 
     def _had(self) -> None:
         self._asked, self._again, self.due = False, 0, None

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import psycopg
@@ -53,3 +56,41 @@ async def test_a_closed_socket_is_forgotten_where_an_operation_cannot_begin(
         assert pgconn.status == psycopg.pq.ConnStatus.BAD
         assert not watched(fd)
         assert await Tag.objects.acount() == 0
+
+
+request: ContextVar[Any] = ContextVar("request", default=None)
+
+
+async def test_a_notice_is_handled_in_the_context_of_who_waits() -> None:
+    seen: list[Any] = []
+
+    async def ask(value: str) -> None:
+        request.set(value)
+        async with new_connection("pooled") as conn:
+            await conn.aensure_connection()
+            raw = conn.connection
+            raw.add_notice_handler(lambda diagnostic: seen.append(request.get()))
+            async with conn.acursor() as cursor:
+                await cursor.execute("DO $$ BEGIN RAISE WARNING 'a'; END $$")
+
+    for value in ("first", "second"):
+        await asyncio.create_task(ask(value))
+    assert seen == ["first", "second"]
+
+
+@pytest.mark.parametrize("alias", ["default", "pooled"])
+async def test_a_socket_keeps_nothing_of_who_opened_it(alias: str) -> None:
+    class Request:
+        pass
+
+    async def ask() -> Any:
+        request.set(here := Request())
+        await conn.aensure_connection()
+        return weakref.ref(here)
+
+    async with new_connection(alias) as conn:
+        found = await asyncio.create_task(ask())
+        await asyncio.sleep(0)  # what the loop itself had of the task
+        gc.collect()
+        assert conn.connection.session.channel is not None
+        assert found() is None
