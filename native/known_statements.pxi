@@ -64,11 +64,11 @@ cdef list receivers_of(tuple signals):
     Django appends to a list, and takes out of it: where that ends with the same one, and
     is as long, it is the same.
     """
-    cdef list receivers
-    return [
-        (receivers, len(receivers), last_of(receivers))
-        for receivers in [signal.receivers for signal in signals]
-    ]
+    cdef list found = [], receivers
+    for signal in signals:
+        receivers = signal.receivers
+        found.append((signal, receivers, len(receivers), last_of(receivers)))
+    return found
 
 
 cdef inline object last_of(list items):
@@ -176,12 +176,12 @@ cdef class KnownStatements:
         """Whether models' signals have the receivers for which all was learnt."""
         cdef tuple known
         cdef list receivers
-        for signal, known in zip(self.signals, self.heard):
-            receivers = signal.receivers
+        for known in self.heard:
+            receivers = known[0].receivers
             if (
-                receivers is not known[0]
-                or len(receivers) != <Py_ssize_t> known[1]
-                or last_of(receivers) is not known[2]
+                receivers is not known[1]
+                or len(receivers) != <Py_ssize_t> known[2]
+                or last_of(receivers) is not known[3]
             ):
                 return False
         return True

@@ -179,9 +179,8 @@ def _from_db(model: type[Model], fetch_mode: Any) -> Callable[..., Any]:
 def has_listeners(model: type[Model]) -> bool:
     """Tell whether somebody is told of each instance of a model that is made."""
     # Asked at every query: that nobody listens at all is seen at once.
-    return any(
-        signal.receivers and signal.has_listeners(model)
-        for signal in (pre_init, post_init)
+    return bool(pre_init.receivers and pre_init.has_listeners(model)) or bool(
+        post_init.receivers and post_init.has_listeners(model)
     )
 
 
