@@ -133,6 +133,8 @@ def _leave_elsewhere(self: Atomic, entry: Entry, *exc: Any) -> None:
     if exc[0] in (GeneratorExit, bridge.GreenletExit):
         # Whoever collects what is left has nothing to do with it, in whatever thread.
         self.__dict__["_daf_opened"].remove(entry)
+        if scopes.entered_scope.get() is scope:
+            scopes.entered_scope.set(scope.entered_before)
         if not wrapper.block.loop.is_closed():
             wrapper.block.loop.call_soon_threadsafe(
                 abandon, wrapper, scope, context=Context()

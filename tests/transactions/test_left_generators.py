@@ -104,3 +104,16 @@ async def test_an_atomic_block_ends_where_it_began() -> None:
             await anext(steps)
         assert await names() == ["kept"]
         await steps.aclose()
+
+
+async def test_closed_in_another_block_of_its_own_task() -> None:
+    held: list[Any] = []
+    async with new_connection():
+        await run_sync(leave, held)
+        async with new_connection():
+            await run_sync(held[0].close)
+        await asyncio.sleep(0)
+        assert await Tag.objects.acount() == 0
+        async with transaction.atomic():
+            await Tag.objects.acreate(name="later")
+    assert await names() == ["later"]

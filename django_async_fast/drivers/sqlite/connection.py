@@ -192,7 +192,8 @@ class Connection(OfOneProcess, sqlite3.Connection):
 
     def _in_thread(self, call: Callable[..., T], *args: Any) -> T:
         me = self._running
-        super().set_progress_handler(None, 0)  # of the loop's thread
+        # Ours is of the loop's thread.
+        super().set_progress_handler(self.progress.ends, long_steps.STEPS)
         try:
             return bridge.await_(
                 long_steps.call(self, partial(self._begin_here, call, *args))

@@ -1,21 +1,18 @@
 """Statements whose steps are long: made in a thread, for the loop to go on meanwhile.
 
 SQLite calls its progress handler between steps, and deletes all rows of a table in one.
-The connection is nobody else's until the thread is done. A cancelled statement is
-interrupted, as the handler would end it.
+The connection is nobody else's until the thread is done. A cancelled statement is ended
+by a handler of its own: `interrupt()` would end other cursors' reads as well.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-import sqlite3
 from collections.abc import Callable
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from ..driver_thread import DriverThread
-from . import progress
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -28,8 +25,8 @@ _LONG = re.compile(
     re.IGNORECASE,
 )
 
-# Seconds between two attempts to interrupt: one before it begins does nothing.
-_AGAIN = 0.01
+# SQLite asks after so many of its steps whether to end the statement.
+STEPS = 100_000
 
 
 def has_long_steps(sql: str) -> bool:
@@ -42,24 +39,18 @@ async def call(connection: Connection, function: Callable[[], Any]) -> Any:
     thread = DriverThread(f"statement on {connection.gate.alias}")
     outcome = thread.begin(function)
     thread.end()
-    interrupt = sqlite3.Connection.interrupt
     try:
         return await asyncio.shield(outcome)
     except GeneratorExit as exc:  # nobody awaits the thread any more
-        connection.progress.failure = exc
-        while not thread.join(_AGAIN):
-            interrupt(connection)
+        connection.progress.note_failure(exc, patient=False)
+        thread.join()
         raise
     except asyncio.CancelledError as exc:
-        connection.progress.failure = exc
-        may_end = connection.progress.may_end
-        end = perf_counter() + (0.0 if may_end else progress.PATIENCE)
+        connection.progress.note_failure(exc, patient=True)
         while not outcome.done():
             try:
-                await asyncio.wait({outcome}, timeout=_AGAIN)
-            except asyncio.CancelledError:
-                end = 0.0
-            if perf_counter() >= end:
-                interrupt(connection)
+                await asyncio.wait({outcome})
+            except asyncio.CancelledError as again:
+                connection.progress.note_failure(again, patient=False)
         outcome.exception()  # of which nobody else hears
         raise

@@ -83,7 +83,11 @@ class Progress:
             self._have_turn()
         except BaseException as exc:
             # Nothing leaves this: sqlite3 would look at the handler that was replaced.
-            self._note_failure(exc)
+            self.note_failure(exc, patient=bridge.can_wait())
+        return self.ends()
+
+    def ends(self) -> int:
+        """Return 1 where SQLite is to end the statement. Called in any thread."""
         if self.failure is not None:
             return int(perf_counter() >= self.end)
         return int(self.closing)
@@ -97,7 +101,8 @@ class Progress:
             self.turns.wait()
             self.pace.since = perf_counter()
 
-    def _note_failure(self, exc: BaseException) -> None:
-        patient = not self.may_end and self.failure is None and bridge.can_wait()
+    def note_failure(self, exc: BaseException, patient: bool) -> None:
+        """Have the statement ended: at once, or soon if the first one is `patient`."""
+        patient = patient and not self.may_end and self.failure is None
         self.end = perf_counter() + PATIENCE if patient else 0.0
         self.failure = self.failure or exc

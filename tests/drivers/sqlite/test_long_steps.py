@@ -13,7 +13,7 @@ import pytest
 from django.db import connections, transaction
 
 from django_async_fast import async_connections, new_connection, run_sync
-from django_async_fast.drivers.sqlite import progress
+from django_async_fast.drivers.sqlite import long_steps, progress
 from django_async_fast.drivers.sqlite.long_steps import has_long_steps
 from tests.support.other_databases import names
 from tests.support.until import until
@@ -33,6 +33,12 @@ SHORT = (
 def test_what_is_long() -> None:
     assert all(map(has_long_steps, LONG))
     assert not any(map(has_long_steps, SHORT))
+
+
+@pytest.fixture(autouse=True)
+def _of_few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have SQLite ask at each step: the tables here have two rows."""
+    monkeypatch.setattr(long_steps, "STEPS", 1)
 
 
 class Step:
@@ -126,6 +132,21 @@ async def test_cancelled_it_is_undone(log: str) -> None:
                 await task
         assert not conn.connection.closed
         assert await names(log) == ["a", "b"]
+
+
+async def test_cancelled_it_ends_no_other_read(log: str) -> None:
+    async with new_connection(log):
+        await fill(log)
+        await Tag.objects.using(log).abulk_create(Tag(name=name) for name in "cd")
+        tags = Tag.objects.using(log).order_by("pk").aiterator(chunk_size=1)
+        assert (await anext(tags)).name == "a"
+        async with deleting(log) as (step, task):
+            task.cancel()
+            await asyncio.sleep(0.05)
+            step.end.set()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert [tag.name async for tag in tags] == ["b", "c", "d"]
 
 
 async def test_in_a_transaction_it_is_waited_for(log: str) -> None:
