@@ -307,6 +307,7 @@ class StepKeys:
         enum: type[Any],
         lazy: type[Any],
         aggregates: frozenset[type[Any]],
+        of_aggregate: frozenset[str],
     ) -> None: ...
     def key_of(
         self, kind: str, args: _Args, kwargs: _KwArgs

@@ -410,7 +410,7 @@ cdef class Steps:
         """Note that a method of Django's looks at the rows of a path."""
         cdef list steps = []
         cdef Path origin
-        name, origin = path.led
+        name, origin, watches = path.led
         step = path.steps
         while step is not None and step is not origin.steps:
             steps.insert(0, (<tuple> step)[1:])
@@ -418,7 +418,7 @@ cdef class Steps:
         if step is origin.steps and len(path.values) == len(origin.values):
             if origin.node.leads is None:
                 origin.node.leads = {}
-            origin.node.leads[name] = path.node, steps, path.limits
+            origin.node.leads[name] = path.node, steps, path.limits, watches
         return 0
 
     cdef Path led(self, dict values, Path path, str name):
@@ -433,6 +433,9 @@ cdef class Steps:
         cdef PyObject *found = PyDict_GetItemWithError(path.node.leads, name)
         if found is NULL:
             return None
+        for watch in <tuple> (<tuple> found)[3]:
+            if not is_right(<ClassWatch> watch):
+                return None
         cdef Node node = (<tuple> found)[0]
         node.used = self.clock
         step = path.steps

@@ -4,10 +4,13 @@
 cdef class StepKeys:
     """Makes keys, and copies of the arguments that they were made of.
 
-    Of a value of one of the classes `plain` only the class is part of a key.
+    Of a value of one of the classes `plain` only the class is part of a key. Of the
+    classes `aggregates` an instance has no attributes but `of_aggregate`.
     """
 
-    def __init__(self, *, plain, model, q, safe_string, enum, lazy, aggregates):
+    def __init__(
+        self, *, plain, model, q, safe_string, enum, lazy, aggregates, of_aggregate
+    ):
         self.plain = plain
         self.model = model
         self.q = q
@@ -15,6 +18,7 @@ cdef class StepKeys:
         self.enum = enum
         self.lazy = lazy
         self.aggregates = aggregates
+        self.of_aggregate = of_aggregate
 
     def key_of(self, str kind, tuple args, dict kwargs):
         """Return the key of conditions, (name, value) in Django's order, and whether
@@ -125,7 +129,11 @@ cdef class StepKeys:
             if type(each) is not bool:
                 return "an aggregate with options"
         if (
-            aggregate.filter is not None
+            aggregate.extra
+            or not self.of_aggregate.issuperset(
+                <dict> PyObject_GenericGetDict(aggregate, NULL)
+            )
+            or aggregate.filter is not None
             or aggregate.default is not options.get("default")
             or aggregate.distinct is not options.get("distinct", False)
             or getattr(aggregate, "order_by", None) is not None

@@ -359,6 +359,7 @@ cdef class StepKeys:
     cdef object enum
     cdef object lazy
     cdef object aggregates
+    cdef frozenset of_aggregate
 
     cdef object key_of_value(self, value)
     cdef object key_of_q(self, connector, negated, children, list found)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import FieldDoesNotExist, ObjectDoesNotExist
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, connection, connections, transaction
 from django.db.models import Count, F, Q, Sum, Value
 from django.test import override_settings
 
@@ -212,6 +212,30 @@ def test_of_writes(name: str) -> None:
     with stock():
         wanted = asked(WRITES[name])
     assert asked(WRITES[name]) == wanted
+
+
+@pytest.mark.usefixtures("_filled")
+@pytest.mark.parametrize(
+    "read", [list, lambda tags: tags.count(), lambda tags: tags.first()]
+)
+def test_an_answer_is_no_other_querysets(read: Callable[[Any], Any]) -> None:
+    """One that is made meanwhile, to write, asks for itself."""
+
+    def execute(execute: Any, *args: Any) -> Any:
+        seen.append([tags._db, tags.filter(pk__gt=0)._db])
+        return execute(*args)
+
+    seen: list[Any] = []
+    with override_settings(DATABASE_ROUTERS=[Alternating()]):
+        for _ in range(TIMES):
+            tags = Tag.objects.filter(pk__lt=9)
+            with (
+                connections["default"].execute_wrapper(execute),
+                connections["pooled"].execute_wrapper(execute),
+            ):
+                read(tags)
+    assert seen
+    assert all(each == [None, None] for each in seen)
 
 
 class Alternating(Router):

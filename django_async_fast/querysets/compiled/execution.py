@@ -82,14 +82,21 @@ def _is_learnt(call: Any, path: Any, kind: Any, ask: Ask, make_plan: Any) -> boo
 
 
 def _by_django(method: Callable[..., Any], call: Any) -> Any:
-    """Have Django do it; a router that was asked where the rows are is not again."""
-    if call.alias is None or call.queryset._db is not None:
-        return method(call.queryset, *call.args, **call.kwargs)
-    call.queryset._db = call.alias
+    """Have Django do it; a router that was asked where the rows are is not again.
+
+    Only a copy knows the answer: others may make querysets of this one meanwhile.
+    """
+    queryset = call.queryset
+    values = queryset.__dict__
+    if call.alias is None or values["_db"] or values["_result_cache"] is not None:
+        return method(queryset, *call.args, **call.kwargs)
+    asked = object.__new__(type(queryset))
+    asked.__dict__ = {**values, "_db": call.alias}
     try:
-        return method(call.queryset, *call.args, **call.kwargs)
+        return method(asked, *call.args, **call.kwargs)
     finally:
-        call.queryset._db = None
+        for name in ("_result_cache", "_prefetch_done"):
+            values[name] = asked.__dict__[name]
 
 
 def _in_turns(batch: Any) -> list[Any]:

@@ -17,6 +17,8 @@ PLAIN = frozenset(
     {int, str, float, Decimal, date, datetime, time, timedelta, UUID, bytes}
 )
 AGGREGATES = frozenset({Avg, Count, Max, Min, Sum})
+# What one of them has of its own as it was made, and once it was hashed.
+OF_AGGREGATE = frozenset({*vars(Sum("pk")), "identity"})
 
 # (name, value) in the order in which Django builds their conditions.
 Items = list[tuple[str, Any]]

@@ -19,6 +19,7 @@ from django.db.models.manager import BaseManager
 from django.db.models.query_utils import RegisterLookupMixin
 
 from ... import _native
+from .. import changes
 from . import tree
 from .keys import Refused
 from .paths import (
@@ -307,6 +308,10 @@ def _sticky_in_place(queryset: Any) -> Any:
     return new
 
 
+# What `first()` and `last()` call, besides what keeps a queryset off its path.
+_LEADING = "ordered", "order_by", "reverse", "__getitem__", "__iter__", "_fetch_all"
+
+
 def looking(name: str, leads: bool = False) -> Any:
     """Return Django's method, which looks at the query and makes other querysets.
 
@@ -323,7 +328,8 @@ def looking(name: str, leads: bool = False) -> Any:
             try:
                 call = [kwargs, args, peeking(self, path)]
                 if leads:
-                    on(call[-1]).led = name, path
+                    watches = changes.watches((type(self),), _LEADING)
+                    on(call[-1]).led = name, path, watches
             except Refused:
                 call = [kwargs, args, self]
         del self, args, kwargs, path

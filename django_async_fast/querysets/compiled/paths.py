@@ -25,7 +25,7 @@ from django.utils.safestring import SafeString
 from ... import _native
 from . import made_once, verify
 from .holes import is_null, punch
-from .keys import AGGREGATES, PLAIN
+from .keys import AGGREGATES, OF_AGGREGATE, PLAIN
 
 # The name under which a queryset keeps its path. It has that or a `_query`.
 PATH = "_daf_path"
@@ -53,6 +53,7 @@ KEYS: Any = _native.COMPILED and _native.rows.StepKeys(
     enum=Enum,
     lazy=SimpleLazyObject,
     aggregates=AGGREGATES,
+    of_aggregate=OF_AGGREGATE,
 )
 STEPS: Any = _native.COMPILED and _native.rows.Steps(
     fresh=FRESH,

@@ -19,6 +19,7 @@ from django.db.models import (
     Lookup,
     OrderBy,
     QuerySet,
+    Sum,
     Value,
 )
 from django.db.models.expressions import Col, CombinedExpression, Star
@@ -458,6 +459,47 @@ def test_one_from_db_after_the_other(kinds: Kinds) -> None:
                 assert times() == {2}
         for _ in range(3):
             assert times() == {1}
+
+
+def test_whether_a_queryset_is_ordered_was_replaced(kinds: Kinds) -> None:
+    """Then `first()` is of another order."""
+    with kinds.filled():
+        kinds.thing.objects.filter(pk=1).update(name="z")  # moves the row
+        kept = kinds.thing.objects.filter(size__gte=0)
+        with mock.patch.object(QuerySet, "ordered", True):
+            for _ in range(3):
+                kept.first()
+        for queryset in (kept, kept.all(), kinds.thing.objects.filter(size__gte=0)):
+            assert [queryset.first().pk for _ in range(3)] == [1] * 3
+
+
+CHANGED_AGGREGATES: dict[str, Callable[[Any], Any]] = {
+    "function": lambda aggregate: setattr(aggregate, "function", "MAX"),
+    "template": lambda aggregate: setattr(aggregate, "template", "%(function)s(7)"),
+    "output field": lambda aggregate: setattr(
+        aggregate, "output_field", models.FloatField()
+    ),
+    "extra": lambda aggregate: aggregate.extra.update(template="%(function)s(8)"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGED_AGGREGATES.values(), ids=CHANGED_AGGREGATES)
+def test_an_aggregate_that_was_changed_is_another(
+    kinds: Kinds, change: Callable[[Any], Any]
+) -> None:
+    def sums() -> list[str]:
+        plain, changed = Sum("size"), Sum("size")
+        change(changed)
+        return [
+            repr(kinds.thing.objects.aggregate(x=each)) for each in (plain, changed)
+        ]
+
+    with kinds.filled():
+        with stock():
+            wanted = sums()
+        assert wanted[0] != wanted[1]
+        for _ in range(3):
+            assert sums() == wanted
 
 
 def test_what_does_not_matter_forgets_nothing(kinds: Kinds) -> None:
