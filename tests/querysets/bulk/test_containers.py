@@ -245,13 +245,16 @@ def test_a_placeholder_of_ones_own_is_asked() -> None:
 
 
 def test_a_placeholder_that_is_patched_is_asked() -> None:
-    before, called = postgres.RangeField.get_placeholder_sql, []
+    # Before Django 6.1 it is the other.
+    names = "get_placeholder_sql", "get_placeholder"
+    name = next(each for each in names if hasattr(postgres.RangeField, each))
+    before, called = getattr(postgres.RangeField, name), []
 
     def patched(*args: Any) -> Any:
         called.append(args)
         return before(*args)
 
-    with mock.patch.object(postgres.RangeField, "get_placeholder_sql", patched):
+    with mock.patch.object(postgres.RangeField, name, patched):
         # Of no other test: that Django is asked is learnt of these fields.
         assert like_djangos(lambda: update([{"span": Range(1, 2), "number": 1}])) == [
             []
