@@ -86,17 +86,19 @@ def _by_django(method: Callable[..., Any], call: Any) -> Any:
 
     Only a copy knows the answer: others may make querysets of this one meanwhile.
     """
-    queryset = call.queryset
-    values = queryset.__dict__
-    if call.alias is None or values["_db"] or values["_result_cache"] is not None:
-        return method(queryset, *call.args, **call.kwargs)
-    asked = object.__new__(type(queryset))
-    asked.__dict__ = {**values, "_db": call.alias}
+    if (
+        call.alias is None
+        or call.queryset._db is not None
+        or call.queryset._result_cache is not None
+    ):
+        return method(call.queryset, *call.args, **call.kwargs)
+    asked = _native.rows.Hidden(object.__new__(type(call.queryset)))
+    asked.queryset.__dict__ = {**call.queryset.__dict__, "_db": call.alias}
     try:
-        return method(asked, *call.args, **call.kwargs)
+        return method(asked.queryset, *call.args, **call.kwargs)
     finally:
         for name in ("_result_cache", "_prefetch_done"):
-            values[name] = asked.__dict__[name]
+            call.queryset.__dict__[name] = asked.queryset.__dict__[name]
 
 
 def _in_turns(batch: Any) -> list[Any]:
