@@ -27,7 +27,7 @@ cdef class Node:
         self.why_not = why_not
         # Its query, without values.
         self.peeked = None
-        # By Django's method that looks at one: (node, steps to it, limits).
+        # By Django's method that looks at one: (node, steps to it, limits, watches).
         self.leads = None
         # What is learnt holds while this is the tree's.
         self.epoch = epoch
@@ -61,10 +61,11 @@ cdef class Path:
     """How a queryset was made: where in the tree it is, and with which values.
 
     `steps` is the last one: (the step before, Django's function, its args and kwargs).
-    `values` has for each hole of the node what its `made()` has returned, `limits` the
+    `values` has for each hole of the node what its `make()` has returned, `limits` the
     slice. `query` is the one that Django has made already, this queryset's own; `fresh`
     tells that nobody was here before. `peek` is a query without values, to be looked at;
-    `led` are the method that does, and the path of its queryset.
+    `led` are the method that does, the path of its queryset, and the watches of its
+    class.
     """
 
     def __init__(

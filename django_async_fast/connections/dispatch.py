@@ -79,11 +79,13 @@ def sync_to_async_call(
 ) -> Coroutine[Any, Any, Any]:
     """`SyncToAsync.__call__`: in a block, the thread is the block's."""
     block = open_block()
-    if block is not None and block_threads.makes_error_page(self.func):
+    if block is None:
+        return asgiref_threaded_call(self, *args, **kwargs)
+    if not self._thread_sensitive:
+        if not block_threads.makes_error_page(self.func):
+            return asgiref_threaded_call(self, *args, **kwargs)
         call = partial(block_threads.while_handling, sys.exception(), self.func)
         return block.run(call, *args, **kwargs)
-    if block is None or not self._thread_sensitive:
-        return asgiref_threaded_call(self, *args, **kwargs)
     if block_threads.is_bridged(self):
         return block.run(self.func, *args, **kwargs)
     # A test's block is to be seen by what is tested.

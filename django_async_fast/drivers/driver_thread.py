@@ -42,10 +42,9 @@ class DriverThread(OfOneProcess):
         """End the thread once it has done what it has been given."""
         self._jobs.put(None)
 
-    def join(self, timeout: float | None = None) -> bool:
-        """Wait for a thread that has been told to end; tell whether it has."""
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+    def join(self) -> None:
+        """Wait for the last steps of a thread that has nothing left to do."""
+        self._thread.join()
 
 
 def _work(jobs: SimpleQueue[Job | None]) -> None:

@@ -83,6 +83,17 @@ async def deleting(alias: str) -> AsyncIterator[tuple[Step, asyncio.Task[Any]]]:
         await asyncio.wait([task])
 
 
+async def cancel(step: Step, task: asyncio.Task[Any], times: int = 1) -> None:
+    """Cancel a statement in its step: its task ends when that does."""
+    for _ in range(times):
+        task.cancel()
+        await asyncio.sleep(0.05)
+    assert not task.done()
+    step.end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 async def execute(alias: str, sql: str) -> None:
     async with async_connections[alias].acursor() as cursor:
         await cursor.execute(sql)
@@ -124,12 +135,7 @@ async def test_cancelled_it_is_undone(log: str) -> None:
     async with new_connection(log) as conn:
         await fill(log)
         async with deleting(log) as (step, task):
-            task.cancel()
-            await asyncio.sleep(0.05)
-            assert not task.done()
-            step.end.set()
-            with pytest.raises(asyncio.CancelledError):
-                await task
+            await cancel(step, task)
         assert not conn.connection.closed
         assert await names(log) == ["a", "b"]
 
@@ -141,11 +147,7 @@ async def test_cancelled_it_ends_no_other_read(log: str) -> None:
         tags = Tag.objects.using(log).order_by("pk").aiterator(chunk_size=1)
         assert (await anext(tags)).name == "a"
         async with deleting(log) as (step, task):
-            task.cancel()
-            await asyncio.sleep(0.05)
-            step.end.set()
-            with pytest.raises(asyncio.CancelledError):
-                await task
+            await cancel(step, task)
         assert [tag.name async for tag in tags] == ["b", "c", "d"]
 
 
@@ -153,11 +155,7 @@ async def test_in_a_transaction_it_is_waited_for(log: str) -> None:
     async with new_connection(log), transaction.atomic(using=log):
         await fill(log)
         async with deleting(log) as (step, task):
-            task.cancel()
-            await asyncio.sleep(0.05)
-            step.end.set()
-            with pytest.raises(asyncio.CancelledError):
-                await task
+            await cancel(step, task)
         assert await names(log) == []
 
 
@@ -173,12 +171,7 @@ async def test_a_transaction_is_lost_with_what_does_not_end(
                 await fill(log)
                 before = conn.connection
                 async with deleting(log) as (step, task):
-                    for _ in range(1 + again):
-                        task.cancel()
-                        await asyncio.sleep(0.05)
-                    step.end.set()
-                    with pytest.raises(asyncio.CancelledError):
-                        await task
+                    await cancel(step, task, times=1 + again)
                 assert before.closed
         assert await names(log) == []
 
