@@ -37,11 +37,15 @@ cdef class ClassWatch:
 
     def look(self):
         """Take the classes as they are now for what they should be."""
+        cdef Py_ssize_t i
+        cdef list seen = []
         self.seen = None
-        take_versions(self)
+        for i in range(len(self.classes)):
+            take_version(self, i)
+            if self.names is not None:
+                seen.append([])
+                compare(self, i, <list> seen[i], True)
         if self.names is not None:
-            seen = []
-            compare(self, seen, True)
             self.seen = seen
 
     def unchanged(self):
@@ -69,60 +73,65 @@ def all_hold(tuple watches not None):
 cdef bint is_unchanged(ClassWatch self):
     cdef Py_ssize_t i
     for i in range(len(self.classes)):
-        if self.versions[i] == 0 or self.versions[i] != version_of(self.classes[i]):
+        if not has_version(self, i):
             return False
     return True
 
 
+cdef inline bint has_version(ClassWatch self, Py_ssize_t i):
+    """Whether a class has the version that was taken."""
+    return self.versions[i] != 0 and self.versions[i] == version_of(self.classes[i])
+
+
 cdef bint is_same(ClassWatch self) except -1:
     """Tell whether the classes have what they had when somebody looked."""
+    cdef Py_ssize_t i
     cdef list seen = self.seen
     if seen is None:
         return False
-    # Before it is compared: what is changed meanwhile has another.
-    take_versions(self)
-    if compare(self, seen, False):
-        return True
-    self.seen = None
-    return False
-
-
-cdef int take_versions(ClassWatch self) except -1:
-    cdef Py_ssize_t i
     for i in range(len(self.classes)):
-        # A class is given its version when something is looked up in it.
-        _ = self.classes[i].__init__
-        self.versions[i] = version_of(self.classes[i])
+        if has_version(self, i):
+            continue
+        # Before it is compared: what is changed meanwhile has another.
+        take_version(self, i)
+        if not compare(self, i, <list> seen[i], False):
+            self.seen = None
+            return False
+    return True
+
+
+cdef int take_version(ClassWatch self, Py_ssize_t i) except -1:
+    # A class is given its version when something is looked up in it.
+    _ = self.classes[i].__init__
+    self.versions[i] = version_of(self.classes[i])
     return 0
 
 
-cdef bint compare(ClassWatch self, list seen, bint take) except -1:
-    """Compare what the classes have with what was seen, or take it down."""
-    cdef Py_ssize_t i, at = 0, next
+cdef bint compare(ClassWatch self, Py_ssize_t i, list seen, bint take) except -1:
+    """Compare what a class has with what was seen, or take it down."""
+    cdef Py_ssize_t at = 0, next
     cdef ClassVersion *owner
     cdef PyObject *value
-    cdef tuple names, mro
-    for i in range(len(self.classes)):
-        mro = <tuple> (<ClassVersion *> self.classes[i]).tp_mro
-        if not is_next(seen, &at, <PyObject *> mro, take):
-            return False
-        names = self.names[i]
-        for each in mro:
-            owner = <ClassVersion *> each
-            if not owner.tp_flags & Py_TPFLAGS_HEAPTYPE:
-                continue  # nobody can change it
-            if names:
-                for name in names:
-                    value = PyDict_GetItemWithError(<dict> owner.tp_dict, name)
-                    if value is NULL:
-                        value = <PyObject *> ABSENT
-                    if not is_next(seen, &at, value, take):
-                        return False
-            else:
-                next = 0
-                while PyDict_Next(owner.tp_dict, &next, NULL, &value):
-                    if not is_next(seen, &at, value, take):
-                        return False
+    cdef tuple names = self.names[i]
+    cdef tuple mro = <tuple> (<ClassVersion *> self.classes[i]).tp_mro
+    if not is_next(seen, &at, <PyObject *> mro, take):
+        return False
+    for each in mro:
+        owner = <ClassVersion *> each
+        if not owner.tp_flags & Py_TPFLAGS_HEAPTYPE:
+            continue  # nobody can change it
+        if names:
+            for name in names:
+                value = PyDict_GetItemWithError(<dict> owner.tp_dict, name)
+                if value is NULL:
+                    value = <PyObject *> ABSENT
+                if not is_next(seen, &at, value, take):
+                    return False
+        else:
+            next = 0
+            while PyDict_Next(owner.tp_dict, &next, NULL, &value):
+                if not is_next(seen, &at, value, take):
+                    return False
     return at == len(seen)
 
 

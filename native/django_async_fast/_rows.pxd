@@ -268,7 +268,7 @@ cdef class ClassWatch:
     cdef tuple classes
     cdef object asked
     cdef tuple names
-    cdef list seen  # what the classes have by these names
+    cdef list seen  # what each class has by these names
     cdef bint answer
     cdef unsigned int versions[WATCHED_CLASSES]
 

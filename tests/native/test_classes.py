@@ -90,6 +90,33 @@ def test_a_class_that_changes_elsewhere_for_ever_is_asked_once() -> None:
     assert asked == [1, 2, 1, 1]
 
 
+def test_a_class_that_has_no_version_any_more_hides_no_change_of_another() -> None:
+    class Restless:
+        value = 0
+
+    class Still:
+        named = 1
+
+    asked = []
+
+    def ask() -> bool:
+        watch.look()
+        asked.append(Still.named)
+        return True
+
+    watch = rows.ClassWatch(Restless, Still, asked=ask, names=(("named",), ("named",)))
+    for value in range(3_000):
+        Restless.value = value
+        assert watch.holds()
+    Still.named = 2
+    assert watch.holds()
+    Still.other = 3  # type: ignore[attr-defined]
+    assert watch.holds()
+    Restless.named = 4  # type: ignore[attr-defined]
+    assert watch.holds()
+    assert asked == [1, 2, 2]
+
+
 def test_all_that_a_class_has_is_compared() -> None:
     class Whole(Base):
         value = 0
