@@ -41,7 +41,7 @@ NAMES = (
 QUERY_NAMES = (
     *("get", "first", "count", "exists", "page", "values", "flat", "pk_in"),
     *("icontains", "join", "q_or", "annotate", "related", "prefetch", "update", "save"),
-    *("create", "get_or_create", "never_again", "first_time"),
+    *("create", "get_or_create", "never_again", "first_time", "first_of_model"),
 )
 
 # The writes of `bench/shop/bulk.py`, with their sizes.

@@ -168,6 +168,8 @@ def replay(queryset: Any, path: Any) -> Any:
     lookups of the project's own may make others of the same values today.
     """
     query = sql.Query(queryset.model)
+    if path.steps is None:
+        return query
     made = object.__new__(type(queryset))
     made.__dict__ = {
         **FRESH,
