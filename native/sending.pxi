@@ -135,11 +135,23 @@ cdef class Sender:
             return None
         return raw
 
-    cdef Bound bound(self, raw, bytes template, tuple params):
-        """The statement with its values beside it, None where psycopg has to write them.
+    cdef bint goes_with_others(self, raw) except -1:
+        """Whether a BEGIN or SAVEPOINT is due, which a text goes together with."""
+        if type(raw) is not self.round_trips.view or raw._autocommit:
+            return False
+        due = raw.due
+        return raw.pgconn.transaction_status == 0 or (due is not None and due.names)
 
-        Each has the type that its literal would have in the text.
+    cpdef Bound bound(self, raw, bytes template, tuple params):
+        """The statement with its values beside it, if the connection is asked for that.
+
+        None too where psycopg has to write them. Each has the type that its literal
+        would have in the text.
         """
+        if raw.cursor_factory is not self.binding_cursor and (
+            raw._prepared.prepare_threshold is None or self.goes_with_others(raw)
+        ):
+            return None
         cdef Bound new = Bound.__new__(Bound)
         cdef list types = []
         cdef list places = []
@@ -164,10 +176,10 @@ cdef class Sender:
                 new.values.append(int(value).to_bytes(size, "big", signed=True))
                 new.formats.append(1)
             else:
-                value = (<tuple> self.kinds[kind])[1](each)
-                if value is None:
+                oid, dump, of_value = self.kinds[kind]
+                value = None if each is None else dump(each)
+                if value is None and each is not None:
                     return None
-                oid, _, of_value = self.kinds[kind]
                 new.values.append(value)
                 new.formats.append(of_value)
             types.append(oid)
@@ -340,10 +352,8 @@ cdef class Reader:
         if arrays is not None and not self.takes_arrays(raw):
             return None
         if binds:
-            on_server = raw.cursor_factory is self.sender.binding_cursor
-            if on_server or raw._prepared.prepare_threshold is not None:
-                bound = self.sender.bound(raw, template, params)
-            if on_server and bound is None:
+            bound = self.sender.bound(raw, template, params)
+            if bound is None and raw.cursor_factory is self.sender.binding_cursor:
                 return None
         try:
             result = self.sender.send(

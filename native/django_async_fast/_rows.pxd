@@ -496,7 +496,8 @@ cdef class Sender:
 
     cdef bint debugs(self) except -1
     cdef object open_connection(self, wrapper, bint binds, bint waits=*)
-    cdef Bound bound(self, raw, bytes template, tuple params)
+    cdef bint goes_with_others(self, raw) except -1
+    cpdef Bound bound(self, raw, bytes template, tuple params)
 
 
 cdef class Bound:

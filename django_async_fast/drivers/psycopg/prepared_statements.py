@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from decimal import Decimal
 from functools import cache
+from types import NoneType
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +22,8 @@ from . import server_names
 
 _oid = postgres.types.get_oid
 UUIDS, DATES, MOMENTS = _oid("uuid"), _oid("date"), _oid("timestamptz")
-# psycopg quotes a text, and leaves it to the server what that is.
+BOOLS, NUMBERS = _oid("bool"), _oid("numeric")
+# psycopg quotes a text, and leaves it to the server what that is, as NULL.
 UNKNOWN = 0
 
 _OIDS = {
@@ -28,6 +31,9 @@ _OIDS = {
     UUID: {UUIDS},
     dt.date: {DATES},
     dt.datetime: {MOMENTS},
+    bool: {BOOLS},
+    Decimal: {NUMBERS},
+    NoneType: {UNKNOWN},
 }
 
 # What the server says of a statement that it did not run: the table has other columns

@@ -13,8 +13,10 @@ from __future__ import annotations
 from asyncio import _get_running_loop
 from collections.abc import Callable, Generator, Iterable
 from datetime import date, datetime
+from decimal import Decimal
 from functools import cache, partial
 from operator import attrgetter
+from types import NoneType
 from typing import Any, NamedTuple, NoReturn
 from uuid import UUID
 
@@ -86,7 +88,8 @@ def execute(
     `template` is what `template_of(sql)` returned, to save that. `arrays` go beside the
     text: each bytes, OID and format.
     """
-    sent = SENDER.send(wrapper, raw, sql, params, template, None, arrays)
+    bound = SENDER.bound(raw, template, tuple(params)) if arrays is None else None
+    sent = SENDER.send(wrapper, raw, sql, params, template, bound, arrays)
     changed = sent.command_tuples
     return -1 if changed is None else int(changed)  # as a cursor's rowcount
 
@@ -208,6 +211,10 @@ def _moment(value: datetime) -> bytes | None:
     return str(value).encode() if value.tzinfo else None
 
 
+def _number(value: Decimal) -> bytes | None:
+    return None if value.is_nan() else str(value).encode()
+
+
 # Without the core nothing is sent past a cursor.
 SENDER: Any = _native.COMPILED and _native.rows.Sender(
     lambda kind: _unpatched(kind).watch,
@@ -235,6 +242,9 @@ SENDER: Any = _native.COMPILED and _native.rows.Sender(
         UUID: (prepared_statements.UUIDS, attrgetter("bytes"), BINARY),
         date: (prepared_statements.DATES, _printed, TEXT),
         datetime: (prepared_statements.MOMENTS, _moment, TEXT),
+        bool: (prepared_statements.BOOLS, bool.to_bytes, BINARY),
+        Decimal: (prepared_statements.NUMBERS, _number, TEXT),
+        NoneType: (prepared_statements.UNKNOWN, None, TEXT),
     },
     is_dumper=prepared_statements.is_psycopgs,
     manager_of=prepared_statements.manager_of,

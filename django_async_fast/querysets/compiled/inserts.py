@@ -39,6 +39,7 @@ class Insert(writes.Write):
         batch = whole_results.fetch(
             *(wrapper, self._plan, self._types, self._width),
             *(sql, tuple(params), template, OF_INSERTS),
+            binds=True,
         )
         found: list[Any] = _native.rows.items(batch)
         return found

@@ -4,6 +4,7 @@ import datetime as dt
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any
 from unittest import mock
 
@@ -18,7 +19,7 @@ from django.db import (
     connections,
     transaction,
 )
-from django.db.models import Count
+from django.db.models import Count, F
 
 from django_async_fast import new_connection, run_sync
 from tests.support.describe import described
@@ -59,6 +60,43 @@ CALLS: dict[str, Callable[[], Any]] = {
 NOT_BOUND = {"out of range", "null byte", "surrogate", "float", "json"}
 
 
+def changed(**values: Any) -> Any:
+    one = Everything(small=5, big=2**40, uuid=KEY, datetime=MOMENT)
+    one.save()
+    for name, each in values.items():
+        setattr(one, name, each)
+    one.save(update_fields=list(values))
+    again = Everything.objects.get(pk=one.pk)
+    return [getattr(again, name) for name in values]
+
+
+def deleted(*pks: int) -> Any:
+    return [Tag.objects.create(name=f"new{pk}").delete() for pk in pks]
+
+
+WRITES: dict[str, Callable[[], Any]] = {
+    "text": lambda: changed(text="it's"),
+    "save": lambda: changed(small=7, big=-(2**40), text="o'neill %s \\ é"),
+    "none": lambda: changed(small=None, text=None, datetime=None, uuid=None),
+    "moment": lambda: changed(datetime=MOMENT, date=MOMENT.date(), uuid=KEY),
+    "boolean": lambda: changed(boolean=True) + changed(boolean=False),
+    "decimal": lambda: changed(decimal=Decimal("-1.50")),
+    "infinite": lambda: changed(decimal=Decimal("NaN")),
+    "out of range": lambda: changed(small=2**40),
+    "null byte": lambda: changed(text="a\0"),
+    "float": lambda: changed(float=0.1),
+    "json": lambda: changed(json={"a": None}),
+    "delete": lambda: deleted(1, 2),
+    "update": lambda: [
+        Book.objects.filter(pages__gte=0).update(pages=F("pages") + each)
+        for each in (1, 2, -3)
+    ],
+    "update to text": lambda: Book.objects.filter(pages__gte=0).update(title="x"),
+    "delete those": lambda: Book.objects.filter(title="nothing").delete(),
+    "unique": lambda: [Tag.objects.create(pk=77, name="a") for _ in "ab"],
+}
+
+
 @contextmanager
 def connected(**options: Any) -> Iterator[None]:
     settings = connections.settings["default"]
@@ -79,14 +117,14 @@ def prepared() -> list[str]:
         return [text for (text,) in cursor.fetchall()]
 
 
-def outcomes(times: int = 6) -> dict[str, Any]:
+def outcomes(times: int = 6, calls: Any = CALLS) -> dict[str, Any]:
     def one(call: Callable[[], Any]) -> Any:
         try:
             return described(call())
         except Exception as exc:
             return type(exc), str(exc)
 
-    return {name: [one(call) for _ in range(times)] for name, call in CALLS.items()}
+    return {name: [one(call) for _ in range(times)] for name, call in calls.items()}
 
 
 @pytest.fixture
@@ -126,8 +164,30 @@ def test_as_django_has_them(
         assert texts == texts_of_block == []
 
 
+def test_writes_are_as_djangos(rows: None, without_core: Any) -> None:
+    async def in_a_block() -> Any:
+        async with new_connection():
+            return await run_sync(outcomes, 6, WRITES), await run_sync(prepared)
+
+    with without_core():
+        expected = outcomes(1, WRITES)
+    with connected(**OFTEN):
+        found, texts = outcomes(calls=WRITES), prepared()
+        in_block, texts_of_block = async_to_sync(in_a_block)()
+    for each in (found, in_block):
+        for name, outcome in expected.items():
+            assert each[name] == outcome * 6, name
+    for each in (texts, texts_of_block):
+        for begins in ("INSERT", "UPDATE", "DELETE"):
+            assert any(text.startswith(begins) for text in each), each
+        for field in ("small", "text", "datetime", "boolean", "decimal"):
+            assert any(f'SET "{field}" = $1' in text for text in each), field
+        assert not any('SET "json"' in text for text in each)
+
+
 def test_off_by_default(rows: None) -> None:
     outcomes()
+    outcomes(calls=WRITES)
     assert prepared() == []
 
 
@@ -186,6 +246,7 @@ def test_a_changed_table_in_a_transaction(where: str, rows: None, dsn: str) -> N
         with other_type(dsn):
             # The transaction is over, whoever asks; the next one is not.
             with pytest.raises(NotSupportedError), transaction.atomic():
+                Tag.objects.exists()  # the first goes with BEGIN, as a text
                 get(1)
             with transaction.atomic():
                 assert get(1).pk == 1
@@ -227,6 +288,50 @@ async def test_a_session_that_the_pool_has_reset(rows: None) -> None:
                 await run_sync(known_and_prepared)
             async with new_connection(), transaction.atomic():
                 assert (await Author.objects.aget(pk=1)).pk == 1
+
+
+@anywhere
+def test_a_changed_table_is_no_error_of_a_write(
+    where: str, rows: None, dsn: str
+) -> None:
+    def test() -> None:
+        author = get(1)
+        for _ in range(5):
+            author.save()
+            Tag.objects.create().delete()
+        texts = prepared()
+        assert any(text.startswith('UPDATE "testapp_author"') for text in texts)
+        assert any(text.startswith('INSERT INTO "testapp_tag"') for text in texts)
+        with psycopg.connect(dsn, autocommit=True) as admin:
+            admin.execute("ALTER TABLE testapp_tag ALTER COLUMN id TYPE integer")
+            try:
+                with other_type(dsn):
+                    author.save()
+                    Tag.objects.create().delete()
+                    with transaction.atomic():
+                        author.save()
+                        author.save()
+            finally:
+                admin.execute("ALTER TABLE testapp_tag ALTER COLUMN id TYPE bigint")
+        author.save()
+        Tag.objects.create().delete()
+        assert Tag.objects.filter(name="").count() == 0
+
+    run_in(where, test)
+
+
+def test_the_first_write_goes_with_its_transaction(rows: None) -> None:
+    def test() -> None:
+        author = get(1)
+        for _ in range(5):
+            with transaction.atomic():
+                author.save()
+        assert not any("UPDATE" in text for text in prepared())
+        for _ in range(5):
+            author.save()
+        assert any("UPDATE" in text for text in prepared())
+
+    run_in("block", test)
 
 
 def test_a_statement_is_sent_once(rows: None) -> None:
