@@ -11,8 +11,9 @@ import pytest
 from django.db import transaction
 from django.db.backends.signals import connection_created
 from django.db.transaction import TransactionManagementError
+from psycopg import OperationalError
 
-from django_async_fast import new_connection
+from django_async_fast import new_connection, run_sync
 from django_async_fast.drivers.psycopg import cancellation
 from tests.support.backend_pids import abackend_pid
 from tests.support.cancelling import cancelled
@@ -71,6 +72,46 @@ async def cancelled_in_a_query(watch: Watch) -> None:
         assert await cancelled(sleep_on_the_server(conn, 30)) < 2
         assert not watch.working()
         assert await abackend_pid(conn) == pid
+
+
+@CASES.numbered(1)
+async def closed_while_it_is_being_cancelled(watch: Watch) -> None:
+    """By another task: psycopg's operation must not touch what libpq has freed."""
+    ask = cancellation._ask_to_cancel
+    raws: list[Any] = []
+
+    async def asked(raw: Any) -> bool:
+        found = await ask(raw)
+        raw.close()
+        raws.append(raw)
+        return found
+
+    with mock.patch.object(cancellation, "_ask_to_cancel", asked):
+        async with new_connection() as conn:
+            await abackend_pid(conn)
+            with mock.patch.object(cancellation, "_until_progress") as going_on:
+                assert await cancelled(sleep_on_the_server(conn, 30)) < 2
+            assert raws
+            assert not going_on.called
+            assert await Tag.objects.acount() == 0
+    await watch.idle()
+
+
+@CASES.numbered(1)
+async def what_goes_on_later_does_not_after_it_was_closed(watch: Watch) -> None:
+    def settle(conn: Any) -> None:
+        raw = conn.connection
+        arriving = raw._exec_command(b"SELECT pg_sleep(0.2)")
+        wants = next(arriving)
+        assert wants
+        raw.close()
+        with pytest.raises(OperationalError, match="is closed"):
+            raw.wait(arriving, resumable=True)
+        assert arriving.gi_frame is None
+
+    async with new_connection() as conn:
+        await abackend_pid(conn)
+        await run_sync(settle, conn)
 
 
 @CASES.numbered(1)

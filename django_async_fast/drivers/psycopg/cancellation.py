@@ -84,6 +84,8 @@ async def _cancel_and_drain(
         before = connection.gate.progress
         for share in DRAIN_SHARES:
             asked = await _ask_to_cancel(connection)
+            if connection.freed:
+                return  # by another task, meanwhile
             now = monotonic()
             deadline = deadline or now + DRAIN_TIMEOUT
             patience = share * DRAIN_TIMEOUT if asked else DRAIN_TIMEOUT

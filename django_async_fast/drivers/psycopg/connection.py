@@ -110,6 +110,9 @@ class Connection(psycopg.Connection[Any]):
         if self.session.inherited:
             gen.close()
             raise psycopg.OperationalError(OF_PARENT)
+        if resumable and self.freed:
+            gen.close()
+            raise psycopg.OperationalError("the connection is closed")
         if getattr(gen, "gi_code", None) is _STREAMS:
             self.session.streamed = True
         before = self.pgconn.transaction_status
@@ -170,6 +173,12 @@ class Connection(psycopg.Connection[Any]):
         """Whether the transaction has failed, perhaps by a cancelled statement."""
         failed = self.closed or self.pgconn.transaction_status == INERROR
         return self._broken_off and failed
+
+    @property
+    def freed(self) -> bool:
+        """Whether libpq has freed what operations that have begun would go on with."""
+        pgconn: Any = self.pgconn
+        return pgconn.pgconn_ptr is None
 
     def _disown(self) -> None:
         """See to a transaction that the operation broken off has begun."""
