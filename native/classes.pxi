@@ -101,15 +101,20 @@ cdef bint is_same(ClassWatch self) except -1:
 
 
 cdef int take_version(ClassWatch self, Py_ssize_t i) except -1:
-    # A class is given its version when something is looked up in it.
-    _ = self.classes[i].__init__
-    self.versions[i] = version_of(self.classes[i])
+    self.versions[i] = new_version_of(self.classes[i])
     return 0
+
+
+cdef unsigned int new_version_of(kind) except? 0:
+    # A class is given its version when something is looked up in it.
+    _ = kind.__init__
+    return version_of(kind)
 
 
 cdef bint compare(ClassWatch self, Py_ssize_t i, list seen, bint take) except -1:
     """Compare what a class has with what was seen, or take it down."""
     cdef Py_ssize_t at = 0, next
+    cdef unsigned int version
     cdef ClassVersion *owner
     cdef PyObject *value
     cdef tuple names = self.names[i]
@@ -121,6 +126,14 @@ cdef bint compare(ClassWatch self, Py_ssize_t i, list seen, bint take) except -1
         if not owner.tp_flags & Py_TPFLAGS_HEAPTYPE:
             continue  # nobody can change it
         if names:
+            # Most of those that it inherits from have a version still.
+            version = new_version_of(each) if take else owner.tp_version_tag
+            if take:
+                seen.append(version)
+            elif version != 0 and version == <unsigned int> seen[at]:
+                at += 1 + len(names)
+                continue
+            at += 1
             for name in names:
                 value = PyDict_GetItemWithError(<dict> owner.tp_dict, name)
                 if value is NULL:
