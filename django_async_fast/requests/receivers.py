@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextvars import ContextVar
+from functools import partial
 from typing import Any
 from weakref import ref
 
-from django.core import signals
+from django.core import cache, signals
 from django.dispatch import Signal
 
 from .. import bridge
@@ -21,16 +23,37 @@ from ..unpatched import Unpatched, is_own
 Receiver = Callable[..., Any]
 
 _signals = Unpatched((Signal, Signal, ("send", "_live_receivers")))
+_caches = Unpatched((cache.CacheHandler, cache.CacheHandler))
+
+
+def has_caches() -> bool:
+    """Tell whether the context may have made caches, which its request closes."""
+    handler: Any = cache.caches
+    own = getattr(handler, "__dict__", {})
+    # Django looks up the name of each, below a lock.
+    storage = getattr(own.get("_connections"), "_storage", None)
+    made = getattr(storage, "_data", None)
+    return (
+        type(handler) is not cache.CacheHandler
+        or not _caches.holds()
+        or "close_all" in own
+        or "all" in own
+        or "settings" not in own  # which may be wrong
+        or type(made) is not ContextVar
+        or made.get(None) is not None
+    )
+
 
 # Django's receivers: module and name.
 OF_CONNECTIONS = (
     ("django.db", "reset_queries"),
     ("django.db", "close_old_connections"),
 )
-OF_A_REQUEST = (
-    ("django.core.cache", "close_caches"),
-    ("django.core.handlers.base", "reset_urlconf"),
-)
+# With what tells whether they are called in a block without connections.
+OF_A_REQUEST: dict[tuple[str, str], Callable[[], bool]] = {
+    ("django.core.cache", "close_caches"): has_caches,
+    ("django.core.handlers.base", "reset_urlconf"): partial(bool, True),
+}
 
 
 class OnlyReceivers:
@@ -49,8 +72,8 @@ class OnlyReceivers:
         # What the answer was given for.
         self._found: list[Any] = []
         self._answer = True
-        # Each with whether it is called in a block without connections.
-        self.receivers: list[tuple[Any, bool]] = []
+        # Each with what tells whether it is called in a block without connections.
+        self.receivers: list[tuple[Any, Callable[[], bool]]] = []
 
     def hold(self) -> bool:
         """Tell whether the signal need not be sent in a block without connections.
@@ -70,7 +93,10 @@ class OnlyReceivers:
             function: Any = receiver() if isinstance(receiver, ref) else receiver
             if function is None:
                 continue  # it is called no more
-            name = tuple(getattr(function, n, "") for n in ("__module__", "__name__"))
+            name = (
+                getattr(function, "__module__", ""),
+                getattr(function, "__name__", ""),
+            )
             if (
                 sender != id(None)
                 or name not in self._known
@@ -78,7 +104,7 @@ class OnlyReceivers:
                 or not is_own(function)
             ):
                 return False
-            self.receivers.append((function, name not in OF_CONNECTIONS))
+            self.receivers.append((function, OF_A_REQUEST.get(name, bool)))
         return True
 
 
@@ -98,6 +124,6 @@ def send_finished(sender: Any, **named: Any) -> list[tuple[Receiver, Any]]:
     ):
         return Signal.send(signal, sender, **named)
     return [
-        (each, each(signal=signal, sender=sender, **named) if called else None)
-        for each, called in finished.receivers
+        (each, each(signal=signal, sender=sender, **named) if is_called() else None)
+        for each, is_called in finished.receivers
     ]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from asgiref.local import Local
 from asgiref.sync import sync_to_async
 from django.core.cache import caches
 from django.core.handlers.asgi import ASGIHandler
@@ -17,6 +18,7 @@ from django.http import HttpRequest, HttpResponse
 
 from django_async_fast import new_connection, run_sync
 from django_async_fast.asgi import get_asgi_application
+from django_async_fast.requests import receivers
 from tests.testapp.models import Tag
 
 from .exchanges import books, get
@@ -158,6 +160,29 @@ async def test_each_cache_is_closed_at_the_end_of_a_request(
     application.get_response = view
     assert (await get("/plain", application)).body == b"cached"
     assert closed == ["cache"]
+
+
+async def test_caches_are_not_looked_for_where_none_has_been_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert caches.settings  # which are made at their first use
+    monkeypatch.setattr(caches, "_connections", Local())
+    assert not receivers.has_caches()
+    with monkeypatch.context() as patch:
+        patch.setattr(type(caches), "close_all", lambda self: None)
+        assert receivers.has_caches()
+    with monkeypatch.context() as patch:
+        patch.setattr(caches, "close_all", lambda: None)
+        assert receivers.has_caches()
+    with monkeypatch.context() as patch:
+        patch.setattr(caches, "_connections", Local(thread_critical=True))
+        assert receivers.has_caches()
+    with monkeypatch.context() as patch:
+        patch.delitem(vars(caches), "settings")
+        assert receivers.has_caches()
+    assert not receivers.has_caches()
+    assert caches["default"] is not None
+    assert receivers.has_caches()
 
 
 async def test_a_finished_signal_answers_as_djangos() -> None:
