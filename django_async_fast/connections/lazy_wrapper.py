@@ -6,6 +6,7 @@ in which nothing is asked of the database.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -27,6 +28,11 @@ from .postgresql_wrapper import PostgresqlWrapper
 from .sqlite_wrapper import SqliteWrapper
 from .threaded_wrapper import ThreadedWrapper
 
+# A lazy wrapper's attributes, past its `__getattribute__`: to ask `object` for each of
+# them costs three times as much.
+_own: Callable[[Any], dict[str, Any]] = vars(BaseDatabaseWrapper)["__dict__"].__get__
+_new = object.__new__
+
 
 def _getattribute(wrapper: Any, name: str) -> Any:
     """`__getattribute__` of a lazy wrapper."""
@@ -35,7 +41,7 @@ def _getattribute(wrapper: Any, name: str) -> Any:
         return getattr(wrapper, name)
     # Related managers ask for them, which say what the backend does at any time. What
     # they have to ask the server they ask by this wrapper, and build it.
-    own = object.__getattribute__(wrapper, "__dict__")
+    own = _own(wrapper)
     return own.get(name) or own.setdefault(name, type(wrapper).features_class(wrapper))
 
 
@@ -46,7 +52,7 @@ def _setattr(wrapper: Any, name: str, value: Any) -> None:
 
 
 def _build(wrapper: Any) -> None:
-    arguments = object.__getattribute__(wrapper, "_arguments")
+    arguments = _own(wrapper)["_arguments"]
     settings_dict, alias, block, gate, hidden = arguments
     object.__setattr__(wrapper, "__class__", type(wrapper).built_class)
     del wrapper._arguments
@@ -74,12 +80,12 @@ def claim_gate(wrapper: Any) -> Gate | None:
 
     Whoever claims it opens the connection: others wait for that, not for one more.
     """
-    arguments = object.__getattribute__(wrapper, "_arguments")
+    arguments = _own(wrapper)["_arguments"]
     settings_dict, alias, block, gate, _ = arguments
     if gate is not None:
         return None
     gate = Gate(alias, block.place, block.units)
-    object.__setattr__(wrapper, "_arguments", (settings_dict, alias, block, gate, None))
+    _own(wrapper)["_arguments"] = settings_dict, alias, block, gate, None
     return gate
 
 
@@ -96,8 +102,8 @@ def connect(
     the pool, or gets the attributes that Django has given another. `wrapper`, which is
     lazy, takes its state over when it is built.
     """
-    arguments = object.__getattribute__(wrapper, "_arguments")
-    settings_dict, alias, block, *_ = arguments
+    own = _own(wrapper)
+    settings_dict, alias, block, *_ = own["_arguments"]
     made, session.spare_wrapper = session.spare_wrapper, None
     if (
         made is None
@@ -111,27 +117,25 @@ def connect(
         values["settings_dict"], values["pool"] = settings_dict, handle
         values["connection"] = handle.view(session)
         values["reusable"] = replay
-        made = object.__new__(type(wrapper).built_class)
+        made = _new(type(wrapper).built_class)
         made.__dict__ = values
     made.serve(block, gate)
-    object.__setattr__(
-        wrapper, "_arguments", (settings_dict, alias, block, made.gate, made)
-    )
+    own["_arguments"] = settings_dict, alias, block, made.gate, made
     return made
 
 
 def hidden(wrapper: Any) -> Any:
     """Return the hidden wrapper that a lazy one's statements run on, or None."""
-    return object.__getattribute__(wrapper, "_arguments")[-1]
+    return _own(wrapper)["_arguments"][-1]
 
 
 def finish_at_once(wrapper: Any) -> bool:
     """End with the block, without waiting; False where a connection is left."""
     if not getattr(type(wrapper), "built", True):
-        arguments = object.__getattribute__(wrapper, "_arguments")
+        own = _own(wrapper)
+        arguments = own["_arguments"]
         hidden = arguments[-1]
         if hidden is None or hidden.keep_in_pool():
-            own = object.__getattribute__(wrapper, "__dict__")
             own.pop("features", None)  # which has it in turn
             if hidden is not None:
                 # Whoever uses it from here on finds that the block has ended.
@@ -257,6 +261,6 @@ def make(block: Block, settings_dict: dict[str, Any], alias: str) -> Any:
     if lazy is None:
         dummy = load_backend(settings_dict["ENGINE"]).DatabaseWrapper
         return dummy(settings_dict, alias)
-    wrapper = object.__new__(lazy)
-    object.__setattr__(wrapper, "_arguments", (settings_dict, alias, block, None, None))
+    wrapper = _new(lazy)
+    _own(wrapper)["_arguments"] = settings_dict, alias, block, None, None
     return wrapper
