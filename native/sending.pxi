@@ -8,14 +8,34 @@ cdef extern from "Python.h":
     unsigned long PyThread_get_thread_ident() noexcept
 
 
-# The calls that wait for their turn and only read, and the pipelines that they join.
+# How many WaitingReads there are in this process, and how often it has been forked.
 cdef Py_ssize_t readers = 0
+cdef Py_ssize_t forks = 0
 
 
-def count_readers(Py_ssize_t change):
-    """Note that more or fewer calls wait that may send their reads together."""
-    global readers
-    readers += change
+@cython.final
+cdef class WaitingRead:
+    """A call that waits for its turn and only reads, or a pipeline that is to be sent.
+
+    While there is one, reads are not sent past those that wait.
+    """
+
+    def __cinit__(self):
+        global readers
+        self.forks = forks
+        readers += 1
+
+    def __dealloc__(self):
+        global readers
+        if self.forks == forks:
+            readers -= 1
+
+
+def forget_readers():
+    """Count anew in a process that was forked: they wait in its parent."""
+    global readers, forks
+    readers = 0
+    forks += 1
 
 
 @cython.final

@@ -9,6 +9,7 @@ rows or a lazy object, is what it has left.
 from __future__ import annotations
 
 import asyncio
+import os
 from asyncio import AbstractEventLoop, Future, Task, TimerHandle
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -45,11 +46,14 @@ class Read:
 # read: `querysets/compiled/single_reads.py`.
 as_read: Callable[[list[Any]], Read | None] | None = None
 
+if _native.COMPILED:
+    os.register_at_fork(after_in_child=_native.rows.forget_readers)
+
 
 class Waiter:
     """A call in a queue, woken through a future."""
 
-    __slots__ = ("call", "future", "queue", "read", "since")
+    __slots__ = ("call", "counted", "future", "queue", "read", "since")
 
     def __init__(
         self, call: bridge.Call, queue: WaiterQueue, loop: AbstractEventLoop
@@ -58,6 +62,7 @@ class Waiter:
         self.queue = queue
         self.future: Future[None] = loop.create_future()
         self.read: Read | None = None
+        self.counted: Any = None
         self.since = monotonic()
         call.set_task(loop)
 
@@ -279,12 +284,11 @@ class Units(WaiterQueue):
     def append(self, waiter: Waiter, loop: AbstractEventLoop) -> None:
         super().append(waiter, loop)
         if waiter.read is not None:
-            _native.rows.count_readers(1)
+            waiter.counted = _native.rows.WaitingRead()
 
     def remove(self, waiter: Waiter) -> None:
         super().remove(waiter)
-        if waiter.read is not None:
-            _native.rows.count_readers(-1)
+        waiter.counted = None
 
     async def wait_to_begin(
         self, call: bridge.Call, function: list[Any] | None = None

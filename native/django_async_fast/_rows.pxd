@@ -500,6 +500,10 @@ cdef class Sender:
     cpdef Bound bound(self, raw, bytes template, tuple params)
 
 
+cdef class WaitingRead:
+    cdef Py_ssize_t forks
+
+
 cdef class Bound:
     cdef readonly bytes query
     cdef readonly tuple types

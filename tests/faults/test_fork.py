@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from django_async_fast import new_connection
+from django_async_fast import _native, bridge, new_connection
 from django_async_fast.drivers.psycopg import server_names
 from django_async_fast.pool import loop_pool
 from tests.support.configured import configured, pool_is_whole, pool_options
@@ -133,6 +133,30 @@ def test_f16_fork(child: Child, pooled: bool, watch: Watch) -> None:
 
     with configured(OPTIONS=pool_options() if pooled else {}):
         asyncio.run(main())
+
+
+@pytest.mark.core
+def test_reads_that_wait_in_the_parent_are_none_of_the_childs() -> None:
+    """Its own are sent before they have a greenlet."""
+
+    async def steps() -> int:
+        async with new_connection():
+            for _ in range(4):
+                await Tag.objects.filter(name="a").aexists()
+            bridge.BRIDGE.count_steps()
+            before: int = bridge.BRIDGE.steps
+            await Tag.objects.filter(name="a").aexists()
+            return bridge.BRIDGE.steps - before
+
+    def child() -> None:
+        assert asyncio.run(steps()) == 1
+        waiting.clear()
+        assert asyncio.run(steps()) == 1
+
+    waiting: list[Any] = [_native.rows.WaitingRead()]
+    asyncio.run(steps())  # from here on the statement is known
+    assert asyncio.run(steps()) > 1
+    assert os.waitpid(_fork(child), 0)[1] == 0
 
 
 def test_a_child_gives_other_names() -> None:

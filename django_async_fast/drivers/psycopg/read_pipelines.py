@@ -76,11 +76,7 @@ class ReadPipeline(WaiterQueue):
         self.loop = loop
         self.sent = False
         self.broken_off = False
-        _native.rows.count_readers(1)
-
-    def __del__(self) -> None:
-        if not self.sent:  # of a loop that has been closed
-            _native.rows.count_readers(-1)
+        self.counted: Any = _native.rows.WaitingRead()
 
     def results(self, call: bridge.Call, query: bytes) -> list[Any] | None:
         """Return the results of `query`, None if it was not sent."""
@@ -100,7 +96,7 @@ class ReadPipeline(WaiterQueue):
 
     def send(self) -> None:
         """Send what has been joined: all have begun that were to."""
-        _native.rows.count_readers(-1)
+        self.counted = None
         self.sent = True
         for read in [*self.waiting]:
             if read.future.done():
