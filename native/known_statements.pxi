@@ -375,7 +375,7 @@ cdef class KnownStatements:
     def rows_led(self, Hidden call not None, str name not None):
         """Return the rows that a method of Django's looks at, None if it is to look."""
         cdef dict values = <dict> PyObject_GenericGetDict(call.queryset, NULL)
-        path = self.steps.led(values, self.steps.path_of(values), name)
+        path = self.steps.led(values, self.steps.path_of(values), name, call.args)
         if path is None or values["_prefetch_related_lookups"]:
             return None
         return self.rows_on(call, values, path)

@@ -421,16 +421,18 @@ cdef class Steps:
             origin.node.leads[name] = path.node, steps, path.limits, watches
         return 0
 
-    cdef Path led(self, dict values, Path path, str name):
+    cdef Path led(self, dict values, Path path, str name, tuple args):
         """The path of the rows that a method looks at, None if that is not known."""
+        cdef object key = lead_of(name, args)
         if (
-            path is None
+            key is None
+            or path is None
             or path.limits is not None
             or path.node.leads is None
             or not values.get("_cloning_enabled", True)
         ):
             return None
-        cdef PyObject *found = PyDict_GetItemWithError(path.node.leads, name)
+        cdef PyObject *found = PyDict_GetItemWithError(path.node.leads, key)
         if found is NULL:
             return None
         for watch in <tuple> (<tuple> found)[3]:
@@ -470,3 +472,11 @@ cdef class Steps:
         )
         new.fresh = path.fresh
         return self.copy_of(queryset, values, new)
+
+
+def lead_of(str name not None, tuple args not None):
+    """Return what a method's rows are found by; None where they are not kept."""
+    for each in args:
+        if type(each) is not str:
+            return None
+    return (name, *args) if args else name

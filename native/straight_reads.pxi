@@ -13,6 +13,7 @@ cdef enum:
     OF_VALUE  # a value made of them
     OF_LED  # the same, of the rows that Django's method looks at
     OF_AGGREGATE  # the same, of what it is called with
+    OF_ONLY  # as OF_LED, where there has to be a row
 
 
 @cython.final
@@ -86,10 +87,12 @@ cdef class StraightReads:
             kind = statements.steps.keys.key_of_aggregates(kind, call.args, call.kwargs)
             if type(kind) is str:
                 return None
-        elif call.args or call.kwargs:
+        elif call.kwargs:
             return None
-        elif what[0] == OF_LED:
-            path, kind = statements.steps.led(values, path, kind), None
+        elif what[0] == OF_LED or what[0] == OF_ONLY:
+            path, kind = statements.steps.led(values, path, kind, call.args), None
+        elif call.args:
+            return None
         if path is None:
             return None
         if kind is None:
@@ -205,7 +208,7 @@ cdef class StraightRead:
         )
         if batch is None or batch.rows > statements.many:
             return False
-        if becomes == OF_GET and batch.rows != 1:
+        if batch.rows != 1 and (becomes == OF_GET or becomes == OF_ONLY):
             return False
         self.gate.busy = False
         try:

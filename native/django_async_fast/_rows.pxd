@@ -410,7 +410,7 @@ cdef class Steps:
     )
     cdef Path limit_path(self, Path path, function)
     cdef int lead(self, Path path) except -1
-    cdef Path led(self, dict values, Path path, str name)
+    cdef Path led(self, dict values, Path path, str name, tuple args)
     cdef Node child_of(self, Node node, key)
 
 

@@ -288,26 +288,23 @@ count = _one_value("count", asks.count, row_plan.flat, lambda rows: rows[0])
 exists = _one_value("exists", asks.exists, row_plan.flat, bool)
 
 
-def _first_row(name: str) -> Any:
+def _led(name: str, row: Callable[[Any, list[Any]], Any]) -> Any:
     look = looking(name, leads=True)
     if not is_like(QuerySet, QuerySet, (name,)):
         return look  # of a tool, that is to be called
 
     @wraps(look.__wrapped__)
-    def method(self: Any) -> Any:
-        call = _native.rows.Hidden(self)
-        del self
+    def method(self: Any, *args: Any) -> Any:
+        call = _native.rows.Hidden(self, args)
+        del self, args
         rows = KNOWN.rows_led(call, name)
-        return _by_django(look, call) if rows is None else _row(call, rows)
+        return _by_django(look, call) if rows is None else row(call, rows)
 
     return method
 
 
 def _row(call: Any, rows: list[Any]) -> Any:
     return rows[0] if rows else None
-
-
-first, last = _first_row("first"), _first_row("last")
 
 
 class _Filtered:
@@ -340,7 +337,7 @@ class _Filtered:
 
 
 @wraps(QuerySet._earliest)
-def earliest(self: Any, *fields: Any) -> Any:
+def by_order(self: Any, *fields: Any) -> Any:
     call = _native.rows.Hidden(self, fields)
     del self, fields
     order = call.args or call.queryset.model._meta.get_latest_by
@@ -359,7 +356,7 @@ def earliest(self: Any, *fields: Any) -> Any:
                 return rows[0]
             return get.__wrapped__(_Filtered(call.queryset.model, rows))
         call.alias = limited.alias
-    return _by_django(earliest.__wrapped__, call)
+    return _by_django(by_order.__wrapped__, call)
 
 
 @wraps(QuerySet.get)
@@ -381,6 +378,10 @@ def _only(call: Any, rows: list[Any]) -> Any:
     # Django's words for none and for many.
     found = _Filtered(call.queryset.model, rows)
     return get.__wrapped__(found, *call.args, **call.kwargs)
+
+
+first, last = _led("first", _row), _led("last", _row)
+earliest, latest = _led("earliest", _only), _led("latest", _only)
 
 
 def _rows_of_get(call: Any) -> Any:
@@ -430,6 +431,7 @@ def _ordered_and_sliced(queryset: Any) -> Any:
 
 single_reads.READS |= {aggregate: False, get: False, first: True, last: True}
 single_reads.READS |= {count: True, exists: True, fetch_all: True}
+single_reads.READS |= {earliest: True, latest: True}
 if KNOWN:
     units.as_read = single_reads.as_read
     # What the rows become, the statement's kind, and what to call with them.
@@ -440,6 +442,8 @@ if KNOWN:
         first: (4, "first", _row),
         last: (4, "last", _row),
         aggregate: (5, "aggregate", _row),
+        earliest: (6, "earliest", _only),
+        latest: (6, "latest", _only),
     }
     if _FETCHES_ALONE:
         _STRAIGHT[fetch_all] = (2, None, _keep)
@@ -461,4 +465,6 @@ def seams() -> Iterator[tuple[Any, str, Any, str]]:
     yield QuerySet, "first", first, again
     yield QuerySet, "last", last, again
     yield QuerySet, "aggregate", aggregate, again
-    yield QuerySet, "_earliest", earliest, again
+    yield QuerySet, "earliest", earliest, again
+    yield QuerySet, "latest", latest, again
+    yield QuerySet, "_earliest", by_order, again

@@ -19,6 +19,7 @@ from django.db.models.manager import BaseManager
 from django.db.models.query_utils import RegisterLookupMixin
 
 from ... import _native
+from ...unpatched import is_like
 from .. import changes
 from . import tree
 from .keys import Refused
@@ -308,8 +309,19 @@ def _sticky_in_place(queryset: Any) -> Any:
     return new
 
 
-# What `first()` and `last()` call, besides what keeps a queryset off its path.
-_LEADING = "ordered", "order_by", "reverse", "__getitem__", "__iter__", "_fetch_all"
+# What `first()`, `latest()` and their like call, besides what keeps a queryset off its
+# path.
+_LEADING = (
+    *("ordered", "order_by", "reverse", "__getitem__", "__iter__", "_fetch_all"),
+    "_earliest",
+)
+
+
+def _leads(queryset: Any) -> bool:
+    """Tell whether methods that look at other rows find them where they did before."""
+    # A list may be changed in place.
+    by_list = type(queryset.model._meta.get_latest_by) is list
+    return not by_list and is_like(type(queryset), QuerySet, ("_earliest",))
 
 
 def looking(name: str, leads: bool = False) -> Any:
@@ -327,9 +339,10 @@ def looking(name: str, leads: bool = False) -> Any:
         else:
             try:
                 call = [kwargs, args, peeking(self, path)]
-                if leads:
+                if leads and _leads(self):
                     watches = changes.watches((type(self),), _LEADING)
-                    on(call[-1]).led = name, path, watches
+                    key = _native.rows.lead_of(name, args)
+                    on(call[-1]).led = key and (key, path, watches)
             except Refused:
                 call = [kwargs, args, self]
         del self, args, kwargs, path
@@ -339,8 +352,7 @@ def looking(name: str, leads: bool = False) -> Any:
 
 
 LOOKING: dict[str, Any] = {
-    name: looking(name)
-    for name in ("earliest", "latest", "in_bulk", "prefetch_related")
+    name: looking(name) for name in ("in_bulk", "prefetch_related")
 }
 
 

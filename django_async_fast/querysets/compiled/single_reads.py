@@ -18,7 +18,6 @@ from ...unpatched import Unpatched
 from .. import iterables
 from ..plans import row_plan
 from .entry import compiler_of
-from .methods import LOOKING
 from .paths import PATH
 
 # They look at the query, and call those that read.
@@ -26,7 +25,7 @@ _AROUND = ("earliest", "first", "last", "latest")
 _djangos = Unpatched((QuerySet, QuerySet, _AROUND))
 
 # Function -> whether a queryset keeps what it finds, or finds what it has kept.
-READS: dict[Any, bool] = {LOOKING[name]: True for name in ("earliest", "latest")}
+READS: dict[Any, bool] = {}
 
 
 def as_read(function: list[Any]) -> Read | None:

@@ -6,6 +6,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from django.core.exceptions import FieldError
 from django.db import connection, router, transaction
 from django.db.models import Avg, Count, IntegerField, Lookup, Max, QuerySet, Sum
 from django.db.transaction import TransactionManagementError
@@ -13,6 +14,7 @@ from django.db.utils import ConnectionDoesNotExist, ConnectionRouter
 from django.test.utils import override_settings, register_lookup
 
 from django_async_fast import new_connection, run_sync
+from django_async_fast.bridge import running
 from django_async_fast.querysets.compiled import steps, tree
 from django_async_fast.querysets.compiled.paths import PATH
 from tests.support.describe import Queries
@@ -127,6 +129,66 @@ def test_aggregates_are_known_from_their_third_time_on(books: Any, name: str) ->
         assert found(2) == expected
         assert tree.cache_info().hits == known + 1
     assert len(queries) == 1
+
+
+@pytest.mark.parametrize("name", ["earliest", "latest"])
+def test_where_the_earliest_and_the_latest_are_is_known(books: Any, name: str) -> None:
+    found = getattr(Book.objects.filter(pages__gte=1), name)
+    expected = [found("pages"), found("-pages"), found("pages", "pk")]
+    assert expected[0] != expected[1]
+    for _ in range(3):
+        found = getattr(Book.objects.filter(pages__gte=1), name)
+        again = [found("pages"), found("-pages"), found("pages", "pk")]
+        assert again == expected
+    with mock.patch.object(Book._meta, "get_latest_by", "pages"):
+        for _ in range(4):
+            assert found() == expected[0]
+    with mock.patch.object(Book._meta, "get_latest_by", ["pages"]):
+        for _ in range(4):
+            assert found() == expected[0]
+        Book._meta.get_latest_by[0] = "-pages"
+        assert found() == expected[1]
+    with pytest.raises(FieldError, match="Cannot resolve keyword 'nothing'"):
+        found("nothing")
+
+
+@pytest.mark.parametrize("name", ["aearliest", "alatest"])
+async def test_the_earliest_is_read_before_its_call(books: Any, name: str) -> None:
+    async def found(least: int) -> Any:
+        book = await getattr(Book.objects.filter(pages__gte=least), name)("pages")
+        return book.pages
+
+    reads: list[Any] = []
+    begin = running.begin_read
+
+    def begun(*args: Any) -> Any:
+        reads.append(begin(*args))
+        return reads[-1]
+
+    async with new_connection():
+        for _ in range(6):
+            expected = [await found(least) for least in (1, 2)]
+        with mock.patch.object(running, "begin_read", begun):
+            assert [await found(least) for least in (1, 2)] == expected
+            assert None not in reads
+            with pytest.raises(Book.DoesNotExist, match="query does not exist"):
+                await found(99)
+    assert len(reads) == 3
+
+
+def test_the_earliest_of_ones_own_is_asked(books: Any) -> None:
+    class Own(QuerySet[Book]):
+        asked = 0
+
+        def _earliest(self, *fields: Any) -> Any:
+            Own.asked += 1
+            return super()._earliest(*fields)
+
+    manager = Own.as_manager()
+    manager.model = Book
+    for _ in range(4):
+        assert manager.earliest("pages").pages == 0
+    assert Own.asked == 4
 
 
 @pytest.mark.parametrize("name", ["earliest", "latest"])
