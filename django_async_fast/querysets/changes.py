@@ -52,7 +52,7 @@ OF_COLUMN = (
 OF_PLACEHOLDER = "get_placeholder", "get_placeholder_sql"
 OF_CONDITION = (
     *("as_sql", "as_postgresql", "as_sqlite", "as_mysql", "process_lhs"),
-    "get_rhs_op",
+    *("get_rhs_op", "param_pattern"),
 )
 OF_NODE = (
     *("as_sql", "as_postgresql", "as_sqlite", "as_mysql", "resolve_expression"),

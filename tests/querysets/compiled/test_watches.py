@@ -5,6 +5,7 @@ from unittest import mock
 
 import pytest
 from django.db import connection
+from django.db.models.lookups import StartsWith
 
 from django_async_fast.querysets import changes
 from django_async_fast.querysets.compiled import tree
@@ -22,6 +23,20 @@ def test_a_class_that_was_changed_is_not_right_again() -> None:
     for value in (2, 3, 4):
         Kind.as_sql = value
         assert not watch.holds()
+
+
+def test_a_pattern_that_was_changed_is_asked_for_again() -> None:
+    def names() -> list[str]:
+        return [tag.name for tag in Tag.objects.filter(name__startswith="a")]
+
+    Tag.objects.bulk_create([Tag(name="ab"), Tag(name="ba")])
+    for _ in range(4):
+        assert names() == ["ab"]
+    with mock.patch.object(StartsWith, "param_pattern", "%%%s"):
+        for _ in range(4):
+            assert names() == ["ba"]
+    for _ in range(4):
+        assert names() == ["ab"]
 
 
 @pytest.mark.parametrize(
