@@ -23,6 +23,8 @@ ABSENT = "absent"
 
 # Shortcuts: dotted name -> what of ours stands on it. Seams are in the package's list.
 WATCHED = {
+    "django.core.cache.close_caches": "requests/receivers.py: has_caches",
+    "django.utils.connection.BaseConnectionHandler.all": "requests/receivers.py: has_caches",
     "django.core.handlers.asgi.ASGIHandler.read_body": "requests/handler.py: read_body",
     "django.core.handlers.base.BaseHandler.make_view_atomic": "requests/request_block.py: make_view_atomic",
     "django.db.backends.base.base.BaseDatabaseWrapper.chunked_cursor": "querysets/streams.py: Stream._begin_chunks",
@@ -255,6 +257,7 @@ WATCHED = {
     "psycopg_pool.AsyncConnectionPool.getconn": "pool/loop_pool.py; pool/fast_checkout.py: take; pool/waiting_line.py",
     "psycopg_pool.AsyncConnectionPool.putconn": "pool/loop_pool.py; pool/fast_checkout.py: give",
     "psycopg_pool.pool_async.WaitingClient": "pool/waiting_client.py",
+    "asgiref.local._CVar": "requests/receivers.py: has_caches",
     "asgiref.sync.AsyncToSync.__call__": "connections/dispatch.py: async_to_sync_call",
     "asgiref.sync.SyncToAsync.__call__": "connections/block_threads.py: run",
 }
