@@ -212,7 +212,9 @@ def _moment(value: datetime) -> bytes | None:
 
 
 def _number(value: Decimal) -> bytes | None:
-    return None if value.is_nan() else str(value).encode()
+    text = str(value)
+    # A whole number is an integer to the server, where it divides for one.
+    return text.encode() if "." in text or "E" in text else None
 
 
 # Without the core nothing is sent past a cursor.

@@ -19,7 +19,7 @@ from django.db import (
     connections,
     transaction,
 )
-from django.db.models import Count, F
+from django.db.models import Count, DecimalField, F, Value
 
 from django_async_fast import new_connection, run_sync
 from tests.support.describe import described
@@ -332,6 +332,19 @@ def test_the_first_write_goes_with_its_transaction(rows: None) -> None:
         assert any("UPDATE" in text for text in prepared())
 
     run_in("block", test)
+
+
+@pytest.mark.parametrize("number", ["2", "-2", "2.5", "2E+1"])
+def test_a_decimal_divides_as_in_the_text(number: str, rows: None) -> None:
+    divisor = Value(Decimal(number), DecimalField())
+
+    def divided() -> list[Any]:
+        books = Book.objects.annotate(by=7 / divisor, pages_by=F("pages") / divisor)
+        return described([*books.order_by("pk").values_list("by", "pages_by")])
+
+    expected = divided()
+    with connected(**OFTEN):
+        assert [divided() for _ in range(4)] == [expected] * 4
 
 
 def test_a_statement_is_sent_once(rows: None) -> None:
