@@ -23,7 +23,8 @@ class SqliteWrapper(OtherWrapper):
             known = None
         open_one = super().get_new_connection
         opened = connection.connect(self.gate, conn_params, open_one)
-        opened.session_changed = False  # what opens it does the same to each
+        # What opens it does the same to each; Django's functions know no thread.
+        opened.session_changed = opened.calls_back = False
         idle_connections.note(opened, known)
         return opened
 

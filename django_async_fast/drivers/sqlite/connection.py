@@ -100,6 +100,10 @@ class Connection(OfOneProcess, sqlite3.Connection):
     transaction_broken = False
     # Whether the session is no longer as it was when the connection was opened.
     session_changed = False
+    # Whether SQLite calls what the project has registered with this connection.
+    calls_back = False
+    # Cursors to be closed when the thread is done that has the connection, if one has.
+    closed_meanwhile: list[Cursor] | None = None
     # The id of the greenlet that makes a call; its stack has the connection.
     _running: int | None = None
     # Whether the transaction has locked the file.
@@ -185,13 +189,16 @@ class Connection(OfOneProcess, sqlite3.Connection):
         return (
             (kind is StatementKind.WRITE or kind is StatementKind.OTHER)
             and long_steps.has_long_steps(sql)
-            # One of the project's is called where it expects to be.
+            # What the project has registered is called where it expects to be.
+            and not self.calls_back
             and self.progress_handler is self.progress
+            and not long_steps.is_small(self.path)
             and bridge.can_wait()
         )
 
     def _in_thread(self, call: Callable[..., T], *args: Any) -> T:
         me = self._running
+        self.closed_meanwhile = []
         # Ours is of the loop's thread.
         super().set_progress_handler(self.progress.ends, long_steps.STEPS)
         try:
@@ -200,6 +207,9 @@ class Connection(OfOneProcess, sqlite3.Connection):
             )
         finally:
             self._running = me
+            cursors, self.closed_meanwhile = self.closed_meanwhile, None
+            for cursor in cursors:
+                cursor.close()
             self.ask_after(self.progress.pace.steps)
 
     def _begin_here(self, call: Callable[..., T], *args: Any) -> T:
@@ -356,19 +366,22 @@ def _both(ours: Progress, theirs: Callable[[], Any]) -> Callable[[], Any]:
     return lambda: ours() or theirs()
 
 
-def _touching(name: str) -> Any:
+def _touching(name: str, calls_back: bool) -> Any:
     def method(self: Connection, *args: Any, **kwargs: Any) -> Any:
         self.session_changed = True
+        self.calls_back = self.calls_back or calls_back
         return getattr(super(Connection, self), name)(*args, **kwargs)
 
     method.__name__ = name
     return method
 
 
-for _name in (
+_CALLING_BACK = (
     *("create_aggregate", "create_collation", "create_function"),
-    *("create_window_function", "enable_load_extension", "load_extension"),
-    *("set_authorizer", "set_trace_callback", "setconfig", "setlimit"),
-):
+    *("create_window_function", "set_authorizer", "set_trace_callback"),
+)
+_OTHERS = "enable_load_extension", "load_extension", "setconfig", "setlimit"
+
+for _name in _CALLING_BACK + _OTHERS:
     if hasattr(sqlite3.Connection, _name):
-        setattr(Connection, _name, _touching(_name))
+        setattr(Connection, _name, _touching(_name, _name in _CALLING_BACK))

@@ -155,7 +155,9 @@ class Cursor(sqlite3.Cursor):
         """Close the cursor; a statement that has rows left is over."""
         self.reading = False
         self._remaining = None
-        if not self.connection.closed:
+        if (later := self.connection.closed_meanwhile) is not None:
+            later.append(self)  # SQLite would have the loop wait for the thread
+        elif not self.connection.closed:
             super().close()
             if self.connection.lock_queue.waiting:
                 self.connection.lock_queue.wake()

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import sqlite3
 import threading
 import time
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -39,6 +43,7 @@ def test_what_is_long() -> None:
 def _of_few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have SQLite ask at each step: the tables here have two rows."""
     monkeypatch.setattr(long_steps, "STEPS", 1)
+    monkeypatch.setattr(long_steps, "SMALL", 0)
 
 
 class Step:
@@ -67,7 +72,8 @@ async def deleting(alias: str) -> AsyncIterator[tuple[Step, asyncio.Task[Any]]]:
             step()
             return 7
 
-        raw.create_function("step", 0, ask)
+        # Not as the project's: with one of those there is no thread.
+        sqlite3.Connection.create_function(raw, "step", 0, ask)
         raw.execute(
             "CREATE TEMP TRIGGER slow BEFORE DELETE ON testapp_tag WHEN old.name = 'a' "
             "BEGIN SELECT step(); END"
@@ -174,6 +180,70 @@ async def test_a_transaction_is_lost_with_what_does_not_end(
                     await cancel(step, task, times=1 + again)
                 assert before.closed
         assert await names(log) == []
+
+
+async def test_a_cursor_is_closed_meanwhile(log: str) -> None:
+    async with new_connection(log) as conn:
+        await fill(log)
+        cursor = await run_sync(conn.connection.execute, "SELECT id FROM testapp_tag")
+        assert len(await run_sync(cursor.fetchmany, 1)) == 1
+        async with deleting(log) as (step, task):
+            threading.Timer(1, step.end.set).start()
+            cursor.close()
+            assert not step.end.is_set()
+            await task
+        with pytest.raises(sqlite3.ProgrammingError):
+            await run_sync(cursor.fetchone)
+
+
+async def test_a_child_that_is_forked_meanwhile_finds_no_locks(log: str) -> None:
+    async with new_connection(log) as conn:
+        await fill(log)
+        async with deleting(log) as (step, task):
+            threading.Timer(0.2, step.end.set).start()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # it has threads
+                pid = os.fork()
+            if not pid:
+                signal.alarm(10)
+                sqlite3.Connection.set_progress_handler(conn.connection, None, 1)
+                os._exit(0)
+            assert (await asyncio.to_thread(os.waitpid, pid, 0))[1] == 0
+            await task
+
+
+async def test_a_function_of_the_projects_is_called_on_the_loop(log: str) -> None:
+    seen: list[int] = []
+
+    def prepare() -> None:
+        raw = connections[log].connection
+        raw.create_function("see", 0, lambda: seen.append(threading.get_ident()))
+        raw.execute(
+            "CREATE TEMP TRIGGER seeing BEFORE DELETE ON testapp_tag "
+            "BEGIN SELECT see(); END"
+        )
+
+    async with new_connection(log):
+        await fill(log)
+        await run_sync(prepare)
+        await execute(log, "DELETE FROM testapp_tag")
+    assert seen == [threading.get_ident()] * 2
+
+
+async def test_a_small_file_needs_no_thread(
+    file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    monkeypatch.setattr(long_steps, "DriverThread", begun.append)
+    monkeypatch.setattr(long_steps, "SMALL", 1 << 20)
+    async with new_connection(file):
+        await fill(file)
+        await execute(file, "DELETE FROM testapp_tag")
+        assert await names(file) == []
+        monkeypatch.setattr(long_steps, "SMALL", 4096)
+        with pytest.raises(AttributeError):
+            await execute(file, "DELETE FROM testapp_tag")
+    assert len(begun) == 1
 
 
 async def test_a_coroutine_closed_meanwhile(log: str) -> None:
