@@ -113,6 +113,7 @@ class Connection(OfOneProcess):
         self.gate = gate
         # asyncmy's.
         self.driver = driver
+        self._loop: Any = bridge.current_loop()
         self._options = options
         self.forks = forks()
         self._result: Any = None
@@ -393,7 +394,11 @@ class Connection(OfOneProcess):
         if (transport := self.driver._transport) is None:
             return
         try:
-            transport.abort()
+            if self._loop.is_running() and bridge.current_loop() is not self._loop:
+                # The collector runs in any thread.
+                self._loop.call_soon_threadsafe(transport.abort)
+            else:
+                transport.abort()
         except RuntimeError:  # its loop is closed
             with suppress(OSError):
                 transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)

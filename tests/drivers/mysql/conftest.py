@@ -18,6 +18,11 @@ from tools import mysql
 
 PASSWORD = "sécret"
 
+# The beginning of a statement that has `n`, of 150 rows: on MariaDB and on MySQL.
+NUMBERS = (
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 150) "
+)
+
 
 class MysqlServer(NamedTuple):
     """A server, with users `near` and `far` who have a password; `far` needs TLS."""
