@@ -75,6 +75,24 @@ async def cancelled_in_a_query(watch: Watch) -> None:
 
 
 @CASES.numbered(1)
+async def it_fails_before_the_request_to_cancel_comes(watch: Watch) -> None:
+    async def asked(raw: Any) -> bool:
+        return True
+
+    async def fail() -> None:
+        async with conn.acursor() as cursor:
+            await cursor.execute(
+                "DO $$ BEGIN PERFORM pg_sleep(0.3); RAISE EXCEPTION 'own'; END $$"
+            )
+
+    async with new_connection() as conn:
+        pid = await abackend_pid(conn)
+        with mock.patch.object(cancellation, "_ask_to_cancel", asked):
+            await cancelled(fail())
+        assert await abackend_pid(conn) == pid
+
+
+@CASES.numbered(1)
 async def closed_while_it_is_being_cancelled(watch: Watch) -> None:
     """By another task: psycopg's operation must not touch what libpq has freed."""
     ask = cancellation._ask_to_cancel

@@ -15,11 +15,13 @@ import psycopg
 
 from ... import bridge
 from .channel import Channel
-from .transaction_status import ACTIVE
+from .transaction_status import ACTIVE, IDLE, IN_TRANSACTION
 
 if TYPE_CHECKING:
     from ...tasks.gates import Gate
     from .connection import Connection
+
+_ENDED = (IDLE, *IN_TRANSACTION)
 
 logger = logging.getLogger("django_async_fast")
 
@@ -63,15 +65,19 @@ def cancel_statement(
         return
     try:
         bridge.await_(_cancel_and_drain(connection, gen, channel))
-    except psycopg.errors.QueryCanceled:
-        pass
     except BaseException as second:
+        if isinstance(second, psycopg.Error) and _is_over(connection.pgconn):
+            return  # cancelled, or by an error of its own before
         # Cancelled again, or the server is silent: the state is unknown
         # (psycopg issues 1371 and 1435).
         logger.warning("closing a connection: could not cancel (%r)", second)
         connection.drop()
         if not isinstance(second, Exception):
             raise
+
+
+def _is_over(pgconn: Any) -> bool:
+    return pgconn.transaction_status in _ENDED and not pgconn.pipeline_status
 
 
 async def _cancel_and_drain(
