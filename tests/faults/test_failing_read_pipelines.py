@@ -35,6 +35,9 @@ from tests.testapp.models import Author, Tag, Unique
 from .conftest import Watch, connected
 from .reading_together import TASKS, ends, fill, read, read_all
 
+# None before Python 3.12.
+EAGER = getattr(asyncio, "eager_task_factory", None)
+
 pytestmark = [
     pytest.mark.core,
     pytest.mark.skipif(not PIPELINES, reason="libpq has no pipelines"),
@@ -168,10 +171,14 @@ async def test_one_is_cancelled_while_the_server_works_for_it(
     assert sent == [4]
 
 
+@pytest.mark.parametrize("eager", [False, True])
 async def test_one_that_was_cancelled_is_stopped_when_its_turn_comes(
-    watch: Watch, sent: list[int]
+    watch: Watch, sent: list[int], eager: bool
 ) -> None:
     """Nobody waits for it, and it would hold the connection."""
+    told: list[Any] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, what: told.append(what))
 
     async def exists() -> bool:
         return await Unique.objects.filter(key="k").aexists()
@@ -189,11 +196,15 @@ async def test_one_that_was_cancelled_is_stopped_when_its_turn_comes(
                     await until(lambda: tasks[0].done() and bool(watch.working()))
                     tasks[2].cancel()
                     await asyncio.wait([tasks[2]])
+                    if eager:  # not those that are to wait for each other
+                        loop.set_task_factory(EAGER)
                 assert not await tasks[1]
                 await watch.idle()
+                loop.set_task_factory(None)
                 assert await read(1) == "1"
             assert conn.gate.pipeline is None
     assert sent == [2]
+    assert not told
 
 
 async def test_the_stop_that_nobody_waits_for_is_cancelled(

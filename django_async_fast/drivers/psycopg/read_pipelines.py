@@ -138,9 +138,9 @@ class ReadPipeline(WaiterQueue):
                 read.future.set_result(results)
             yield from fetch_many(pgconn)  # of the Sync
             if self._is_abandoned():
-                # Not here: the operation that is to be broken off is at work.
-                work = bridge.run(self._leave, CancelledError())
-                Context().run(bridge.begin_task, self.loop, work)
+                # Not here, where an eager task would take its first step: the operation
+                # that is to be broken off is at work.
+                self.loop.call_soon(self._stop, context=Context())
         pgconn.exit_pipeline_mode()
 
     def _done(self, driven: Future[None]) -> None:
@@ -168,6 +168,9 @@ class ReadPipeline(WaiterQueue):
             and bool(self.waiting)
             and all(read.future.done() for read in self.waiting)
         )
+
+    def _stop(self) -> None:
+        bridge.begin_task(self.loop, bridge.run(self._leave, CancelledError()))
 
     def _leave(self, exc: BaseException) -> None:
         """See to the connection if it is abandoned."""
