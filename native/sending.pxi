@@ -288,6 +288,8 @@ def bound_operation(Sender sender not None, raw, Bound bound not None, bint agai
     if not raw._autocommit:
         yield from raw._start_query()
     pgconn, manager = raw.pgconn, sender.manager_of(raw)
+    if manager._to_flush:  # before one is prepared: it may be a DEALLOCATE ALL
+        yield from manager.maintain_gen(raw)
     prepare, name = manager.get(bound)
     if prepare is sender.no_prepare:
         pgconn.send_query_params(
@@ -307,8 +309,6 @@ def bound_operation(Sender sender not None, raw, Bound bound not None, bint agai
     if key is not None:
         manager.validate(key, prepare, name, results)
     if len(results) == 1 and (results[0].status == 1 or results[0].status == 2):
-        if manager._to_flush:
-            yield from manager.maintain_gen(raw)
         return results[0]
     if (
         not again

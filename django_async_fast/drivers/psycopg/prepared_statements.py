@@ -36,11 +36,13 @@ _OIDS = {
     NoneType: {UNKNOWN},
 }
 
-# What the server says of a statement that it did not run: the table has other columns
-# than when it was prepared, or nobody has prepared it (DISCARD ALL).
+# What the server says of a statement that it did not run: the table has other columns,
+# or of other types, than when it was prepared, or nobody has (DISCARD ALL).
 _SQLSTATE = pq.DiagnosticField.SQLSTATE
 _FUNCTION = pq.DiagnosticField.SOURCE_FUNCTION
-_CHANGED, _MISSING = b"0A000", b"26000"
+_POSITION = pq.DiagnosticField.STATEMENT_POSITION
+_CONTEXT = pq.DiagnosticField.CONTEXT
+_CHANGED, _MISSING, _UNREADABLE = b"0A000", b"26000", b"42"
 _REVALIDATING = b"RevalidateCachedQuery"
 
 _forgets = re.compile(
@@ -88,11 +90,24 @@ def forgotten(manager: Any, bound: Any, name: bytes, result: Any) -> bool:
     if state == _MISSING:
         manager._names.pop(manager.key(bound), None)
         return True
-    if state == _CHANGED and result.error_field(_FUNCTION) == _REVALIDATING:
+    changed = state == _CHANGED and result.error_field(_FUNCTION) == _REVALIDATING
+    if changed or _is_of_analysis(state, result):
         manager._names.pop(manager.key(bound), None)
         manager._to_flush.append(name)
         return True
     return False
+
+
+def _is_of_analysis(state: bytes, result: Any) -> bool:
+    """Tell whether the server could not read a statement, as columns have other types.
+
+    It has a place in the text then, and none in a function, where it would have run.
+    """
+    return (
+        state.startswith(_UNREADABLE)
+        and result.error_field(_POSITION) is not None
+        and result.error_field(_CONTEXT) is None
+    )
 
 
 def is_of_psycopg(dumper: Any) -> bool:

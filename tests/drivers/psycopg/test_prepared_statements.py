@@ -19,7 +19,7 @@ from django.db import (
     connections,
     transaction,
 )
-from django.db.models import Count, DecimalField, F, Value
+from django.db.models import Count, F
 
 from django_async_fast import new_connection, run_sync
 from tests.support.describe import described
@@ -336,15 +336,57 @@ def test_the_first_write_goes_with_its_transaction(rows: None) -> None:
 
 @pytest.mark.parametrize("number", ["2", "-2", "2.5", "2E+1"])
 def test_a_decimal_divides_as_in_the_text(number: str, rows: None) -> None:
-    divisor = Value(Decimal(number), DecimalField())
+    def divided() -> Any:
+        Everything.objects.update(decimal=F("small") / Decimal(number))
+        return Everything.objects.values_list("decimal").get()
 
-    def divided() -> list[Any]:
-        books = Book.objects.annotate(by=7 / divisor, pages_by=F("pages") / divisor)
-        return described([*books.order_by("pk").values_list("by", "pages_by")])
-
+    Everything.objects.update(small=5)
     expected = divided()
     with connected(**OFTEN):
-        assert [divided() for _ in range(4)] == [expected] * 4
+        assert [divided() for _ in range(5)] == [expected] * 5
+
+
+OF_A_NAME: dict[str, Callable[[], Any]] = {
+    "save": lambda: Author(pk=1, name="12").save(update_fields=["name"]),
+    "insert": lambda: Author.objects.create(name="13"),
+    "update": lambda: Author.objects.filter(pk=1).update(name="14"),
+    "read": lambda: Author.objects.filter(name="12").exists(),
+}
+
+
+@anywhere
+@pytest.mark.parametrize("call", OF_A_NAME.values(), ids=OF_A_NAME)
+def test_a_column_of_another_kind_is_no_error(
+    where: str, call: Callable[[], Any], rows: None, dsn: str
+) -> None:
+    """The server resolved the parameter's type when it prepared the statement."""
+    column = "ALTER TABLE testapp_author ALTER COLUMN name TYPE"
+
+    def test() -> None:
+        for _ in range(5):
+            call()
+        with psycopg.connect(dsn, autocommit=True) as admin:
+            admin.execute("UPDATE testapp_author SET name = '1'")
+            admin.execute(f"{column} integer USING name::integer")
+            try:
+                for _ in range(6):
+                    call()
+            finally:
+                admin.execute(f"{column} varchar(100)")
+
+    run_in(where, test)
+
+
+def test_what_psycopg_has_prepared_goes_first(rows: None) -> None:
+    """It is deallocated with all that is there."""
+    for _ in range(4):
+        get(1)
+    with connected(prepare_threshold=0, **ON_SERVER):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 41")
+        with transaction.atomic():
+            for _ in range(4):
+                assert get(1).pk == 1
 
 
 def test_a_statement_is_sent_once(rows: None) -> None:
