@@ -380,7 +380,7 @@ async def test_lent_values_are_in_one_thread_at_a_time() -> None:
     await in_a_thread(middleware)
 
 
-def test_two_threads_that_wait_lend_each_its_own() -> None:
+async def test_two_threads_that_wait_lend_each_its_own() -> None:
     async def one(number: int) -> None:
         async with ThreadSensitiveContext():
             await in_a_thread(lambda: middleware(number))
@@ -401,10 +401,7 @@ def test_two_threads_that_wait_lend_each_its_own() -> None:
         assert take() == found
         return found
 
-    async def main() -> None:
-        await asyncio.gather(*map(one, range(1, 9)))
-
-    asyncio.run(main())
+    await asyncio.gather(*map(one, range(1, 9)))
 
 
 def test_a_synchronous_caller_lends_its_values_to_a_loop_of_its_own() -> None:

@@ -246,7 +246,7 @@ class Hooks:
 
 
 @pytest.mark.parametrize("lazy", ["await", "refuse"])
-def test_middleware_of_both_kinds(
+async def test_middleware_of_both_kinds(
     lazy: str, settings_override: Callable[..., None], no_new_threads: None
 ) -> None:
     chain = ["only_sync", "only_async", "only_sync", "only_async", "Hooks"]
@@ -255,20 +255,17 @@ def test_middleware_of_both_kinds(
         DJANGO_ASYNC_FAST={"LAZY": lazy},
     )
 
-    async def main() -> None:
-        application = get_asgi_application()
-        here = str(threading.get_ident()).encode()
-        for url in ("/plain", "/plain_async"):
-            headers = dict((await get(url, application)).headers)
-            assert headers[b"X-Async"] == headers[b"X-Sync"] == b"0 " + here
-            assert seen.pop("process_view") == 0
-        for i, url in enumerate(("/failing", "/failing_async")):
-            exchange = await get(url, application)
-            assert (exchange.status, exchange.body) == (200, b"failing, 1"), i
-            async with new_connection():
-                await Tag.objects.all().adelete()
-
-    asyncio.run(main())
+    application = get_asgi_application()
+    here = str(threading.get_ident()).encode()
+    for url in ("/plain", "/plain_async"):
+        headers = dict((await get(url, application)).headers)
+        assert headers[b"X-Async"] == headers[b"X-Sync"] == b"0 " + here
+        assert seen.pop("process_view") == 0
+    for i, url in enumerate(("/failing", "/failing_async")):
+        exchange = await get(url, application)
+        assert (exchange.status, exchange.body) == (200, b"failing, 1"), i
+        async with new_connection():
+            await Tag.objects.all().adelete()
 
 
 def test_the_connection_middleware_joins_in(
