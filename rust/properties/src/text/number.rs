@@ -1,7 +1,7 @@
 //! Numbers as the standard library reads them.
 
 use std::fmt::{Debug, Display};
-use wire::text::number::{float, int2, int4, int8, numeric, oid, Numeric, Short};
+use wire::text::number::{boolean, float, int2, int4, int8, numeric, oid, Numeric, Short};
 
 pub fn any_bytes(data: &[u8]) {
     let text = str::from_utf8(data).unwrap_or("");
@@ -9,6 +9,7 @@ pub fn any_bytes(data: &[u8]) {
     integer(text, int4(data).ok());
     integer(text, int8(data).ok());
     integer(text, oid(data).ok());
+    assert!(boolean(data).is_err() || matches!(data, b"t" | b"f"));
     if let Ok(value) = float(data) {
         let again = float(format!("{value:e}").as_bytes());
         assert_eq!(again.map(f64::to_bits), Ok(value.to_bits()));
