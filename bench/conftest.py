@@ -130,7 +130,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session")
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
-    """A seeded server, and a processes whose processes start when needed."""
+    """The run, with a seeded server and the contenders' processes."""
     bench = request.config.stash[BENCH]
     profiles = check_builds()
     pin = not request.config.getoption("no_pin")

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -31,7 +31,8 @@ ROWS = 1000
 LISTED = 200
 REPETITIONS = 12
 
-Case = tuple[Callable[[], Awaitable[None] | None], int]
+# What is asked for a turn, how often, and whether the last answer is right.
+Case = tuple[Callable[[int], Any], int, Callable[[Any], bool]]
 
 
 def main() -> None:
@@ -86,14 +87,16 @@ def _in_a_process(way: str, database: str, at: Path) -> dict[str, float]:
 
 async def _measure(way: str) -> dict[str, float]:
     await asyncio.to_thread(_fill)
+    from bench.shop.queries import Awaited, Now
+
     if way == "sync":
-        return await asyncio.to_thread(_without_a_loop, _run(_sync_cases()))
+        return await asyncio.to_thread(_without_a_loop, _run(Now))
     if way == "stock":
-        return await _run(_cases())
+        return await _run(Awaited)
     from django_async_fast import new_connection
 
     async with new_connection():
-        return await _run(_cases())
+        return await _run(Awaited)
 
 
 def _configure(way: str, database: str, at: Path) -> None:
@@ -150,75 +153,43 @@ def _fill() -> None:
     connection.close()
 
 
-def _listed() -> Any:
+def _cases(do: Any) -> dict[str, Case]:
     from bench.shop.models import Person
 
-    return Person.objects.filter(pk__lte=LISTED)
+    def listed() -> Any:
+        return Person.objects.filter(pk__lte=LISTED)
 
+    def get(turn: int) -> Any:
+        return do.method("get", Person.objects, pk=1 + turn)
 
-def _cases() -> dict[str, Case]:
-    from bench.shop.models import Person
-
-    async def gets() -> None:
-        for i in range(100):
-            await Person.objects.aget(pk=1 + i)
-
-    async def instances() -> None:
-        assert len([each async for each in _listed()]) == LISTED
-
-    async def dicts() -> None:
-        assert len([each async for each in _listed().values()]) == LISTED
-
-    async def counts() -> None:
-        for _ in range(20):
-            assert await _listed().acount() == LISTED
-
-    return _named(gets, instances, dicts, counts)
-
-
-def _sync_cases() -> dict[str, Case]:
-    """Return the same with Django's synchronous methods."""
-    from bench.shop.models import Person
-
-    def gets() -> None:
-        for i in range(100):
-            Person.objects.get(pk=1 + i)
-
-    def instances() -> None:
-        assert len(list(_listed())) == LISTED
-
-    def dicts() -> None:
-        assert len(list(_listed().values())) == LISTED
-
-    def counts() -> None:
-        for _ in range(20):
-            assert _listed().count() == LISTED
-
-    return _named(gets, instances, dicts, counts)
-
-
-def _named(gets: Any, instances: Any, dicts: Any, counts: Any) -> dict[str, Case]:
     return {
-        "aget() by key": (gets, 100),
-        f"{LISTED} instances": (instances, 1),
-        f"{LISTED} dicts": (dicts, 1),
-        "acount()": (counts, 20),
+        "aget() by key": (get, 100, lambda found: found.pk == 100),
+        f"{LISTED} instances": (lambda _: do.rows(listed()), 1, _are_listed),
+        f"{LISTED} dicts": (lambda _: do.rows(listed().values()), 1, _are_listed),
+        "acount()": (lambda _: do.method("count", listed()), 20, LISTED.__eq__),
     }
 
 
-async def _run(cases: dict[str, Case]) -> dict[str, float]:
-    found = {}
-    for name, (case, times) in cases.items():
+def _are_listed(rows: list[Any]) -> bool:
+    return len(rows) == LISTED
+
+
+async def _run(do: Any) -> dict[str, float]:
+    figures = {}
+    for name, (ask, times, is_right) in _cases(do).items():
         took = []
         for repetition in range(3 + REPETITIONS):
             if repetition == 3:
                 gc.collect()
             began = time.process_time_ns()
-            if (waiting := case()) is not None:
-                await waiting
+            for turn in range(times):
+                found = ask(turn)
+                if hasattr(found, "__await__"):
+                    found = await found
             took.append(time.process_time_ns() - began)
-        found[name] = min(took[3:]) / times / 1000
-    return found
+            assert is_right(found)
+        figures[name] = min(took[3:]) / times / 1000
+    return figures
 
 
 def _without_a_loop(coroutine: Coroutine[Any, Any, dict[str, float]]) -> Any:

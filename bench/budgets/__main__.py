@@ -142,12 +142,9 @@ def compare(kind: str, key: str, known: Counts, counts: Counts) -> bool:
         print(f"without a budget: {', '.join(new)}")
     print(f"{len(counts)} operations, {len(over)} over their budget of {what} ({key})")
     if over or under or new:
-        print(f"If that is meant, `make bench-budgets` writes it to {_shown(BUDGETS)}.")
+        at = os.path.relpath(BUDGETS)
+        print(f"If that is meant, `make bench-budgets` writes it to {at}.")
     return bool(over)
-
-
-def _shown(path: Path) -> str:
-    return os.path.relpath(path)
 
 
 def _differing(

@@ -14,6 +14,9 @@ from .rounds import Case, Outcome
 BASES = ("stock", "asyncpg", "wire")
 OURS = "django_async_fast"
 
+# A case, and what came out of it for each entrant.
+Line = tuple[Case, Iterable[Outcome]]
+
 
 def show(
     console: Console,
@@ -23,18 +26,13 @@ def show(
     rows: int,
 ) -> None:
     outcomes = list(outcomes)
-    good = sorted((o for o in outcomes if o.seconds and not o.failure), key=_median)
+    good = [o for o in outcomes if o.seconds and not o.failure]
+    good.sort(key=lambda outcome: outcome.median)
     bases = {o.entrant[0]: o.median for o in good if o.entrant[1] == case.name}
-    table = Table(
-        title=f"{case.title}\n{_unit(case, rows)}",
-        title_justify="left",
-        box=None,  # 80 columns have to do
-        pad_edge=False,
-    )
-    table.add_column("", no_wrap=True)
+    unit = f"{rows:,} rows: ms" if case.per == "rows" else f"us per {case.per}"
     scale = "ms" if case.per == "rows" else "us"
-    for heading in (scale, "cpu", "spread", "per s", *BASES):
-        table.add_column(heading, justify="right", no_wrap=True)
+    headings = scale, "cpu", "spread", "per s", *BASES
+    table = _table(f"{case.title}\n{unit}", headings)
     for outcome in good:
         mine = outcome.entrant[0] == OURS
         table.add_row(
@@ -48,19 +46,12 @@ def show(
         console.print(f"not installed: {', '.join(absent.values())}", style="yellow")
 
 
-def show_queries(
-    console: Console, cases: Iterable[tuple[Case, Iterable[Outcome]]]
-) -> None:
+def show_queries(console: Console, cases: Iterable[Line]) -> None:
     """Print a line for each query: the processor time of stock Django, and of ours."""
-    table = Table(
-        title="Queries: us of processor time, and how many times less than stock's",
-        title_justify="left",
-        box=None,
-        pad_edge=False,
+    table = _table(
+        "Queries: us of processor time, and how many times less than stock's",
+        ("stock", "block", "sync", "x block", "x sync"),
     )
-    table.add_column("", no_wrap=True)
-    for heading in ("stock", "block", "sync", "x block", "x sync"):
-        table.add_column(heading, justify="right", no_wrap=True)
     for case, outcomes in cases:
         found = {o.entrant: o for o in outcomes}
         stock, block, sync = (
@@ -73,20 +64,13 @@ def show_queries(
     console.print(table)
 
 
-def show_writes(
-    console: Console, cases: Iterable[tuple[Case, Iterable[Outcome]]]
-) -> None:
+def show_writes(console: Console, cases: Iterable[Line]) -> None:
     """Print a line for each write: its time, and how many times stock's in both."""
-    table = Table(
-        title="Writes: us a row, and how many times less time, and processor time\n"
+    table = _table(
+        "Writes: us a row, and how many times less time, and processor time\n"
         "(cpu), than stock Django's synchronous method",
-        title_justify="left",
-        box=None,
-        pad_edge=False,
+        ("stock", "block", "sync", "x block", "x sync", "cpu", "cpu sync"),
     )
-    table.add_column("", no_wrap=True)
-    for heading in ("stock", "block", "sync", "x block", "x sync", "cpu", "cpu sync"):
-        table.add_column(heading, justify="right", no_wrap=True)
     for case, outcomes in cases:
         found = {o.entrant: o for o in outcomes if o.seconds and not o.failure}
         stock = found.get(("stock", f"{case.name}__sync"))
@@ -98,10 +82,7 @@ def show_writes(
             for each in ours
         ]
         table.add_row(case.title, *(each or "-" for each in (*times, *ratios)))
-        for outcome in outcomes:
-            if outcome.failure:
-                line = f"{case.title}, {outcome.title}: {outcome.failure}"
-                console.print(line, style="red")
+        _tell_failures(console, case.title, outcomes)
     console.print(table)
 
 
@@ -116,22 +97,15 @@ SERVERS = {
 }
 
 
-def show_pages(
-    console: Console, cases: Iterable[tuple[Case, Iterable[Outcome]]]
-) -> None:
+def show_pages(console: Console, cases: Iterable[Line]) -> None:
     """Print a line for each page: the processor time of each server, and of ours."""
-    table = Table(
-        title="Pages: us of processor time a request, and how many times ours is less\n"
+    others = list(SERVERS.values())[1:]
+    table = _table(
+        "Pages: us of processor time a request, and how many times ours is less\n"
         "WSGI+: with this package installed; S: Starlette, SQLAlchemy over asyncpg;\n"
         "S+a: Starlette, asyncpg without an ORM",
-        title_justify="left",
-        box=None,
-        pad_edge=False,
+        (*SERVERS.values(), *(f"x {each}" for each in others)),
     )
-    table.add_column("", no_wrap=True)
-    others = list(SERVERS.values())[1:]
-    for heading in (*SERVERS.values(), *(f"x {each}" for each in others)):
-        table.add_column(heading, justify="right", no_wrap=True)
     for case, outcomes in cases:
         found = {outcome.entrant[0]: outcome for outcome in outcomes}
         ours, *theirs = (
@@ -141,12 +115,24 @@ def show_pages(
         cells = [us and _short(us) for us in (ours, *theirs)]
         name = case.name.removeprefix("page_")
         table.add_row(name, *(each or "-" for each in (*cells, *ratios)))
-        for outcome in found.values():
-            if outcome.failure:
-                console.print(
-                    f"{name}, {outcome.title}: {outcome.failure}", style="red"
-                )
+        _tell_failures(console, name, found.values())
     console.print(table)
+
+
+def _table(title: str, headings: Iterable[str]) -> Table:
+    # 80 columns have to do.
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("", no_wrap=True)
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _tell_failures(console: Console, title: str, outcomes: Iterable[Outcome]) -> None:
+    for outcome in outcomes:
+        if outcome.failure:
+            line = f"{title}, {outcome.title}: {outcome.failure}"
+            console.print(line, style="red")
 
 
 TABLES = {"queries": show_queries, "pages": show_pages, "writes": show_writes}
@@ -184,14 +170,6 @@ def _short(number: float) -> str:
     """Return `number` with three digits, or all those before the point."""
     digits = max(0, 3 - len(str(int(number)))) if number >= 1 else 3
     return f"{number:,.{digits}f}"
-
-
-def _unit(case: Case, rows: int) -> str:
-    return f"{rows:,} rows: ms" if case.per == "rows" else f"us per {case.per}"
-
-
-def _median(outcome: Outcome) -> float:
-    return outcome.median
 
 
 def extra_info(

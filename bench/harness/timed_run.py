@@ -2,9 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator
+from collections.abc import (
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from bench.shop import dataset
@@ -13,6 +21,7 @@ TASKS = 64
 QUERIES_PER_UNIT = 4
 
 Get = Callable[[int], Any]
+Check = Callable[[int, Any], None]
 
 
 class WrongAnswer(Exception):
@@ -82,17 +91,12 @@ class TimedRun:
 
     # ----- single rows
 
-    async def repeat(self, get: Get) -> None:
+    def repeat(self, get: Get) -> Awaitable[None]:
         """Time `times` gets, one after the other."""
-        keys = self._keys()
-        if self.verify:
-            for key in keys:
-                self._check_one(key, await get(key))
-            return
-        with self.clock():
-            for key in keys:
-                row = await get(key)
-        self._check_one(key, row)
+        return self._each(self._keys(), get, self._check_one)
+
+    def repeat_sync(self, get: Get) -> None:
+        self._each_sync(self._keys(), get, self._check_one)
 
     async def blocks(self, make: Callable[[], Any], use: Any = None) -> None:
         """Time `async with make()`, `times` times, in which `use` of it is awaited."""
@@ -102,17 +106,6 @@ class TimedRun:
                 async with make() as made:
                     if use is not None:
                         await use(made)
-
-    def repeat_sync(self, get: Get) -> None:
-        keys = self._keys()
-        if self.verify:
-            for key in keys:
-                self._check_one(key, get(key))
-            return
-        with self.clock():
-            for key in keys:
-                row = get(key)
-        self._check_one(key, row)
 
     async def tasks(self, get: Get) -> None:
         """Time `times` gets by each of 64 tasks; `get` may return several rows."""
@@ -149,58 +142,40 @@ class TimedRun:
 
     # ----- queries of several kinds
 
-    async def awaited(self, query: Any, do: Any) -> None:
+    def awaited(self, query: Any, do: Any) -> Awaitable[None]:
         """Time `times` of a query of `bench.shop.queries`, one after the other."""
-        turns, ask = self._turns(query), query.ask
-        if self.verify:
-            for turn in turns:
-                self._check_answer(query, turn, await ask(do, turn))
-            return
-        with self.clock():
-            for turn in turns:
-                found = await ask(do, turn)
-        self._check_answer(query, turn, found)
+        check = partial(self._check_answer, query)
+        return self._each(self._turns(query), partial(query.ask, do), check)
 
     def now(self, query: Any, do: Any) -> None:
         """The same in synchronous code."""
-        turns, ask = self._turns(query), query.ask
-        if self.verify:
-            for turn in turns:
-                self._check_answer(query, turn, ask(do, turn))
-            return
-        with self.clock():
-            for turn in turns:
-                found = ask(do, turn)
-        self._check_answer(query, turn, found)
+        check = partial(self._check_answer, query)
+        self._each_sync(self._turns(query), partial(query.ask, do), check)
 
     # ----- many rows at once
 
     async def written(self, bulk: Any, do: Any) -> None:
         """Time one write of `times` objects, of `bench.shop.bulk`."""
-        with self._connected() as connection:
-            objs = bulk.prepare(connection, self.times)
-            with self.clock():
-                await bulk.ask(do, objs)
-            self._check_written(bulk, connection)
+        with self._writing(bulk) as objs:
+            await bulk.ask(do, objs)
 
     def written_now(self, bulk: Any, do: Any) -> None:
         """The same in synchronous code."""
-        with self._connected() as connection:
-            objs = bulk.prepare(connection, self.times)
-            with self.clock():
-                bulk.ask(do, objs)
-            self._check_written(bulk, connection)
+        with self._writing(bulk) as objs:
+            bulk.ask(do, objs)
 
-    def _connected(self) -> Any:
+    @contextmanager
+    def _writing(self, bulk: Any) -> Iterator[Any]:
+        """Yield the objects to write while the clock runs; look at the table then."""
         import psycopg
 
-        connection = psycopg.connect(self.contender.dsn, autocommit=True)
-        connection.execute("SET TIME ZONE 'UTC'")
-        return connection
-
-    def _check_written(self, bulk: Any, connection: Any) -> None:
-        if wrong := bulk.check(connection, self.times):
-            raise WrongAnswer(wrong)
+        with psycopg.connect(self.contender.dsn, autocommit=True) as connection:
+            connection.execute("SET TIME ZONE 'UTC'")
+            objs = bulk.prepare(connection, self.times)
+            with self.clock():
+                yield objs
+            if wrong := bulk.check(connection, self.times):
+                raise WrongAnswer(wrong)
 
     # ----- whatever else
 
@@ -227,33 +202,47 @@ class TimedRun:
 
     # ----- pages
 
-    async def pages(self, get: Any, check: Callable[[int, bytes], bool]) -> None:
+    def pages(
+        self, get: Any, is_right: Callable[[int, bytes], bool]
+    ) -> Awaitable[None]:
         """Time `times` requests, one after the other."""
-        if self.verify:
-            for turn in range(self.times):
-                self._check_page(turn, await get(turn), check)
-            return
-        with self.clock():
-            for turn in range(self.times):
-                body = await get(turn)
-        self._check_page(turn, body, check)
+        check = partial(self._check_page, is_right)
+        return self._each(range(self.times), get, check)
 
-    def pages_sync(self, get: Any, check: Callable[[int, bytes], bool]) -> None:
+    def pages_sync(self, get: Any, is_right: Callable[[int, bytes], bool]) -> None:
+        check = partial(self._check_page, is_right)
+        self._each_sync(range(self.times), get, check)
+
+    # ----- one after the other. Whoever is awaited returns this coroutine itself: one
+    # more around it would be gone on with at each wait, and be measured.
+
+    async def _each(self, turns: Sequence[int], ask: Get, check: Check) -> None:
+        """Time awaiting `ask(turn)` of each turn; `check(turn, answer)` of the last."""
         if self.verify:
-            for turn in range(self.times):
-                self._check_page(turn, get(turn), check)
+            for turn in turns:
+                check(turn, await ask(turn))
             return
         with self.clock():
-            for turn in range(self.times):
-                body = get(turn)
-        self._check_page(turn, body, check)
+            for turn in turns:
+                found = await ask(turn)
+        check(turn, found)
+
+    def _each_sync(self, turns: Sequence[int], ask: Get, check: Check) -> None:
+        if self.verify:
+            for turn in turns:
+                check(turn, ask(turn))
+            return
+        with self.clock():
+            for turn in turns:
+                found = ask(turn)
+        check(turn, found)
 
     # ----- answers
 
     def _check_page(
-        self, turn: int, body: bytes, check: Callable[[int, bytes], bool]
+        self, is_right: Callable[[int, bytes], bool], turn: int, body: bytes
     ) -> None:
-        if not check(turn, body):
+        if not is_right(turn, body):
             raise WrongAnswer(f"turn {turn}: {body[:2000]!r}")
 
     def _check_all(self, rows: list[Any]) -> None:

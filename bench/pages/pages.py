@@ -45,10 +45,6 @@ class Page:
     check: Callable[[int, bytes], bool]
 
 
-def _hello(turn: int, body: bytes) -> bool:
-    return body == b"hello"
-
-
 def _json(wanted: Callable[[int], Any]) -> Callable[[int, bytes], bool]:
     return lambda turn, body: bool(json.loads(body) == wanted(turn))
 
@@ -90,28 +86,20 @@ def _api(turn: int, body: bytes) -> bool:
     return ids == _people(turn) and found["count"] == dataset.COMPANIES
 
 
+def _page(name: str, check: Callable[[int, bytes], bool]) -> Page:
+    return Page(f"/{name}/", f"/sync/{name}/", False, check)
+
+
 PAGES = {
-    "plain": Page(
-        "/plain/", "/sync/plain/", False, lambda turn, body: body == b"hello"
+    "plain": _page("plain", lambda turn, body: body == b"hello"),
+    "db": _page("db", _json(lambda t: {"name": f"Company {company(t)}"})),
+    "queries": _page(
+        "queries", _json(lambda t: [f"Company {i}" for i in companies(t)])
     ),
-    "db": Page(
-        "/db/", "/sync/db/", False, _json(lambda t: {"name": f"Company {company(t)}"})
-    ),
-    "queries": Page(
-        "/queries/",
-        "/sync/queries/",
-        False,
-        _json(lambda t: [f"Company {i}" for i in companies(t)]),
-    ),
-    "fortunes": Page("/fortunes/", "/sync/fortunes/", False, _fortunes),
-    "updates": Page("/updates/", "/sync/updates/", False, _json(visits)),
-    "books": Page(
-        "/books/",
-        "/sync/books/",
-        False,
-        _json(lambda t: [_person(i) for i in _people(t)]),
-    ),
-    "shop": Page("/shop/", "/sync/shop/", False, _json(_shop)),
+    "fortunes": _page("fortunes", _fortunes),
+    "updates": _page("updates", _json(visits)),
+    "books": _page("books", _json(lambda t: [_person(i) for i in _people(t)])),
+    "shop": _page("shop", _json(_shop)),
     "site": Page("/site/", "/sync/site/", True, _site),
     "site_sync": Page("/sync/site/", "/sync/site/", True, _site),
     "api": Page("/api/", "/api/", True, _api),
