@@ -32,12 +32,8 @@ cdef class Node:
         # What is learnt holds while this is the tree's.
         self.epoch = epoch
 
-    def has_seen(self, key):
+    cpdef bint has_seen(self, key) except -1:
         """Tell whether `key` was asked for before; it is remembered."""
-        return self.note(key)
-
-    cdef bint note(self, key) except -1:
-        # What was asked for once.
         if self.seen is None:
             self.seen = {}
         if self.seen.pop(key, self) is None:

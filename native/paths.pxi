@@ -323,7 +323,7 @@ cdef class Steps:
             if (
                 path.fresh
                 or self.learns_at_once
-                or node.note(key)
+                or node.has_seen(key)
                 or self.is_made_once()
             ):
                 return key, items or [], may_change

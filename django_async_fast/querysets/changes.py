@@ -9,6 +9,7 @@ needs not be compared with what it was learnt of.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -64,10 +65,6 @@ forgets: list[Callable[[], None]] = []
 
 _watches: dict[Any, Any] = {}
 
-# What is equal for many statements, kept once.
-_shared: dict[Any, Any] = {}
-forgets.append(_shared.clear)
-
 # Operations and features of one connection that were given methods or values: by name,
 # what they had before.
 _own: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
@@ -83,11 +80,13 @@ def watches(kinds: Iterable[Any], names: tuple[str, ...]) -> tuple[Any, ...]:
     )
 
 
-def shared(found: Iterable[Any]) -> tuple[Any, ...]:
-    """Return a tuple for all who learn the same."""
-    made = tuple(found)
-    same: tuple[Any, ...] = _shared.setdefault(made, made)
-    return same
+@cache
+def shared(found: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return one tuple to all who learn the same, for many statements do."""
+    return found
+
+
+forgets.append(shared.cache_clear)
 
 
 def _watch(kind: Any, names: tuple[str, ...]) -> Any:

@@ -331,7 +331,7 @@ cdef class Node:
     cdef int unknown  # steps in a row that were not known
 
     cdef bint is_tired(self)
-    cdef bint note(self, key) except -1
+    cpdef bint has_seen(self, key) except -1
 
 
 cdef class Path:

@@ -193,7 +193,9 @@ def _plan(entry: Any, queryset: Any, make_plan: Any) -> None:
     entry.made = plan if keeps else None, types
     entry.converters = compiled_converters.of_compiler(compiler) if keeps else None
     models = row_plan.models_of(compiler.klass_info)
-    entry.models = changes.shared((each, row_plan.why_from_db(each)) for each in models)
+    entry.models = changes.shared(
+        tuple([(each, row_plan.why_from_db(each)) for each in models])
+    )
     entry.orderings = tuple(_orderings(compiler.query))
     if not any(row_plan.has_listeners(model) for model, _ in entry.models):
         # Then `holds()` is known from these, asked by the core.
@@ -203,7 +205,7 @@ def _plan(entry: Any, queryset: Any, make_plan: Any) -> None:
         ]
         if entry.converters is not None:
             watches.append(entry.converters.watch)
-        entry.watches = changes.shared(watches)
+        entry.watches = changes.shared(tuple(watches))
         entry.cursor_iter = vars(django_compiler)["cursor_iter"]
 
 

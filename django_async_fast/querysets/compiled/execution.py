@@ -35,7 +35,7 @@ from .entry import Ask, holds, learn, plan_for
 from .keys import Missed
 from .methods import METHODS, looking
 from .paths import KEYS, PATH, STEPS, on, replay, stays
-from .steps import Call, has_put_off, path_of, take_first
+from .steps import Step, has_put_off, path_of, take_first
 
 
 def _learn(call: Any, kind: Any, ask: Ask, make_plan: Any) -> bool:
@@ -414,7 +414,7 @@ def _limited(call: Any) -> Any:
         found = STEPS.limited(queryset, *given)
     if type(found) is not tuple:
         return found
-    step = Call(function, call.args, call.kwargs, *found)
+    step = Step(function, call.args, call.kwargs, *found)
     found = take_first(queryset, on(queryset), step)
     if PATH not in found.__dict__:
         return None

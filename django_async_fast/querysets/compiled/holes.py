@@ -52,7 +52,7 @@ def conditions(where: Any) -> Iterator[Any]:
             raise Refused(f"a condition is a {type(child).__name__}")
 
 
-def added(
+def added_lookups(
     before: Any, after: Any, items: Items, wrapper: Any
 ) -> Iterator[tuple[Any, Any]]:
     """Yield each lookup that a step has added, after its hole, None for a constant.

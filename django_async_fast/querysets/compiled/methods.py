@@ -35,7 +35,7 @@ from .paths import (
     stays,
     steps_of,
 )
-from .steps import Call, djangos_copy, has_put_off, move, path_of, take_first
+from .steps import Step, djangos_copy, has_put_off, move, path_of, take_first
 
 
 def _conditions(name: str, negate: bool) -> Any:
@@ -61,7 +61,7 @@ def _conditions(name: str, negate: bool) -> Any:
             if _is_there_now(self):
                 found = STEPS.conditions(self, name, function, args, kwargs)
         if type(found) is tuple:
-            found = take_first(self, on(self), Call(function, args, kwargs, *found))
+            found = take_first(self, on(self), Step(function, args, kwargs, *found))
         return function(stays(self), *args, **kwargs) if found is None else found
 
     return method
@@ -96,7 +96,7 @@ def _names(name: str, needs_names: bool = False, step: Any = None) -> Any:
             if found is None and _is_there_now(self):
                 found = step(self, name, function, args, kwargs)
             if type(found) is tuple:
-                found = take_first(self, on(self), Call(function, args, kwargs, *found))
+                found = take_first(self, on(self), Step(function, args, kwargs, *found))
         return function(stays(self), *args, **kwargs) if found is None else found
 
     return method
@@ -292,8 +292,8 @@ def _own_step(queryset: Any, function: Any, name: str) -> Any:
     """Take the step of something that Django's `_chain()` does with the query."""
     new = STEPS.step(queryset, function, (name,), None, (), {}, False)
     if type(new) is tuple:
-        call = Call(function, (), {}, *new)
-        new = take_first(queryset, on(queryset), call)
+        step = Step(function, (), {}, *new)
+        new = take_first(queryset, on(queryset), step)
     return new
 
 
@@ -372,13 +372,9 @@ def deepcopy(self: Any, memo: Any) -> Any:
 @wraps(BaseManager.get_queryset)
 def get_queryset(self: Any) -> Any:
     new = STEPS.begin(self)
-    if new is not None:
-        return new
-    kind, model = self._queryset_class, self.model
-    node = tree.root(kind, model)
-    if node is None:
-        return get_queryset.__wrapped__(self)
-    return STEPS.begin_at(kind, model, self._db, self._hints, node)
+    if new is None and tree.root(self._queryset_class, self.model) is not None:
+        new = STEPS.begin(self)
+    return get_queryset.__wrapped__(self) if new is None else new
 
 
 @wraps(related_descriptors._filter_prefetch_queryset)
@@ -397,7 +393,7 @@ def filter_prefetch_queryset(queryset: Any, field_name: str, instances: Any) -> 
                     queryset, _filter_prefetch, key, items, given, {}, False
                 )
             if type(new) is tuple:
-                call = Call(_filter_prefetch, given, {}, key, items, may_change=False)
+                call = Step(_filter_prefetch, given, {}, key, items, may_change=False)
                 new = take_first(queryset, path, call)
         finally:
             if "_cloning_enabled" in FRESH:

@@ -13,12 +13,12 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 from ... import _native
 from . import tree
-from .holes import added, is_null, is_written_by_django
+from .holes import added_lookups, is_null, is_written_by_django
 from .keys import Items, Refused
 from .paths import KEYS, PATH, STEPS, djangos, on
 
 
-class Call(NamedTuple):
+class Step(NamedTuple):
     """What a method was called with, and the key that says what of it is a value."""
 
     function: Callable[..., Any]
@@ -29,14 +29,14 @@ class Call(NamedTuple):
     may_change: bool
 
 
-def take_first(queryset: Any, path: Any, call: Call) -> Any:
+def take_first(queryset: Any, path: Any, step: Step) -> Any:
     """Let Django take a step, and learn what it did; return its result."""
     before = djangos(queryset, path)
-    result = call.function(before, *call.args, **call.kwargs)
+    result = step.function(before, *step.args, **step.kwargs)
     try:
-        child, lookups = _child(path.node, before, result, call.items)
+        child, lookups = _child(path.node, before, result, step.items)
         made = [
-            hole.kept(call.items[i][1], lookup)
+            hole.kept(step.items[i][1], lookup)
             for (i, hole), lookup in zip(child.own, lookups, strict=True)
         ]
     except Exception as refused:
@@ -45,18 +45,18 @@ def take_first(queryset: Any, path: Any, call: Call) -> Any:
         made = []
     if None in made:
         return result
-    path.node.children[call.key] = child
+    path.node.children[step.key] = child
     tree.grown()
     if child.why_not:
         tree.counters.refused += 1
         return result
-    args, kwargs = call.args, call.kwargs
-    if call.may_change:
+    args, kwargs = step.args, step.kwargs
+    if step.may_change:
         args, kwargs = KEYS.kept_values(args, kwargs)
-    step = path.steps, call.function, args, kwargs
+    steps = path.steps, step.function, args, kwargs
     query = result.__dict__["_query"]
     result.__dict__[PATH] = _native.rows.Path(
-        child, step, path.values + tuple(made), None, query, fresh=True
+        child, steps, path.values + tuple(made), None, query, fresh=True
     )
     result.__dict__.pop("_query")
     return result
@@ -68,7 +68,7 @@ def _child(node: Any, before: Any, result: Any, items: Items) -> tuple[Any, list
         raise Refused(f"it makes a {type(result).__name__}")
     wrapper = connections[before._db or DEFAULT_DB_ALIAS]
     where = before._query.where, result._query.where
-    found = [*added(*where, items, wrapper)]
+    found = [*added_lookups(*where, items, wrapper)]
     holes = [hole for hole, _ in found]
     query = result._query
     if not all(map(is_written_by_django, (*query.select, *query.annotations.values()))):
@@ -110,8 +110,8 @@ def _filtered(queryset: Any, path: Any) -> Any:
         try:
             key, items, _ = found
             given = negate, *KEYS.kept_values(args, kwargs)
-            call = Call(_filter, given, {}, key, items, may_change=False)
-            found = take_first(queryset, path, call)
+            step = Step(_filter, given, {}, key, items, may_change=False)
+            found = take_first(queryset, path, step)
         finally:
             queryset.__dict__["_deferred_filter"] = negate, args, kwargs
     if found is None:
