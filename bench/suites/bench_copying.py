@@ -2,14 +2,9 @@
 
 import pytest
 
+from bench.suites import case
+
 pytestmark = pytest.mark.case(times=1, per="rows")
 
-
-@pytest.mark.case(title="All rows as CSV: acopy_to()")
-def test_export_csv(measure):
-    measure()
-
-
-@pytest.mark.case(title="Tuples into an empty table: acopy_from()")
-def test_import_tuples(measure):
-    measure()
+test_export_csv = case(title="All rows as CSV: acopy_to()")
+test_import_tuples = case(title="Tuples into an empty table: acopy_from()")

@@ -2,19 +2,20 @@
 
 import asyncio
 import gc
-import subprocess
 import sys
 import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from textwrap import dedent
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
 
 from django_async_fast import bridge, run
+from tests.support.fresh_python import ended
 
-from .driving import ROOT, VAR, driven, wait
+from .driving import VAR, driven, wait
 
 
 async def test_synchronous_code_may_wait_and_the_loop_is_seen() -> None:
@@ -308,13 +309,5 @@ def test_run_is_interrupted_as_asyncio_is() -> None:
         except KeyboardInterrupt:
             print("interrupted")
     """
-    from textwrap import dedent
-
-    done = subprocess.run(
-        [sys.executable, "-c", dedent(program)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
+    done = ended("-c", dedent(program))
     assert done.stdout.split() == ["cancelled", "interrupted"], done.stderr

@@ -1,8 +1,5 @@
 """`doctor`: each fault of a project is found, with its remedy, and ends in the code."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +7,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from tests.support import pgbouncer
+from tests.support.fresh_python import ended
 from tools.postgres import django_database
 
 ROOT = Path(__file__).parents[2]
@@ -39,17 +37,8 @@ def doctor(tmp_path: Path, dsn: str) -> Doctor:
         modules = {"site_settings": settings, "site_urls": URLS, **files}
         for module, text in modules.items():
             (tmp_path / f"{module}.py").write_text(text)
-        command = [sys.executable, "-m", "django_async_fast", "doctor"]
-        environ = os.environ | {"PYTHONPATH": str(ROOT)}
-        environ.pop("DJANGO_SETTINGS_MODULE")
-        done = subprocess.run(
-            [*command, "--settings", "site_settings"],
-            cwd=tmp_path,
-            env=environ,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        command = "-m", "django_async_fast", "doctor", "--settings", "site_settings"
+        done = ended(*command, cwd=tmp_path, PYTHONPATH=str(ROOT))
         assert done.stderr == ""
         return done.returncode, done.stdout
 
@@ -283,16 +272,7 @@ def test_a_pooler_before_the_server(
 
 
 def test_without_a_project_it_says_so() -> None:
-    environ = dict(os.environ)
-    environ.pop("DJANGO_SETTINGS_MODULE")
-    done = subprocess.run(
-        [sys.executable, "-m", "django_async_fast", "doctor"],
-        cwd=ROOT,
-        env=environ,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = ended("-m", "django_async_fast", "doctor")
     assert done.returncode == 0
     assert "No project was looked at" in done.stdout
 
@@ -300,14 +280,8 @@ def test_without_a_project_it_says_so() -> None:
 def test_the_management_command_is_the_same(doctor: Doctor, tmp_path: Path) -> None:
     line = "DJANGO_ASYNC_FAST = {'LAZY': 'never'}"
     code, report = doctor(line)
-    done = subprocess.run(
-        [sys.executable, "-m", "django", "doctor", "--settings", "site_settings"],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": f"{ROOT}:{tmp_path}"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    command = "-m", "django", "doctor", "--settings", "site_settings"
+    done = ended(*command, cwd=tmp_path, PYTHONPATH=f"{ROOT}:{tmp_path}")
     assert (done.returncode, done.stderr) == (code, "") == (1, "")
     assert _without_times(done.stdout) == _without_times(report)
 

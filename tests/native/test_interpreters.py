@@ -1,13 +1,12 @@
 """One interpreter, with its lock: what the compiled parts declare, and who else is refused."""
 
-import importlib.machinery
-import subprocess
 import sys
 
 import pytest
 
+from tests.support.fresh_python import ended
+
 PARTS = ["_rows", "_decode"]
-SUFFIXES = importlib.machinery.EXTENSION_SUFFIXES
 
 # Under its own lock, and under the one that the first interpreter has.
 ANOTHER = """
@@ -33,8 +32,7 @@ def test_another_interpreter_is_refused(part: str) -> None:
     pytest.importorskip("_interpreters", reason="new in Python 3.13")
     # A process of its own: what an interpreter that ends leaves behind in the first one,
     # and in modules that know of no second, is not to be met by other tests.
-    command = [sys.executable, "-X", "faulthandler", "-c", ANOTHER, part, *sys.path]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    run = ended("-X", "faulthandler", "-c", ANOTHER, part, *sys.path)
     assert run.returncode == 0, run.stderr
     for refusal in run.stdout.splitlines():
         assert "interpreter" in refusal
@@ -48,6 +46,4 @@ def test_the_lock_comes_back(part: str) -> None:
     code = f"import sys, django_async_fast.{part}; print(sys._is_gil_enabled())"
     if sys.version_info < (3, 13):
         pytest.skip("there is always a lock")
-    command = [sys.executable, "-W", "ignore", "-c", code]
-    run = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert run.stdout == "True\n"
+    assert ended("-W", "ignore", "-c", code).stdout == "True\n"

@@ -1,11 +1,10 @@
 """`make sanitize` sees what it is for: freed memory that a compiled part reads."""
 
 import ctypes
-import os
-import subprocess
-import sys
 
 import pytest
+
+from tests.support.fresh_python import ended
 
 pytestmark = pytest.mark.skipif(
     not hasattr(ctypes.CDLL(None), "__asan_init"), reason="only in make sanitize"
@@ -39,11 +38,5 @@ def drop(thing):
 
 @pytest.mark.parametrize("code", [ROWS, DECODE], ids=["rows", "decode"])
 def test_use_after_free_is_reported(code: str) -> None:
-    run = subprocess.run(
-        [sys.executable, "-c", DROP + code],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"ASAN_OPTIONS": "detect_leaks=0"},
-    )
+    run = ended("-c", DROP + code, ASAN_OPTIONS="detect_leaks=0")
     assert "AddressSanitizer: heap-use-after-free" in run.stderr

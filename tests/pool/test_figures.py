@@ -1,9 +1,7 @@
 """`pool_stats()`, and the same for OpenTelemetry."""
 
 import asyncio
-import subprocess
-import sys
-import textwrap
+from textwrap import dedent
 from typing import Any
 
 import psycopg
@@ -11,6 +9,7 @@ import pytest
 from django.db import OperationalError, connections
 
 from django_async_fast import new_connection, pool_stats
+from tests.support.fresh_python import ended
 from tests.support.needed import needed
 from tests.support.until import until
 from tests.testapp.models import Tag
@@ -134,13 +133,9 @@ METRICS = """
 
 def measured(how: str) -> list[str]:
     needed("opentelemetry.sdk.metrics")
-    return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(METRICS), how],
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    ).stdout.splitlines()
+    done = ended("-c", dedent(METRICS), how)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
 
 
 def test_opentelemetry_has_them_by_its_conventions(server_dsn: str) -> None:

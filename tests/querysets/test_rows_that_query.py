@@ -1,9 +1,6 @@
 """Code of the project's that runs for each row may use the database, however it is read."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +9,7 @@ from django.db.models.functions import Lower
 from django.db.models.signals import post_init
 
 from django_async_fast import new_connection, run_sync
+from tests.support.fresh_python import run
 from tests.testapp.models import Author, OwnFromDb, Tag
 
 NAMES = ["a", "b", "c"]
@@ -96,8 +94,6 @@ def test_an_iterator_that_is_left_when_the_interpreter_ends_is_silent(
 
     name = connection.settings_dict["NAME"]
     program = f"""
-import os
-os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
 import django
 django.setup()
 from django.db import connections
@@ -105,12 +101,4 @@ connections.settings["default"]["NAME"] = {name!r}
 {LEFT}
 {ending}
 """
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=Path(__file__).parents[2],
-        check=False,
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "a\n", "")
+    assert run(program, DJANGO_SETTINGS_MODULE="tests.settings") == "a\n"

@@ -1,13 +1,9 @@
 """get_asgi_application(): Django's handler and ours, given the same requests."""
 
 import asyncio
-import os
-import subprocess
-import sys
 import threading
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +17,7 @@ from django_async_fast import _native, new_connection
 from django_async_fast.asgi import get_asgi_application
 from django_async_fast.connections.blocks import current_block
 from django_async_fast.test import shared_connection
+from tests.support.fresh_python import run
 from tests.support.request_sessions import gone
 from tests.support.until import until
 from tests.testapp.models import Tag
@@ -196,12 +193,7 @@ def test_asgi_py_needs_no_setup_before_it() -> None:
         "from django.apps import apps\n"
         "assert apps.ready\n"
     )
-    subprocess.run(
-        [sys.executable, "-W", "error", "-c", program],
-        cwd=Path(__file__).parents[2],
-        check=True,
-        timeout=60,
-    )
+    run(program, DJANGO_SETTINGS_MODULE="tests.settings")
 
 
 @async_only_middleware
@@ -333,15 +325,7 @@ def test_without_the_compiled_part_requests_take_no_turns_in_a_thread() -> None:
         assert asyncio.run(get("/async")) == here
         assert asyncio.run(get("/sync")) != here
     """
-    from textwrap import dedent
-
-    subprocess.run(
-        [sys.executable, "-W", "error", "-c", dedent(program)],
-        env={**os.environ, "DJANGO_ASYNC_FAST_IMPL": "python"},
-        cwd=Path(__file__).parents[2],
-        check=True,
-        timeout=60,
-    )
+    run(program, DJANGO_ASYNC_FAST_IMPL="python")
 
 
 async def test_lifespan() -> None:

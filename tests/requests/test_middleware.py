@@ -407,9 +407,6 @@ async def test_lifespan_leaves_requests_alone() -> None:
     await served.wait(5)
 
 
-needs_the_core = pytest.mark.core
-
-
 @pytest.mark.core
 async def test_thread_locals_of_awaited_code_are_the_requests() -> None:
     client = AsyncClient()

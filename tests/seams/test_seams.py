@@ -1,18 +1,12 @@
 """The seams into Django: put in once, taken out without a trace, imported by nobody."""
 
-import os
-import subprocess
-import sys
 from importlib.util import find_spec
-from pathlib import Path
-from textwrap import dedent
 
 import pytest
 
 import django_async_fast
 from django_async_fast.seams.seam_list import CACHE_MODULE, NATIVE_MODULES
-
-ROOT = Path(__file__).parents[2]
+from tests.support.fresh_python import ended, run
 
 SETUP = """
 import asyncio, os, sys
@@ -69,25 +63,6 @@ async def ask():
 """
 
 
-def run(*code: str, server: str) -> None:
-    """Run `code` in a fresh interpreter, warnings being errors."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", "".join(map(dedent, code))],
-        env={**os.environ, "DATABASE_URL": server, "DJANGO_SETTINGS_MODULE": ""},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.fixture
-def server(server_dsn: str) -> str:
-    return server_dsn
-
-
 APPS = "'django.contrib.contenttypes', 'django.contrib.auth', 'django.contrib.sessions'"
 
 
@@ -98,7 +73,7 @@ def test_a_public_name_is_no_modules(name: str) -> None:
     assert getattr(django_async_fast, name) is not None
 
 
-def test_install_and_uninstall_leave_no_trace(server: str) -> None:
+def test_install_and_uninstall_leave_no_trace() -> None:
     run(
         SETUP,
         SNAPSHOT,
@@ -123,11 +98,10 @@ def test_install_and_uninstall_leave_no_trace(server: str) -> None:
         uninstall()  # nothing is installed: nothing to do
         assert different(before, snapshot()) == []
         """,
-        server=server,
     )
 
 
-def test_install_is_idempotent(server: str) -> None:
+def test_install_is_idempotent() -> None:
     run(
         SETUP,
         SNAPSHOT,
@@ -149,7 +123,6 @@ def test_install_is_idempotent(server: str) -> None:
         install()
         assert asyncio.run(ask()) == (1,)
         """,
-        server=server,
     )
 
 
@@ -166,7 +139,7 @@ def test_a_module_is_patched_when_it_is_imported(name: str) -> None:
     assert module.sync_to_async is expected
 
 
-def test_modules_imported_later_are_patched_and_restored(server: str) -> None:
+def test_modules_imported_later_are_patched_and_restored() -> None:
     run(
         SETUP,
         """
@@ -183,11 +156,10 @@ def test_modules_imported_later_are_patched_and_restored(server: str) -> None:
         import django.contrib.auth.decorators as untouched
         assert untouched.sync_to_async is threaded
         """,
-        server=server,
     )
 
 
-def test_nothing_is_imported_for_apps_that_are_not_installed(server: str) -> None:
+def test_nothing_is_imported_for_apps_that_are_not_installed() -> None:
     run(
         SETUP,
         ASK,
@@ -200,11 +172,10 @@ def test_nothing_is_imported_for_apps_that_are_not_installed(server: str) -> Non
         for name in sys.modules:
             assert not (name.startswith("django.contrib") and ".models" in name), name
         """,
-        server=server,
     )
 
 
-def test_a_project_without_contrib_apps(server: str) -> None:
+def test_a_project_without_contrib_apps() -> None:
     run(
         SETUP,
         """
@@ -233,11 +204,10 @@ def test_a_project_without_contrib_apps(server: str) -> None:
 
         asyncio.run(main())
         """,
-        server=server,
     )
 
 
-def test_install_without_the_app(server: str) -> None:
+def test_install_without_the_app() -> None:
     """A script that cannot change INSTALLED_APPS calls install() itself."""
     run(
         SETUP,
@@ -248,11 +218,10 @@ def test_install_without_the_app(server: str) -> None:
         install()
         assert asyncio.run(ask()) == (1,)
         """,
-        server=server,
     )
 
 
-def test_uninstalled_django_is_djangos(server: str) -> None:
+def test_uninstalled_django_is_djangos() -> None:
     run(
         SETUP,
         f"""
@@ -274,19 +243,11 @@ def test_uninstalled_django_is_djangos(server: str) -> None:
         assert work()
         connection.close()
         """,
-        server=server,
     )
 
 
 def test_a_wrong_implementation_is_told() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", "import django_async_fast._native"],
-        env={**os.environ, "DJANGO_ASYNC_FAST_IMPL": "nonsense"},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    importing = "import django_async_fast._native"
+    done = ended("-c", importing, DJANGO_ASYNC_FAST_IMPL="nonsense")
     assert done.returncode != 0
     assert "'nonsense' is neither 'native' nor 'python'" in done.stderr

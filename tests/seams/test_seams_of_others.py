@@ -12,9 +12,10 @@ from django.db.transaction import Atomic
 
 from django_async_fast import new_connection, run_sync
 from django_async_fast.bridge import users_code
+from tests.support.fresh_python import run
 from tests.testapp.models import Tag
 
-from .test_seams import SETUP, run
+from .test_seams import SETUP
 
 
 class Watcher:
@@ -165,15 +166,10 @@ ALL = ["enter", "get", "get", "get", "exit"]
 """
 
 
-@pytest.fixture
-def server(server_dsn: str) -> str:
-    return server_dsn
-
-
 @pytest.mark.parametrize(
     "apps", ["'django_async_fast', 'tests.tool'", "'tests.tool', 'django_async_fast'"]
 )
-def test_an_app_that_hooks_in_when_ready(apps: str, server: str) -> None:
+def test_an_app_that_hooks_in_when_ready(apps: str) -> None:
     run(
         SETUP,
         f"setup('django.contrib.contenttypes', {apps})",
@@ -190,11 +186,10 @@ def test_an_app_that_hooks_in_when_ready(apps: str, server: str) -> None:
         assert asyncio.run(in_a_block()) == ALL
         end()
         """,
-        server=server,
     )
 
 
-def test_a_tool_that_hooks_in_before_setup(server: str) -> None:
+def test_a_tool_that_hooks_in_before_setup() -> None:
     run(
         SETUP,
         """
@@ -208,11 +203,10 @@ def test_a_tool_that_hooks_in_before_setup(server: str) -> None:
         assert asyncio.run(in_a_block()) == ALL
         end()
         """,
-        server=server,
     )
 
 
-def test_uninstall_leaves_what_is_somebody_elses(server: str) -> None:
+def test_uninstall_leaves_what_is_somebody_elses() -> None:
     run(
         SETUP,
         """
@@ -244,7 +238,6 @@ def test_uninstall_leaves_what_is_somebody_elses(server: str) -> None:
         assert asyncio.run(in_a_block()) == []
         end()
         """,
-        server=server,
     )
 
 

@@ -3,7 +3,7 @@
     async with Proxy(host, port) as proxy:
         ...                            # connect to 127.0.0.1:proxy.port
         proxy.answers.stall()          # the server has gone silent
-        proxy.requests.cut_after(100)  # the network breaks within the 100 bytes
+        proxy.answers.mute_after(100)  # what comes after 100 bytes is lost
 
 `requests` go to the server, `answers` come from it. Orders hold for connections that
 are open and for those to come.
@@ -27,14 +27,12 @@ class Direction:
     def __init__(self) -> None:
         self.bytes = 0
         self.delay = 0.0
-        self.chunk = 65536
         self._open = asyncio.Event()
         self._open.set()
         # Connections from before the last `stall_open()` wait for this.
         self._rejoin = asyncio.Event()
         self._rejoin.set()
         self._stalled = 0
-        self._cut_at: int | None = None
         self._mute_at: int | None = None
 
     def stall(self) -> None:
@@ -50,41 +48,30 @@ class Direction:
         self._open.set()
         self._rejoin.set()
 
-    def cut_after(self, count: int) -> None:
-        """Let `count` more bytes through, then reset the connection."""
-        self._cut_at = self.bytes + count
-
     def mute_after(self, count: int) -> None:
         """Let `count` more bytes through, then swallow the rest."""
         self._mute_at = self.bytes + count
 
     def heal(self) -> None:
         """Take back every order."""
-        self.delay, self.chunk = 0.0, 65536
-        self._cut_at = self._mute_at = None
+        self.delay, self._mute_at = 0.0, None
         self.resume()
 
-    async def pump(self, source: Any, sink: Any) -> bool:
-        """Copy until the end; return True when the connection is to be reset."""
+    async def pump(self, source: Any, sink: Any) -> None:
+        """Copy until the end."""
         born = self._stalled
-        while data := await source.read(self.chunk):
+        while data := await source.read(65536):
             await self._open.wait()
             if born < self._stalled:
                 await self._rejoin.wait()
             if self.delay:
                 await asyncio.sleep(self.delay)
-            reset = self._cut_at is not None and self.bytes + len(data) > self._cut_at
-            if reset:
-                data = data[: max(self._cut_at - self.bytes, 0)]
             if self._mute_at is not None:
                 data = data[: max(self._mute_at - self.bytes, 0)]
             self.bytes += len(data)
             if data:
                 sink.write(data)
                 await sink.drain()
-            if reset:
-                return True
-        return False
 
 
 class Proxy:
@@ -149,10 +136,8 @@ class Proxy:
     async def _end(self, pumps: list[Any], *writers: Any) -> None:
         for pump in pumps:
             pump.cancel()
-        ended = await asyncio.gather(*pumps, return_exceptions=True)
+        await asyncio.gather(*pumps, return_exceptions=True)
         for writer in writers:
-            if True in ended:
-                _reset(writer)
             with contextlib.suppress(OSError):
                 writer.close()
 

@@ -1,11 +1,11 @@
 """The fixtures that compare stock Django with the package, in a project's own tests."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.fresh_python import ended
 
 pytest.importorskip("pytest_benchmark")
 pytest_plugins = ["pytester"]
@@ -93,10 +93,7 @@ def test_both_sides_take_turns_and_are_shown_as_a_page(
     result.assert_outcomes(passed=5)
     result.stdout.fnmatch_lines(["* x *.*  x *.*   test_project.py::test_page"])
 
-    show = [sys.executable, "-m", "django_async_fast.benchmark"]
-    done = subprocess.run(
-        show, cwd=project.path, capture_output=True, text=True, check=True
-    )
+    done = ended("-m", "django_async_fast.benchmark", cwd=project.path)
     assert done.stdout == "benchmarks.html: 1 runs\n"
     text = (project.path / "benchmarks.html").read_text()
     data = json.loads(text.partition('id="data">')[2].partition("</script>")[0])
@@ -106,9 +103,6 @@ def test_both_sides_take_turns_and_are_shown_as_a_page(
 
 
 def test_without_runs_it_says_so(tmp_path: Path) -> None:
-    show = [sys.executable, "-m", "django_async_fast.benchmark"]
-    done = subprocess.run(
-        show, cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    done = ended("-m", "django_async_fast.benchmark", cwd=tmp_path)
     assert done.returncode == 1
     assert "--benchmark-autosave" in done.stderr
