@@ -5,14 +5,13 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-import django
 import pytest
 from django.db import models
-from django.db.models.base import ModelState
+
+from . import plans
+from .plans import nothing
 
 rows = pytest.importorskip("django_async_fast._rows")
-
-FETCH_MODES = django.VERSION >= (6, 1)
 
 
 class Author(models.Model):
@@ -62,27 +61,13 @@ def fail(*_: Any) -> Any:
     raise Planned
 
 
-def nothing(*_: Any) -> None:
-    pass
-
-
 VALUE = Value()
 NAMES = [f"name_{i}" for i in range(70)]
 Five = collections.namedtuple("Five", "a b c d e")
 
 
 def model_plan(model: Any = Author, start: int = 0, **options: Any) -> Any:
-    attnames = [field.attname for field in model._meta.concrete_fields]
-    options.setdefault(
-        "columns", [(name, start + i) for i, name in enumerate(attnames)]
-    )
-    if "from_db" not in options:
-        options.setdefault("state_class", ModelState)
-    if FETCH_MODES:
-        options.setdefault("fetch_mode", models.FETCH_ONE)
-    return rows.ModelPlan(
-        width=5, model=model, db="default", pk_column=start, **options
-    )
+    return plans.model_plan(model, start, width=5, **options)
 
 
 def related(**options: Any) -> Any:

@@ -3,18 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
-import django
 import pytest
 from django.db import models
 from django.db.models.base import ModelState
 
 rows = pytest.importorskip("django_async_fast._rows")
 
-FETCH_MODES = django.VERSION >= (6, 1)
-if FETCH_MODES:
-    from django.db.models.fetch_modes import FETCH_ONE
-else:
-    FETCH_ONE = None
+# None before Django 6.1.
+FETCH_ONE = getattr(models, "FETCH_ONE", None)
+FETCH_MODES = FETCH_ONE is not None
 
 
 class Writer(models.Model):
@@ -79,8 +76,7 @@ def model_plan(model: Any, start: int = 0, **options: Any) -> Any:
     options.setdefault("width", start + len(attnames))
     if "from_db" not in options:
         options.setdefault("state_class", ModelState)
-    if FETCH_MODES:
-        options.setdefault("fetch_mode", FETCH_ONE)
+    options.setdefault("fetch_mode", FETCH_ONE)
     return rows.ModelPlan(model=model, db="default", pk_column=start, **options)
 
 
