@@ -65,15 +65,18 @@ def _call(
     context: Context,
     function: Job,
 ) -> Any:
-    settle: Callable[[Any], None]
     try:
-        found, settle = context.run(function), outcome.set_result
-    except StopIteration as exc:  # which no future takes
-        found, settle = RuntimeError(repr(exc)), outcome.set_exception
+        found = context.run(function)
+        loop.call_soon_threadsafe(_settle, outcome, outcome.set_result, found)
+        return found
     except BaseException as exc:
-        found, settle = exc, outcome.set_exception
-    loop.call_soon_threadsafe(_settle, outcome, settle, found)
-    return found
+        # No future takes a StopIteration.
+        error = RuntimeError(repr(exc)) if isinstance(exc, StopIteration) else exc
+        loop.call_soon_threadsafe(_settle, outcome, outcome.set_exception, error)
+        return None
+    finally:
+        # An error has this frame; had by it, its cursor would stay open.
+        outcome = error = None  # type: ignore[assignment]
 
 
 def _settle(
