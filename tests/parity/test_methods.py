@@ -28,7 +28,7 @@ from hypothesis import Phase, given, settings
 from django_async_fast import new_connection, run_sync
 from tests.support import strategies
 from tests.support.async_api import CALLS, call, exists, method_of, prepare
-from tests.support.describe import Queries, described
+from tests.support.describe import Queries, described, outcome
 from tests.support.tables import restart_sequences
 from tests.support.targets import Targets, plant
 
@@ -117,7 +117,7 @@ def begin(rows: Any) -> None:
     plant(rows)
 
 
-def outcome(case: str, result: Any, called: Any, queries: Queries) -> Any:
+def seen_of(case: str, result: Any, called: Any, queries: Queries) -> Any:
     if method_of(case) == VARIES and isinstance(result, str):
         result = "a plan"
     return {
@@ -165,11 +165,8 @@ def _synchronously(target: str, case: str, data: Any) -> Any:
     called = prepare(Targets(False, data.queryset), target, case)
     queries = Queries()
     with connection.execute_wrapper(queries):
-        try:
-            result = call_twin(case, *called)
-        except Exception as exc:
-            result = type(exc), str(exc)
-    return outcome(case, result, called, queries)
+        result = outcome(call_twin, case, *called)
+    return seen_of(case, result, called, queries)
 
 
 async def asynchronously(files: Path, target: str, data: Any) -> dict[str, Any]:
@@ -197,7 +194,7 @@ async def _asynchronously(conn: Any, target: str, case: str, data: Any) -> Any:
             result = await call(case, *called)
         except Exception as exc:
             result = type(exc), str(exc)
-    return outcome(case, result, called, queries)
+    return seen_of(case, result, called, queries)
 
 
 def compare(files: Path, target: str, data: Any) -> None:

@@ -18,6 +18,7 @@ from django.db.models import F, Func, IntegerField, Value
 from django.db.models.functions import Cast, Length
 
 from django_async_fast import bridge, new_connection, run_sync
+from tests.support.describe import outcome
 from tests.testapp.models import Author, Tag
 
 pytestmark = pytest.mark.core
@@ -62,13 +63,6 @@ def never(row: Any) -> bool:
 
 def at_once(row: Any) -> bool:
     return True
-
-
-def outcome(program: Program, until: Until) -> Any:
-    try:
-        return program(until)
-    except Exception as exc:
-        return type(exc), str(exc)
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ Django's asynchronous twins of a class count as the class.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.contrib.sessions.backends.base import SessionBase
@@ -107,6 +107,14 @@ DESCRIPTIONS: list[tuple[Any, Any]] = [
     ((list, tuple, *VIEWS), _sequence),
     ((set, frozenset), _set),
 ]
+
+
+def outcome(call: Callable[..., Any], *args: Any) -> Any:
+    """Return what a call returns, or the class and the text of its error."""
+    try:
+        return call(*args)
+    except Exception as exc:
+        return type(exc), str(exc)
 
 
 class Queries(list[Any]):

@@ -20,6 +20,7 @@ from psycopg.types.numeric import Int2, Int4, Int8, IntNumeric
 from psycopg.types.string import StrDumper
 
 from django_async_fast.drivers.psycopg import literals
+from tests.support.describe import outcome
 
 pytestmark = pytest.mark.core
 
@@ -67,17 +68,11 @@ def raw(server_dsn: str) -> Iterator[Any]:
 
 
 def written(raw: Any, value: Any) -> Any:
-    try:
-        return literals.LITERALS.written(raw, (value,))
-    except Exception as error:
-        return type(error), str(error)
+    return outcome(literals.LITERALS.written, raw, (value,))
 
 
 def psycopgs(raw: Any, value: Any) -> Any:
-    try:
-        return [Transformer(raw).as_literal(value)]
-    except Exception as error:
-        return type(error), str(error)
+    return outcome(lambda: [Transformer(raw).as_literal(value)])
 
 
 @pytest.mark.parametrize("value", VALUES, ids=repr)

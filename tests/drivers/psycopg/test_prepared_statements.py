@@ -22,7 +22,7 @@ from django.db import (
 from django.db.models import Count, F
 
 from django_async_fast import new_connection, run_sync
-from tests.support.describe import described
+from tests.support.describe import described, outcome
 from tests.support.targets import FIVE_BOOKS, plant
 from tests.testapp.models import Author, Book, Everything, Tag
 
@@ -118,13 +118,10 @@ def prepared() -> list[str]:
 
 
 def outcomes(times: int = 6, calls: Any = CALLS) -> dict[str, Any]:
-    def one(call: Callable[[], Any]) -> Any:
-        try:
-            return described(call())
-        except Exception as exc:
-            return type(exc), str(exc)
-
-    return {name: [one(call) for _ in range(times)] for name, call in calls.items()}
+    return {
+        name: [outcome(lambda call=call: described(call())) for _ in range(times)]
+        for name, call in calls.items()
+    }
 
 
 @pytest.fixture
@@ -152,8 +149,8 @@ def test_as_django_has_them(
         found, texts = outcomes(), prepared()
         in_block, texts_of_block = async_to_sync(in_a_block)()
     for each in (found, in_block):
-        for name, outcome in expected.items():
-            assert each[name] == outcome * 6, name
+        for name, wanted in expected.items():
+            assert each[name] == wanted * 6, name
     if "prepare_threshold" in options:
         wanted = len(CALLS) - len(NOT_BOUND)
         for each in (texts, texts_of_block):
@@ -175,8 +172,8 @@ def test_writes_are_as_djangos(rows: None, without_core: Any) -> None:
         found, texts = outcomes(calls=WRITES), prepared()
         in_block, texts_of_block = async_to_sync(in_a_block)()
     for each in (found, in_block):
-        for name, outcome in expected.items():
-            assert each[name] == outcome * 6, name
+        for name, wanted in expected.items():
+            assert each[name] == wanted * 6, name
     for each in (texts, texts_of_block):
         for begins in ("INSERT", "UPDATE", "DELETE"):
             assert any(text.startswith(begins) for text in each), each

@@ -10,7 +10,7 @@ from django.db import connections, transaction
 from django.db.backends.utils import CursorWrapper
 
 from django_async_fast import new_connection, run_sync
-from tests.support.describe import described
+from tests.support.describe import described, outcome
 from tests.support.django_rows import djangos_rows
 from tests.testapp.models import Author, Book
 
@@ -105,10 +105,7 @@ def outcomes(alias: str, wrapper: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, step in STEPS.items():
         with connections[alias].execute_wrapper(wrapper):
-            try:
-                found[name] = described(step())
-            except Exception as exc:
-                found[name] = type(exc), str(exc)
+            found[name] = outcome(lambda step=step: described(step()))
     return found
 
 

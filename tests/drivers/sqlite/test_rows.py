@@ -22,7 +22,7 @@ from django_async_fast import explain_plan, new_connection
 from django_async_fast.querysets.compiled import tree
 from django_async_fast.querysets.plans import compiled_converters
 from tests.support import many_rows
-from tests.support.describe import described
+from tests.support.describe import described, outcome
 from tests.support.django_rows import djangos_rows
 from tests.support.many_rows import AT, VALUES, create_rows
 from tests.support.other_databases import other_database
@@ -145,10 +145,7 @@ GIVEN = st.one_of(
 
 
 def _outcome(function: Any, *args: Any) -> Any:
-    try:
-        value = function(*args)
-    except Exception as exc:
-        return type(exc), str(exc)
+    value = outcome(function, *args)
     if isinstance(value, uuid.UUID):
         return value, value.is_safe, value.int
     return type(value), repr(value)

@@ -33,13 +33,6 @@ def tag(i: int) -> Tag:
     return Tag.objects.get_or_create(name=f"t{i % 3}")[0]
 
 
-def outcome(call: Any) -> Any:
-    try:
-        return call()
-    except Exception as exc:
-        return type(exc), str(exc)
-
-
 def sql_of(captured: CaptureQueriesContext) -> list[str]:
     return [NUMBERED.sub("", each["sql"]) for each in captured.captured_queries]
 

@@ -15,6 +15,7 @@ from psycopg.types.numeric import IntDumper
 
 from django_async_fast import new_connection, run_sync
 from django_async_fast.querysets.compiled.tree import cache_info
+from tests.support.describe import outcome
 from tests.testapp.models import Author, Book, Everything, UuidKey
 
 COUNT = 150
@@ -151,17 +152,14 @@ def test_what_is_for_django(
 ) -> None:
     Everything.objects.create(**{name: VALUES[name][1]})
 
-    def outcome(values: list[Any]) -> Any:
-        try:
-            return Everything.objects.filter(**{f"{name}__in": values}).count()
-        except Exception as exc:
-            return type(exc), str(exc)
+    def count(values: list[Any]) -> Any:
+        return Everything.objects.filter(**{f"{name}__in": values}).count()
 
-    learnt(lambda: outcome(VALUES[name]))
-    assert outcome(VALUES[name]) == 1
+    learnt(lambda: count(VALUES[name]))
+    assert count(VALUES[name]) == 1
     with CaptureQueriesContext(connection):
-        expected = outcome(values)
-    assert outcome(values) == expected
+        expected = outcome(count, values)
+    assert outcome(count, values) == expected
     if isinstance(expected, int):
         assert "= ANY" not in last_query()
 

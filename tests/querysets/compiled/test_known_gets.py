@@ -26,7 +26,7 @@ from django.test.utils import (
 from django_async_fast import new_connection, run_sync
 from django_async_fast.querysets.compiled import execution as known_gets
 from django_async_fast.querysets.compiled import tree
-from tests.support.describe import Queries, described
+from tests.support.describe import Queries, described, outcome
 from tests.support.without_seams import without
 from tests.testapp.models import (
     Author,
@@ -60,15 +60,11 @@ def djangos_get() -> AbstractContextManager[None]:
     return without([(QuerySet, "get", known_gets.get)])
 
 
-def outcome(get: Callable[[], Any]) -> Any:
+def all_of(get: Callable[[], Any]) -> Any:
     """Return all there is to know of a `get()`: its queries, and object or error."""
     queries = Queries()
     with connection.execute_wrapper(queries), transaction.atomic():
-        try:
-            found = described(get())
-        except Exception as exc:
-            found = type(exc), str(exc)
-    return found, queries
+        return outcome(lambda: described(get())), queries
 
 
 CALLS: dict[str, Callable[[], Any]] = {
@@ -143,9 +139,9 @@ CALLS: dict[str, Callable[[], Any]] = {
 @pytest.mark.usefixtures("library")
 def test_as_django_has_it(name: str) -> None:
     with djangos_get():
-        expected = outcome(CALLS[name])
+        expected = all_of(CALLS[name])
     for _ in range(3):  # the first of its shape, and two by it
-        assert outcome(CALLS[name]) == expected
+        assert all_of(CALLS[name]) == expected
 
 
 def test_more_rows_than_django_counts(library: Any) -> None:
@@ -292,7 +288,7 @@ def test_a_value_that_becomes_null(library: Any) -> None:
 
     assert get().pk == 1
     with mock.patch.object(models.CharField, "get_prep_value", return_value=None):
-        found, queries = outcome(get)
+        found, queries = all_of(get)
     assert found[0] is Everything.DoesNotExist
     assert '"char" IS NULL' in queries[0][0]
 

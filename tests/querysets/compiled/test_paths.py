@@ -14,9 +14,10 @@ from django.test.utils import CaptureQueriesContext, override_settings
 from django_async_fast import _native, explain_plan, new_connection
 from django_async_fast.drivers.psycopg import statement
 from django_async_fast.querysets.compiled import execution, paths, tree, verify
+from tests.support.describe import outcome
 from tests.testapp.models import Author, Book, Tag
 
-from .reading_books import book, ids, outcome, path, sql_of, tag
+from .reading_books import book, ids, path, sql_of, tag
 
 CHAINS = {
     "all": lambda i, a: list(Book.objects.all()),

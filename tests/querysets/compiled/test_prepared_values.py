@@ -19,7 +19,7 @@ from django_async_fast.querysets.compiled import prepared_values
 from django_async_fast.querysets.plain_fields import PLAIN_FIELDS
 from tests.testapp.models import Everything
 
-from .test_known_gets import djangos_get, outcome
+from .test_known_gets import all_of, djangos_get
 
 pytestmark = pytest.mark.core
 
@@ -107,8 +107,8 @@ def test_the_statement_is_djangos(name: str) -> None:
             return Everything.objects.get(**{name: value})
 
         with djangos_get():
-            expected = outcome(get)
-        assert outcome(get) == expected
+            expected = all_of(get)
+        assert all_of(get) == expected
 
 
 def test_a_field_of_ones_own_is_asked() -> None:
