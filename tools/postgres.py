@@ -148,7 +148,7 @@ def keep(binaries: str, settings: dict[str, str]) -> None:
     try:
         make = _installed_cluster if binaries else _packaged_cluster
         cluster = make(home, Path(binaries))
-        port = _free_port()
+        port = free_port()
         while True:
             with _server(home, cluster, port, SETTINGS | settings) as dsn:
                 print(dsn, flush=True)
@@ -211,19 +211,20 @@ def _server(
         host="127.0.0.1", port=port, user=cluster.superuser, dbname="postgres"
     )
     try:
-        _wait_until_ready(server, dsn, log)
+        wait_until_ready(server, dsn, log)
         yield dsn
     finally:
         _stop(server)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _wait_until_ready(server: subprocess.Popen[bytes], dsn: str, log: Path) -> None:
+def wait_until_ready(server: subprocess.Popen[bytes], dsn: str, log: Path) -> None:
+    """Wait until `server` takes connections. Raises SystemExit if it does not."""
     deadline = time.monotonic() + START_TIMEOUT
     while True:
         try:
@@ -234,7 +235,7 @@ def _wait_until_ready(server: subprocess.Popen[bytes], dsn: str, log: Path) -> N
                 time.sleep(0.05)
                 continue
             sys.stderr.write(log.read_text())
-            raise SystemExit(f"PostgreSQL did not start: {error}") from None
+            raise SystemExit(f"The server did not start: {error}") from None
 
 
 def _stop(server: subprocess.Popen[bytes]) -> None:

@@ -16,6 +16,7 @@ from tests.support.every_await import Steps, run
 from tests.testapp.models import Tag
 
 from .conftest import Watch, connected
+from .failing import sleep_on_the_server
 from .scenarios import SCENARIOS, TAGS, Scenario
 from .test_every_await import at_every_await
 
@@ -38,11 +39,6 @@ def test_f33_at_every_await(watch: Watch, scenario: Scenario, where: str) -> Non
     loop, options, settled = connected(watch, where)
     with configured(OPTIONS=options):
         run(loop, at_every_await(watch, scenario, scope_cancelled, settled))
-
-
-async def sleep_on_the_server(conn: Any) -> None:
-    async with conn.acursor() as cursor:
-        await cursor.execute("SELECT pg_sleep(30)")
 
 
 async def the_server_sleeps(watch: Watch) -> None:
@@ -68,14 +64,14 @@ def cancelled_asleep(watch: Watch) -> Iterator[None]:
 async def the_server_stops_too(watch: Watch) -> None:
     with cancelled_asleep(watch):
         async with new_connection() as conn:
-            await sleep_on_the_server(conn)
+            await sleep_on_the_server(conn, 30)
     await watch.idle()
 
 
 async def the_block_goes_on(watch: Watch) -> None:
     async with new_connection() as conn:
         with cancelled_asleep(watch):
-            await sleep_on_the_server(conn)
+            await sleep_on_the_server(conn, 30)
         async with transaction.atomic():
             await Tag.objects.acreate(name="kept")
     assert watch.value(TAGS) == "kept"
@@ -86,7 +82,7 @@ async def an_atomic_block_in_a_scope(watch: Watch) -> None:
         with cancelled_asleep(watch):
             async with transaction.atomic():
                 await Tag.objects.acreate(name="gone")
-                await sleep_on_the_server(conn)
+                await sleep_on_the_server(conn, 30)
         await Tag.objects.acreate(name="kept")
     assert watch.value(TAGS) == "kept"
 
@@ -98,7 +94,7 @@ async def a_scope_in_an_atomic_block(watch: Watch) -> None:
             async with transaction.atomic():
                 await Tag.objects.acreate(name="gone")
                 with cancelled_asleep(watch):
-                    await sleep_on_the_server(conn)
+                    await sleep_on_the_server(conn, 30)
         await Tag.objects.acreate(name="kept")
     assert watch.value(TAGS) == "kept"
 
@@ -111,7 +107,7 @@ async def a_sibling_fails(watch: Watch) -> None:
     async def work() -> None:
         async with new_connection() as conn, transaction.atomic():
             await Tag.objects.acreate(name="gone")
-            await sleep_on_the_server(conn)
+            await sleep_on_the_server(conn, 30)
 
     with pytest.raises(ExceptionGroup):
         async with anyio.create_task_group() as group:

@@ -4,7 +4,7 @@ import contextlib
 import datetime as dt
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -44,12 +44,6 @@ ERRORS = {
 
 def fail(data: bytes) -> Any:
     raise LookupError(data)
-
-
-@pytest.fixture(scope="module")
-def connection(dsn: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        yield connection
 
 
 class Result:

@@ -2,22 +2,19 @@
 
 import os
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-# Where `tools/debian` has its Debian unstable.
-UNSTABLE = Path(os.environ.get("DEBIAN_HOME", "/var/tmp/django-async-fast/debian"))
+from tools.mysql import UNSTABLE
+from tools.postgres import free_port, wait_until_ready
+
 # From here on it follows prepared statements from one session to another.
 FOLLOWS = (1, 21)
-START_TIMEOUT = 10.0
 
 CONFIG = """
 [databases]
@@ -94,7 +91,7 @@ def pgbouncer(
     """
     assert program is not None
     target: dict[str, Any] = conninfo_to_dict(dsn)
-    listen = _free_port()
+    listen = free_port()
     config = home / "pgbouncer.ini"
     password = f"password={target['password']}" if "password" in target else ""
     more = f"max_prepared_statements = {prepared}" if program.follows else ""
@@ -107,26 +104,8 @@ def pgbouncer(
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         pooled = make_conninfo(dsn, host="127.0.0.1", port=listen)
-        _wait_until_ready(pooled, process, home / "log")
+        wait_until_ready(process, pooled, home / "log")
         yield pooled
     finally:
         process.terminate()
         process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait_until_ready(dsn: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT
-    while True:
-        try:
-            psycopg.connect(dsn, connect_timeout=5).close()
-            return
-        except psycopg.OperationalError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"no PgBouncer: {log.read_text()}") from None
-            time.sleep(0.05)

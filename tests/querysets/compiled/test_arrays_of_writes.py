@@ -15,8 +15,9 @@ from django_async_fast import new_connection, run_sync
 from django_async_fast.querysets import replaced_writes
 from django_async_fast.querysets.compiled import filtered_writes
 from tests.querysets.bulk.ways import arrays_by, outcome
-from tests.support.without_seams import without
 from tests.testapp.models import Author, Book, Everything, Tag
+
+from .writing import djangos_writes
 
 COUNT = 150
 KEYS = [*range(1, COUNT + 1)]
@@ -73,10 +74,6 @@ WRITES: dict[str, tuple[Callable[[Any], Any], int]] = {
 }
 
 
-def djangos() -> Any:
-    return without(replaced_writes.REPLACED)
-
-
 def written(name: str, keys: list[Any]) -> Any:
     return outcome(lambda: WRITES[name][0](keys), Everything, Author, Book)
 
@@ -84,7 +81,7 @@ def written(name: str, keys: list[Any]) -> Any:
 @pytest.mark.parametrize("name", WRITES)
 def test_writes_of_many_keys_are_djangos(name: str) -> None:
     keys = [*KEYS[5:130], *KEYS[:20], -1, 10**6]
-    with djangos():
+    with djangos_writes():
         expected = written(name, keys)
     for _ in range(2):
         assert written(name, keys) == expected
@@ -112,7 +109,7 @@ odd = st.lists(
 )
 def test_whatever_is_in_the_list(name: str, odd: list[Any], count: int) -> None:
     keys = [*KEYS[:count], *odd]
-    with djangos():
+    with djangos_writes():
         expected = written(name, keys)
     for _ in range(3):
         assert written(name, keys) == expected
@@ -129,7 +126,7 @@ def test_a_cascade_to_many_rows() -> None:
     def write() -> Any:
         return outcome(delete, Author, Book, Tag, Book.tags.through)
 
-    with djangos():
+    with djangos_writes():
         expected = write()
     for _ in range(2):
         assert write() == expected

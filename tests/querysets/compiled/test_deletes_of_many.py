@@ -15,12 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from django_async_fast import new_connection, run_sync
-from django_async_fast.querysets import replaced_writes
 from django_async_fast.querysets.compiled import deletes
 from tests.querysets.bulk.ways import arrays_by, outcome
 from tests.support.tables import table_of
-from tests.support.without_seams import without
 from tests.testapp.models import Author, Book, CharKey, Novel, Tag, UuidKey
+
+from .writing import djangos_writes
 
 pytestmark = [pytest.mark.core, pytest.mark.not_verified]
 
@@ -75,10 +75,6 @@ DELETES: dict[str, tuple[Callable[[], Any], int]] = {
 }  # fmt: skip
 
 
-def djangos() -> Any:
-    return without(replaced_writes.REPLACED)
-
-
 def deleted(delete: Callable[[], Any]) -> Any:
     with signalled() as said:
         found = outcome(delete, Author, Book, Novel, CharKey, UuidKey)
@@ -88,7 +84,7 @@ def deleted(delete: Callable[[], Any]) -> Any:
 @pytest.mark.parametrize("name", DELETES)
 def test_deletes_are_djangos(name: str) -> None:
     delete, count = DELETES[name]
-    with djangos():
+    with djangos_writes():
         expected = deleted(delete)
     for _ in range(2):
         with arrays_by(deletes) as sent:
@@ -110,7 +106,7 @@ def test_whatever_the_keys_are(odd: list[Any], count: int) -> None:
     def delete() -> Any:
         return sql.DeleteQuery(Book).delete_batch(keys, "default")
 
-    with djangos():
+    with djangos_writes():
         expected = outcome(delete, Book)
     assert outcome(delete, Book) == expected
 
@@ -147,7 +143,7 @@ def test_rows_that_the_server_takes_along_are_counted_as_by_django() -> None:
         def delete() -> Any:
             return Node.objects.all().delete()
 
-        with djangos(), signalled():
+        with djangos_writes(), signalled():
             expected = outcome(delete, Node)
         with arrays_by(deletes) as sent, signalled():
             assert outcome(delete, Node) == expected
