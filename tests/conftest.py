@@ -57,21 +57,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers", "core: skipped where the compiled core is not in use"
-    )
-    config.addinivalue_line(
-        "markers",
-        "fallback: also runs without the compiled parts (all of tests/native does)",
-    )
-    config.addinivalue_line(
-        "markers",
-        "not_verified: skipped with DJANGO_ASYNC_FAST_VERIFY=1, when Django compiles every "
-        "statement too, and is given the block's wrapper for it",
-    )
-    config.addinivalue_line(
-        "markers", "keep_rows: tables are emptied after the module, not after each test"
-    )
     if config.option.help or config.option.markers:
         return
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
