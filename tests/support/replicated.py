@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tools.postgres import _free_port, _stop, _wait_until_ready, server
+from tools.postgres import _stop, free_port, server, wait_until_ready
 
 # Of both: a standby must allow what its primary does.
 SETTINGS = {
@@ -87,7 +87,7 @@ def replicated(binaries: Path) -> Iterator[Replicated]:
             copy = [binaries / "pg_basebackup", "-d", primary.dsn, "-D", home / "data"]
             copy += ["-R", "-X", "stream", "-c", "fast"]
             subprocess.run(copy, user=user, cwd="/", check=True)
-            port = _free_port()
+            port = free_port()
             start = [binaries / "postgres", "-D", home / "data", "-p", str(port)]
             start += ["-h", "127.0.0.1", "-k", ""]
             start += [f"--{name}={value}" for name, value in SETTINGS.items()]
@@ -98,7 +98,7 @@ def replicated(binaries: Path) -> Iterator[Replicated]:
                 )
             try:
                 dsn = make_conninfo(primary.dsn, port=port)
-                _wait_until_ready(standby, dsn, log)
+                wait_until_ready(standby, dsn, log)
                 yield Replicated(primary.dsn, dsn)
             finally:
                 _stop(standby)
