@@ -98,13 +98,14 @@ def forgotten(manager: Any, bound: Any, name: bytes, result: Any) -> bool:
     return False
 
 
-def _is_of_analysis(state: bytes, result: Any) -> bool:
+def _is_of_analysis(state: bytes | None, result: Any) -> bool:
     """Tell whether the server could not read a statement, as columns have other types.
 
     It has a place in the text then, and none in a function, where it would have run.
     """
     return (
-        state.startswith(_UNREADABLE)
+        state is not None  # libpq has none for its own errors
+        and state.startswith(_UNREADABLE)
         and result.error_field(_POSITION) is not None
         and result.error_field(_CONTEXT) is None
     )

@@ -22,6 +22,7 @@ from django.db import (
 from django.db.models import Count, F
 
 from django_async_fast import new_connection, run_sync
+from django_async_fast.drivers.psycopg import prepared_statements
 from tests.support.describe import described, outcome
 from tests.support.targets import FIVE_BOOKS, plant
 from tests.testapp.models import Author, Book, Everything, Tag
@@ -372,6 +373,13 @@ def test_a_column_of_another_kind_is_no_error(
                 admin.execute(f"{column} varchar(100)")
 
     run_in(where, test)
+
+
+def test_what_libpq_says_itself_forgets_nothing() -> None:
+    """It has no SQLSTATE: the connection is lost, and nothing is to be run again."""
+    result = mock.Mock(error_field=mock.Mock(return_value=None))
+    prepared = prepared_statements.Prepared()
+    assert not prepared_statements.forgotten(prepared, mock.Mock(), b"name", result)
 
 
 def test_what_psycopg_has_prepared_goes_first(rows: None) -> None:
