@@ -1,10 +1,9 @@
-"""What tests of the decoders share: libpq, a connection, and forged results."""
+"""What tests of the decoders share: libpq and a connection."""
 
 import datetime as dt
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
 
 import psycopg
 import pytest
@@ -27,11 +26,3 @@ def connection(dsn: str) -> Iterator[psycopg.Connection]:
     with psycopg.connect(dsn, autocommit=True, context=template) as connection:
         connection.execute("SET TIME ZONE 'UTC'")
         yield connection
-
-
-@pytest.fixture(scope="module")
-def forged(connection: psycopg.Connection) -> Any:
-    """What makes and decodes results of any bytes."""
-    from .decoding import Forged
-
-    return Forged(connection)

@@ -59,18 +59,10 @@ def fails(connection: psycopg.Connection, query: str, **options: Any) -> None:
     compare_errors(connection, partial(decoded, **options), query)
 
 
-class Forged:
-    """Makes results with any OIDs and bytes, and decodes them."""
-
-    def __init__(self, connection: psycopg.Connection) -> None:
-        self.connection = connection
-
-    def __call__(self, *columns: tuple[int, bytes | None], format: int = BINARY) -> Any:
-        return forged(self.connection, *columns, result_format=format)
-
-    def read(
-        self, *columns: tuple[int, bytes | None], format: int = BINARY, **options: Any
-    ) -> Any:
-        result = self(*columns, format=format)
-        decoder = decoder_for(result, result_format=format, **options)
-        return decoder.decode(result.pgresult_ptr, 0)
+def read_forged(
+    *columns: tuple[int, bytes | None], format: int = BINARY, **options: Any
+) -> Any:
+    """The row of a result with these OIDs and bytes."""
+    result = forged(*columns, format=format)
+    decoder = decoder_for(result, result_format=format, **options)
+    return decoder.decode(result.pgresult_ptr, 0)

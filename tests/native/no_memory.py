@@ -21,8 +21,8 @@ settings.configure()
 django.setup()
 
 from django_async_fast import _native  # noqa: E402
+from tests.support.forged_results import forged  # noqa: E402
 
-from .forged import forged  # noqa: E402
 from .outputs import OUTPUTS, VALUE, converted  # noqa: E402
 
 rows, decode = _native.rows, _native.decode
@@ -30,6 +30,9 @@ ModelState.__del__ = rows.state_finalizer_for(ModelState)  # as when it is insta
 
 # More than any act needs: the last run must not notice.
 MOST_ALLOCATIONS = 100
+
+RUNS_PYTHON = {"converted", "odd annotations", "select_related"}
+RUNS_PYTHON |= {name for name in OUTPUTS if "from_db" in name}
 
 
 def starve(act: Callable[[], Any], *others: str) -> None:
@@ -88,10 +91,6 @@ def await_(plan: Any) -> Callable[[], Any]:
     return lambda: step(loop(rows.AsyncRowIterator(iter((batch, None)).__next__)))
 
 
-def in_c_only(name: str) -> bool:
-    return "from_db" not in name and name not in ("converted", "select_related")
-
-
 # ---------------------------------------------------------------- a result into rows
 
 # OIDs, and bytes of a value each.
@@ -117,13 +116,14 @@ SENT = {
 def main() -> None:
     gc.disable()
     gc.freeze()
-    made = {name: make() for name, make in OUTPUTS.items() if in_c_only(name)}
+    made = {n: make() for n, make in OUTPUTS.items() if n not in RUNS_PYTHON}
     made["converted"] = converted(slice, slice)
     for name, plan in made.items():
         print(name, flush=True)
         starve(iterate(plan))
         starve(await_(plan))
-    pointer = forged(*SENT.items())
+    result = forged(*SENT.items())
+    pointer = result.pgresult_ptr
     decoder = decode.RowDecoder([*SENT])
     plan = rows.TuplePlan(width=len(SENT))
     batch = rows.ResultBatch(plan, decoder, None, pointer, 1)

@@ -9,24 +9,18 @@ import pytest
 from django.db import models
 
 from . import plans
-from .plans import nothing
+from .plans import Tableless, nothing
 
 rows = pytest.importorskip("django_async_fast._rows")
 
 
-class Author(models.Model):
+class Author(Tableless):
     name = models.TextField()
 
-    class Meta:
-        app_label = "leaks"
 
-
-class Book(models.Model):
+class Book(Tableless):
     title = models.TextField()
     author = models.ForeignKey(Author, models.CASCADE, null=True)
-
-    class Meta:
-        app_label = "leaks"
 
 
 class Planned(Exception):
@@ -37,7 +31,7 @@ class Picky(Author):
     """Its instances cannot be made."""
 
     class Meta:
-        app_label = "leaks"
+        app_label = "rows"
         proxy = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -102,6 +96,9 @@ OUTPUTS: dict[str, Callable[[], Any]] = {
     "no fetch mode": lambda: model_plan(fetch_mode=None),
     "deferred": lambda: model_plan(Book, columns=[("id", 0)]),
     "annotations": lambda: model_plan(annotations=[("n", 1), ("m", 2, True)]),
+    "odd annotations": lambda: model_plan(
+        annotations=[("pk", 1), ("_state", 0, True), ("x" * 3, 1)]
+    ),
     "from_db": lambda: model_plan(from_db=Author.from_db),
     "from_db with lists": lambda: model_plan(
         from_db=Author.from_db, converters=[(1, (lambda value, *_: [value],), None)]

@@ -14,40 +14,32 @@ FETCH_ONE = getattr(models, "FETCH_ONE", None)
 FETCH_MODES = FETCH_ONE is not None
 
 
-class Writer(models.Model):
-    name = models.CharField(max_length=20)
-
+class Tableless(models.Model):
     class Meta:
+        abstract = True
         app_label = "rows"
 
 
-class Address(models.Model):
+class Writer(Tableless):
+    name = models.CharField(max_length=20)
+
+
+class Address(Tableless):
     writer = models.OneToOneField(Writer, models.CASCADE, related_name="address")
     city = models.TextField()
 
-    class Meta:
-        app_label = "rows"
 
-
-class Story(models.Model):
+class Story(Tableless):
     title = models.TextField()
-    writer = models.ForeignKey(
-        Writer, models.CASCADE, null=True, related_name="stories"
-    )
+    writer = models.ForeignKey(Writer, models.CASCADE, null=True, related_name="penned")
     editor = models.ForeignKey(Writer, models.CASCADE, null=True, related_name="edited")
     pages = models.IntegerField(default=0)
 
-    class Meta:
-        app_label = "rows"
 
-
-class Vetted(models.Model):
+class Vetted(Tableless):
     """Its class notices how it is made."""
 
     name = models.TextField()
-
-    class Meta:
-        app_label = "rows"
 
     @classmethod
     def from_db(cls, db: Any, field_names: Any, values: Any, **kwargs: Any) -> Any:
@@ -70,9 +62,8 @@ def build(plan: Any, *values: Any) -> list[Any]:
 
 def model_plan(model: Any, start: int = 0, **options: Any) -> Any:
     attnames = [field.attname for field in model._meta.concrete_fields]
-    options.setdefault(
-        "columns", list(zip(attnames, range(start, start + 99), strict=False))
-    )
+    columns = [(name, column) for column, name in enumerate(attnames, start)]
+    options.setdefault("columns", columns)
     options.setdefault("width", start + len(attnames))
     if "from_db" not in options:
         options.setdefault("state_class", ModelState)

@@ -6,6 +6,7 @@ import sys
 import time
 import types
 import weakref
+from functools import partial
 from typing import Any
 
 import pytest
@@ -144,20 +145,15 @@ async def test_async_cancellation_in_a_fetch() -> None:
 
 
 async def test_async_a_fetch_that_survives_its_cancellation() -> None:
-    async def stubborn() -> Any:
+    async def stubborn(batch: Any, again: bool) -> Any:
         try:
             await asyncio.sleep(10)
         except asyncio.CancelledError:
-            await asyncio.sleep(0)
-            return ready(1, 2)
+            if again:
+                await asyncio.sleep(0)
+            return batch
 
-    async def quick() -> Any:
-        try:
-            await asyncio.sleep(10)
-        except asyncio.CancelledError:
-            return ready(3)
-
-    source = Source(stubborn(), quick())
+    source = Source(stubborn(ready(1, 2), True), stubborn(ready(3), False))
     task = asyncio.ensure_future(collect(rows.AsyncRowIterator(source)))
     for _ in range(2):
         for _ in range(4):
@@ -207,17 +203,15 @@ async def test_async_two_tasks() -> None:
 
 async def test_async_a_fetch_cannot_use_its_own_iterator() -> None:
     async def fetch() -> Any:
-        for act in (iterator.__anext__, iterator.__next__, iterator.close):
+        throw = partial(iterator.throw, ZeroDivisionError)
+        for act in (iterator.__anext__, iterator.__next__, iterator.close, throw):
             with pytest.raises(RuntimeError, match="already running"):
                 act()
-        with pytest.raises(RuntimeError, match="already running"):
-            iterator.throw(ZeroDivisionError)
         with pytest.raises(RuntimeError, match="already running"):
             await iterator.aclose()
         return ready(1)
 
-    source = Source(fetch())
-    iterator = rows.AsyncRowIterator(source)
+    iterator = rows.AsyncRowIterator(Source(fetch()))
     assert await collect(iterator) == [1]
 
 

@@ -4,6 +4,7 @@ import datetime as dt
 import random
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -73,22 +74,15 @@ def test_timestamptz_out_of_range_of_other_sessions(abroad: Any, value: str) -> 
     fails(connection, f"SELECT '{value}'::timestamptz", session_timezone=zone)
 
 
-def test_zone_that_returns_no_datetime(connection: psycopg.Connection) -> None:
+def test_a_zone_that_returns_no_datetime_or_raises(
+    connection: psycopg.Connection,
+) -> None:
     class Odd(dt.tzinfo):
-        def fromutc(self, _: dt.datetime) -> Any:
-            return "noon"
+        fromutc = mock.Mock(side_effect=["noon", LookupError("lost")])
 
-    with pytest.raises(TypeError, match="not a datetime"):
-        decoded(connection, BINARY, "SELECT now()", session_timezone=Odd())
-
-
-def test_zone_that_raises(connection: psycopg.Connection) -> None:
-    class Odd(dt.tzinfo):
-        def fromutc(self, _: dt.datetime) -> Any:
-            raise LookupError("lost")
-
-    with pytest.raises(LookupError, match="lost"):
-        decoded(connection, BINARY, "SELECT now()", session_timezone=Odd())
+    for error, message in (TypeError, "not a datetime"), (LookupError, "lost"):
+        with pytest.raises(error, match=message):
+            decoded(connection, BINARY, "SELECT now()", session_timezone=Odd())
 
 
 @pytest.mark.parametrize(

@@ -106,55 +106,49 @@ def test_every_type_is_tried() -> None:
     assert {each.oid for each in TYPES.values()} == _decode.ENCODED_OIDS
 
 
+def some_of(kind: Encoded) -> st.SearchStrategy[list[Any]]:
+    return st.lists(st.none() | kind.values, min_size=1, max_size=8)
+
+
 @pytest.mark.parametrize("name", TYPES)
+@examples
+@given(data=st.data())
 def test_the_server_gets_what_psycopg_sends(
-    connection: psycopg.Connection, name: str
+    connection: psycopg.Connection, name: str, data: Any
 ) -> None:
     kind = TYPES[name]
-    cursor = psycopg.ClientCursor(connection)
-
-    @examples
-    @given(st.lists(st.none() | kind.values, min_size=1, max_size=8))
-    def compare(values: list[Any]) -> None:
-        array = _decode.array_of(kind.oid, values)
-        assert array is not None
-        wrapped = [each if each is None else kind.wrapped(each) for each in values]
-        literal = cursor.mogrify(f"(%s)::{name}[]", [wrapped])
-        query = (
-            f"SELECT array_send(($1)::{name}[]) = array_send({literal}), "
-            f"($1)::{name}[]::text = {literal}::text"
-        )
-        result = send(connection, query, array, name)
-        assert (result.get_value(0, 0), result.get_value(0, 1)) == (b"\1", b"\1")
-
-    compare()
+    values = data.draw(some_of(kind))
+    array = _decode.array_of(kind.oid, values)
+    assert array is not None
+    wrapped = [each if each is None else kind.wrapped(each) for each in values]
+    literal = psycopg.ClientCursor(connection).mogrify(f"(%s)::{name}[]", [wrapped])
+    query = (
+        f"SELECT array_send(($1)::{name}[]) = array_send({literal}), "
+        f"($1)::{name}[]::text = {literal}::text"
+    )
+    result = send(connection, query, array, name)
+    assert (result.get_value(0, 0), result.get_value(0, 1)) == (b"\1", b"\1")
 
 
 @pytest.mark.parametrize("name", TYPES)
+@examples
+@given(data=st.data())
 def test_what_is_encoded_is_decoded_again(
-    connection: psycopg.Connection, name: str
+    connection: psycopg.Connection, name: str, data: Any
 ) -> None:
     kind = TYPES[name]
+    values = data.draw(some_of(kind))
     query = f"SELECT each FROM unnest(($1)::{name}[]) WITH ORDINALITY AS t (each, i) ORDER BY i"
-
-    @examples
-    @given(st.lists(st.none() | kind.values, min_size=1, max_size=8))
-    def compare(values: list[Any]) -> None:
-        array = _decode.array_of(kind.oid, values)
-        result = send(connection, query, array, name)
-        decoder = _decode.RowDecoder([kind.oid], timezone=UTC)
-        decoder.check(result.pgresult_ptr)
-        rows = [decoder.decode(result.pgresult_ptr, i)[0] for i in range(len(values))]
-        if name == "float4":  # as few digits as tell it from its neighbours
-            rows = [
-                each and struct.unpack("f", struct.pack("f", each))[0] for each in rows
-            ]
-        wanted = [_as_read(name, each) for each in values]
-        assert rows == wanted
-        assert [*map(type, rows)] == [*map(type, wanted)]
-        assert [*map(str, rows)] == [*map(str, wanted)]
-
-    compare()
+    result = send(connection, query, _decode.array_of(kind.oid, values), name)
+    decoder = _decode.RowDecoder([kind.oid], timezone=UTC)
+    decoder.check(result.pgresult_ptr)
+    rows = [decoder.decode(result.pgresult_ptr, i)[0] for i in range(len(values))]
+    if name == "float4":  # as few digits as tell it from its neighbours
+        rows = [each and struct.unpack("f", struct.pack("f", each))[0] for each in rows]
+    wanted = [_as_read(name, each) for each in values]
+    assert rows == wanted
+    assert [*map(type, rows)] == [*map(type, wanted)]
+    assert [*map(str, rows)] == [*map(str, wanted)]
 
 
 def _as_read(name: str, value: Any) -> Any:
@@ -173,13 +167,8 @@ def _as_read(name: str, value: Any) -> Any:
         case "timestamptz":
             return value.astimezone(UTC)
         case "numeric" if value.as_tuple().exponent > 0:
-            return value.quantize(Decimal(1), context=_WIDE)
-        case "numeric":
-            return value
+            return value.quantize(Decimal(1), context=Context(prec=200))
     return value
-
-
-_WIDE = Context(prec=200)
 
 
 def test_an_empty_list_is_an_empty_array(connection: psycopg.Connection) -> None:
@@ -262,8 +251,7 @@ def test_a_list_that_changes_meanwhile() -> None:
         return dt.timedelta()
 
     values = [at(Zone(shrink)), *[at(UTC) for _ in range(100)]]
-    (only,) = [at(UTC)]
-    assert _decode.array_of(1184, values) == _decode.array_of(1184, [only])
+    assert _decode.array_of(1184, values) == _decode.array_of(1184, [at(UTC)])
 
 
 def test_types_that_are_never_encoded() -> None:

@@ -12,7 +12,7 @@ from django.db.models.base import ModelState
 
 from django_async_fast.querysets.plans.row_plan import why_from_db
 
-from .plans import Story, Writer, anatomy, build, from_db, model_plan
+from .plans import Story, Tableless, Thing, Writer, anatomy, build, from_db, model_plan
 
 INLINE = (3, 13) <= sys.version_info[:2] < (3, 15) and not sysconfig.get_config_var(
     "Py_GIL_DISABLED"
@@ -25,9 +25,8 @@ def own_dict(obj: Any) -> bool:
 
 
 def model(name: str) -> Any:
-    meta = type("Meta", (), {"app_label": "rows"})
-    namespace = {"name": models.TextField(), "Meta": meta, "__module__": __name__}
-    return type(name, (models.Model,), namespace)
+    namespace = {"name": models.TextField(), "__module__": __name__}
+    return type(name, (Tableless,), namespace)
 
 
 def story() -> Any:
@@ -49,9 +48,8 @@ def test_its_dict_lives_on_and_follows_it() -> None:
     attributes = vars(made)
     made.pages, made.extra = 4, 5
     del made.title
-    assert list(attributes) == [
-        *["_state", "id", "writer_id", "editor_id", "pages", "extra"]
-    ]
+    names = ["_state", "id", "writer_id", "editor_id", "pages", "extra"]
+    assert list(attributes) == names
     assert (attributes["pages"], attributes["extra"]) == (4, 5)
     del made
     assert attributes["pages"] == 4
@@ -68,11 +66,7 @@ def test_attributes_go_and_come_without_a_dict() -> None:
 
 
 def test_references_are_neither_lost_nor_kept() -> None:
-    class Value:
-        pass
-
-    plan = model_plan(Writer)
-    value = Value()
+    plan, value = model_plan(Writer), Thing()
     before = sys.getrefcount(value)
     made = build(plan, *[(index, value) for index in range(10)])
     assert sys.getrefcount(value) == before + 10

@@ -17,7 +17,9 @@ from .plans import (
     FETCH_MODES,
     FETCH_ONE,
     Address,
+    Failing,
     Story,
+    Tableless,
     Vetted,
     Writer,
     anatomy,
@@ -79,17 +81,14 @@ def test_copies_equal_copies_of_djangos(
     assert copied(ours) == ours
 
 
-def test_pickles_do_not_name_this_package(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pickles_do_not_name_this_package() -> None:
     (ours,) = build(model_plan(Writer), (1, "Ada"))
     assert b"django_async_fast" not in pickle.dumps(ours)
 
 
 def test_models_wider_than_pythons_shared_keys() -> None:
     fields = {f"f{i:02}": models.IntegerField() for i in range(40)}
-    meta = type("Meta", (), {"app_label": "rows"})
-    Wide = type(
-        "Wide", (models.Model,), {**fields, "Meta": meta, "__module__": __name__}
-    )
+    Wide = type("Wide", (Tableless,), {**fields, "__module__": __name__})
     (ours,) = build(model_plan(Wide), tuple(range(41)))
     assert anatomy(ours) == anatomy(from_db(Wide, tuple(range(41))))
 
@@ -104,15 +103,14 @@ def test_from_db_gets_what_django_passes() -> None:
 
 def test_from_db_gets_lists_when_there_are_converters() -> None:
     inner = model_plan(Vetted, 2, from_db=Vetted.from_db)
+    child = rows.Relation(inner, lambda obj, child: setattr(obj, "child", child))
     plan = model_plan(
         Vetted,
         width=4,
         columns=[("id", 0), ("name", 1)],
         from_db=Vetted.from_db,
         converters=[(1, (lambda value, *_: value.upper(),), None)],
-        relations=[
-            rows.Relation(inner, lambda obj, child: setattr(obj, "child", child))
-        ],
+        relations=[child],
     )
     (ours,) = build(plan, (1, "ada", 2, "bob"))
     assert ours.seen[2] == [1, "ADA"]
@@ -120,11 +118,8 @@ def test_from_db_gets_lists_when_there_are_converters() -> None:
 
 
 def test_from_db_that_fails() -> None:
-    def fails(*_: Any) -> Any:
-        raise ZeroDivisionError
-
     with pytest.raises(ZeroDivisionError):
-        build(model_plan(Writer, from_db=fails), (1, "Ada"))
+        build(model_plan(Writer, from_db=Failing()), (1, "Ada"))
 
 
 @pytest.mark.parametrize("install", ["function", "slot"])
@@ -139,10 +134,9 @@ def test_state_finalizer(install: str) -> None:
             return state.fields_cache
 
     State.fields_cache = Cache()
+    made_for = install == "slot"
     State.__del__ = (
-        rows.state_finalizer
-        if install == "function"
-        else rows.state_finalizer_for(State)
+        rows.state_finalizer_for(State) if made_for else rows.state_finalizer
     )
     cache, other = {"a": 1}, {"b": 2}
     state = State()
@@ -198,9 +192,7 @@ def test_state_finalizer_is_inherited_and_can_be_replaced() -> None:
         rows.state_finalizer_for(5)
 
 
-@pytest.mark.skipif(
-    not FETCH_MODES, reason="Django before 6.1 has no ModelState.__del__"
-)
+@pytest.mark.skipif(not FETCH_MODES, reason="ModelState.__del__ is Django 6.1's")
 def test_djangos_finaliser_is_still_what_ours_replaces() -> None:
     lines = inspect.getsource(ModelState).splitlines()
     start = lines.index("    def __del__(self):")

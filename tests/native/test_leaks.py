@@ -7,7 +7,7 @@ import gc
 import sys
 import types
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -33,6 +33,7 @@ from .outputs import (
     nothing,
     related,
 )
+from .sources import later
 
 rows = pytest.importorskip("django_async_fast._rows")
 
@@ -45,18 +46,6 @@ EXPECTED = (Planned, AttributeError, ValueError, RuntimeError)
 # ---------------------------------------------------------------- ways to leave
 
 
-class Turn:
-    """One turn of a loop that the test plays itself."""
-
-    def __await__(self) -> Iterator[None]:
-        yield
-
-
-async def later(value: Any) -> Any:
-    await Turn()
-    return value
-
-
 class Source:
     """Awaitables, batches at hand, the end."""
 
@@ -67,7 +56,7 @@ class Source:
         return self.steps.pop() if self.steps else None
 
     async def aclose(self) -> None:
-        await Turn()
+        await asyncio.sleep(0)
         self.abandon()
 
     def abandon(self) -> None:
@@ -75,7 +64,13 @@ class Source:
             getattr(step, "close", nothing)()
 
 
+async def read(source: Any) -> None:
+    async for _ in rows.AsyncRowIterator(source):
+        pass
+
+
 def finish(coroutine: Any) -> None:
+    """Play the loop: whatever is awaited has come by the next turn."""
     with contextlib.suppress(StopIteration):
         while True:
             coroutine.send(None)
@@ -109,11 +104,7 @@ def at_once(batch: Any) -> None:
 
 
 def by_awaiting(batch: Any) -> None:
-    async def loop() -> None:
-        async for _ in rows.AsyncRowIterator(Source(batch)):
-            pass
-
-    finish(loop())
+    finish(read(Source(batch)))
 
 
 def left_by_break(batch: Any) -> None:
@@ -135,12 +126,7 @@ def closed_half_way(batch: Any) -> None:
 
 def suspended(batch: Any) -> Any:
     """A coroutine in the second fetch, the rows of the first one taken."""
-
-    async def loop() -> None:
-        async for _ in rows.AsyncRowIterator(Source(batch)):
-            pass
-
-    coroutine = loop()
+    coroutine = read(Source(batch))
     coroutine.send(None)
     return coroutine
 
@@ -198,6 +184,20 @@ def test_failures(failure: str, way: Callable[[Any], None]) -> None:
         with contextlib.suppress(*EXPECTED):
             way(batch)
             pytest.fail("nothing failed")
+
+    steady(act, *shared_by(plan))
+
+
+def test_fetches_that_fail() -> None:
+    async def fails() -> None:
+        raise Planned
+
+    plan = OUTPUTS["instances"]()
+    batch = rows.TupleBatch(plan, [(VALUE,) * 5])
+
+    def act() -> None:
+        with pytest.raises(Planned):
+            finish(read(iter([batch, fails()]).__next__))
 
     steady(act, *shared_by(plan))
 
@@ -263,13 +263,10 @@ def test_instances_that_refer_to_each_other_are_collected() -> None:
 def test_a_plan_that_leads_back_to_itself_is_collected() -> None:
     value = Value()
     plans: list[Any] = [value]
-    plans.append(
-        rows.TuplePlan(
-            width=1, converters=[(0, (plans.append,), plans)], connection=plans
-        )
-    )
+    converters = [(0, (plans.append,), plans)]
+    plans.append(rows.TuplePlan(width=1, converters=converters, connection=plans))
     alive = weakref.ref(value)
-    del plans, value
+    del plans, value, converters
     gc.collect()
     assert alive() is None
 

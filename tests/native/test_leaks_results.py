@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 
+from tests.support.reading import BINARY, FORMATS
+
 from .counting import steady
 
 rows = pytest.importorskip("django_async_fast._rows")
@@ -47,10 +49,13 @@ def fail(data: bytes) -> Any:
 
 
 class Result:
-    """A binary result, and the decoders of its columns."""
+    """A result, and the decoders of its columns."""
 
-    def __init__(self, connection: psycopg.Connection, query: str) -> None:
-        cursor = connection.cursor(binary=True)
+    def __init__(
+        self, connection: psycopg.Connection, query: str, format: int = BINARY
+    ) -> None:
+        self.format = format
+        cursor = connection.cursor(binary=format == BINARY)
         cursor.execute(query)
         assert cursor.pgresult is not None
         self.result = cursor.pgresult
@@ -58,7 +63,7 @@ class Result:
         self.rows, self.oids, _ = decode.shape(self.pointer)
 
     def decoder(self, **options: Any) -> Any:
-        return decode.RowDecoder(self.oids, **options)
+        return decode.RowDecoder(self.oids, result_format=self.format, **options)
 
     def read(self, decoder: Any, plan: Any) -> None:
         batch = rows.ResultBatch(plan, decoder, self.result, self.pointer, self.rows)
@@ -69,9 +74,10 @@ class Result:
         return rows.TuplePlan(width=len(self.oids))
 
 
+@pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("zone", [None, KOLKATA])
-def test_values(connection: psycopg.Connection, zone: Any) -> None:
-    result = Result(connection, VALUES)
+def test_values(connection: psycopg.Connection, zone: Any, format: int) -> None:
+    result = Result(connection, VALUES, format)
     decoder = result.decoder(timezone=dt.UTC, session_timezone=zone)
     plan = result.plan()
     steady(lambda: result.read(decoder, plan), *SHARED, decoder, plan, result.result)

@@ -1,9 +1,8 @@
 """Out of memory at every single allocation: an error, and nothing crashes or is lost."""
 
-import subprocess
-import sys
-
 import pytest
+
+from tests.support.fresh_python import ended
 
 pytest.importorskip("_testcapi", reason="a Python without its test modules")
 pytest.importorskip("django_async_fast._rows")
@@ -12,6 +11,5 @@ pytestmark = pytest.mark.core
 
 
 def test_every_allocation_that_fails() -> None:
-    command = [sys.executable, "-X", "faulthandler", "-m", "tests.native.no_memory"]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    run = ended("-X", "faulthandler", "-m", "tests.native.no_memory", timeout=300)
     assert run.returncode == 0, f"{run.stdout[-200:]}\n{run.stderr[-4000:]}"

@@ -32,10 +32,8 @@ def test_peers(slow: bool) -> None:
     one, two = build(plan, (1, "Ada"), (2, "Bob"))
     assert one._state.peers is two._state.peers
     assert [ref() for ref in one._state.peers] == [one, two]
-    expected = (
-        ["adding", "db"] + ["fetch_mode"] * (FETCH_MODES and not slow) + ["peers"]
-    )
-    assert list(vars(one._state)) == expected
+    fetch_mode = ["fetch_mode"] * (FETCH_MODES and not slow)
+    assert list(vars(one._state)) == ["adding", "db", *fetch_mode, "peers"]
     assert not build(model_plan(Writer), (1, "A"))[0]._state.__dict__.get("peers")
 
 
@@ -89,16 +87,11 @@ ADDRESS = Address._meta.get_field("writer")
 )
 def test_relations_equal_djangos(row: Any, direct: bool) -> None:
     options = {"local_cache": "writer"} if direct else {}
-    (ours,) = build(
-        select_related(
-            lambda plan: rows.Relation(
-                plan, WRITER.set_cached_value, nothing, **options
-            )
-        ),
-        row,
-    )
+    setters = WRITER.set_cached_value, nothing
+    plan = select_related(lambda plan: rows.Relation(plan, *setters, **options))
+    (ours,) = build(plan, row)
     theirs = from_db(Story, row[:5])
-    djangos_populator(Writer, 5, WRITER.set_cached_value, nothing).populate(row, theirs)
+    djangos_populator(Writer, 5, *setters).populate(row, theirs)
     assert anatomy(ours) == anatomy(theirs)
     assert (ours.writer is None) == (row[2] is None)
 
@@ -107,25 +100,17 @@ def test_relations_equal_djangos(row: Any, direct: bool) -> None:
 @pytest.mark.parametrize("address", [(3, 5, "Paris"), (None, None, None)])
 def test_nested_relations_equal_djangos(direct: bool, address: Any) -> None:
     """Story -> writer -> its address (the reverse of a one-to-one), set both ways."""
-    reverse = ADDRESS.remote_field
+    both = ADDRESS.remote_field.set_cached_value, ADDRESS.set_cached_value
     row = (1, "T", 5, None, 3, 5, "Ada", *address)
     caches = ["address", "writer"] if direct else []
-    inner = rows.Relation(
-        model_plan(Address, 7),
-        reverse.set_cached_value,
-        ADDRESS.set_cached_value,
-        *caches,
-    )
+    inner = rows.Relation(model_plan(Address, 7), *both, *caches)
     writer = model_plan(Writer, 5, width=10, relations=[inner])
     outer = rows.Relation(writer, WRITER.set_cached_value, None, *caches[1:])
     (ours,) = build(model_plan(Story, width=10, relations=[outer]), row)
     theirs = from_db(Story, row[:5])
-    nested = djangos_populator(
-        Address, 7, reverse.set_cached_value, ADDRESS.set_cached_value
-    )
-    djangos_populator(Writer, 5, WRITER.set_cached_value, nothing, nested).populate(
-        row, theirs
-    )
+    nested = djangos_populator(Address, 7, *both)
+    outer = djangos_populator(Writer, 5, WRITER.set_cached_value, nothing, nested)
+    outer.populate(row, theirs)
     assert anatomy(ours) == anatomy(theirs)
     if address[0] is None:
         assert ours.writer._state.fields_cache == {"address": None}
@@ -151,12 +136,8 @@ def test_direct_stores_meet_setters_and_instances_of_from_db() -> None:
 
 def test_relations_have_their_own_peers() -> None:
     inner = model_plan(Writer, 5, track_peers=True)
-    plan = model_plan(
-        Story,
-        width=7,
-        track_peers=True,
-        relations=[rows.Relation(inner, local_cache="writer")],
-    )
+    writers = [rows.Relation(inner, local_cache="writer")]
+    plan = model_plan(Story, width=7, track_peers=True, relations=writers)
     stories = build(plan, *[(i, "T", 5, None, 3, i, "Ada") for i in (1, 2)])
     assert [ref() for ref in stories[0]._state.peers] == stories
     writers = [story.writer for story in stories]
@@ -200,12 +181,8 @@ def test_known_related_objects_of_a_real_field() -> None:
 
 
 def test_known_related_objects_give_way_to_select_related() -> None:
-    ada = from_db(Writer, (5, "Ada"))
-    plan = model_plan(
-        Story,
-        width=7,
-        relations=[rows.Relation(model_plan(Writer, 5), local_cache="writer")],
-        known=[rows.Known(WRITER, {5: ada}, ["writer_id"])],
-    )
+    known = [rows.Known(WRITER, {5: from_db(Writer, (5, "Ada"))}, ["writer_id"])]
+    relations = [rows.Relation(model_plan(Writer, 5), local_cache="writer")]
+    plan = model_plan(Story, width=7, relations=relations, known=known)
     (ours,) = build(plan, (1, "T", 5, None, 3, 5, "Loaded"))
     assert ours.writer.name == "Loaded"

@@ -23,12 +23,9 @@ class RowDecoder(ctypes.Structure):
     ]
 
 
+ARGUMENTS = ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int
 DECODE_ROW = ctypes.PYFUNCTYPE(
-    ctypes.c_int,
-    ctypes.c_void_p,
-    ctypes.c_void_p,
-    ctypes.c_int,
-    ctypes.POINTER(ctypes.c_void_p),
+    ctypes.c_int, *ARGUMENTS, ctypes.POINTER(ctypes.c_void_p)
 )
 new_capsule = ctypes.pythonapi.PyCapsule_New
 new_capsule.restype = ctypes.py_object
@@ -96,9 +93,8 @@ def test_a_decoder_that_fails() -> None:
     with pytest.raises(TypeError, match="unhashable"):
         list(rows.RowIterator(source_of(result_batch(plan, FailingDecoder(), None, 1))))
     plan = rows.TuplePlan(width=2, translate_error=lambda error: LookupError("ours"))
-    iterator = rows.RowIterator(
-        source_of(result_batch(plan, FailingDecoder(), None, 9))
-    )
+    batch = result_batch(plan, FailingDecoder(), None, 9)
+    iterator = rows.RowIterator(source_of(batch))
     with pytest.raises(LookupError, match="ours") as caught:
         next(iterator)
     assert isinstance(caught.value.__cause__, TypeError)

@@ -5,22 +5,22 @@ import gc
 import struct
 import sys
 import weakref
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import psycopg
 import pytest
 
-from tests.support.forged_results import libpq_path
+from tests.support.forged_results import forged, libpq_path
 from tests.support.reading import TEXT
 
-from .decoding import Forged, decoder_for
+from .decoding import decoder_for, read_forged
+from .test_result_batches import DECODE_ROW, RowDecoder
 
 _decode = pytest.importorskip("django_async_fast._decode")
 
 
-def test_loaders_get_the_bytes_of_values(forged: Forged) -> None:
+def test_loaders_get_the_bytes_of_values() -> None:
     calls: list[bytes] = []
 
     def load(data: bytes) -> object:
@@ -28,18 +28,18 @@ def test_loaders_get_the_bytes_of_values(forged: Forged) -> None:
         return len(calls)
 
     columns = (600, b"any\0thing"), (600, None), (25, b""), (25, b"text")
-    row = forged.read(*columns, loaders={0: load, 1: load, 2: load})
+    row = read_forged(*columns, loaders={0: load, 1: load, 2: load})
     assert row == (1, None, 2, "text")
     assert calls == [b"any\0thing", b""]
     assert all(type(data) is bytes for data in calls)
 
 
-def test_loader_errors_pass_through(forged: Forged) -> None:
+def test_loader_errors_pass_through() -> None:
     def load(data: bytes) -> object:
         raise LookupError(data)
 
     with pytest.raises(LookupError, match="x"):
-        forged.read((600, b"x"), loaders={0: load})
+        read_forged((600, b"x"), loaders={0: load})
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_timezones_are_checked(name: str) -> None:
         _decode.RowDecoder([1184], **{name: "UTC"})
 
 
-def test_check(forged: Forged) -> None:
+def test_check() -> None:
     result = forged((23, bytes(4)), (25, b"x"))
     pointer = result.pgresult_ptr
     assert _decode.rows(pointer) == 1
@@ -76,64 +76,51 @@ def test_check(forged: Forged) -> None:
     text = forged((23, b"5"), format=0)
     with pytest.raises(ValueError, match="in format 1, got OID 23 in format 0"):
         _decode.RowDecoder([23]).check(text.pgresult_ptr)
-    assert _decode.RowDecoder([23], result_format=TEXT).decode(
-        text.pgresult_ptr, 0
-    ) == (5,)
+    reads_text = _decode.RowDecoder([23], result_format=TEXT)
+    assert reads_text.decode(text.pgresult_ptr, 0) == (5,)
     with pytest.raises(ValueError, match="in format 0, got OID 23 in format 1"):
-        _decode.RowDecoder([23], result_format=TEXT).check(pointer)
+        reads_text.check(pointer)
     loads_text = _decode.RowDecoder([23], loaders={0: int})
     assert loads_text.decode(text.pgresult_ptr, 0) == (5,)
 
 
 @pytest.mark.parametrize("row", [-1, 1, 2**31 - 1])
-def test_rows_are_checked(forged: Forged, row: int) -> None:
+def test_rows_are_checked(row: int) -> None:
     result = forged((23, bytes(4)))
     with pytest.raises(IndexError, match=rf"row {row} of a result of 1 rows"):
         _decode.RowDecoder([23]).decode(result.pgresult_ptr, row)
 
 
-def test_cleared_results_are_refused(forged: Forged) -> None:
+def test_cleared_results_are_refused() -> None:
     for function in (_decode.rows, _decode.shape, _decode.RowDecoder([23]).check):
         with pytest.raises(ValueError, match="cleared"):
             function(0)
 
 
-def test_no_columns(forged: Forged) -> None:
+def test_no_columns() -> None:
     result = forged()
     assert _decode.RowDecoder([]).check(result.pgresult_ptr) == 0
 
 
-class Contract(ctypes.Structure):
-    _fields_ = (
-        ("abi", ctypes.c_uint32),
-        ("columns", ctypes.c_uint32),
-        ("ctx", ctypes.c_void_p),
-        ("decode_row", ctypes.c_void_p),
-    )
-
-
-def contract_of(capsule: Any) -> Contract:
+def contract_of(capsule: Any) -> RowDecoder:
     pointer = ctypes.pythonapi.PyCapsule_GetPointer
     pointer.restype = ctypes.c_void_p
     pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
     address = pointer(capsule, b"django_async_fast._decode.RowDecoder")
-    return Contract.from_address(address)
+    return RowDecoder.from_address(address)
 
 
-def call_contract(contract: Contract, pointer: int, row: int) -> tuple[Any, ...]:
+def call_contract(contract: RowDecoder, pointer: int, row: int) -> tuple[Any, ...]:
     """Decode a row as `native/` does."""
-    signature = (ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)
-    function: Callable[..., int]
-    function = ctypes.PYFUNCTYPE(*signature, ctypes.c_void_p)(contract.decode_row)
     out = (ctypes.c_void_p * contract.columns)()
-    assert function(contract.ctx, pointer, row, ctypes.addressof(out)) == 0
+    assert DECODE_ROW(contract.decode_row)(contract.ctx, pointer, row, out) == 0
     values = tuple(ctypes.cast(address, ctypes.py_object).value for address in out)
     for address in out:
         ctypes.pythonapi.Py_DecRef(ctypes.c_void_p(address))
     return values
 
 
-def test_capsule_outlives_its_decoder(forged: Forged) -> None:
+def test_capsule_outlives_its_decoder() -> None:
     result = forged((25, b"hello"), (23, None), (1700, b"\0\0\0\0\0\0\0\1"))
     decoder = decoder_for(result)
     capsule = decoder.capsule
@@ -149,7 +136,7 @@ def test_capsule_outlives_its_decoder(forged: Forged) -> None:
     assert row == ("hello", None, Decimal("0.0"))
 
 
-def test_contract_reports_errors(forged: Forged) -> None:
+def test_contract_reports_errors() -> None:
     result = forged((25, b"hello"), (1082, struct.pack("!i", 2**31 - 1)))
     capsule = decoder_for(result).capsule
     with pytest.raises(psycopg.DataError, match="date too large"):

@@ -91,14 +91,7 @@ def test_all_items_at_once() -> None:
     with pytest.raises(RuntimeError, match="raised StopIteration"):
         rows.items(stopping_batch(StopIteration))
     with pytest.raises(ValueError, match="no"):
-        rows.items(
-            rows.TupleBatch(
-                rows.TuplePlan(
-                    width=1, converters=[(0, (Stopping(ValueError("no")),), None)]
-                ),
-                [(1,)],
-            )
-        )
+        rows.items(stopping_batch(ValueError("no")))
     with pytest.raises(TypeError):
         rows.items(None)
 

@@ -66,15 +66,12 @@ def test_lists_are_handed_over_as_they_are() -> None:
 
 
 def test_a_list_that_shrinks_meanwhile_is_an_error() -> None:
-    for values in ([1, 2], [(1,), (2,)]):
-        batch = (
-            rows.ListBatch(values)
-            if values[0] == 1
-            else rows.TupleBatch(rows.FlatPlan(), values)
-        )
+    items, tuples = [1, 2], [(1,), (2,)]
+    batches = rows.ListBatch(items), rows.TupleBatch(rows.FlatPlan(), tuples)
+    for batch, given in zip(batches, (items, tuples), strict=True):
         iterator = rows.RowIterator(source_of(batch))
         assert next(iterator) == 1
-        values.clear()
+        given.clear()
         with pytest.raises(IndexError):
             next(iterator)
 
@@ -147,14 +144,9 @@ def test_converters_run_in_order_with_expression_and_connection_also_for_none() 
         calls.append((value, expression, connection))
         return [value]
 
-    plan = rows.TuplePlan(
-        width=3,
-        converters=[
-            (1, (first, lambda value, *_: (value,)), "expr"),
-            (2, [first], "e2"),
-        ],
-        connection="conn",
-    )
+    twice = (first, lambda value, *_: (value,))
+    converters = [(1, twice, "expr"), (2, [first], "e2")]
+    plan = rows.TuplePlan(width=3, converters=converters, connection="conn")
     given = (1, None, 3)
     assert build(plan, given) == [(1, ([None],), [3])]
     assert calls == [(None, "expr", "conn"), (3, "e2", "conn")]
@@ -170,9 +162,8 @@ def test_a_converter_that_fails_ends_the_iteration() -> None:
 
 
 def test_converters_errors_are_not_translated() -> None:
-    plan = rows.TuplePlan(
-        width=1, converters=[(0, (Failing(),), None)], translate_error=LookupError
-    )
+    failing = [(0, (Failing(),), None)]
+    plan = rows.TuplePlan(width=1, converters=failing, translate_error=LookupError)
     with pytest.raises(ZeroDivisionError):
         build(plan, (1,))
 

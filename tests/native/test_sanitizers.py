@@ -22,10 +22,11 @@ list(rows.RowIterator(iter([rows.TupleBatch(rows.TuplePlan(width=1), values)])._
 
 DECODE = """
 from django_async_fast import _native
-from tests.native.forged import forged
+from tests.support.forged_results import forged
 
 decoder = _native.decode.RowDecoder([25], loaders={0: drop})
-decoder.decode(forged((25, b"some text")), 0)
+result = forged((25, b"some text"))
+decoder.decode(result.pgresult_ptr, 0)
 """
 
 DROP = """

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def ended(
-    *arguments: str, cwd: Path = ROOT, **environ: str
+    *arguments: str, cwd: Path = ROOT, timeout: float = 60, **environ: str
 ) -> subprocess.CompletedProcess[str]:
     """Return how `python` with `arguments` has ended, and what it has written.
 
@@ -24,7 +24,7 @@ def ended(
         env=inherited | environ,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=timeout,
         check=False,
     )
 

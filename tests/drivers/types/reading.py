@@ -64,7 +64,7 @@ def decoded(
     data: bytes,
     result_format: int = BINARY,
 ) -> Any:
-    result = forged(connection, (oid, data), result_format=result_format)
+    result = forged((oid, data), format=result_format)
     decoder = _native.decode.RowDecoder(
         [oid], result_format=result_format, kinds=kinds, timezone=dt.UTC
     )
