@@ -11,7 +11,6 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import ProgrammingError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.postgresql.base import DatabaseWrapper
-from django.db.backends.signals import connection_created
 from django.test.utils import CaptureQueriesContext, override_settings
 
 from django_async_fast import new_connection, run_sync
@@ -75,11 +74,8 @@ async def test_the_signal_is_sent_for_each_block() -> None:
         assert connection.connection is not None
         seen.append(connection)
 
-    connection_created.connect(receiver)
-    try:
+    with receiving(receiver):
         assert [await block(), await block()] == seen
-    finally:
-        connection_created.disconnect(receiver)
 
 
 async def test_a_receiver_that_fails_leaves_nothing_taken() -> None:
@@ -88,12 +84,8 @@ async def test_a_receiver_that_fails_leaves_nothing_taken() -> None:
     def receiver(**kwargs: Any) -> None:
         raise ValueError("no")
 
-    connection_created.connect(receiver)
-    try:
-        with pytest.raises(ValueError, match="no"):
-            await block()
-    finally:
-        connection_created.disconnect(receiver)
+    with receiving(receiver), pytest.raises(ValueError, match="no"):
+        await block()
     assert session.closed  # as after Django's connect()
     await warm()
 

@@ -12,6 +12,7 @@ from django.db.models.signals import post_save
 
 from django_async_fast import afetch_related, new_connection, run_sync
 from tests.support.backend_pids import abackend_pid, backend_pid
+from tests.support.signals import receiving
 from tests.testapp.models import Author, Book, CountsSaves, Publisher, Tag
 
 
@@ -70,14 +71,11 @@ async def test_a_failing_asynchronous_receiver_fails_the_save() -> None:
     async def fail(**kwargs: Any) -> None:
         raise ZeroDivisionError
 
-    post_save.connect(fail, sender=Author)
-    try:
+    with receiving(fail, post_save, sender=Author):
         async with new_connection():
             with pytest.raises(ZeroDivisionError):
                 await Author.objects.acreate(name="a")
             assert await abackend_pid()
-    finally:
-        post_save.disconnect(fail, sender=Author)
 
 
 async def test_on_commit() -> None:

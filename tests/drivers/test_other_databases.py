@@ -28,6 +28,7 @@ from tests.support.other_databases import (
     other_database,
     threads,
 )
+from tests.support.signals import receiving
 from tests.support.transactions import add_two
 from tests.testapp.models import Author, Tag
 
@@ -96,8 +97,7 @@ async def test_what_receivers_and_routers_send_there(
         Tag.objects.create(name=instance.name)
 
     monkeypatch.setattr(router, "routers", [Router()])
-    post_save.connect(receiver, sender=Author)
-    try:
+    with receiving(receiver, post_save, sender=Author):
         async with new_connection():
             await Author.objects.acreate(name="a")
             with suppress(ZeroDivisionError):
@@ -106,8 +106,6 @@ async def test_what_receivers_and_routers_send_there(
                     raise ZeroDivisionError
             assert await Author.objects.acount() == 1
             assert await names(log) == ["a", "b"]
-    finally:
-        post_save.disconnect(receiver, sender=Author)
 
 
 async def test_blocks_nest_and_undo(log: str) -> None:

@@ -20,8 +20,7 @@ import pytest
 from packaging.requirements import Requirement
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.requests.test_servers import free_port
-from tools.postgres import database
+from tools.postgres import database, free_port
 
 LIBRARY = Path(__file__).parents[2] / "examples" / "library"
 PACKAGE = LIBRARY.parents[1]

@@ -32,12 +32,10 @@ def no_new_threads() -> Iterator[None]:
 
 
 @pytest.fixture
-def atomic_requests() -> Iterator[None]:
+def atomic_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     from django.db import connections
 
-    connections.settings["default"]["ATOMIC_REQUESTS"] = True
-    yield
-    connections.settings["default"]["ATOMIC_REQUESTS"] = False
+    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
 
 
 @pytest.fixture
@@ -45,11 +43,12 @@ def finished() -> Iterator[list[Any]]:
     """The senders of request_finished."""
     from django.core.signals import request_finished
 
+    from tests.support.signals import receiving
+
     senders: list[Any] = []
 
     def receiver(sender: Any, **kwargs: Any) -> None:
         senders.append(sender)
 
-    request_finished.connect(receiver)
-    yield senders
-    request_finished.disconnect(receiver)
+    with receiving(receiver, request_finished):
+        yield senders

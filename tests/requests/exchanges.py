@@ -1,8 +1,7 @@
 """Requests to an application without a server, and the rows that its views read and write."""
 
-from __future__ import annotations
-
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from django.db import connections
@@ -62,7 +61,7 @@ class Exchange:
         call = self.application(self.scope, self.receive, self.send)
         return asyncio.ensure_future(call)
 
-    async def run(self) -> Exchange:
+    async def run(self) -> "Exchange":
         await self.start()
         return self
 
@@ -77,6 +76,18 @@ class Exchange:
     @property
     def body(self) -> bytes:
         return b"".join(message.get("body", b"") for message in self.sent[1:])
+
+
+class Noting(Exchange):
+    """Calls a function before each message is sent."""
+
+    def __init__(self, url: str, note: Callable[[str], None]) -> None:
+        super().__init__(get_asgi_application(), url)
+        self.note = note
+
+    async def send(self, message: dict[str, Any]) -> None:
+        self.note(message["type"])
+        await super().send(message)
 
 
 async def get(url: str, application: Any = None, **more: Any) -> Exchange:

@@ -1,7 +1,5 @@
 """Views of every kind: synchronous, asynchronous, streams, files, failing, endless."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import threading
@@ -149,7 +147,7 @@ def endless(request: HttpRequest) -> HttpResponseBase:
 class RenderedLater(TemplateResponse):
     """A response whose rendering has to be awaited."""
 
-    async def render(self) -> RenderedLater:  # type: ignore[override]
+    async def render(self) -> "RenderedLater":  # type: ignore[override]
         await asyncio.sleep(0)
         self.content = f"rendered beside {await Tag.objects.acount()} tags"
         return self
@@ -237,36 +235,11 @@ def where(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"block": block is not None, "tags": Tag.objects.count()})
 
 
-urlpatterns = [
-    path(view.__name__, view)
-    for view in (
-        plain,
-        plain_async,
-        described,
-        posted,
-        body_length,
-        failing,
-        failing_async,
-        failing_non_atomic,
-        nothing,
-        redirecting,
-        large,
-        file_response,
-        file_in_memory,
-        stream_sync,
-        stream_async,
-        stream_failing,
-        endless,
-        template,
-        rendered_later,
-        lazy,
-        task_of_its_own,
-        waits,
-        waits_async,
-        sleeps,
-        left_open,
-        on_commit,
-        where,
-    )
-]
+VIEWS = (
+    *(plain, plain_async, described, posted, body_length, failing, failing_async),
+    *(failing_non_atomic, nothing, redirecting, large, file_response, file_in_memory),
+    *(stream_sync, stream_async, stream_failing, endless, template, rendered_later),
+    *(lazy, task_of_its_own, waits, waits_async, sleeps, left_open, on_commit, where),
+)
+urlpatterns = [path(view.__name__, view) for view in VIEWS]
 urlpatterns.append(re_path(r"^left_open\s", left_open))

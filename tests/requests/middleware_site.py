@@ -26,8 +26,6 @@ MIDDLEWARE = "django_async_fast.middleware.ConnectionMiddleware"
 
 
 seen: dict[str, Any] = {}
-
-
 kept = threading.local()
 
 
@@ -182,23 +180,11 @@ async def child_in_atomic(request: Any) -> HttpResponse:
     return HttpResponse("done")
 
 
-urlpatterns = [
-    path("keeping/", keeping),
-    path("keeping_in_a_stream/", keeping_in_a_stream),
-    path("lazy", lazy),
-    path("counting", counting),
-    path("synchronous", synchronous),
-    path("failing", failing_async),
-    path("failing-non-atomic", failing_non_atomic),
-    path("class", ClassBased.as_view()),
-    path("streaming", streaming),
-    path("streaming-failure", streaming_failure),
-    path("streaming-in-atomic", streaming_in_atomic),
-    path("endless", endless),
-    path("slow", slow),
-    path("in-a-query", in_a_query),
-    path("autocommit-off", autocommit_off),
-    path("autocommit-off-settled", autocommit_off_settled),
-    path("atomic-not-left", atomic_not_left),
-    path("child-in-atomic", child_in_atomic),
-]
+VIEWS = (
+    *(keeping, keeping_in_a_stream, lazy, counting, synchronous, failing_async),
+    *(failing_non_atomic, streaming, streaming_failure, streaming_in_atomic, endless),
+    *(slow, in_a_query, autocommit_off, autocommit_off_settled, atomic_not_left),
+    child_in_atomic,
+)
+urlpatterns = [path(view.__name__, view) for view in VIEWS]
+urlpatterns.append(path("class_based", ClassBased.as_view()))

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django_async_fast.asgi import get_asgi_application
 from django_async_fast.requests.request_block import in_request
 
-from .exchanges import Exchange, get
+from .exchanges import Noting, get
 
 pytestmark = pytest.mark.usefixtures("served")
 
@@ -92,28 +92,15 @@ async def test_a_tool_that_reads_it_is_asked(monkeypatch: pytest.MonkeyPatch) ->
     assert read == [b"def", b"g", b"h"]
 
 
-async def test_a_client_that_leaves_before_it_is_read() -> None:
-    exchange = Exchange(get_asgi_application(), "/plain", body=[])
-    exchange.left.set()
-    await exchange.run()
-    assert exchange.sent == []
-
-
 async def test_a_request_is_served_until_its_block_has_ended() -> None:
     served: list[bool] = []
-
-    class Told(Exchange):
-        async def send(self, message: dict[str, Any]) -> None:
-            served.append(in_request())
-            await super().send(message)
-
-    application = get_asgi_application()
+    exchange = Noting("/plain", lambda message: served.append(in_request()))
 
     def view(request: HttpRequest) -> HttpResponse:
         served.append(in_request())
         return HttpResponse("served")
 
-    application.get_response = view
-    await Told(application, "/plain").run()
+    exchange.application.get_response = view
+    await exchange.run()
     assert served == [True, False, False]
     assert not in_request()

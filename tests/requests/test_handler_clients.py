@@ -15,6 +15,7 @@ from django_async_fast.asgi import get_asgi_application
 from django_async_fast.bridge import driving
 from django_async_fast.requests import clients
 from tests.support.request_sessions import gone
+from tests.support.signals import receiving
 
 from .exchanges import Exchange, tags
 from .handler_site import seen
@@ -112,11 +113,8 @@ async def test_a_client_with_the_whole_response_has_not_left(
         str(driving.await_driven(asyncio.sleep(3 * clients.PAUSE, "late")))
     )
     exchange = seen["exchange"] = Exchange(application, "/sleeps")
-    request_finished.connect(closing)
-    try:
+    with receiving(closing, request_finished):
         await exchange.run()
-    finally:
-        request_finished.disconnect(closing)
     await asyncio.sleep(0.05)
     assert (exchange.body, seen["closed"], caplog.records) == (b"late", True, [])
 

@@ -5,6 +5,7 @@ import gc
 import weakref
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import pytest
 from asgiref.local import Local
@@ -19,6 +20,7 @@ from django.http import HttpRequest, HttpResponse
 from django_async_fast import new_connection, run_sync
 from django_async_fast.asgi import get_asgi_application
 from django_async_fast.requests import receivers
+from tests.support.signals import receiving
 from tests.testapp.models import Tag
 
 from .exchanges import books, get
@@ -41,18 +43,13 @@ async def test_signals_have_the_block_and_both_kinds_of_receivers() -> None:
     async def finished_async(**kwargs: Any) -> None:
         order.append(("finished async", await Tag.objects.acount()))
 
-    request_started.connect(started)
-    request_started.connect(started_async)
-    request_finished.connect(finished)
-    request_finished.connect(finished_async)
-    try:
-        exchange = await get("/where")
-        assert exchange.status == 200
-    finally:
-        request_started.disconnect(started)
-        request_started.disconnect(started_async)
-        request_finished.disconnect(finished)
-        request_finished.disconnect(finished_async)
+    with (
+        receiving(started, request_started),
+        receiving(started_async, request_started),
+        receiving(finished, request_finished),
+        receiving(finished_async, request_finished),
+    ):
+        assert (await get("/where")).status == 200
     assert order == [
         ("started", "/where", 0),
         ("started async", 0),
@@ -63,32 +60,19 @@ async def test_signals_have_the_block_and_both_kinds_of_receivers() -> None:
 
 @pytest.mark.parametrize("url", ["/lazy", "/task_of_its_own", "/template"])
 async def test_queries_of_a_view_after_those_of_a_receiver(url: str) -> None:
-    def started(**kwargs: Any) -> None:
-        Tag.objects.count()
-
     await sync_to_async(books)()
-    request_started.connect(started)
-    try:
+    with receiving(lambda **kwargs: Tag.objects.count(), request_started):
         async with asyncio.timeout(10):
             assert (await get(url)).status == 200
-    finally:
-        request_started.disconnect(started)
 
 
 async def test_receivers_that_come_and_go_between_requests() -> None:
     heard: list[str] = []
-
-    def started(**kwargs: Any) -> None:
-        heard.append("started")
-
     application = get_asgi_application()
     application.get_response = lambda request: HttpResponse("plain")
     await get("/plain", application)
-    request_started.connect(started)
-    try:
+    with receiving(lambda **kwargs: heard.append("started"), request_started):
         await get("/plain", application)
-    finally:
-        request_started.disconnect(started)
     await get("/plain", application)
     assert heard == ["started"]
 
@@ -118,33 +102,24 @@ def _is_djangos(kept: Any) -> bool:
 async def test_no_connections_are_looked_for_where_there_are_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    looked = []
-    django_all = connections.all
-
-    def all_of_them(*args: Any, **named: Any) -> Any:
-        looked.append(named)
-        return django_all(*args, **named)
-
     closed = []
 
-    def finished(**named: Any) -> None:
-        closed.append(named["sender"])
+    def finished(sender: Any, **kwargs: Any) -> None:
+        closed.append(sender)
 
     # Without those of other tests' tools.
     for signal in (request_started, request_finished):
         own = [each for each in signal.receivers if _is_djangos(each[1])]
         monkeypatch.setattr(signal, "receivers", own)
     application = get_asgi_application()
-    monkeypatch.setattr(connections, "all", all_of_them)
+    looked = mock.Mock(side_effect=connections.all)
+    monkeypatch.setattr(connections, "all", looked)
     await get("/plain", application)
-    assert not looked
-    request_finished.connect(finished)
-    try:
+    assert not looked.called
+    with receiving(finished, request_finished):
         await get("/plain", application)
-    finally:
-        request_finished.disconnect(finished)
     assert closed == [type(application)]
-    assert looked  # as Django sends it, where others are told
+    assert looked.called  # as Django sends it, where others are told
 
 
 async def test_each_cache_is_closed_at_the_end_of_a_request(
@@ -167,16 +142,15 @@ async def test_caches_are_not_looked_for_where_none_has_been_made(
 ) -> None:
     assert caches.settings  # which are made at their first use
     monkeypatch.setattr(caches, "_connections", Local())
-    assert not receivers.has_caches()
-    with monkeypatch.context() as patch:
-        patch.setattr(type(caches), "close_all", lambda self: None)
-        assert receivers.has_caches()
-    with monkeypatch.context() as patch:
-        patch.setattr(caches, "close_all", lambda: None)
-        assert receivers.has_caches()
-    with monkeypatch.context() as patch:
-        patch.setattr(caches, "_connections", Local(thread_critical=True))
-        assert receivers.has_caches()
+    for owner, name, value in (
+        (type(caches), "close_all", lambda self: None),
+        (caches, "close_all", lambda: None),
+        (caches, "_connections", Local(thread_critical=True)),
+    ):
+        assert not receivers.has_caches()
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, value)
+            assert receivers.has_caches()
     with monkeypatch.context() as patch:
         patch.delitem(vars(caches), "settings")
         assert receivers.has_caches()
@@ -198,16 +172,11 @@ async def test_a_finished_signal_answers_as_djangos() -> None:
 async def test_the_query_log_is_emptied(settings_override: Callable[..., None]) -> None:
     settings_override(DEBUG=True, MIDDLEWARE=[])
     logged = []
-
-    def finished(**kwargs: Any) -> None:
-        logged.append(len(connection.queries))
-
-    request_finished.connect(finished)
-    try:
+    with receiving(
+        lambda **kwargs: logged.append(len(connection.queries)), request_finished
+    ):
         await get("/where")
         await get("/where")
-    finally:
-        request_finished.disconnect(finished)
     assert logged == [0, 0]
 
 
@@ -217,11 +186,8 @@ async def test_a_receiver_that_fails_ends_the_request() -> None:
     def started(**kwargs: Any) -> None:
         raise ValueError("started")
 
-    request_started.connect(started)
-    try:
+    with receiving(started, request_started):
         for application in (ASGIHandler(), get_asgi_application()):
             with pytest.raises(ValueError, match="started"):
                 await get("/plain", application)
-    finally:
-        request_started.disconnect(started)
-        gc.collect()
+    gc.collect()

@@ -141,12 +141,14 @@ def _these_views(served: None, settings_override: Callable[..., None]) -> None:
     "url", ["/told_by_turns", "/told_by_turns_async", "/told_in_a_template"]
 )
 def test_nobody_sees_anothers_thread_locals(
-    url: str, settings_override: Callable[..., None], no_new_threads: None
+    url: str,
+    settings_override: Callable[..., None],
+    no_new_threads: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings_override(MIDDLEWARE=[f"{__name__}.KeepsTheUser"])
-    pooled = {"pool": {"min_size": 0, "max_size": 5, "timeout": 60}}
-    before = connections.settings["default"]["OPTIONS"]
-    connections.settings["default"]["OPTIONS"] = {**before, **pooled}
+    pool = {"min_size": 0, "max_size": 5, "timeout": 60}
+    monkeypatch.setitem(connections.settings["default"]["OPTIONS"], "pool", pool)
 
     async def main() -> None:
         application = get_asgi_application()
@@ -158,12 +160,9 @@ def test_nobody_sees_anothers_thread_locals(
             told = json.loads(exchange.body)["told"]
             assert told == [[str(i), str(i), language, zone]] * 5
 
-    try:
-        asyncio.run(main())
-        # A server that was started where such values are kept: they are not theirs.
-        asyncio.run(new_connection()(main)())
-    finally:
-        connections.settings["default"]["OPTIONS"] = before
+    asyncio.run(main())
+    # A server that was started where such values are kept: they are not theirs.
+    asyncio.run(new_connection()(main)())
     assert not hasattr(kept, "user")
 
 

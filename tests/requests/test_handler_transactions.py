@@ -6,10 +6,8 @@ from typing import Any
 import pytest
 from django.core.handlers.base import BaseHandler
 
-from django_async_fast.asgi import get_asgi_application
-
 from . import handler_site
-from .exchanges import Exchange, get, tags
+from .exchanges import Noting, get, tags
 from .handler_site import plain, plain_async, seen
 
 pytestmark = pytest.mark.usefixtures("served")
@@ -49,38 +47,22 @@ async def test_who_wraps_views_sees_both_kinds(
 
 async def test_on_commit_runs_before_the_response_is_sent() -> None:
     seen["order"] = []
-    exchange = Exchange(get_asgi_application(), "/on_commit")
-    send = exchange.send
-
-    async def noting(message: Any) -> None:
-        seen["order"].append(message["type"])
-        await send(message)
-
-    exchange.send = noting  # type: ignore[method-assign]
-    await exchange.run()
-    assert seen["order"] == [
-        "view",
-        "commit",
-        "http.response.start",
-        "http.response.body",
-    ]
+    await Noting("/on_commit", seen["order"].append).run()
+    parts = "http.response.start", "http.response.body"
+    assert seen["order"] == ["view", "commit", *parts]
 
 
 async def test_a_transaction_left_open_is_rolled_back_and_named(
     caplog: pytest.LogCaptureFixture, sessions: Callable[[], list[str]]
 ) -> None:
-    at_first_byte = []
-    exchange = Exchange(get_asgi_application(), "/left_open")
-    send = exchange.send
+    open_: list[list[str]] = []
 
-    async def noting(message: Any) -> None:
-        at_first_byte.append([s for s in sessions() if "transaction" in s])
-        await send(message)
+    def note(message: str) -> None:
+        open_.append([state for state in sessions() if "transaction" in state])
 
-    exchange.send = noting  # type: ignore[method-assign]
-    await exchange.run()
+    exchange = await Noting("/left_open", note).run()
     assert exchange.status == 200
-    assert at_first_byte == [[], []]
+    assert open_ == [[], []]
     assert "GET /left_open left a transaction on 'default' open" in caplog.text
     assert handler_site.__file__ in caplog.text
     assert await tags() == []

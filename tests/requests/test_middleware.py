@@ -123,7 +123,7 @@ async def test_with_synchronous_middleware(
 
 
 async def test_a_failing_view() -> None:
-    response = await client().get("/failing")
+    response = await client().get("/failing_async")
     assert response.status_code == 500
     assert await tags() == ["failing"]
 
@@ -131,16 +131,16 @@ async def test_a_failing_view() -> None:
 @pytest.mark.usefixtures("atomic_requests")
 class TestAtomicRequests:
     async def test_a_failing_view_is_rolled_back(self) -> None:
-        assert (await client().get("/failing")).status_code == 500
+        assert (await client().get("/failing_async")).status_code == 500
         assert await tags() == []
 
     async def test_a_view_that_succeeds_is_committed(self) -> None:
-        assert (await client().get("/class")).status_code == 200
+        assert (await client().get("/class_based")).status_code == 200
         assert seen["atomic"]
         assert await tags() == ["class"]
 
     async def test_non_atomic_requests(self) -> None:
-        assert (await client().get("/failing-non-atomic")).status_code == 500
+        assert (await client().get("/failing_non_atomic")).status_code == 500
         assert await tags() == ["failing"]
 
     async def test_synchronous_views(self) -> None:
@@ -179,7 +179,7 @@ async def test_the_block_stays_open_while_the_response_streams(
 
 
 async def test_a_failure_in_the_stream(sessions: Callable[[], list[str]]) -> None:
-    response = await client().get("/streaming-failure")
+    response = await client().get("/streaming_failure")
     with pytest.raises(ValueError, match="in the stream"):
         async for part in response:
             assert part == b"0"
@@ -187,7 +187,7 @@ async def test_a_failure_in_the_stream(sessions: Callable[[], list[str]]) -> Non
 
 
 async def test_an_atomic_block_around_the_parts() -> None:
-    response = await client().get("/streaming-in-atomic")
+    response = await client().get("/streaming_in_atomic")
     received = []
     async for part in response:
         received.append(part)
@@ -218,7 +218,7 @@ async def test_a_head_request_for_a_stream(sessions: Callable[[], list[str]]) ->
     await gone(sessions)
 
 
-@pytest.mark.parametrize("view", ["slow", "in-a-query"])
+@pytest.mark.parametrize("view", ["slow", "in_a_query"])
 async def test_f23_the_client_goes_away_during_the_view(
     view: str, sessions: Callable[[], list[str]], finished: list[Any]
 ) -> None:
@@ -278,7 +278,7 @@ async def test_a_request_to_the_end(
 
 @pytest.mark.parametrize(
     ("view", "places"),
-    [("autocommit-off", 1), ("atomic-not-left", 2), ("child-in-atomic", 1)],
+    [("autocommit_off", 1), ("atomic_not_left", 2), ("child_in_atomic", 1)],
 )
 async def test_f22_a_transaction_left_open_is_rolled_back_with_a_warning(
     view: str,
@@ -306,27 +306,21 @@ async def test_f22_a_transaction_left_open_is_rolled_back_with_a_warning(
 async def test_autocommit_off_with_nothing_open_is_no_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    assert (await client().get("/autocommit-off-settled")).status_code == 200
+    assert (await client().get("/autocommit_off_settled")).status_code == 200
     assert caplog.records == []
     assert await tags() == ["committed"]
 
 
 async def test_a_pooled_connection_comes_back_idle(
-    settings_override: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    default = connections.settings["default"]["OPTIONS"]
-    connections.settings["default"]["OPTIONS"] = {
-        **default,
-        "pool": {"min_size": 0, "max_size": 1, "timeout": 5},
-    }
-    try:
-        for view in ("autocommit-off", "atomic-not-left", "counting", "lazy"):
-            assert (await client().get(f"/{view}")).status_code == 200
-        response = await client().get("/streaming")
-        assert len([part async for part in response]) == 6
-        assert await tags() == ["a", "t0", "t1", "t2", "t3", "t4"]
-    finally:
-        connections.settings["default"]["OPTIONS"] = default
+    pool = {"min_size": 0, "max_size": 1, "timeout": 5}
+    monkeypatch.setitem(connections.settings["default"]["OPTIONS"], "pool", pool)
+    for view in ("autocommit_off", "atomic_not_left", "counting", "lazy"):
+        assert (await client().get(f"/{view}")).status_code == 200
+    response = await client().get("/streaming")
+    assert len([part async for part in response]) == 6
+    assert await tags() == ["a", "t0", "t1", "t2", "t3", "t4"]
 
 
 async def test_decorator() -> None:
@@ -370,9 +364,8 @@ async def test_lifespan() -> None:
     message = await served.receive_output(5)
     assert message == {"type": "lifespan.startup.complete"}
     entries = loop_pool._pools[asyncio.get_running_loop()]
-    assert [(alias, e.opened) for (_, alias), e in entries.items()] == [
-        ("pooled", True)
-    ]
+    (((_, alias), entry),) = entries.items()
+    assert (alias, entry.opened) == ("pooled", True)
     await served.send_input({"type": "lifespan.shutdown"})
     message = await served.receive_output(5)
     assert message == {"type": "lifespan.shutdown.complete"}
@@ -380,21 +373,16 @@ async def test_lifespan() -> None:
     await served.wait(5)
 
 
-async def test_lifespan_without_a_database() -> None:
-    before = connections.settings["pooled"]["NAME"]
-    connections.settings["pooled"]["NAME"] = "django_async_fast_nowhere"
-    options = connections.settings["pooled"]["OPTIONS"]
-    connections.settings["pooled"]["OPTIONS"] = {"pool": {"timeout": 0.5}}
-    try:
-        served = ApplicationCommunicator(lifespan(ASGIHandler()), {"type": "lifespan"})
-        await served.send_input({"type": "lifespan.startup"})
-        message = await served.receive_output(5)
-        assert message["type"] == "lifespan.startup.failed"
-        with pytest.raises(Exception, match=r"."):
-            await served.wait(5)
-    finally:
-        connections.settings["pooled"]["NAME"] = before
-        connections.settings["pooled"]["OPTIONS"] = options
+async def test_lifespan_without_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = connections.settings["pooled"]
+    monkeypatch.setitem(settings, "NAME", "django_async_fast_nowhere")
+    monkeypatch.setitem(settings, "OPTIONS", {"pool": {"timeout": 0.5}})
+    served = ApplicationCommunicator(lifespan(ASGIHandler()), {"type": "lifespan"})
+    await served.send_input({"type": "lifespan.startup"})
+    message = await served.receive_output(5)
+    assert message["type"] == "lifespan.startup.failed"
+    with pytest.raises(Exception, match=r"."):
+        await served.wait(5)
 
 
 async def test_lifespan_leaves_requests_alone() -> None:
@@ -410,7 +398,7 @@ async def test_lifespan_leaves_requests_alone() -> None:
 @pytest.mark.core
 async def test_thread_locals_of_awaited_code_are_the_requests() -> None:
     client = AsyncClient()
-    asked = [client.get("/keeping/", {"value": str(n)}) for n in range(8)]
+    asked = [client.get("/keeping", {"value": str(n)}) for n in range(8)]
     answers = await asyncio.gather(*asked)
     assert [each.content for each in answers] == [b"%d" % n for n in range(8)]
     assert not hasattr(kept, "value")
@@ -418,6 +406,6 @@ async def test_thread_locals_of_awaited_code_are_the_requests() -> None:
 
 @pytest.mark.core
 async def test_thread_locals_of_a_stream_are_there_until_its_end() -> None:
-    response = await AsyncClient().get("/keeping_in_a_stream/")
+    response = await AsyncClient().get("/keeping_in_a_stream")
     assert [part async for part in response] == [b"True"]
     assert seen["value"]() is None

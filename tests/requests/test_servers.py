@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,8 @@ import psycopg
 import pytest
 
 from tests.support.needed import needed
+from tests.support.until import until
+from tools.postgres import free_port
 
 APPLICATION = "tests.requests.served_site:application"
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,18 +54,10 @@ OF_CPYTHON = re.compile(
 )
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
-
-
 def sessions(dsn: str, name: str) -> int:
+    query = "SELECT FROM pg_stat_activity WHERE application_name = %s"
     with psycopg.connect(dsn) as connection:
-        found = connection.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s", [name]
-        ).fetchone()
-        assert found is not None
-        return int(found[0])
+        return connection.execute(query, [name]).rowcount
 
 
 async def get(port: int, path: str) -> str:
@@ -83,16 +76,13 @@ async def get(port: int, path: str) -> str:
     return f"{head.split()[1]} {'42' if '42' in body else body}"
 
 
-async def is_up(port: int, process: subprocess.Popen[str]) -> None:
-    for _ in range(START * 20):
-        assert process.poll() is None, process.communicate()
-        try:
-            assert await get(port, "/sync") == "200 42"
-        except OSError:
-            await asyncio.sleep(0.05)
-        else:
-            return
-    raise AssertionError("the server does not start")
+async def is_up(port: int, process: subprocess.Popen[str]) -> bool:
+    assert process.poll() is None, process.communicate()
+    try:
+        assert await get(port, "/sync") == "200 42"
+    except OSError:
+        return False
+    return True
 
 
 async def load(port: int, answers: Counter[str], end: asyncio.Event) -> None:
@@ -125,7 +115,7 @@ async def test_a_server(name: str, dsn: str) -> None:
         start_new_session=True,
     )
     try:
-        await is_up(port, process)
+        await until(lambda: is_up(port, process), START)
         assert sessions(dsn, served_as)
         answers, end = Counter[str](), asyncio.Event()
         clients = [asyncio.create_task(load(port, answers, end)) for _ in range(16)]
@@ -150,8 +140,4 @@ async def test_a_server(name: str, dsn: str) -> None:
         assert "Traceback" not in said, said
         assert "never awaited" not in said, said
         assert "ResourceWarning" not in said, said
-    for _ in range(100):
-        if not sessions(dsn, served_as):
-            break
-        await asyncio.sleep(0.05)
-    assert sessions(dsn, served_as) == 0
+    await until(lambda: not sessions(dsn, served_as), 5)

@@ -13,6 +13,7 @@ from django.db.models.signals import post_save
 import django_async_fast
 from django_async_fast import new_connection
 from django_async_fast.seams import lazy_access
+from tests.support.signals import receiving
 from tests.testapp.models import Author, Book, Tag
 
 
@@ -87,11 +88,8 @@ async def test_what_waits_is_in_the_transaction() -> None:
         except KeyError:
             order.append([tag.name for tag in Tag.objects.order_by("name")])
 
-    post_save.connect(saved, sender=Tag)
-    try:
+    with receiving(saved, post_save, sender=Tag):
         await work()
-    finally:
-        post_save.disconnect(saved, sender=Tag)
     assert order == [1, 2, 2, "in", "commit", "out", 3, ["a", "b"]]
 
 

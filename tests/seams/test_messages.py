@@ -26,6 +26,7 @@ from django.utils.functional import cached_property
 from django_async_fast import afetch_related, alist, bridge, new_connection, run_sync
 from django_async_fast.bridge import stalls, workers
 from tests.support.backend_pids import backend_pid
+from tests.support.signals import receiving
 from tests.testapp.models import Author, Book, Note, Novel, Profile, Publisher, Tag
 
 DJANGOS = "You cannot call this from an async context - use a thread or sync_to_async."
@@ -137,12 +138,9 @@ async def test_f34_a_slow_receiver(
         time.sleep(0.25)
 
     debug()
-    post_save.connect(mail, Tag)
-    try:
+    with receiving(mail, post_save, sender=Tag):
         async with new_connection():
             await Tag.objects.acreate(name="a")
-    finally:
-        post_save.disconnect(mail, Tag)
     (message,) = told("mail (")
     assert f"mail ({line_of(mail, 1)})" in message
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 from django.db import connections, transaction
-from django.db.backends.signals import connection_created
 
 from django_async_fast import new_connection, run_sync
 from django_async_fast.drivers.sqlite import idle_connections
 from tests.support.other_databases import names
+from tests.support.signals import receiving
 from tests.testapp.models import Tag
 
 
@@ -91,13 +91,10 @@ async def test_receivers_make_each_ready(file: str) -> None:
             connection.connection.create_function("seven", 0, lambda: 7)
             connection.connection.execute("PRAGMA cache_size = 100")
 
-    connection_created.connect(receive)
-    try:
+    with receiving(receive):
         first = await raw_of(file)
         assert await raw_of(file) is first
         assert calls == [file, file]
-    finally:
-        connection_created.disconnect(receive)
 
 
 async def test_cursors_that_are_left_are_closed(file: str) -> None:

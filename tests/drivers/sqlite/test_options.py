@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from django.db import connections, transaction
-from django.db.backends.signals import connection_created
 from django.db.models import F, Func, StdDev, TextField, Value, Variance
 from django.db.models.functions import (
     MD5,
@@ -26,6 +25,7 @@ from django.db.models.functions import (
 
 from django_async_fast import async_connections, new_connection, run_sync
 from tests.support.other_databases import OPTIONS, names, other_database
+from tests.support.signals import receiving
 from tests.testapp.models import Author, Book, Tag
 
 
@@ -151,8 +151,7 @@ async def test_functions_and_collations_of_the_projects(file: str) -> None:
             raw.create_collation("backwards", lambda a, b: (a < b) - (a > b))
             raw.create_function("twice", 1, lambda text: text * 2, deterministic=True)
 
-    connection_created.connect(register)
-    try:
+    with receiving(register):
         for round_ in range(3):
             async with new_connection(file):
                 tags = Tag.objects.using(file)
@@ -164,8 +163,6 @@ async def test_functions_and_collations_of_the_projects(file: str) -> None:
                 twice = Func(F("name"), function="twice", output_field=TextField())
                 found = ordered.annotate(twice=twice).values_list("twice", flat=True)
                 assert [text async for text in found] == ["cc", "bb", "aa"]
-    finally:
-        connection_created.disconnect(register)
 
 
 BLOCKS = """
