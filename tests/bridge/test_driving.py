@@ -14,6 +14,7 @@ from asgiref.sync import async_to_sync
 
 from django_async_fast import bridge, run
 from tests.support.fresh_python import ended
+from tests.support.uncollected import left_to_collect
 
 from .driving import VAR, driven, wait
 
@@ -241,20 +242,11 @@ async def test_no_cycles_are_left() -> None:
                 pass
 
     await work()
-    gc.collect()
-    gc.disable()
-    try:
+    with left_to_collect() as left:
         await work()
-        gc.set_debug(gc.DEBUG_SAVEALL)
         gc.collect()
-        left = [each for each in gc.garbage if isinstance(each, Failure)]
-        kinds = {type(each).__name__ for each in gc.garbage}
-    finally:
-        gc.set_debug(0)
-        gc.garbage.clear()
-        gc.enable()
-    assert not left
-    assert not kinds & {"Worker", "coroutine", "frame", "traceback"}
+        kinds = {type(each).__name__ for each in left}
+    assert not kinds & {"Failure", "Worker", "coroutine", "frame", "traceback"}
 
 
 async def test_many_steps_need_no_deeper_stack() -> None:

@@ -233,66 +233,43 @@ class Leaves:
         self.closed = being_closed(exc)
 
 
-async def suspended(coroutine: Any) -> None:
-    """Run `coroutine` to its first wait, and close it there."""
-    coroutine.send(None)
-    coroutine.close()
-
-
-async def forever() -> None:
-    await asyncio.Event().wait()
-
-
-async def test_a_coroutine_closed() -> None:
-    leaves = Leaves()
-
-    async def work() -> None:
-        async with leaves:
-            await forever()
-
-    await suspended(work())
-    assert leaves.closed is True
-
-
 @contextlib.asynccontextmanager
 async def around(leaves: Leaves) -> AsyncIterator[None]:
     async with leaves:
         yield
 
 
-async def test_a_coroutine_closed_in_somebody_elses_context_manager() -> None:
+either_manager = pytest.mark.parametrize(
+    "manager_of", [lambda leaves: leaves, around], ids=["its own", "somebody else's"]
+)
+
+
+@either_manager
+async def test_a_coroutine_closed(manager_of: Any) -> None:
     leaves = Leaves()
 
     async def work() -> None:
-        async with around(leaves):
-            await forever()
+        async with manager_of(leaves):
+            await asyncio.Event().wait()
 
     coroutine = work()
     coroutine.send(None)
-    with contextlib.suppress(RuntimeError):  # the manager itself would await
+    with contextlib.suppress(RuntimeError):  # a manager of contextlib's would await
         coroutine.close()
     assert leaves.closed is True
 
 
-async def close_a_generator(manager: Any) -> None:
+@either_manager
+async def test_an_asynchronous_generator_closed(manager_of: Any) -> None:
+    leaves = Leaves()
+
     async def numbers() -> AsyncIterator[int]:
-        async with manager:
+        async with manager_of(leaves):
             yield 1
 
     iterator = numbers()
     await anext(iterator)
     await iterator.aclose()  # type: ignore[attr-defined]
-
-
-async def test_an_asynchronous_generator_closed() -> None:
-    leaves = Leaves()
-    await close_a_generator(leaves)
-    assert leaves.closed is False
-
-
-async def test_an_asynchronous_generator_closed_around_a_context_manager() -> None:
-    leaves = Leaves()
-    await close_a_generator(around(leaves))
     assert leaves.closed is False
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from unittest import mock
 
@@ -10,15 +10,15 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import ProgrammingError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.postgresql.base import DatabaseWrapper
 from django.test.utils import CaptureQueriesContext, override_settings
 
 from django_async_fast import new_connection, run_sync
-from django_async_fast.connections import wrapper
+from django_async_fast.connections.wrapper import BlockWrapper
 from tests.support.signals import receiving
+from tests.support.uncollected import left_to_collect
 from tests.testapp.models import Tag
 
-from .warm_pool import block, get, its_wrapper, not_connecting, state_of, warm
+from .warm_pool import block, get, its_wrapper, not_connecting, replaced, state_of, warm
 
 pytestmark = [pytest.mark.core, pytest.mark.usefixtures("tag")]
 
@@ -92,14 +92,10 @@ async def test_a_receiver_that_fails_leaves_nothing_taken() -> None:
 
 async def test_settings_changed_in_place_are_read_again() -> None:
     await warm()
-    settings = connections.settings["pooled"]
-    settings["CONN_HEALTH_CHECKS"] = True
-    try:
+    with mock.patch.dict(connections.settings["pooled"], CONN_HEALTH_CHECKS=True):
         async with new_connection("pooled"):
             await get()
             assert its_wrapper().health_check_enabled
-    finally:
-        settings["CONN_HEALTH_CHECKS"] = False
     for _ in range(2):  # the one that was left then is not taken now
         async with new_connection("pooled"):
             await get()
@@ -162,19 +158,11 @@ async def test_captured_queries_of_a_block() -> None:
 
 async def test_nothing_is_left_to_collect() -> None:
     await warm()
-    gc.collect()
-    gc.disable()
-    try:
-        gc.set_debug(gc.DEBUG_SAVEALL)
+    with left_to_collect() as left:
         for _ in range(5):
             await block()
         gc.collect()
-        left = [each for each in gc.garbage if isinstance(each, wrapper.BlockWrapper)]
-        assert not left
-    finally:
-        gc.set_debug(0)
-        gc.garbage.clear()
-        gc.enable()
+        assert not [each for each in left if isinstance(each, BlockWrapper)]
 
 
 async def test_autocommit_changed_without_django() -> None:
@@ -189,20 +177,14 @@ async def test_autocommit_changed_without_django() -> None:
 
 def test_a_loop_that_goes_on_in_another_thread() -> None:
     loop = asyncio.new_event_loop()
-    found: list[Any] = []
-
-    def run() -> None:
-        found.append(loop.run_until_complete(block()))
-
-    loop.run_until_complete(warm())
-    run()
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    run()
-    loop.run_until_complete(loop.shutdown_asyncgens())
+    run = loop.run_until_complete
+    run(warm())
+    assert run(block())
+    with ThreadPoolExecutor() as other:
+        assert other.submit(lambda: run(block())).result()
+    assert run(block())
+    run(loop.shutdown_asyncgens())
     loop.close()
-    assert len(found) == 3
 
 
 async def test_other_settings_of_the_alias(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,15 +209,9 @@ async def test_a_time_zone_without_time_zones(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("name", ["__init__", "connect", "check_settings"])
 async def test_a_step_that_somebody_replaces(name: str) -> None:
     await warm()
-    before, seen = getattr(DatabaseWrapper, name), []
-
-    def own(self: Any, *args: Any) -> Any:
-        seen.append(name)
-        return before(self, *args)
-
-    with mock.patch.object(DatabaseWrapper, name, own):
+    with replaced(name) as calls:
         await block()
-    assert seen
+    assert calls
     await warm()
 
 

@@ -149,12 +149,13 @@ async def test_two_readers_of_one_connection(admin: Any) -> None:
         assert await listening_to(conn) == []
 
 
-@pytest.mark.parametrize("after", [0, 0.001, 0.01, 0.2])
-async def test_cancelled(after: float, dsn: str) -> None:
-    async def read(conn: Any) -> None:
-        async for _ in conn.anotifies("notes"):
-            pass
+async def read(conn: Any) -> None:
+    async for _ in conn.anotifies("notes"):
+        pass
 
+
+@pytest.mark.parametrize("after", [0, 0.001, 0.01, 0.2])
+async def test_cancelled(after: float) -> None:
     async with new_connection() as conn:
         await conn.aensure_connection()
         pid = conn.connection.info.backend_pid
@@ -165,10 +166,6 @@ async def test_cancelled(after: float, dsn: str) -> None:
 
 @pytest.mark.parametrize("again", [0.0005, 0.002])
 async def test_cancelled_twice_and_given_back_without_listeners(again: float) -> None:
-    async def read(conn: Any) -> None:
-        async for _ in conn.anotifies("notes"):
-            pass
-
     async with new_connection("pooled") as conn:
         await cancelled(read(conn), 0.1, again)
     async with new_connection("pooled") as conn:
@@ -219,15 +216,12 @@ async def test_a_lost_connection_is_opened_again(alias: str, admin: Any) -> None
         reader = Reader(conn.anotifies("notes", reconnect=True))
         for _ in range(2):
             await listens(conn, "notes")
-            pid = conn.connection.info.backend_pid
-            notify(admin, str(pid))
-            await until(lambda pid=pid: reader.found[-1:] == [str(pid)])
-            admin.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+            before = conn.connection.info.backend_pid
+            notify(admin, str(before))
+            await until(lambda: reader.found[-1:] == [str(before)])
+            admin.execute("SELECT pg_terminate_backend(%s, 5000)", [before])
             await until(
-                lambda pid=pid: (
-                    conn.connection is not None
-                    and conn.connection.info.backend_pid != pid
-                )
+                lambda: conn.connection and conn.connection.info.backend_pid != before
             )
         assert len(set(reader.found)) == 2
         await reader.stop()

@@ -17,6 +17,8 @@ from django_async_fast.connections import lazy_wrapper, replayed_connect
 from django_async_fast.pool import loop_pool
 from tests.support.signals import receiving
 
+from .warm_pool import replaced
+
 SETTINGS = connections.settings["pooled"]
 
 
@@ -27,10 +29,11 @@ def _nothing_known() -> Iterator[None]:
     forget()
 
 
+KIND = lazy_wrapper._block_class(DatabaseWrapper, in_thread=False)
+
+
 def forget() -> None:
-    lazy_wrapper._block_class(DatabaseWrapper, in_thread=False).replayed_connects.pop(
-        "pooled", None
-    )
+    KIND.replayed_connects.pop("pooled", None)
 
 
 def nothing(conn: Any) -> None:
@@ -52,11 +55,11 @@ async def connected(prepare: Callable[[Any], None] = nothing) -> dict[str, Any]:
 
 async def is_again(prepare: Callable[[Any], None] = nothing) -> bool:
     """Tell whether a block connects without Django's `connect()`."""
-    connect = replayed_connect.ReplayedConnect.connect
-    with mock.patch.object(
-        replayed_connect.ReplayedConnect, "connect", autospec=True
-    ) as spy:
-        spy.side_effect = connect
+    kind = replayed_connect.ReplayedConnect
+    connect = mock.patch.object(
+        kind, "connect", autospec=True, side_effect=kind.connect
+    )
+    with connect as spy:
         await connected(prepare)
     return bool(spy.called)
 
@@ -98,10 +101,7 @@ async def test_a_receiver_is_told_of_each() -> None:
     with receiving(receiver):
         for _ in range(3):
             await connected()
-    assert len(seen) == 3
-    assert set(seen) == {
-        (lazy_wrapper._block_class(DatabaseWrapper, in_thread=False), True, True)
-    }
+    assert seen == [(KIND, True, True)] * 3
 
 
 async def test_a_receiver_does_not_find_its_mark() -> None:
@@ -185,34 +185,23 @@ NOT_CALLED = {"get_autocommit"}
 @pytest.mark.parametrize("name", replayed_connect._STEPS)
 async def test_a_step_that_somebody_replaces(name: str) -> None:
     await connected()
-    before, seen = getattr(DatabaseWrapper, name), []
-
-    def own(self: Any, *args: Any, **kwargs: Any) -> Any:
-        seen.append(name)
-        return before(self, *args, **kwargs)
-
-    with mock.patch.object(DatabaseWrapper, name, own):
+    with replaced(name) as calls:
         assert not await is_again()
-    assert bool(seen) is (name not in NOT_CALLED)
+    assert bool(calls) is (name not in NOT_CALLED)
     assert await is_again()
 
 
 @pytest.mark.parametrize("name", sorted({*replayed_connect._STEPS} - {"__init__"}))
 async def test_a_step_of_one_wrapper(name: str) -> None:
     await connected()
-    seen = []
+    step = mock.Mock()
 
     def own(conn: Any) -> None:
-        before = getattr(conn, name)
-
-        def step(*args: Any, **kwargs: Any) -> Any:
-            seen.append(name)
-            return before(*args, **kwargs)
-
+        step.side_effect = getattr(conn, name)
         setattr(conn, name, step)
 
     assert not await is_again(own)
-    assert bool(seen) is (name != "get_autocommit")
+    assert step.called is (name not in NOT_CALLED)
 
 
 async def test_another_try_is_djangos(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,9 +223,8 @@ async def test_another_try_is_djangos(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_full_pool(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(
-        SETTINGS["OPTIONS"], "pool", {"min_size": 0, "max_size": 1, "timeout": 0.1}
-    )
+    pool = {"min_size": 0, "max_size": 1, "timeout": 0.1}
+    monkeypatch.setitem(SETTINGS["OPTIONS"], "pool", pool)
     await connected()
     async with new_connection("pooled") as conn:
         await conn.aensure_connection()

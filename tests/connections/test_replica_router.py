@@ -4,14 +4,16 @@ The replica here is another database, with rows of its own: it says who has answ
 """
 
 import asyncio
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.core.signals import request_started
 from django.db import connections, router, transaction
+from django.test import Client
 from django.test.utils import CaptureQueriesContext, override_settings
 
 from django_async_fast import new_connection, run_sync
@@ -50,30 +52,6 @@ def new() -> str:
     return uuid4().hex
 
 
-def by_save() -> None:
-    Tag(name=new()).save()
-
-
-def by_update() -> None:
-    Tag.objects.filter(pk=7).update(name="x")
-
-
-def by_delete() -> None:
-    Tag.objects.filter(pk=7).delete()
-
-
-def by_bulk_create() -> None:
-    Tag.objects.bulk_create([Tag(name=new())])
-
-
-def by_get_or_create() -> None:
-    Tag.objects.get_or_create(name=new())
-
-
-def by_using() -> None:
-    Tag.objects.using("default").filter(pk=7).update(name="x")
-
-
 def by_sql() -> None:
     with connections["default"].cursor() as cursor:
         cursor.execute("UPDATE testapp_tag SET name = 'x' WHERE id = 7")
@@ -90,12 +68,19 @@ def by_failing() -> None:
         raise ZeroDivisionError
 
 
-WAYS = [
-    *(by_save, by_update, by_delete, by_bulk_create, by_get_or_create, by_using),
-    *(by_sql, by_lock, by_failing),
-]
-Way = Callable[[], None]
-each_way = pytest.mark.parametrize("write", WAYS)
+Way = Callable[[], Any]
+WAYS: dict[str, Way] = {
+    "save": lambda: Tag(name=new()).save(),
+    "update": lambda: Tag.objects.filter(pk=7).update(name="x"),
+    "delete": lambda: Tag.objects.filter(pk=7).delete(),
+    "bulk_create": lambda: Tag.objects.bulk_create([Tag(name=new())]),
+    "get_or_create": lambda: Tag.objects.get_or_create(name=new()),
+    "using": lambda: Tag.objects.using("default").filter(pk=7).update(name="x"),
+    "sql": by_sql,
+    "lock": by_lock,
+    "failing": by_failing,
+}
+each_way = pytest.mark.parametrize("write", WAYS.values(), ids=WAYS)
 known = pytest.mark.parametrize("known", [False, True], ids=["first", "known"])
 
 
@@ -151,19 +136,16 @@ def test_a_write_before_the_first_read() -> None:
 
 
 def test_threads_are_each_their_own() -> None:
-    found: list[str] = []
-
-    def other_thread() -> None:
-        found.append(read())
+    def in_another_thread() -> list[str]:
+        found = [read()]
         by_sql()
         found.append(read())
         close()
+        return found
 
     by_sql()
-    thread = threading.Thread(target=other_thread)
-    thread.start()
-    thread.join()
-    assert found == ["other", "default"]
+    with ThreadPoolExecutor() as other:
+        assert other.submit(in_another_thread).result() == ["other", "default"]
     assert read() == "default"
 
 
@@ -186,10 +168,6 @@ async def test_tasks_of_a_block_read_what_one_has_written() -> None:
     async with new_connection():
         written = asyncio.Event()
 
-        async def write() -> None:
-            await Tag.objects.acreate(name=new())
-            written.set()
-
         async def reads() -> list[str]:
             before = await run_sync(read)
             await written.wait()
@@ -197,7 +175,8 @@ async def test_tasks_of_a_block_read_what_one_has_written() -> None:
 
         task = asyncio.create_task(reads())
         await asyncio.sleep(0.05)
-        await write()
+        await Tag.objects.acreate(name=new())
+        written.set()
         assert await task == ["other", "default"]
 
 
@@ -210,8 +189,6 @@ async def test_a_block_stays_when_its_connection_is_gone(lose: str) -> None:
 
 
 async def test_a_thread_of_a_block_reads_as_the_block() -> None:
-    from asgiref.sync import ThreadSensitiveContext, sync_to_async
-
     async with ThreadSensitiveContext(), new_connection():
         assert await sync_to_async(read)() == "other"
         await Tag.objects.acreate(name=new())
@@ -274,15 +251,8 @@ def test_who_watches_the_primary_sees_what_it_is_asked() -> None:
     assert "cursor" not in vars(connections["default"])
 
 
-def test_a_request_begins_on_the_replica(client: Any) -> None:
+def test_a_request_begins_on_the_replica() -> None:
     by_sql()
     assert read() == "default"
-    client.get("/nothing-here/")
+    Client(raise_request_exception=False).get("/nothing-here/")
     assert read() == "other"
-
-
-@pytest.fixture
-def client() -> Any:
-    from django.test import Client
-
-    return Client(raise_request_exception=False)

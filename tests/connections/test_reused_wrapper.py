@@ -1,9 +1,6 @@
 """A wrapper that nobody has seen stays with its connection, for the next block."""
 
-from __future__ import annotations
-
 import asyncio
-import gc
 import weakref
 from typing import Any
 from unittest import mock
@@ -17,17 +14,13 @@ from django.test.utils import override_settings
 from django_async_fast import new_connection, run_sync
 from django_async_fast.connections import lazy_wrapper
 from django_async_fast.connections.blocks import current_block
-from tests.testapp.models import Tag
+from django_async_fast.drivers.psycopg.connection import Connection
+from tests.support.uncollected import uncollected
 
-pytestmark = [
-    pytest.mark.core,
-    pytest.mark.not_verified,
-    pytest.mark.usefixtures("tag"),
-]
+from .warm_pool import get
 
-
-async def get(pk: int = 1) -> Tag:
-    return await Tag.objects.using("pooled").aget(pk=pk)
+core, not_verified = pytest.mark.core, pytest.mark.not_verified
+pytestmark = [core, not_verified, pytest.mark.usefixtures("tag")]
 
 
 def unseen() -> Any:
@@ -112,13 +105,8 @@ async def test_an_error_shows_it() -> None:
     async with new_connection("pooled"):
         await get()
         assert unseen() is hidden
-        with (
-            pytest.raises(DataError),
-            mock.patch(
-                "django_async_fast.drivers.psycopg.connection.Connection.wait",
-                side_effect=psycopg.DataError,
-            ),
-        ):
+        failing = mock.patch.object(Connection, "wait", side_effect=psycopg.DataError)
+        with pytest.raises(DataError), failing:
             await get()
     assert await used() is not hidden
 
@@ -208,13 +196,10 @@ async def test_nothing_is_left_when_the_connection_ends() -> None:
     session = hidden.connection.session
     gone = weakref.ref(hidden)
     session.drop()
-    gc.disable()
-    try:
+    with uncollected():
         del hidden, session
         await used()
         assert gone() is None
-    finally:
-        gc.enable()
 
 
 async def test_what_the_backend_does_is_told_without_a_look() -> None:
@@ -231,14 +216,10 @@ async def test_what_the_backend_does_is_told_without_a_look() -> None:
 
 async def test_what_has_told_it_ends_with_the_block() -> None:
     hidden = await warm()
-    gc.collect()
-    gc.disable()
-    try:
+    with uncollected():
         async with new_connection("pooled") as conn:
             await get()
             features = weakref.ref(conn.features)
         del conn
         assert features() is None
-    finally:
-        gc.enable()
     assert await used() is hidden

@@ -47,11 +47,9 @@ def receivers() -> Iterator[list[int]]:
         await Tag.objects.acreate(name=f"async-{instance.name}")
         pids.append(await abackend_pid())
 
-    post_save.connect(receiver, sender=Author)
-    post_save.connect(areceiver, sender=Author)
-    yield pids
-    post_save.disconnect(receiver, sender=Author)
-    post_save.disconnect(areceiver, sender=Author)
+    of_authors = {"signal": post_save, "sender": Author}
+    with receiving(receiver, **of_authors), receiving(areceiver, **of_authors):
+        yield pids
 
 
 async def test_receivers_are_in_the_transaction(receivers: list[int]) -> None:
@@ -71,11 +69,13 @@ async def test_a_failing_asynchronous_receiver_fails_the_save() -> None:
     async def fail(**kwargs: Any) -> None:
         raise ZeroDivisionError
 
-    with receiving(fail, post_save, sender=Author):
-        async with new_connection():
-            with pytest.raises(ZeroDivisionError):
-                await Author.objects.acreate(name="a")
-            assert await abackend_pid()
+    async with new_connection():
+        with (
+            receiving(fail, post_save, sender=Author),
+            pytest.raises(ZeroDivisionError),
+        ):
+            await Author.objects.acreate(name="a")
+        assert await abackend_pid()
 
 
 async def test_on_commit() -> None:

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
+from django.db.backends.postgresql.base import DatabaseWrapper
+
 from django_async_fast import new_connection
 from django_async_fast.connections import wrapper
 from django_async_fast.connections.blocks import current_block
@@ -54,6 +56,19 @@ def not_connecting() -> Iterator[None]:
     assert not connect.called
 
 
+@contextmanager
+def replaced(name: str) -> Iterator[list[str]]:
+    """Have somebody's own step of Django's wrapper; yield a name for each call."""
+    before, calls = getattr(DatabaseWrapper, name), []
+
+    def own(self: Any, *args: Any, **kwargs: Any) -> Any:
+        calls.append(name)
+        return before(self, *args, **kwargs)
+
+    with mock.patch.object(DatabaseWrapper, name, own):
+        yield calls
+
+
 def state_of(thing: Any) -> dict[str, Any]:
     mutable = (list, dict, set, deque)
     shown = (type(None), bool, int, float, str, bytes, *mutable)
@@ -77,12 +92,9 @@ STATE = {
 
 def pool_connections_out() -> list[Any]:
     (entry,) = loop_pool._pools[asyncio.get_running_loop()].values()
-    return [
-        each
-        for each in entry.connections
-        # An error's frames may have one that was closed.
-        if not each.closed and each not in entry.pool._pool
-    ]
+    # An error's frames may have one that was closed.
+    opened = [each for each in entry.connections if not each.closed]
+    return [each for each in opened if each not in entry.pool._pool]
 
 
 async def all_taken(release: asyncio.Event) -> None:

@@ -1,7 +1,6 @@
 """Requests in one thread do not see each other's thread-locals, and leave none."""
 
 import asyncio
-import gc
 import json
 import sys
 import threading
@@ -20,6 +19,7 @@ from django.utils.decorators import async_only_middleware
 from django_async_fast import new_connection
 from django_async_fast.asgi import get_asgi_application
 from tests.support.counted import Counted
+from tests.support.uncollected import uncollected
 from tests.testapp.models import Tag
 
 from .exchanges import get
@@ -46,25 +46,6 @@ def whoever() -> list[Any]:
     return [kept.user, asgirefs.user, translation.get_language()]
 
 
-def told_by_turns(request: HttpRequest) -> HttpResponse:
-    told = []
-    with timezone.override(f"Etc/GMT+{int(kept.user) % 12}"):
-        for _ in range(5):
-            told.append([*whoever(), str(timezone.get_current_timezone())])
-            Tag.objects.count()
-    return JsonResponse({"told": told})
-
-
-async def told_by_turns_async(request: HttpRequest) -> HttpResponse:
-    told = []
-    with timezone.override(f"Etc/GMT+{int(kept.user) % 12}"):
-        for _ in range(5):
-            told.append([*whoever(), str(timezone.get_current_timezone())])
-            await Tag.objects.acount()
-            await asyncio.sleep(0)
-    return JsonResponse({"told": told})
-
-
 class Told:
     def __iter__(self) -> Iterator[list[Any]]:
         for _ in range(5):
@@ -72,12 +53,31 @@ class Told:
             yield [*whoever(), name, Tag.objects.count()][:4]
 
 
+def zone_of_the_user() -> Any:
+    return timezone.override(f"Etc/GMT+{int(kept.user) % 12}")
+
+
+def told_by_turns(request: HttpRequest) -> HttpResponse:
+    with zone_of_the_user():
+        return JsonResponse({"told": [*Told()]})
+
+
+async def told_by_turns_async(request: HttpRequest) -> HttpResponse:
+    told = []
+    with zone_of_the_user():
+        for _ in range(5):
+            told.append([*whoever(), str(timezone.get_current_timezone())])
+            await Tag.objects.acount()
+            await asyncio.sleep(0)
+    return JsonResponse({"told": told})
+
+
 def told_in_a_template(request: HttpRequest) -> HttpResponse:
     html = (
         '{% load tz %}{"told": [{% for u, a, l, z in told %}["{{ u }}", "{{ a }}", '
         '"{{ l }}", "{{ z }}"]{% if not forloop.last %},{% endif %}{% endfor %}]}'
     )
-    with timezone.override(f"Etc/GMT+{int(kept.user) % 12}"):
+    with zone_of_the_user():
         text = engines["django"].from_string(html).render({"told": Told()})
     return HttpResponse(text)
 
@@ -120,16 +120,9 @@ def asks_for_the_loop(request: HttpRequest) -> HttpResponse:
     return HttpResponse(str(id(policy.get_event_loop())))
 
 
-urlpatterns = [
-    path(view.__name__, view)
-    for view in (
-        told_by_turns,
-        told_by_turns_async,
-        told_in_a_template,
-        keeps_a_value,
-        asks_for_the_loop,
-    )
-]
+TOLD = told_by_turns, told_by_turns_async, told_in_a_template
+VIEWS = *TOLD, keeps_a_value, asks_for_the_loop
+urlpatterns = [path(view.__name__, view) for view in VIEWS]
 
 
 @pytest.fixture(autouse=True)
@@ -137,9 +130,7 @@ def _these_views(served: None, settings_override: Callable[..., None]) -> None:
     settings_override(ROOT_URLCONF=__name__)
 
 
-@pytest.mark.parametrize(
-    "url", ["/told_by_turns", "/told_by_turns_async", "/told_in_a_template"]
-)
+@pytest.mark.parametrize("url", [f"/{view.__name__}" for view in TOLD])
 def test_nobody_sees_anothers_thread_locals(
     url: str,
     settings_override: Callable[..., None],
@@ -184,14 +175,10 @@ async def test_error_pages_behind_asynchronous_middleware(
 
 async def test_thread_locals_end_with_the_request() -> None:
     application = get_asgi_application()
-    gc.collect()
-    gc.disable()
-    try:
+    with uncollected():
         for _ in range(20):
             await get("/keeps_a_value", application)
         assert Value.alive == 0
-    finally:
-        gc.enable()
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 14), reason="policies are deprecated")
