@@ -9,14 +9,15 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.db import InterfaceError, OperationalError, connections, transaction
-from django.db.backends.signals import connection_created
 
 from django_async_fast import async_connections, new_connection
 from django_async_fast.drivers import threaded
 from tests.support.other_databases import IN_THREADS, names, other_database, threads
+from tests.support.signals import receiving
 from tests.support.until import until
 from tests.testapp.models import Tag
 
@@ -36,9 +37,7 @@ class Slow:
         return self.calls
 
     async def begun(self) -> None:
-        async with asyncio.timeout(20):
-            while not self.began.is_set():
-                await asyncio.sleep(0.001)
+        await until(self.began.is_set)
 
 
 @pytest.fixture(params=IN_THREADS)
@@ -58,10 +57,9 @@ def slow(log: str) -> Iterator[Slow]:
         if connection.alias == log:
             connection.connection.create_function("slow", 0, function)
 
-    connection_created.connect(add)
-    yield function
-    function.may_end.set()
-    connection_created.disconnect(add)
+    with receiving(add):
+        yield function
+        function.may_end.set()
     ended()
 
 
@@ -291,13 +289,10 @@ def test_a_block_that_its_loop_does_not_end(log: str) -> None:
 
 
 async def test_a_database_that_cannot_be_opened(log: str, tmp_path: Path) -> None:
-    before = connections.settings[log]
-    connections.settings[log] = {**before, "NAME": tmp_path / "no" / "such" / "folder"}
-    try:
+    changed = {"NAME": tmp_path / "no" / "such" / "folder"}
+    with mock.patch.dict(connections.settings[log], changed):
         async with new_connection(log):
             for _ in range(2):
                 with pytest.raises(OperationalError, match="unable to open"):
                     await names(log)
-    finally:
-        connections.settings[log] = before
     ended()

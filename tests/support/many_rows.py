@@ -125,3 +125,6 @@ def are_djangos_in_a_block(alias: str) -> None:
             assert found == wanted
 
     async_to_sync(run)()
+
+
+WAYS = are_djangos_in_synchronous_code, are_djangos_in_a_block

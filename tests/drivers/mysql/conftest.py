@@ -1,20 +1,22 @@
 """MariaDB and MySQL: their connections on the loop, or each in a thread."""
 
-import socket
+import asyncio
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from django.apps import apps
 from django.db import connections
 from django.test.utils import override_settings
 
+from django_async_fast import conf, new_connection, run_sync
 from tests.support.other_databases import threads
 from tools import mysql
+from tools.postgres import free_port
 
 PASSWORD = "sécret"
 
@@ -62,9 +64,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[MysqlServer]:
     kind = request.param
     if mysql.missing if kind == "mariadb" else mysql.missing_mysql:
         pytest.skip(f"needs {kind}-server, mysqlclient and asyncmy")
-    started = getattr(mysql, kind)
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = found.getsockname()[1]
+    started, port = getattr(mysql, kind), free_port()
     # The path of a socket must be short.
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
@@ -98,6 +98,29 @@ def _make_users(path: str) -> None:
 def other_authority(tmp_path: Path) -> str:
     """The certificate of an authority that has not signed the server's."""
     return str(make_authority(tmp_path, "other"))
+
+
+async def both_ways(log: str, function: Callable[[], Any]) -> Any:
+    """Return what `function()` gives in a block; the same as in stock Django."""
+
+    def stock() -> Any:
+        try:
+            return function()
+        finally:
+            connections[log].close()
+
+    async with new_connection(log):
+        in_block = await run_sync(function)
+        assert len(threads()) == (log in conf.get("THREADED"))
+    _same(in_block, await asyncio.to_thread(stock))
+    return in_block
+
+
+def _same(found: Any, expected: Any) -> None:
+    if isinstance(expected, list | tuple) and len(found) == len(expected):
+        for pair in zip(found, expected, strict=True):
+            _same(*pair)
+    assert found == expected
 
 
 @pytest.fixture(params=["loop", "threads"])

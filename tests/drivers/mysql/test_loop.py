@@ -3,7 +3,6 @@
 import asyncio
 import os
 import threading
-from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,7 +17,7 @@ from tests.support.other_databases import names, threads
 from tests.support.until import until
 from tests.testapp.models import Tag
 
-from .conftest import NUMBERS
+from .conftest import NUMBERS, both_ways
 
 ODD_VALUES = """
     SELECT CAST('2026-02-28' AS DATE), CAST('2026-02-28 01:02:03' AS DATETIME),
@@ -48,30 +47,6 @@ def driver(request: pytest.FixtureRequest) -> Any:
     """Only how it is by itself; a thread has MySQLdb."""
     with override_settings(DJANGO_ASYNC_FAST={}):
         yield request.param
-
-
-async def both_ways(log: str, function: Callable[[], Any]) -> Any:
-    """Return what `function()` gives in a block; the same as in stock Django."""
-
-    def stock() -> Any:
-        try:
-            return function()
-        finally:
-            connections[log].close()
-
-    async with new_connection(log):
-        in_block = await run_sync(function)
-        assert not threads()
-    expected = await asyncio.to_thread(stock)
-    _same(in_block, expected)
-    return in_block
-
-
-def _same(found: Any, expected: Any) -> None:
-    if isinstance(expected, list | tuple) and len(found) == len(expected):
-        for pair in zip(found, expected, strict=True):
-            _same(*pair)
-    assert found == expected
 
 
 def shown(cursor: Any) -> Any:

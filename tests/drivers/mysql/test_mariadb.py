@@ -15,11 +15,10 @@ from django.db import (
     IntegrityError,
     OperationalError,
     ProgrammingError,
-    connections,
     transaction,
 )
 
-from django_async_fast import async_connections, new_connection, run_sync
+from django_async_fast import async_connections, new_connection
 from tests.support.every_await import HOWS
 from tests.support.other_databases import names, threads
 from tests.support.transactions import (
@@ -30,7 +29,7 @@ from tests.support.transactions import (
 )
 from tests.testapp.models import Author, Everything, Tag
 
-from .conftest import NUMBERS
+from .conftest import NUMBERS, both_ways
 
 SLOW = "SELECT SLEEP(30)"
 
@@ -50,9 +49,8 @@ async def test_the_orm(log: str) -> None:
         mentor = await authors.acreate(name="m")
         await authors.abulk_create([Author(name=f"b{i}") for i in range(300)])
         author = await authors.acreate(name="ä€😀", mentor=mentor)
-        assert (
-            await authors.select_related("mentor").aget(pk=author.pk)
-        ).mentor == mentor
+        found = await authors.select_related("mentor").aget(pk=author.pk)
+        assert found.mentor == mentor
         for size in (7, 1000):
             streamed = authors.order_by("pk").aiterator(size)
             assert [each.pk async for each in streamed] == [
@@ -97,22 +95,12 @@ async def test_values_are_those_of_stock(log: str) -> None:
         rows += map(list, found.values_list(*fields))
         return [[(type(value), str(value)) for value in row] for row in rows]
 
-    def stock() -> list[Any]:
-        try:
-            return read()
-        finally:
-            connections[log].close()
-
     async with new_connection(log):
         await full.asave(using=log)
         await Everything(boolean=False).asave(using=log)
-        in_block = await run_sync(read)
-    assert in_block == await asyncio.to_thread(stock)
-    assert (type(full.json), str(full.json)) in in_block[0]
-    assert [row[fields.index("boolean")][1] for row in in_block[:2]] == [
-        "True",
-        "False",
-    ]
+    found = await both_ways(log, read)
+    assert (type(full.json), str(full.json)) in found[0]
+    assert [row[fields.index("boolean")][1] for row in found[:2]] == ["True", "False"]
 
 
 @pytest.mark.parametrize(

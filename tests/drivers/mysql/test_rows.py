@@ -12,10 +12,11 @@ from django.db.models import DateTimeField, F, Value
 from django.db.models.expressions import RawSQL
 from django.test.utils import CaptureQueriesContext, override_settings
 
-from django_async_fast import explain_plan, new_connection, run_sync
+from django_async_fast import explain_plan, new_connection
 from tests.support import many_rows
 from tests.support.describe import described
 from tests.support.django_rows import djangos_rows
+from tests.support.in_a_block import in_a_block
 from tests.support.many_rows import VALUES, create_rows
 from tests.testapp.models import Book, Everything
 
@@ -26,12 +27,9 @@ def rows(log: str) -> str:
     return log
 
 
-def test_rows_are_djangos_in_synchronous_code(rows: str) -> None:
-    many_rows.are_djangos_in_synchronous_code(rows)
-
-
-def test_rows_are_djangos_in_a_block(rows: str) -> None:
-    many_rows.are_djangos_in_a_block(rows)
+@pytest.mark.parametrize("are_djangos", many_rows.WAYS)
+def test_rows_are_djangos(rows: str, are_djangos: Any) -> None:
+    are_djangos(rows)
 
 
 def test_a_zone_is_the_connections(rows: str) -> None:
@@ -61,12 +59,8 @@ def test_no_cursor_is_made_for_rows_that_nobody_watches(
     def read() -> Any:
         return statement.rows(connections[rows], "SELECT %s, '%%'", (7,))
 
-    async def run() -> None:
-        async with new_connection(rows):
-            found = await run_sync(read)
-            assert found == ([(7, "%")] if driver == "loop" else None)
-
-    async_to_sync(run)()
+    found = in_a_block(read, using=rows)
+    assert found == ([(7, "%")] if driver == "loop" else None)
     assert read() == [(7, "%")]
     assert statement.rows(connections[rows], "SET @a = 1", ()) is None
     with CaptureQueriesContext(connections[rows]):

@@ -29,6 +29,7 @@ from psycopg.types.numeric import FloatLoader
 from django_async_fast import new_connection, run_sync
 from tests.support.describe import described
 from tests.support.django_rows import djangos_rows
+from tests.support.in_a_block import in_a_block
 from tests.testapp.models import Author, Book, Everything
 
 pytestmark = pytest.mark.keep_rows
@@ -125,43 +126,32 @@ class Later(BaseTzLoader):  # type: ignore[misc]
 
 
 @contextmanager
-def process_json(loads: Any) -> Iterator[None]:
-    set_json_loads(loads)
+def for_the_process(set_json: Any, function: Any) -> Iterator[None]:
+    set_json(function)
     try:
         yield
     finally:
-        set_json_loads(json.loads)
-
-
-@contextmanager
-def process_dumps() -> Iterator[None]:
-    set_json_dumps(lambda value: json.dumps(value, indent=1))
-    try:
-        yield
-    finally:
-        set_json_dumps(json.dumps)
+        set_json(json.loads if set_json is set_json_loads else json.dumps)
 
 
 def decimals(data: Any) -> Any:
     return json.loads(data, parse_float=lambda number: f"float {number}")
 
 
+def indented(value: Any) -> str:
+    return json.dumps(value, indent=1)
+
+
 def enumerated(raw: Raw) -> None:
-    info = EnumInfo.fetch(raw, "underneath_mood")
-    assert info is not None
-    register_enum(info, raw, Mood)
+    register_enum(EnumInfo.fetch(raw, "underneath_mood"), raw, Mood)
 
 
 def composed(raw: Raw) -> None:
-    info = CompositeInfo.fetch(raw, "underneath_pair")
-    assert info is not None
-    register_composite(info, raw)
+    register_composite(CompositeInfo.fetch(raw, "underneath_pair"), raw)
 
 
 def type_of_a_name(raw: Raw) -> None:
-    info = TypeInfo.fetch(raw, "underneath_mood")
-    assert info is not None
-    info.register(raw)
+    TypeInfo.fetch(raw, "underneath_mood").register(raw)
     raw.adapters.register_loader("underneath_mood", Shout)
 
 
@@ -184,12 +174,10 @@ def loader(type_: str, kind: type[Loader]) -> Callable[[Raw], None]:
 # What is changed on a connection; or for a while in the whole process.
 CHANGES: dict[str, Callable[[Raw], Any]] = {
     "nothing": lambda raw: None,
-    "set_json_loads()": lambda raw: process_json(decimals),
+    "set_json_loads()": lambda raw: for_the_process(set_json_loads, decimals),
     "set_json_loads(connection)": lambda raw: set_json_loads(decimals, raw),
-    "set_json_dumps()": lambda raw: process_dumps(),
-    "set_json_dumps(connection)": lambda raw: set_json_dumps(
-        lambda value: json.dumps(value, indent=1), raw
-    ),
+    "set_json_dumps()": lambda raw: for_the_process(set_json_dumps, indented),
+    "set_json_dumps(connection)": lambda raw: set_json_dumps(indented, raw),
     "loader of int4": loader("int4", Plus),
     "loader of bool": loader("bool", Shout),
     "loader of varchar": loader("varchar", Shout),
@@ -233,15 +221,14 @@ def outcome(make: Callable[[], Any]) -> Any:
         return type(exc), str(exc)
 
 
-def each() -> dict[str, Callable[[], Any]]:
-    return {
-        **{name: lambda make=make: list(make()) for name, make in QUERIES.items()},
-        **{
-            f"{name}, streamed": lambda make=make: list(make().iterator(2))
-            for name, make in QUERIES.items()
-        },
-        **GOT,
-    }
+STEPS: dict[str, Callable[[], Any]] = {
+    **{name: lambda make=make: list(make()) for name, make in QUERIES.items()},
+    **{
+        f"{name}, streamed": lambda make=make: list(make().iterator(2))
+        for name, make in QUERIES.items()
+    },
+    **GOT,
+}
 
 
 def changed(change: Callable[[Raw], Any]) -> dict[str, Any]:
@@ -249,10 +236,9 @@ def changed(change: Callable[[Raw], Any]) -> dict[str, Any]:
     wrapper = connections["default"]
     wrapper.ensure_connection()
     raw = wrapper.connection
-    found = {}
-    steps = each()
+    found, steps = {}, STEPS
     if change is CHANGES["pipeline()"]:  # Django cannot stream in one
-        steps = {name: steps[name] for name in steps if "streamed" not in name}
+        steps = {name: step for name, step in STEPS.items() if "streamed" not in name}
     for step in steps.values():
         outcome(step)
     with ExitStack() as stack:
@@ -260,8 +246,7 @@ def changed(change: Callable[[Raw], Any]) -> dict[str, Any]:
         if hasattr(context, "__enter__"):
             stack.enter_context(context)
         for name, step in steps.items():
-            outcomes = [outcome(step), outcome(step)]
-            found[name] = outcomes
+            found[name] = [outcome(step), outcome(step)]
             if raw.info.transaction_status == psycopg.pq.TransactionStatus.INERROR:
                 raw.rollback()
     return found
@@ -285,16 +270,9 @@ def djangos(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", CHANGES)
 def test_rows_are_djangos(name: str) -> None:
     change, expected = CHANGES[name], djangos(name)
-    found = on_a_connection(change)
-    assert {k: v for k, v in found.items() if v != expected[k]} == {}, expected
-
-    async def main() -> dict[str, Any]:
-        async with new_connection():
-            return await run_sync(changed, change)
-
-    found = asyncio.run(main())
-    differing = {k: v for k, v in found.items() if v != expected[k]}
-    assert not differing, [expected[k] for k in differing]
+    for found in on_a_connection(change), in_a_block(changed, change):
+        differing = {k: v for k, v in found.items() if v != expected[k]}
+        assert not differing, [expected[k] for k in differing]
 
 
 @pytest.mark.parametrize("name", CHANGES.keys() - {"transaction()", "not autocommit"})
@@ -310,25 +288,21 @@ def test_asynchronous_rows_are_djangos(name: str) -> None:
         except Exception as exc:
             return type(exc), str(exc)
 
+    def begin(stack: ExitStack) -> None:
+        connections["default"].ensure_connection()
+        context = change(connections["default"].connection)
+        if hasattr(context, "__enter__"):
+            stack.enter_context(context)
+
     async def main() -> None:
         async with new_connection():
-            raw = await run_sync(opened)
             with ExitStack() as stack:
-                await run_sync(begin, raw, stack)
+                await run_sync(begin, stack)
                 for key in expected.keys() - GOT.keys():
                     query, _, streamed = key.partition(", ")
                     got = await rows_of(QUERIES[query], bool(streamed))
                     assert got == expected[key][1], key
                 await run_sync(stack.close)
-
-    def opened() -> Any:
-        connections["default"].ensure_connection()
-        return connections["default"].connection
-
-    def begin(raw: Any, stack: ExitStack) -> None:
-        context = change(raw)
-        if hasattr(context, "__enter__"):
-            stack.enter_context(context)
 
     asyncio.run(main())
 
@@ -367,13 +341,7 @@ def test_notices_and_notifications() -> None:
         expected = told_by_the_server()
     assert expected.count("noise") == 4
     assert expected.count("payload") == 3
-    assert told_by_the_server() == expected
-
-    async def main() -> Any:
-        async with new_connection():
-            return await run_sync(told_by_the_server)
-
-    assert asyncio.run(main()) == expected
+    assert told_by_the_server() == in_a_block(told_by_the_server) == expected
 
 
 def test_rows_that_are_not_read_by_position() -> None:
@@ -396,7 +364,7 @@ def test_json_that_is_loaded_otherwise_from_now_on() -> None:
     before = [row[1] for row in queryset()]
     for _ in range(2):
         list(queryset())
-    with process_json(decimals):
+    with for_the_process(set_json_loads, decimals):
         assert [row[1] for row in queryset()] == [{"a": "float 1.5"}]
         assert [row[1] for row in queryset()] == [{"a": "float 1.5"}]
     assert [row[1] for row in queryset()] == before == [{"a": 1.5}]
@@ -428,14 +396,9 @@ def test_where_values_differ(setting: str, field: str) -> None:
         finally:
             wrapper.close()
 
-    async def main() -> Any:
-        async with new_connection():
-            return await run_sync(found)
-
     with djangos_rows():
         assert found()[1] != described(expected)
-    assert found()[1] == described(expected)
-    assert asyncio.run(main())[1] == described(expected)
+    assert found()[1] == in_a_block(found)[1] == described(expected)
 
 
 def test_an_interval_that_no_timedelta_holds() -> None:

@@ -10,7 +10,6 @@ from unittest import mock
 
 import psycopg
 import pytest
-from asgiref.sync import async_to_sync
 from django.core.management.color import no_style
 from django.db import (
     DatabaseError,
@@ -24,6 +23,8 @@ from django.db.models import Count, F
 from django_async_fast import new_connection, run_sync
 from django_async_fast.drivers.psycopg import prepared_statements
 from tests.support.describe import described, outcome
+from tests.support.django_rows import djangos_rows
+from tests.support.in_a_block import in_a_block
 from tests.support.targets import FIVE_BOOKS, plant
 from tests.testapp.models import Author, Book, Everything, Tag
 
@@ -136,46 +137,35 @@ def rows() -> None:
     )
 
 
-@pytest.mark.parametrize("options", [OFTEN, ON_SERVER, OFTEN | ON_SERVER])
-def test_as_django_has_them(
-    options: dict[str, Any], rows: None, without_core: Any
-) -> None:
-    async def in_a_block() -> Any:
-        async with new_connection():
-            return await run_sync(outcomes), await run_sync(prepared)
+def prepared_as_djangos(calls: Any, **options: Any) -> tuple[list[str], list[str]]:
+    """Return what is prepared by `calls`, also in a block; all are as Django's."""
 
-    with without_core():
-        expected = outcomes(1)
+    def here() -> Any:
+        return outcomes(6, calls), prepared()
+
+    with djangos_rows():
+        expected = outcomes(1, calls)
     with connected(**options):
-        found, texts = outcomes(), prepared()
-        in_block, texts_of_block = async_to_sync(in_a_block)()
+        (found, texts), (in_block, texts_of_block) = here(), in_a_block(here)
     for each in (found, in_block):
         for name, wanted in expected.items():
             assert each[name] == wanted * 6, name
-    if "prepare_threshold" in options:
-        wanted = len(CALLS) - len(NOT_BOUND)
-        for each in (texts, texts_of_block):
-            ours = [text for text in each if "testapp_" in text]
-            assert len(ours) >= wanted, ours
+    return texts, texts_of_block
+
+
+@pytest.mark.parametrize("options", [OFTEN, ON_SERVER, OFTEN | ON_SERVER])
+def test_as_django_has_them(options: dict[str, Any], rows: None) -> None:
+    for texts in prepared_as_djangos(CALLS, **options):
+        if "prepare_threshold" in options:
+            ours = [text for text in texts if "testapp_" in text]
+            assert len(ours) >= len(CALLS) - len(NOT_BOUND), ours
             assert any('"id" = $1 LIMIT 21' in text for text in ours)
-    else:
-        assert texts == texts_of_block == []
+        else:
+            assert texts == []
 
 
-def test_writes_are_as_djangos(rows: None, without_core: Any) -> None:
-    async def in_a_block() -> Any:
-        async with new_connection():
-            return await run_sync(outcomes, 6, WRITES), await run_sync(prepared)
-
-    with without_core():
-        expected = outcomes(1, WRITES)
-    with connected(**OFTEN):
-        found, texts = outcomes(calls=WRITES), prepared()
-        in_block, texts_of_block = async_to_sync(in_a_block)()
-    for each in (found, in_block):
-        for name, wanted in expected.items():
-            assert each[name] == wanted * 6, name
-    for each in (texts, texts_of_block):
+def test_writes_are_as_djangos(rows: None) -> None:
+    for each in prepared_as_djangos(WRITES, **OFTEN):
         for begins in ("INSERT", "UPDATE", "DELETE"):
             assert any(text.startswith(begins) for text in each), each
         for field in ("small", "text", "datetime", "boolean", "decimal"):
@@ -194,12 +184,8 @@ def get(pk: int) -> Any:
 
 
 def run_in(where: str, test: Callable[[], None]) -> None:
-    async def in_a_block() -> None:
-        async with new_connection():
-            await run_sync(test)
-
     with connected(**OFTEN):
-        async_to_sync(in_a_block)() if where == "block" else test()
+        in_a_block(test) if where == "block" else test()
 
 
 anywhere = pytest.mark.parametrize("where", ["sync", "block"])

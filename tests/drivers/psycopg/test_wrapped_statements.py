@@ -1,6 +1,5 @@
 """Where somebody may change a statement it goes as Django sends it: as text, in one go."""
 
-import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -12,6 +11,7 @@ from django.db.backends.utils import CursorWrapper
 from django_async_fast import new_connection, run_sync
 from tests.support.describe import described, outcome
 from tests.support.django_rows import djangos_rows
+from tests.support.in_a_block import in_a_block
 from tests.testapp.models import Author, Book
 
 pytestmark = pytest.mark.keep_rows
@@ -130,13 +130,7 @@ def test_execute_wrappers(wrapper: Any, in_transaction: bool) -> None:
     with djangos_rows():
         # Not even `get()` is ours: it asks as Django does.
         expected = here()
-    assert here() == expected
-
-    async def main() -> None:
-        async with new_connection():
-            assert await run_sync(here) == expected
-
-    asyncio.run(main())
+    assert here() == in_a_block(here) == expected
 
 
 @pytest.mark.parametrize("wrapper", [in_front, with_params, behind])
@@ -146,9 +140,8 @@ async def test_async_querysets(wrapper: Any) -> None:
         with conn.execute_wrapper(wrapper):
             assert [book.title async for book in books()] == ["a", "b", "c"]
             assert (await Book.objects.aget(title="b")).title == "b"
-            assert [row async for row in books().values_list("title", flat=True)] == [
-                *"abc"
-            ]
+            titles = books().values_list("title", flat=True)
+            assert [title async for title in titles] == [*"abc"]
             assert [book.title async for book in books().aiterator(2)] == [*"abc"]
             book = await Book.objects.aget(title="c")
             await book.arefresh_from_db()
@@ -178,15 +171,7 @@ def test_a_replaced_execute(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
 
     expected = here()
     monkeypatch.setattr(CursorWrapper, "execute", replaced)
-    if way == "sync":
-        assert here() == expected
-    else:
-
-        async def main() -> None:
-            async with new_connection():
-                assert await run_sync(here) == expected
-
-        asyncio.run(main())
+    assert (here() if way == "sync" else in_a_block(here)) == expected
     assert len(seen) >= len(STEPS) - 1
 
 

@@ -1,14 +1,13 @@
 """Blocks of one loop, and processes, that want to write to one file of SQLite's."""
 
-from __future__ import annotations
-
 import asyncio
 import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -19,39 +18,34 @@ from tests.support.other_databases import names
 from tests.testapp.models import Author, Tag
 
 
-class Holder:
-    """Another block's transaction, which has the file's lock."""
+@asynccontextmanager
+async def held(alias: str) -> AsyncIterator[asyncio.Event]:
+    """Lock the file in another block's transaction, until the event or the end."""
+    began, end = asyncio.Event(), asyncio.Event()
 
-    def __init__(self, alias: str) -> None:
-        self.alias = alias
-        self.end = asyncio.Event()
+    async def hold() -> None:
+        async with new_connection(alias), transaction.atomic(alias):
+            await Author.objects.using(alias).acreate(name="holder")
+            began.set()
+            await end.wait()
 
-    async def __aenter__(self) -> Holder:
-        began = asyncio.Event()
-
-        async def hold() -> None:
-            async with new_connection(self.alias), transaction.atomic(self.alias):
-                await Author.objects.using(self.alias).acreate(name="holder")
-                began.set()
-                await self.end.wait()
-
-        self._task = asyncio.create_task(hold())
-        await began.wait()
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        self.end.set()
-        await self._task
+    task = asyncio.create_task(hold())
+    await began.wait()
+    try:
+        yield end
+    finally:
+        end.set()
+        await task
 
 
 async def test_a_block_waits_for_anothers_transaction(log: str) -> None:
     tags = Tag.objects.using(log)
     async with new_connection(log):
-        async with Holder(log) as holder:
+        async with held(log) as release:
             creating = asyncio.create_task(tags.acreate(name="a"))
             await asyncio.sleep(0.05)
             assert not creating.done()
-            holder.end.set()
+            release.set()
             await creating
         assert await names(log) == ["a"]
 
@@ -88,7 +82,7 @@ async def test_everybody_gets_a_turn(file: str, atomic: bool) -> None:
 
 async def test_a_file_that_stays_locked(file: str, options: dict[str, Any]) -> None:
     options["timeout"] = 0.2
-    async with new_connection(file), Holder(file):
+    async with new_connection(file), held(file):
         began = time.monotonic()
         with pytest.raises(OperationalError, match="database is locked"):
             await Tag.objects.using(file).acreate(name="a")
@@ -101,7 +95,7 @@ async def test_without_a_timeout_nobody_waits(
     file: str, options: dict[str, Any]
 ) -> None:
     options["timeout"] = 0
-    async with new_connection(file), Holder(file):
+    async with new_connection(file), held(file):
         with pytest.raises(OperationalError, match="database is locked"):
             await Tag.objects.using(file).acreate(name="a")
 
@@ -115,7 +109,7 @@ async def test_the_timeout_is_a_pragma_too(file: str) -> None:
     async with new_connection(file):
         assert await run_sync(ask, "PRAGMA busy_timeout") == [(5000,)]
         assert await run_sync(ask, "pragma busy_timeout = 150;") == [(150,)]
-        async with Holder(file):
+        async with held(file):
             began = time.monotonic()
             with pytest.raises(OperationalError, match="database is locked"):
                 await Tag.objects.using(file).acreate(name="a")
@@ -127,7 +121,7 @@ async def test_whoever_has_read_does_not_wait(
 ) -> None:
     """It would wait for one that waits for it; SQLite says so at once."""
     options["transaction_mode"] = "DEFERRED"
-    async with Holder(file), new_connection(file):
+    async with held(file), new_connection(file):
         began = time.monotonic()
         with pytest.raises(OperationalError, match="database is locked"):
             async with transaction.atomic(file):
@@ -146,7 +140,7 @@ async def test_the_first_statement_of_a_transaction_waits(
             await Tag.objects.using(file).acreate(name="a")
 
     async with new_connection(file):
-        async with Holder(file):
+        async with held(file):
             writing = asyncio.create_task(write())
             await asyncio.sleep(0.05)
             assert not writing.done()
@@ -190,7 +184,7 @@ async def test_cancelled_in_the_line(file: str, again: bool) -> None:
             await tags.acreate(name=name)
 
     async with new_connection(file):
-        async with Holder(file):
+        async with held(file):
             tasks = [asyncio.create_task(create(name)) for name in "abc"]
             await asyncio.sleep(0.05)
             for task in tasks[:: 2 if again else 3]:
@@ -203,14 +197,14 @@ async def test_cancelled_in_the_line(file: str, again: bool) -> None:
 
 async def test_the_loop_goes_on_while_others_wait(file: str) -> None:
     turns = 0
-    async with new_connection(file), Holder(file) as holder:
+    async with new_connection(file), held(file) as release:
         creating = asyncio.create_task(Tag.objects.using(file).acreate(name="a"))
         end = time.monotonic() + 0.2
         while time.monotonic() < end:
             await asyncio.sleep(0.001)
             turns += 1
         assert not creating.done()
-        holder.end.set()
+        release.set()
         await creating
     assert turns > 10
 
@@ -226,7 +220,7 @@ async def test_a_long_statement_that_has_waited_lets_the_loop_go_on(file: str) -
             )
 
     async with new_connection(file):
-        async with Holder(file):
+        async with held(file):
             filling = asyncio.create_task(fill())
             await asyncio.sleep(0.05)
         while not filling.done():

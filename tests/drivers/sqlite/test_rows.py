@@ -36,12 +36,9 @@ def log(tmp_path: Path) -> Iterator[str]:
         yield alias
 
 
-def test_rows_are_djangos_in_synchronous_code(log: str) -> None:
-    many_rows.are_djangos_in_synchronous_code(log)
-
-
-def test_rows_are_djangos_in_a_block(log: str) -> None:
-    many_rows.are_djangos_in_a_block(log)
+@pytest.mark.parametrize("are_djangos", many_rows.WAYS)
+def test_rows_are_djangos(log: str, are_djangos: Any) -> None:
+    are_djangos(log)
 
 
 def test_queries_that_are_learnt_are_djangos(log: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,15 +16,12 @@ from tests.support.other_databases import names
 from tests.support.transactions import SCENARIOS, Scenario, break_off_at_every_await
 from tests.testapp.models import Tag
 
-COUNT = (
+NUMBERS = (
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %s) "
-    "SELECT count(*) FROM n"
 )
+COUNT = f"{NUMBERS} SELECT count(*) FROM n"
 # Tags whose writing takes as many steps.
-FILL = (
-    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %s) "
-    "INSERT INTO testapp_tag (name) SELECT 'n' || i FROM n"
-)
+FILL = f"{NUMBERS} INSERT INTO testapp_tag (name) SELECT 'n' || i FROM n"
 ENDLESS = 10**12
 
 
@@ -79,14 +75,13 @@ async def test_the_loop_goes_on(log: str) -> None:
 
 # Some thousands of quick steps, and few that are slow: they copy large values.
 LONG = {
-    "steps": COUNT.replace("%s", "300000"),
+    "steps": COUNT % 300_000,
     "scan": "SELECT count(*) FROM large, large AS other WHERE large.id <> other.id",
     "fetched": "SELECT * FROM large",
     "computed": "SELECT sum(length(hex(data))) FROM large",
 }
 FILL_LARGE = (
-    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300) "
-    "INSERT INTO large (data) SELECT randomblob(200000) FROM n"
+    f"{NUMBERS % 300} INSERT INTO large (data) SELECT randomblob(200000) FROM n"
 )
 
 
@@ -148,17 +143,21 @@ async def test_a_change_in_a_transaction_is_waited_for(log: str) -> None:
     async with new_connection(log):
         async with transaction.atomic(using=log):
             await Tag.objects.using(log).acreate(name="a")
-            filling = asyncio.create_task(fill(log, 300_000))
-            await asyncio.sleep(0.01)
-            filling.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await filling
+            await cancel_a_fill(log, 300_000)
         assert await Tag.objects.using(log).acount() == 300_001
 
 
 async def fill(log: str, number: int) -> None:
     async with async_connections[log].acursor() as cursor:
         await cursor.execute(FILL, [number])
+
+
+async def cancel_a_fill(log: str, number: int) -> None:
+    filling = asyncio.create_task(fill(log, number))
+    await asyncio.sleep(0.01)
+    filling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await filling
 
 
 @pytest.mark.parametrize("caught", [True, False])
@@ -172,11 +171,7 @@ async def test_a_transaction_is_lost_with_a_change_that_does_not_end(
             async with transaction.atomic(using=log):
                 await Tag.objects.using(log).acreate(name="a")
                 before = conn.connection
-                filling = asyncio.create_task(fill(log, ENDLESS))
-                await asyncio.sleep(0.01)
-                filling.cancel()
-                with pytest.raises(asyncio.CancelledError):
-                    await filling
+                await cancel_a_fill(log, ENDLESS)
                 assert before.closed
                 if not caught:
                     raise ZeroDivisionError
@@ -185,11 +180,7 @@ async def test_a_transaction_is_lost_with_a_change_that_does_not_end(
 
 async def test_a_change_without_a_transaction_is_undone(log: str) -> None:
     async with new_connection(log):
-        filling = asyncio.create_task(fill(log, ENDLESS))
-        await asyncio.sleep(0.01)
-        filling.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await filling
+        await cancel_a_fill(log, ENDLESS)
         assert await names(log) == []
 
 
@@ -259,19 +250,13 @@ async def test_a_progress_handler_of_the_projects(log: str) -> None:
 # ----- at every switch
 
 
-@pytest.fixture
-def often(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Statements are stopped all the time."""
+@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("scenario", SCENARIOS)
+async def test_broken_off_at_every_switch(
+    log: str, scenario: Scenario, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Statements are stopped all the time.
     monkeypatch.setattr("django_async_fast.drivers.sqlite.turns.SLICE", 0.0)
     monkeypatch.setattr(progress, "FEWEST", 10)
     monkeypatch.setattr(progress, "MOST", 10)
-    yield
-
-
-@pytest.mark.parametrize("how", HOWS)
-@pytest.mark.parametrize("scenario", SCENARIOS)
-@pytest.mark.usefixtures("often")
-async def test_broken_off_at_every_switch(
-    log: str, scenario: Scenario, how: str
-) -> None:
     await break_off_at_every_await(log, scenario, how)
