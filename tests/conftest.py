@@ -180,6 +180,13 @@ def other_dsn(_databases: dict[str, str]) -> str:
     return _databases["other"]
 
 
+@pytest.fixture
+def admin(dsn: str) -> Iterator[psycopg.Connection]:
+    """A connection to the database behind `default`, beside those of Django."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        yield connection
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _databases(server_dsn: str) -> Iterator[dict[str, str]]:
     """Create the databases and their tables; yield their conninfo by alias."""

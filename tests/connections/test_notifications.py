@@ -1,7 +1,6 @@
 """`conn.anotifies()`: LISTEN and NOTIFY on a block's connection."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,6 @@ from tests.support.until import until
 from tests.testapp.models import Tag
 
 ODD = 'odd "name"; --'
-
-
-@pytest.fixture
-def admin(dsn: str) -> Iterator[Any]:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        yield connection
 
 
 def notify(admin: Any, payload: str, channel: str = "notes") -> None:

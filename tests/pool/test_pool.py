@@ -6,7 +6,6 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import psycopg
 import pytest
 from django.db import InterfaceError, OperationalError, connections
 
@@ -192,12 +191,11 @@ async def test_the_socket_stays_with_the_loop() -> None:
         assert await abackend_pid(conn) == pid
 
 
-async def test_what_the_server_says_unasked_wakes_nobody_twice(dsn: str) -> None:
+async def test_what_the_server_says_unasked_wakes_nobody_twice(admin: Any) -> None:
     async with new_connection("pooled") as conn, conn.acursor() as cursor:
         await cursor.execute("LISTEN news")
         channel = conn.connection.session.channel
-    with psycopg.connect(dsn, autocommit=True) as other:
-        other.execute("NOTIFY news")
+    admin.execute("NOTIFY news")
     await until(lambda: not channel._reading)
     async with new_connection("pooled") as conn:
         assert await abackend_pid(conn)

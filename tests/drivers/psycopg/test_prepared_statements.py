@@ -3,12 +3,11 @@
 import datetime as dt
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from decimal import Decimal
 from typing import Any
 from unittest import mock
 
-import psycopg
 import pytest
 from django.core.management.color import no_style
 from django.db import (
@@ -198,23 +197,30 @@ def known_and_prepared() -> None:
 
 
 @contextmanager
-def other_type(dsn: str) -> Iterator[None]:
-    """Give a column another type, for other sessions to find out."""
-    change = "ALTER TABLE testapp_author ALTER COLUMN name TYPE {}"
-    with psycopg.connect(dsn, autocommit=True) as admin:
-        admin.execute(change.format("text"))
-        try:
-            yield
-        finally:
-            admin.execute(change.format("varchar(100)"))
+def altered(admin: Any, change: str, back: str) -> Iterator[None]:
+    """Alter a table, for other sessions to find out."""
+    admin.execute(f"ALTER TABLE {change}")
+    try:
+        yield
+    finally:
+        admin.execute(f"ALTER TABLE {back}")
+
+
+def other_type(
+    admin: Any, other: str = "text", table: str = "author", column: str = "name"
+) -> AbstractContextManager[None]:
+    """Give a column another type."""
+    change = f"testapp_{table} ALTER COLUMN {column} TYPE"
+    before = "varchar(100)" if column == "name" else "bigint"
+    return altered(admin, f"{change} {other}", f"{change} {before}")
 
 
 @anywhere
-def test_a_changed_table_is_no_error(where: str, rows: None, dsn: str) -> None:
+def test_a_changed_table_is_no_error(where: str, rows: None, admin: Any) -> None:
     def test() -> None:
         known_and_prepared()
         name = get(1).name
-        with other_type(dsn):
+        with other_type(admin):
             assert get(1).name == name
             for _ in range(4):
                 assert get(2).pk == 2
@@ -224,10 +230,10 @@ def test_a_changed_table_is_no_error(where: str, rows: None, dsn: str) -> None:
 
 
 @anywhere
-def test_a_changed_table_in_a_transaction(where: str, rows: None, dsn: str) -> None:
+def test_a_changed_table_in_a_transaction(where: str, rows: None, admin: Any) -> None:
     def test() -> None:
         known_and_prepared()
-        with other_type(dsn):
+        with other_type(admin):
             # The transaction is over, whoever asks; the next one is not.
             with pytest.raises(NotSupportedError), transaction.atomic():
                 Tag.objects.exists()  # the first goes with BEGIN, as a text
@@ -276,7 +282,7 @@ async def test_a_session_that_the_pool_has_reset(rows: None) -> None:
 
 @anywhere
 def test_a_changed_table_is_no_error_of_a_write(
-    where: str, rows: None, dsn: str
+    where: str, rows: None, admin: Any
 ) -> None:
     def test() -> None:
         author = get(1)
@@ -286,17 +292,12 @@ def test_a_changed_table_is_no_error_of_a_write(
         texts = prepared()
         assert any(text.startswith('UPDATE "testapp_author"') for text in texts)
         assert any(text.startswith('INSERT INTO "testapp_tag"') for text in texts)
-        with psycopg.connect(dsn, autocommit=True) as admin:
-            admin.execute("ALTER TABLE testapp_tag ALTER COLUMN id TYPE integer")
-            try:
-                with other_type(dsn):
-                    author.save()
-                    Tag.objects.create().delete()
-                    with transaction.atomic():
-                        author.save()
-                        author.save()
-            finally:
-                admin.execute("ALTER TABLE testapp_tag ALTER COLUMN id TYPE bigint")
+        with other_type(admin, "integer", "tag", "id"), other_type(admin):
+            author.save()
+            Tag.objects.create().delete()
+            with transaction.atomic():
+                author.save()
+                author.save()
         author.save()
         Tag.objects.create().delete()
         assert Tag.objects.filter(name="").count() == 0
@@ -341,22 +342,17 @@ OF_A_NAME: dict[str, Callable[[], Any]] = {
 @anywhere
 @pytest.mark.parametrize("call", OF_A_NAME.values(), ids=OF_A_NAME)
 def test_a_column_of_another_kind_is_no_error(
-    where: str, call: Callable[[], Any], rows: None, dsn: str
+    where: str, call: Callable[[], Any], rows: None, admin: Any
 ) -> None:
     """The server resolved the parameter's type when it prepared the statement."""
-    column = "ALTER TABLE testapp_author ALTER COLUMN name TYPE"
 
     def test() -> None:
         for _ in range(5):
             call()
-        with psycopg.connect(dsn, autocommit=True) as admin:
-            admin.execute("UPDATE testapp_author SET name = '1'")
-            admin.execute(f"{column} integer USING name::integer")
-            try:
-                for _ in range(6):
-                    call()
-            finally:
-                admin.execute(f"{column} varchar(100)")
+        admin.execute("UPDATE testapp_author SET name = '1'")
+        with other_type(admin, "integer USING name::integer"):
+            for _ in range(6):
+                call()
 
     run_in(where, test)
 
@@ -409,16 +405,12 @@ def test_names_are_nobody_elses(rows: None) -> None:
     assert len({*seen}) == len(seen) > 1
 
 
-def test_an_error_is_djangos(rows: None, dsn: str) -> None:
+def test_an_error_is_djangos(rows: None, admin: Any) -> None:
+    renamed = altered(admin, "testapp_tag RENAME TO gone", "gone RENAME TO testapp_tag")
     with connected(**OFTEN):
         Tag.objects.create(pk=99, name="t")
         for _ in range(5):
             assert Tag.objects.get(pk=99).name == "t"
-        with psycopg.connect(dsn, autocommit=True) as admin:
-            admin.execute("ALTER TABLE testapp_tag RENAME TO gone")
-            try:
-                with pytest.raises(DatabaseError, match="does not exist"):
-                    Tag.objects.get(pk=99)
-            finally:
-                admin.execute("ALTER TABLE gone RENAME TO testapp_tag")
+        with renamed, pytest.raises(DatabaseError, match="does not exist"):
+            Tag.objects.get(pk=99)
         assert Tag.objects.get(pk=99).name == "t"

@@ -1,7 +1,5 @@
 """What the event loop has of a connection: its socket, for as long as it is one."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import weakref
@@ -39,7 +37,7 @@ def copy_in(kill: Callable[[], None]) -> None:
 
 
 async def test_a_closed_socket_is_forgotten_where_an_operation_cannot_begin(
-    dsn: str,
+    admin: psycopg.Connection,
 ) -> None:
     async with new_connection() as conn:
         pid = await abackend_pid(conn)
@@ -48,8 +46,7 @@ async def test_a_closed_socket_is_forgotten_where_an_operation_cannot_begin(
         assert watched(fd)
 
         def kill() -> None:
-            with psycopg.connect(dsn, autocommit=True) as other:
-                other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+            admin.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
 
         with pytest.raises(psycopg.OperationalError):
             await run_sync(copy_in, kill)
