@@ -9,49 +9,27 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
-SUITES = [
-    str(HERE / "suites" / f"bench_{name}.py")
-    for name in (
-        "rows",
-        "single",
-        "copying",
-        "queries",
-        "concurrency",
-        "writes",
-        "pages",
-    )
-]
+NAMES = "rows", "single", "copying", "queries", "concurrency", "writes", "pages"
+SUITES = [str(HERE / "suites" / f"bench_{name}.py") for name in NAMES]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, help="rounds of each case (9)")
-    parser.add_argument(
-        "--quick", action="store_true", help="two rounds of few rows: does it all run?"
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=__doc__,
+        epilog="The rest is pytest's, which has --rounds N, --quick, --isolated and "
+        "--no-pin of bench/conftest.py.",
     )
     parser.add_argument(
         "--only", metavar="NAME", help="a suite, a case or a contender, by part of it"
     )
-    parser.add_argument(
-        "--isolated", action="store_true", help="each contender in its own process"
-    )
-    parser.add_argument(
-        "--no-pin", action="store_true", help="let the processes use every processor"
-    )
-    arguments = parser.parse_args()
+    arguments, rest = parser.parse_known_args()
     results = HERE / "results"
     results.mkdir(exist_ok=True)
     written = results / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%SZ}.json"
-    options = [*SUITES, f"--benchmark-json={written}"]
-    if arguments.rounds:
-        options.append(f"--rounds={arguments.rounds}")
+    options = [*SUITES, f"--benchmark-json={written}", *rest]
     if arguments.only:
         options += ["-k", arguments.only]
-    options += [
-        f"--{name.replace('_', '-')}"
-        for name in ("quick", "isolated", "no_pin")
-        if getattr(arguments, name)
-    ]
     code = pytest.main(options)
     if written.exists() and written.stat().st_size:
         print(f"figures: {os.path.relpath(written)}")

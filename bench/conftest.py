@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from bench.harness.contender_processes import ContenderProcesses, pinned, split_cpus
-from bench.harness.rounds import Case, Entrant, Outcome, Replay, run
+from bench.harness.rounds import Case, Entrant, Outcome, run
+from django_async_fast.benchmark.fixtures import Replay
 from tools.postgres import database, postgres, server_version
 
 from .contenders import entrants, label, load, missing
@@ -37,7 +38,7 @@ replay = Replay()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("bench", "the benchmarks' rounds")
-    group.addoption("--rounds", type=int, help="rounds of each case")
+    group.addoption("--rounds", type=int, help=f"rounds of each case ({ROUNDS})")
     group.addoption("--quick", action="store_true", help="few rounds of few rows")
     group.addoption("--isolated", action="store_true", help="a process for each")
     group.addoption("--no-pin", action="store_true", help="do not pin processors")
@@ -225,10 +226,8 @@ def measure(request: pytest.FixtureRequest, bench: Bench, benchmark: Any) -> Any
             pytest.fail(outcome.failure, pytrace=False)
         others = outcomes.values()
         benchmark.extra_info |= report.extra_info(case, outcome, others)
-        replay.load(outcome.seconds)
-        benchmark.pedantic(
-            replay.end_round, setup=replay.begin_round, rounds=len(outcome.seconds)
-        )
+        replay.left = list(outcome.seconds)
+        benchmark.pedantic(replay.end, setup=replay.begin, rounds=len(outcome.seconds))
 
     return record
 

@@ -6,7 +6,7 @@ of bench/results/ that has the suite `pages`, or the one that is named.
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,7 +16,6 @@ from bench.contenders import label, load
 
 ROOT = Path(__file__).resolve().parent.parent
 README, PLOT = ROOT / "README.md", ROOT / "docs" / "pages.svg"
-BEGIN, END = "<!-- pages:start -->\n", "<!-- pages:end -->"
 
 # In the order of the table: what the README calls a page.
 PAGES = {
@@ -46,22 +45,37 @@ Figures = dict[str, dict[str, float]]
 
 
 def main() -> None:
-    named = [Path(name) for name in sys.argv[1:]]
-    path, run = _newest(named or sorted((ROOT / "bench" / "results").glob("*.json")))
+    run = newest("test_page_")
     figures = _figures(run)
     PLOT.write_text(svg(figures))
-    before, _, rest = README.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    README.write_text(f"{before}{BEGIN}{table(figures, run)}{END}{after}")
-    print(f"{path.name}: {PLOT.relative_to(ROOT)} and README.md are of this run")
+    put(README, "pages", table(figures, run))
 
 
-def _newest(paths: list[Path]) -> tuple[Path, Any]:
-    for path in reversed(paths):
+def newest(cases: str) -> Any:
+    """Return the run that is named, or the newest, that has cases called so."""
+    named = [Path(name) for name in sys.argv[1:]]
+    for path in reversed(named or sorted((ROOT / "bench" / "results").glob("*.json"))):
         run = json.loads(path.read_text())
-        if any("test_page_" in each["fullname"] for each in run["benchmarks"]):
-            return path, run
-    sys.exit("No run has pages: python -m bench --only page_")
+        if any(each["name"].startswith(cases) for each in run["benchmarks"]):
+            print(f"of {path.name}")
+            return run
+    sys.exit(f"No run has any: python -m bench --only {cases}")
+
+
+def put(page: Path, mark: str, text: str) -> None:
+    """Write what stands between the marks of a page."""
+    begin, end = f"<!-- {mark}:start -->\n", f"<!-- {mark}:end -->"
+    before, _, rest = page.read_text().partition(begin)
+    page.write_text(f"{before}{begin}{text}{end}{rest.partition(end)[2]}")
+
+
+def drawing(height: int, lines: Iterable[str]) -> str:
+    """Return a picture of lines of SVG, 760 wide."""
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 {height}" '
+        'font-family="sans-serif" font-size="12" fill="#555">'
+    )
+    return "\n".join([head, *lines, "</svg>\n"])
 
 
 def _figures(run: Any) -> Figures:
@@ -114,12 +128,7 @@ def svg(figures: Figures) -> str:
         legend.append(f'<rect x="{x}" y="14" width="10" height="10" fill="{colour}"/>')
         legend.append(f'<text x="{x + 15}" y="23">{escape(name)}</text>')
         x += 45 + round(6.5 * len(name))
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 {height}" '
-        'font-family="sans-serif" font-size="12" fill="#555">\n'
-        + "\n".join([*legend, *drawn])
-        + "\n</svg>\n"
-    )
+    return drawing(height, [*legend, *drawn])
 
 
 def _bars(figures: Figures) -> Iterator[tuple[str, int]]:

@@ -4,17 +4,14 @@ Writes docs/writes.svg and the table between that page's marks for it. Takes the
 file of bench/results/ that has the suite `writes`, or the one that is named.
 """
 
-import json
-import sys
 from collections.abc import Iterator
 from math import log10
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+from bench.plot import ROOT, drawing, newest, put
+
 PAGE, PLOT = ROOT / "docs" / "writing.md", ROOT / "docs" / "writes.svg"
-BEGIN, END = "<!-- writes:start -->\n", "<!-- writes:end -->"
 
 # Contender's label -> its name and colour.
 LINES = {
@@ -28,14 +25,10 @@ Figures = dict[tuple[str, int], dict[str, tuple[float, float]]]
 
 
 def main() -> None:
-    named = [Path(name) for name in sys.argv[1:]]
-    paths = named or sorted((ROOT / "bench" / "results").glob("*.json"))
-    runs = [json.loads(path.read_text()) for path in reversed(paths)]
-    run, figures = next((run, found) for run in runs if (found := figures_of(run)))
+    run = newest("test_bulk_")
+    figures = figures_of(run)
     PLOT.write_text(svg(figures))
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}{table(figures, run)}{END}{after}")
+    put(PAGE, "writes", table(figures, run))
 
 
 def figures_of(run: Any) -> Figures:
@@ -81,12 +74,7 @@ def svg(figures: Figures) -> str:
         )
         if sizes:
             drawn += _chart(f"bulk_{write}()", sizes, 60 + 380 * i)
-    return (
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 250" '
-        'font-family="sans-serif" font-size="12" fill="#555">\n'
-        + "\n".join(drawn)
-        + "\n</svg>\n"
-    )
+    return drawing(250, drawn)
 
 
 def _chart(title: str, sizes: list[tuple[int, Any]], left: int) -> Iterator[str]:

@@ -95,23 +95,3 @@ def run(
                 outcome.seconds.append(seconds / case.count(quick))
                 outcome.cpu_seconds.append(cpu / case.count(quick))
     return outcomes
-
-
-class Replay:
-    """Stands in for pytest-benchmark's timer: it shows what was measured before."""
-
-    def __init__(self) -> None:
-        self._now = 0.0
-        self._left: list[float] = []
-
-    def __call__(self) -> float:
-        return self._now
-
-    def load(self, seconds: list[float]) -> None:
-        self._left = list(seconds)
-
-    def begin_round(self) -> None:
-        self._now = 0.0
-
-    def end_round(self) -> None:
-        self._now = self._left.pop(0)

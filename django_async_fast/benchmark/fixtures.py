@@ -76,7 +76,7 @@ def _measure(
 ) -> None:
     from .rounds import OURS, STOCK, measure
 
-    replay = _Replay()
+    replay = Replay()
     marker = pytest.mark.benchmark(group=per, timer=replay, disable_gc=False)
     request.node.add_marker(marker)
     benchmark = request.getfixturevalue("benchmark")
@@ -94,7 +94,7 @@ def _measure(
     benchmark.pedantic(replay.end, setup=replay.begin, rounds=rounds)
 
 
-class _Replay:
+class Replay:
     """Stands in for pytest-benchmark's timer: it shows what was measured before."""
 
     def __init__(self) -> None:
