@@ -6,8 +6,6 @@ again at once; servers take turns, for as many rounds as asked for. Needs Linux,
 `pip install uvicorn[standard] gunicorn gevent djangorestframework`.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import os
@@ -33,7 +31,7 @@ from bench.harness.contender_processes import pinned, split_cpus
 from bench.pages.client import HEADERS
 from bench.pages.pages import PAGES
 from bench.shop import dataset
-from tools.postgres import database, postgres
+from tools.postgres import database, free_port, postgres
 
 CLIENTS, POOL, WARM_UP = 64, 8, 2
 NAMES = "plain", "db", "books", "site", "site_sync", "api"
@@ -68,6 +66,15 @@ class Server:
 
     def path(self, name: str) -> str:
         return PAGES[name].path if self.is_async else PAGES[name].sync_path
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one server did on one page: medians of the rounds."""
+
+    requests_a_second: float
+    # Of the server's processes; unlike the first it stands a busy machine.
+    cpu_us: float
 
 
 SERVERS = (
@@ -134,15 +141,6 @@ def measure(
     }
 
 
-@dataclass(frozen=True)
-class Figures:
-    """What one server did on one page: medians of the rounds."""
-
-    requests_a_second: float
-    # Of the server's processes; unlike the first it stands a busy machine.
-    cpu_us: float
-
-
 def cpu_seconds(pid: int) -> float:
     """Return the processor time that a process and its children have used."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -154,9 +152,7 @@ def cpu_seconds(pid: int) -> float:
 @contextlib.contextmanager
 def running(server: Server, dsn: str, cpus: set[int]) -> Iterator[tuple[int, int]]:
     """Run `server`, yield its port and process. Raises RuntimeError if it fails."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    port = free_port()
     with pinned(cpus):
         process = subprocess.Popen(server.arguments(port), env=_environment(dsn))
     try:

@@ -1,13 +1,20 @@
 """This package."""
 
 import io
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from operator import methodcaller
 from typing import Any
 
-from bench.contenders.django_sync import BULK, CHUNK, QUERIES, DjangoSync, Find
+from bench.contenders.django_sync import (
+    BULK,
+    CHUNK,
+    QUERIES,
+    STREAMS,
+    DjangoSync,
+    Find,
+)
 from bench.harness.timed_run import TimedRun
 from bench.shop import dataset, settings
 
@@ -38,34 +45,6 @@ class This(DjangoSync):
         async with self.new_connection() as connection:
             await self.person.objects.aget(pk=1)
             yield connection
-
-    async def stream_instances(self, timed: TimedRun) -> None:
-        async with self.block():
-            await timed.stream(lambda: self.person.objects.aiterator(CHUNK))
-
-    async def stream_instances__atomic(self, timed: TimedRun) -> None:
-        async with self.block(), self.atomic():
-            await timed.stream(lambda: self.person.objects.aiterator(CHUNK))
-
-    async def stream_tuples(self, timed: TimedRun) -> None:
-        async with self.block():
-            await timed.stream(
-                lambda: self.person.objects.values_list().aiterator(CHUNK)
-            )
-
-    async def stream_tuples__atomic(self, timed: TimedRun) -> None:
-        async with self.block(), self.atomic():
-            await timed.stream(
-                lambda: self.person.objects.values_list().aiterator(CHUNK)
-            )
-
-    async def stream_dicts(self, timed: TimedRun) -> None:
-        async with self.block():
-            await timed.stream(lambda: self.person.objects.values().aiterator(CHUNK))
-
-    async def stream_dicts__atomic(self, timed: TimedRun) -> None:
-        async with self.block(), self.atomic():
-            await timed.stream(lambda: self.person.objects.values().aiterator(CHUNK))
 
     async def cached_queryset(self, timed: TimedRun) -> None:
         async with self.block():
@@ -158,6 +137,14 @@ class _NoGate:
         pass
 
 
+def _stream(rows: Callable[[Any], Any], atomic: bool) -> Any:
+    async def method(self: This, timed: TimedRun) -> None:
+        async with self.block(), self.atomic() if atomic else nullcontext():
+            await timed.stream(lambda: rows(self.person.objects).aiterator(CHUNK))
+
+    return method
+
+
 def _in_block(find: Find, awaited: Any) -> Any:
     async def method(self: This, timed: TimedRun) -> None:
         from bench.shop.queries import Awaited
@@ -168,6 +155,9 @@ def _in_block(find: Find, awaited: Any) -> Any:
     return method
 
 
+for _case, _rows in STREAMS.items():
+    setattr(This, _case, _stream(_rows, atomic=False))
+    setattr(This, f"{_case}__atomic", _stream(_rows, atomic=True))
 for _case, _find in QUERIES.items():
     setattr(This, _case, _in_block(_find, TimedRun.awaited))
 for _case, _find in BULK.items():

@@ -38,22 +38,22 @@ BULK: dict[str, Find] = {
 }
 
 
+# Case -> the querysets that it streams.
+STREAMS: dict[str, Callable[[Any], Any]] = {
+    "stream_instances": lambda objects: objects.all(),
+    "stream_tuples": lambda objects: objects.values_list(),
+    "stream_dicts": lambda objects: objects.values(),
+}
+
+
 class DjangoSync(Contender):
     """The ways that are synchronous; `open()` sets `person` and `written`."""
 
     person: Any
     written: Any
 
-    def stream_instances__sync(self, timed: TimedRun) -> None:
+    def sync_iterator(self, timed: TimedRun) -> None:
         timed.loop(lambda: self.person.objects.iterator(CHUNK))
-
-    sync_iterator = stream_instances__sync
-
-    def stream_tuples__sync(self, timed: TimedRun) -> None:
-        timed.loop(lambda: self.person.objects.values_list().iterator(CHUNK))
-
-    def stream_dicts__sync(self, timed: TimedRun) -> None:
-        timed.loop(lambda: self.person.objects.values().iterator(CHUNK))
 
     def sync_list(self, timed: TimedRun) -> None:
         timed.loop(lambda: list(self.person.objects.all()))
@@ -87,6 +87,13 @@ class DjangoSync(Contender):
         timed.repeat_sync(lambda key: self.person.objects.get(pk=key))
 
 
+def _stream(rows: Callable[[Any], Any]) -> Any:
+    def method(self: DjangoSync, timed: TimedRun) -> None:
+        timed.loop(lambda: rows(self.person.objects).iterator(CHUNK))
+
+    return method
+
+
 def _now(find: Find, now: Any) -> Any:
     def method(self: DjangoSync, timed: TimedRun) -> None:
         from bench.shop.queries import Now
@@ -96,6 +103,8 @@ def _now(find: Find, now: Any) -> Any:
     return method
 
 
+for _case, _rows in STREAMS.items():
+    setattr(DjangoSync, f"{_case}__sync", _stream(_rows))
 for _case, _find in QUERIES.items():
     setattr(DjangoSync, f"{_case}__sync", _now(_find, TimedRun.now))
 for _case, _find in BULK.items():

@@ -8,12 +8,12 @@ import argparse
 import asyncio
 import gc
 import sys
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
 
 from bench.shop import dataset, settings
+from tools.memory import memory_mb, reset_peak
 from tools.postgres import database, postgres
 
 ROWS = 5_000_000
@@ -37,7 +37,7 @@ def main() -> int:
         settings.configure(dsn, 1, "django_async_fast")
         marks = asyncio.run(_stream(rows, console))
     growth = [each - marks[0] for each in marks]
-    highest = _memory_mb("VmHWM") - marks[0]
+    highest = memory_mb("VmHWM") - marks[0]
     console.print(_plot(growth), style="bold")
     console.print(
         f"{rows:,} rows, MB above the {marks[0]:.0f} of the first rows: "
@@ -54,27 +54,17 @@ async def _stream(rows: int, console: Console) -> list[float]:
         async for _ in Person.objects.filter(pk__lte=2 * CHUNK).aiterator(CHUNK):
             pass
         gc.collect()
-        _reset_peak()
-        marks, count, step = [_memory_mb("VmRSS")], 0, rows // MARKS
+        reset_peak()
+        marks, count, step = [memory_mb("VmRSS")], 0, rows // MARKS
         with Progress(console=console, transient=True) as progress:
             bar = progress.add_task("streaming", total=rows)
             async for _ in Person.objects.aiterator(CHUNK):
                 count += 1
                 if not count % step:
-                    marks.append(_memory_mb("VmRSS"))
+                    marks.append(memory_mb("VmRSS"))
                     progress.update(bar, completed=count)
     assert count == rows, f"{count} rows came, not {rows}"
     return marks
-
-
-def _reset_peak() -> None:
-    """Make VmHWM begin again at what is in use now."""
-    Path("/proc/self/clear_refs").write_text("5")
-
-
-def _memory_mb(name: str) -> float:
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition(f"{name}:")[2].split()[0]) / 2**10
 
 
 def _plot(growth: list[float]) -> str:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from statistics import quantiles
+from types import SimpleNamespace
 from typing import Any
 
 from rich.console import Console
@@ -33,16 +34,10 @@ NEVER = 36_000.0
 COUNTED = {"rounds": 2, "requests": 100}
 
 
-class Microseconds:
-    """What was measured."""
-
-    count = 0.0
-
-
 @contextmanager
-def processor_time() -> Iterator[Microseconds]:
-    """Measure the processor time of this process while it is entered."""
-    found = Microseconds()
+def processor_time() -> Iterator[SimpleNamespace]:
+    """Count the microseconds of processor time while it is entered."""
+    found = SimpleNamespace()
     began = time.process_time_ns()
     yield found
     found.count = (time.process_time_ns() - began) / 1000
@@ -51,7 +46,7 @@ def processor_time() -> Iterator[Microseconds]:
 Meter = Callable[[], AbstractContextManager[Any]]
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m bench.suites.stall_watch", description=__doc__
     )
@@ -62,19 +57,18 @@ def main() -> int:
     if instructions.OUT in os.environ:  # under valgrind
         report(options.limit, "instructions", instructions.counted, **COUNTED)
     elif options.instructions:
-        return count()
+        count()
     else:
         report(options.limit, "us", processor_time, options.rounds, REQUESTS)
-    return 0
 
 
-def count() -> int:
+def count() -> None:
     if lacking := instructions.missing():
         raise SystemExit(f"Instructions are not counted: there is no {lacking}.")
     ask = [sys.executable, "-m", "bench.suites.stall_watch", f"--limit={NEVER}"]
     with instructions.command() as (before, environment):
         environment = os.environ | environment | {"PYTHONHASHSEED": "0"}
-        return subprocess.run([*before, *ask], env=environment, check=False).returncode
+        subprocess.run([*before, *ask], env=environment, check=True)
 
 
 def report(limit: float, unit: str, meter: Meter, rounds: int, requests: int) -> None:
@@ -123,4 +117,4 @@ async def _round(application: object, meter: Meter, requests: int) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BOOKSHOP = ROOT / "examples" / "bookshop"
 sys.path[:0] = [str(ROOT), str(BOOKSHOP)]
 
+from tools.memory import memory_mb, reset_peak  # noqa: E402
+
 ROWS = 200_000
 FEW_ROWS = ROWS // 10
 AUTHORS = 1_000
@@ -76,15 +78,15 @@ async def _serve(kind: str, started: list[str]) -> None:
     async with block:
         await Author.objects.acount()  # connects
         gc.collect()
-        baseline = _memory_mb("VmRSS")
+        baseline = memory_mb("VmRSS")
         _write(hello)
         while line := sys.stdin.readline():
             books = Book.objects.all()
             if (rows := int(line)) < ROWS:
                 books = books.filter(pk__lte=rows)
-            _reset_peak()
+            reset_peak()
             figures = await _stream(books.aiterator(chunk_size=CHUNK))
-            figures["peak_mb"] = max(0.0, _memory_mb("VmHWM") - baseline)
+            figures["peak_mb"] = max(0.0, memory_mb("VmHWM") - baseline)
             figures["threads"] = max(len(started), figures.pop("os_threads") - 1)
             _write(figures)
 
@@ -112,24 +114,6 @@ def _os_threads() -> int:
     """Count this process's threads as the kernel does: also those not Python's."""
     tasks = Path("/proc/self/task")
     return len(list(tasks.iterdir())) if tasks.exists() else threading.active_count()
-
-
-def _reset_peak() -> None:
-    """Make VmHWM start again at what is in use now (Linux; elsewhere it stays)."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def _memory_mb(name: str) -> float:
-    """Return VmRSS or VmHWM; elsewhere than on Linux, the highest ever of either."""
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:
-        import resource
-
-        unit = 2**20 if sys.platform == "darwin" else 2**10
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-    return int(status.partition(f"{name}:")[2].split()[0]) / 2**10
 
 
 # --- the process that shows -------------------------------------------------------
