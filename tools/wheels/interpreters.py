@@ -1,29 +1,17 @@
 """Where the CPythons are that wheels are built for, or tried with."""
 
-import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
-USABLE = "import sys, ensurepip; print(*sys.version_info[:2], sep='.')"
+FIND = Path(__file__).parents[1] / "find_python"
 
 
 def find(version: str) -> Path | None:
     """Return a CPython of that version that runs, or None."""
-    for python in _candidates(version):
-        done = subprocess.run(
-            [python, "-c", USABLE], capture_output=True, text=True, check=False
-        )
-        if done.returncode == 0 and done.stdout.strip() == version:
-            return python
-    return None
-
-
-def _candidates(version: str) -> Iterator[Path]:
-    if found := shutil.which(f"python{version}"):
-        yield Path(found)
-    pyenv = Path.home() / ".pyenv" / "versions"
-    yield from pyenv.glob(f"{version}.*/bin/python")
+    found = subprocess.run(
+        [FIND, version], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    return Path(found) if found else None
 
 
 def environment(python: Path, at: Path, *requirements: str) -> Path:
