@@ -1,7 +1,5 @@
 """System checks: what is missing, before the first query finds out."""
 
-from __future__ import annotations
-
 from contextlib import closing, suppress
 from typing import Any
 

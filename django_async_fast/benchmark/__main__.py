@@ -4,8 +4,6 @@ Reads what `pytest --benchmark-autosave` wrote under `.benchmarks/`, or the file
 are named, and writes `benchmarks.html`.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 from pathlib import Path

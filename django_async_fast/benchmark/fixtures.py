@@ -1,7 +1,5 @@
 """The fixtures `bench_queryset` and `bench_request`, and the table after a run."""
 
-from __future__ import annotations
-
 import platform
 import sysconfig
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """The records as one static page: everything that it needs is in it."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """How many times as fast as a base a contender is, how sure that is, and since when."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from .records import Record, kind

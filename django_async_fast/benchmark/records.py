@@ -1,7 +1,5 @@
 """A record of one run: what pytest-benchmark wrote, without what nobody compares."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 from statistics import quantiles

@@ -1,7 +1,5 @@
 """One request to an ASGI application in the process, without a server."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Stock Django and this package take turns in one process; what each took is kept."""
 
-from __future__ import annotations
-
 import asyncio
 import contextvars
 import gc

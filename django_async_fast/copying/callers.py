@@ -1,7 +1,5 @@
 """Who calls a function of COPY: a coroutine, or code in a thread of a block."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar

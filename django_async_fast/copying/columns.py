@@ -7,8 +7,6 @@ reads a literal. The core encodes binary rows; a batch with a value that it does
 psycopg's.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from decimal import MIN_EMIN, ROUND_HALF_UP, Decimal, localcontext

@@ -1,7 +1,5 @@
 """What the commands `export` and `import` have in common."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

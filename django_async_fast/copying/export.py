@@ -4,19 +4,16 @@ One COPY, and no row becomes a Python object. `copy_to()` writes to a file,
 `copy_chunks()` is iterated over.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing, suppress
 from contextvars import copy_context
-from typing import Any
+from typing import Any, Self
 
 from django.db import InterfaceError, connections
 from django.db.models import QuerySet
 
 from .. import bridge
-from ..connections import block_threads
 from ..connections.dispatch import run_sync
 from ..drivers.psycopg import copies
 from . import files, statements
@@ -155,24 +152,18 @@ class copy_chunks(_Chunks):
     last piece has been read, or `close()` has been called.
     """
 
-    def __iter__(self) -> copy_chunks:
+    def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> bytes:
-        if block_threads.in_block_thread():
-            piece = block_threads.run_on_loop(self._export.read)
-        else:
-            piece = self._export.read()
+        piece = on_the_loop(self._export.read)()
         if not piece:
             raise StopIteration
         return piece
 
     def close(self) -> None:
         """End the COPY, before its last row too."""
-        if block_threads.in_block_thread():
-            block_threads.run_on_loop(self._export.close)
-        else:
-            self._export.close()
+        on_the_loop(self._export.close)()
 
 
 class acopy_chunks(_Chunks):
@@ -180,7 +171,7 @@ class acopy_chunks(_Chunks):
 
     _loop: asyncio.AbstractEventLoop | None = None
 
-    def __aiter__(self) -> acopy_chunks:
+    def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:

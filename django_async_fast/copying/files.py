@@ -1,7 +1,5 @@
 """Files that a COPY is written to, or read from: paths, text or binary, `async def`."""
 
-from __future__ import annotations
-
 import codecs
 import io
 import os

@@ -1,7 +1,5 @@
 """The first line of a file that is copied in: which fields its columns are."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Instances as rows of a COPY."""
 
-from __future__ import annotations
-
 from operator import attrgetter
 from typing import Any
 

@@ -3,8 +3,6 @@
 All of them or none: the COPY runs in an atomic block.
 """
 
-from __future__ import annotations
-
 from collections.abc import (
     AsyncIterable,
     Callable,

@@ -1,7 +1,5 @@
 """Errors of a COPY that say where they are: in which row or line, and which field."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

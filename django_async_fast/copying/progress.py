@@ -1,7 +1,5 @@
 """How far a COPY is, for people: a bar on the terminal, where rich is installed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any

@@ -4,8 +4,6 @@ A list, a range or a dict goes by the core alone: psycopg finds out its type by 
 in it. Where the core leaves one of them, the rows are text.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any

@@ -1,7 +1,5 @@
 """The text of a COPY: out of a queryset, or into a table."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence

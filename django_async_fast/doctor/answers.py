@@ -1,7 +1,5 @@
 """What probes of a server have found, as a table."""
 
-from __future__ import annotations
-
 import sys
 from importlib import import_module
 from importlib.util import find_spec

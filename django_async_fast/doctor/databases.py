@@ -1,7 +1,5 @@
 """How a block waits for each database, what pool it has, and whether it answers."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """Where requests come in: the ASGI application, its middleware and its views."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import Any

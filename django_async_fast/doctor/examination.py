@@ -1,7 +1,5 @@
 """The whole examination, in the order in which a remedy helps what comes after it."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from importlib import import_module

@@ -1,7 +1,5 @@
 """What the doctor finds: a line, how bad it is, and the remedy."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import NamedTuple
 

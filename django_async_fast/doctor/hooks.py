@@ -4,8 +4,6 @@ What is replaced is called as often as in stock Django; what stands before it he
 left out. `unpatched.py` says what counts as replaced.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator
 from types import FunctionType
@@ -26,17 +24,25 @@ from .findings import Finding, listed, note, ok
 _OURS = __package__.partition(".")[0]
 # Where the seams stand before what Django has inherited.
 _DJANGOS = ("django", "psycopg", "contextlib")
-_INSTANCES = "instances are made by Django's from_db()"
 _CURSORS = "statements and rows go through Django's cursors"
 _BUILT = "querysets are built and compiled by Django each time"
 _CONNECTED = "blocks connect by Django's own steps"
+# What is looked at, and what somebody's hooks in it cost.
+_LOOKED_AT: dict[type[Any], str] = {
+    Model: "instances are made by Django's from_db()",
+    **dict.fromkeys((QuerySet, ModelIterable, SQLCompiler), _BUILT),
+    **dict.fromkeys((CursorWrapper, CursorDebugWrapper, psycopg.Cursor), _CURSORS),
+    **dict.fromkeys((BaseDatabaseWrapper, DatabaseWrapper), _CONNECTED),
+    psycopg.Connection: _CONNECTED,
+    Atomic: "transactions are entered through it",
+}
 
 
 def findings() -> Iterator[Finding]:
     """Yield a line for each tool that has hooked in, and what it makes slower."""
     found: dict[str, set[str]] = defaultdict(set)
     costs: dict[str, set[str]] = defaultdict(set)
-    for owner, cost in _asked():
+    for owner, cost in _LOOKED_AT.items():
         for name, value in list(vars(owner).items()):
             if is_like(owner, owner, (name,)):
                 continue
@@ -53,17 +59,6 @@ def findings() -> Iterator[Finding]:
         )
     if not found:
         yield ok("nobody has replaced what is looked at in Django and psycopg")
-
-
-def _asked() -> Iterator[tuple[type[Any], str]]:
-    yield Model, _INSTANCES
-    yield from ((kind, _BUILT) for kind in (QuerySet, ModelIterable, SQLCompiler))
-    yield from ((kind, _CURSORS) for kind in (CursorWrapper, CursorDebugWrapper))
-    yield BaseDatabaseWrapper, _CONNECTED
-    yield Atomic, "transactions are entered through it"
-    yield DatabaseWrapper, _CONNECTED
-    yield psycopg.Connection, _CONNECTED
-    yield psycopg.Cursor, _CURSORS
 
 
 def origin(value: Any) -> str:

@@ -1,7 +1,5 @@
 """Which versions are installed, and whether the compiled parts are in use."""
 
-from __future__ import annotations
-
 import platform
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -16,7 +14,8 @@ _SHOWN = "Django", "asgiref", "greenlet", "psycopg", "psycopg-pool"
 
 def findings() -> Iterator[Finding]:
     """Yield the versions, and what does not go with what."""
-    yield ok(f"django-async-fast {__version__}, {_python()}")
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    yield ok(f"django-async-fast {__version__}, {python}")
     yield ok(", ".join(f"{name} {_version(name)}" for name in _SHOWN))
     if wrong := psycopg_problem():
         sentence, _, remedy = wrong.partition(" Install it: ")
@@ -42,10 +41,6 @@ def _compiled_parts() -> Finding:
         "builds rows, and synchronous views run in threads",
         remedy,
     )
-
-
-def _python() -> str:
-    return f"{platform.python_implementation()} {platform.python_version()}"
 
 
 def _version(name: str) -> str:

@@ -1,7 +1,5 @@
 """Which models the core fills, and which Django's own code makes."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator
 

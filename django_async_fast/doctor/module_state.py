@@ -4,8 +4,6 @@ Requests take turns in one thread. What is in a `threading.local` is exchanged w
 of them; a lock that is held over a query stops them all.
 """
 
-from __future__ import annotations
-
 import sys
 import threading
 from collections import defaultdict
@@ -75,9 +73,5 @@ def _modules() -> Iterator[tuple[str, list[tuple[str, Any]]]]:
         yield name, values
         for called, value in values:
             if isinstance(value, type) and value.__module__ == name:
-                inside = [(f"{called}.{key}", each) for key, each in _own(value)]
-                yield name, inside
-
-
-def _own(kind: type[Any]) -> list[tuple[str, Any]]:
-    return list(vars(kind).items())
+                own = vars(value).items()
+                yield name, [(f"{called}.{key}", each) for key, each in own]

@@ -4,8 +4,6 @@ For engines that speak PostgreSQL's protocol, and for what stands before a serve
 probe does what the package does, in blocks on the alias, and leaves nothing behind.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable

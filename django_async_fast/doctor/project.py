@@ -1,7 +1,5 @@
 """Whether the app is installed, and what its settings say."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

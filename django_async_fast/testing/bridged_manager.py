@@ -1,7 +1,5 @@
 """Context managers of Django's test cases, in synchronous code and in coroutines."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar

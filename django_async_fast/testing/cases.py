@@ -5,15 +5,14 @@ loop and a block from `setUpClass()` to its last cleanup, and every connection
 that is asked for in there, by whatever code, is the block's.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 from asgiref.sync import async_to_sync, iscoroutinefunction
 from django import test
 from django.db import DEFAULT_DB_ALIAS, connections
+from django.test.utils import CaptureQueriesContext
 
 from .. import bridge
 from ..bridge import driving
@@ -22,9 +21,6 @@ from ..transactions.atomic import roll_back_inside
 from .bridged_manager import BridgedManager, await_in
 from .class_loop import ClassLoop, on_class_loop
 from .shared_connection import close_threads_connections, shared_connection
-
-if TYPE_CHECKING:
-    from django.test.utils import CaptureQueriesContext
 
 __all__ = ["TestCase", "TransactionTestCase"]
 

@@ -1,7 +1,5 @@
 """The event loop that a test class has from `setUpClass()` to its last cleanup."""
 
-from __future__ import annotations
-
 import asyncio
 import contextvars
 import functools

@@ -6,8 +6,6 @@ in the test's event loop; with whatever else runs the test it is opened around
 the test function. Nothing of Django is imported before a test asks for it.
 """
 
-from __future__ import annotations
-
 import functools
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator

@@ -1,7 +1,5 @@
 """A block that the blocks of the code under test join."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from asgiref.sync import SyncToAsync, sync_to_async

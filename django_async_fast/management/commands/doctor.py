@@ -1,7 +1,5 @@
 """`manage.py doctor`: what is native in this project, what is not, and the remedies."""
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 

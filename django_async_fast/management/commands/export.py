@@ -1,7 +1,5 @@
 """`manage.py export shop.Book books.csv`: a model's rows into a file, by COPY."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from django.core.management.base import CommandParser

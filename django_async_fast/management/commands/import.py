@@ -1,7 +1,5 @@
 """`manage.py import shop.Book books.csv`: a file's rows into a model, by COPY."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any
