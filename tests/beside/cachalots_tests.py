@@ -28,14 +28,10 @@ def configure(place: str) -> None:
     ]
     if place != "stock":
         apps.insert(0 if place == "first" else len(apps), OURS)
+    test = {"NAME": f"{OURS}_cachalot_{place}"}
+    default = django_database(os.environ["DATABASE_URL"], "postgres", TEST=test)
     settings.configure(
-        DATABASES={
-            "default": django_database(
-                os.environ["DATABASE_URL"],
-                "postgres",
-                TEST={"NAME": f"{OURS}_cachalot_{place}"},
-            )
-        },
+        DATABASES={"default": default},
         INSTALLED_APPS=apps,
         MIGRATION_MODULES={"cachalot": "cachalot.tests.migrations"},
         CACHES={

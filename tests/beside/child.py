@@ -12,6 +12,7 @@ import sys
 from importlib import import_module
 from typing import Any
 
+from tests.beside import urls
 from tests.beside.tool import AFTER, BEFORE, LATE, Tool
 from tests.beside.ways import WAYS, run
 from tests.support.describe import NUMBERED
@@ -28,8 +29,6 @@ def tool(name: str) -> Tool:
 
 def configure(tool: Tool, installed: bool, in_a_block: bool) -> None:
     from django.conf import settings
-
-    from tests.beside import urls
 
     apps = ["django.contrib.contenttypes", "django.contrib.auth", "tests.testapp"]
     apps += tool.apps
@@ -72,7 +71,9 @@ def watch(tool: Tool, moment: str, way_name: str) -> dict[str, Any]:
     if moment == BEFORE:
         tool.hook()
     django.setup()
-    _add_urls(tool)
+    from django.urls import include, path
+
+    urls.urlpatterns[:0] = [path(at, include(module)) for at, module in tool.urls]
     if moment == LATE:
         run(way, tool.program)
     if moment in (AFTER, LATE):
@@ -80,14 +81,6 @@ def watch(tool: Tool, moment: str, way_name: str) -> dict[str, Any]:
     with tool.watching():
         results = tool.run(way)
     return {"seen": tool.seen(), "results": results}
-
-
-def _add_urls(tool: Tool) -> None:
-    from django.urls import include, path
-
-    from tests.beside import urls
-
-    urls.urlpatterns[:0] = [path(at, include(module)) for at, module in tool.urls]
 
 
 def main(name: str, moment: str, way: str = "") -> None:

@@ -1,9 +1,6 @@
 """Runs a tool in a process of its own, on a copy of a database made for the tool."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -11,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.beside.child import tool
+from tests.support.fresh_python import ended
 from tests.support.needed import needed
 from tools.postgres import database
 
@@ -28,7 +26,8 @@ def watch(server_dsn: str) -> Iterator[Watch]:
 
         def watched(name: str, moment: str, way: str) -> dict[str, Any]:
             if name not in prepared:
-                prepared[name] = _database_name(name)
+                copied = name.replace(":", "_").lower()
+                prepared[name] = f"django_async_fast_beside_{copied}"
                 made = stack.enter_context(database(server_dsn, prepared[name]))
                 _child(made, name, "prepare")
             if (name, moment, way) not in known:
@@ -41,17 +40,9 @@ def watch(server_dsn: str) -> Iterator[Watch]:
         yield watched
 
 
-def _database_name(name: str) -> str:
-    return "django_async_fast_beside_" + name.replace(":", "_").lower()
-
-
 def _child(dsn: str, *arguments: str) -> str:
-    command = [sys.executable, "-m", "tests.beside.child", *arguments]
-    environ = os.environ | {"DATABASE_URL": dsn}
-    environ.pop("DJANGO_SETTINGS_MODULE", None)
-    done = subprocess.run(
-        command, env=environ, capture_output=True, text=True, timeout=TIMEOUT
-    )
+    module = "-m", "tests.beside.child"
+    done = ended(*module, *arguments, timeout=TIMEOUT, DATABASE_URL=dsn)
     if done.returncode:
         raise RuntimeError(f"{' '.join(arguments)}:\n{done.stderr}")
     return done.stdout

@@ -1,6 +1,9 @@
 """What most tools are shown: each kind of statement, each way to read rows, twice."""
 
+from contextlib import suppress
 from typing import Any
+
+from tests.support.sql import execute
 
 
 def prepare() -> None:
@@ -54,15 +57,7 @@ async def reading(do: Any) -> None:
     await do(Book.objects.filter(pages__gt=9), "exists")
     await do(Book.objects.raw("SELECT * FROM testapp_book ORDER BY id"), "iterate")
     await do(lambda: books.get(pk=1).author.name)
-    await do(rows_of_a_cursor)
-
-
-def rows_of_a_cursor() -> list[Any]:
-    from django.db import connection
-
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT title FROM testapp_book WHERE id < %s", [3])
-        return list(cursor.fetchall())
+    await do(lambda: execute("SELECT title FROM testapp_book WHERE id < %s", [3]))
 
 
 async def writing(do: Any) -> None:
@@ -70,9 +65,8 @@ async def writing(do: Any) -> None:
 
     author = await do(Author.objects, "create", name="Carol")
     await do(Author.objects, "get_or_create", name="Carol")
-    await do(
-        Author.objects, "update_or_create", name="Dan", defaults={"mentor": author}
-    )
+    mentored = {"mentor": author}
+    await do(Author.objects, "update_or_create", name="Dan", defaults=mentored)
     await do(Author.objects.filter(name="Dan"), "update", name="Don")
     await do(author, "save")
     await do(author, "refresh_from_db")
@@ -90,13 +84,11 @@ async def in_transactions(do: Any) -> None:
         await do(Tag.objects, "create", name="kept")
         async with do.atomic():
             await do(Tag.objects, "create", name="kept, too")
-    try:
+    with suppress(Undone):
         async with do.atomic():
             await do(Tag.objects, "create", name="undone")
             await do(Tag.objects, "count")
             raise Undone
-    except Undone:
-        pass
     await do(Tag.objects.order_by("pk").values_list("name", flat=True), "iterate")
 
 

@@ -59,9 +59,7 @@ def _through_wsgi(hosts: Sequence[str]) -> None:
     for number, host in enumerate(hosts):
         asked = RequestFactory().get(PATH, {"number": number}, SERVER_NAME=host)
         statuses: list[str] = []
-        response = application(
-            asked.environ, lambda status, headers: statuses.append(status)
-        )
+        response = application(asked.environ, lambda each, _: statuses.append(each))
         assert b"".join(response)
         response.close()
         assert statuses == ["200 OK"]

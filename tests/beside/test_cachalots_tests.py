@@ -5,14 +5,13 @@ again: before ours, or after.
 """
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import pytest
+
+from tests.support.fresh_python import ended
 
 TIMEOUT = 400.0
 
@@ -23,15 +22,8 @@ def outcome(system_dsn: str) -> Callable[[str], dict[str, Any]]:
 
     @cache
     def run(place: str) -> dict[str, Any]:
-        environ = os.environ | {"DATABASE_URL": system_dsn}
-        environ.pop("DJANGO_SETTINGS_MODULE", None)
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.beside.cachalots_tests", place],
-            env=environ,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT,
-        )
+        module = "-m", "tests.beside.cachalots_tests"
+        done = ended(*module, place, timeout=TIMEOUT, DATABASE_URL=system_dsn)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])
 

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.db import DataError, connection
@@ -13,12 +14,11 @@ from hypothesis import strategies as st
 from psycopg.types.range import Range
 
 from django_async_fast import _native, acopy_from, copy_from, new_connection
-from django_async_fast.copying import load
 from django_async_fast.copying.columns import Columns
 from tests.support.containers import NAMES, VALUES, Container
 from tests.support.tables import table_of
 
-from .stored import by_django, stored
+from .stored import assert_like_django, by_django, objects, stored
 
 NOON = dt.datetime(2024, 2, 3, 12, tzinfo=dt.UTC)
 
@@ -48,14 +48,10 @@ rows_of_all = st.lists(
 @settings(max_examples=40)
 @given(rows_of_all)
 def test_values_are_what_django_stores(rows: list[Any]) -> None:
-    expected = by_django(Container, NAMES, rows)
     if _native.COMPILED:
         assert is_binary(NAMES)
-    assert copy_from(Container, rows, NAMES) == len(rows)
-    assert stored(Container, *NAMES) == expected
-    Container.objects.all().delete()
-    objs = [Container(**dict(zip(NAMES, row, strict=True))) for row in rows]
-    assert copy_from(Container, objs) == len(rows)
+    expected = assert_like_django(Container, NAMES, rows)
+    assert copy_from(Container, objects(Container, NAMES, rows)) == len(rows)
     assert stored(Container, *NAMES) == expected
     Container.objects.all().delete()
 
@@ -76,11 +72,9 @@ ODD: dict[str, Any] = {
 }
 
 
+@pytest.mark.usefixtures("_two_rows_a_batch")
 @pytest.mark.parametrize("name", ODD)
-def test_rows_before_and_after_what_the_core_leaves(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(load, "BATCH", 2)
+def test_rows_before_and_after_what_the_core_leaves(name: str) -> None:
     rows: list[Any] = [(1, None), (2, None), (3, ODD[name]), (4, None), (5, ODD[name])]
     expected = by_django(Container, ["number", name], rows)
     seen: list[int] = []
@@ -90,6 +84,7 @@ def test_rows_before_and_after_what_the_core_leaves(
     assert stored(Container, "number", name) == expected
 
 
+@pytest.mark.usefixtures("_two_rows_a_batch")
 @pytest.mark.parametrize(
     ("name", "bad"),
     [
@@ -101,10 +96,7 @@ def test_rows_before_and_after_what_the_core_leaves(
         ("prices", [Decimal(10**9)]),
     ],
 )
-def test_a_refused_value_is_named_and_nothing_is_written(
-    name: str, bad: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(load, "BATCH", 2)
+def test_a_refused_value_is_named_and_nothing_is_written(name: str, bad: Any) -> None:
     for before in range(4):
         rows = [*[(i, None) for i in range(before)], (9, bad), (10, None)]
         with pytest.raises(DataError, match=rf"^row {before + 1}\b"):
@@ -123,10 +115,7 @@ def test_more_lists_than_the_field_has_are_refused(lists: Any) -> None:
 
 
 def test_more_lists_than_the_field_has_as_text() -> None:
-    rows = [(1, [[["a"]]])]
-    expected = by_django(Container, ["number", "grid"], rows)
-    copy_from(Container, rows, ["number", "grid"])
-    assert stored(Container, "number", "grid") == expected
+    assert_like_django(Container, ["number", "grid"], [(1, [[["a"]]])])
 
 
 async def test_in_a_block() -> None:
@@ -138,15 +127,11 @@ async def test_in_a_block() -> None:
 
 
 def test_a_field_of_ones_own_is_asked() -> None:
-    field = Container._meta.get_field("ints")
-
     def twice(value: Any, connection: Any) -> Any:
         return value and value * 2
 
-    field.__dict__["get_db_prep_save"] = twice
-    try:
+    field = Container._meta.get_field("ints")
+    with mock.patch.object(field, "get_db_prep_save", twice):
         assert not is_binary(["ints"])
         copy_from(Container, [([1],)], ["ints"])
-    finally:
-        del field.__dict__["get_db_prep_save"]
     assert Container.objects.get().ints == [1, 1]

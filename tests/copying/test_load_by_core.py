@@ -7,10 +7,9 @@ from django.db import DataError, connection
 from psycopg.types.string import StrDumper
 
 from django_async_fast import _native, copy_from
-from django_async_fast.copying import load
 from tests.testapp.models import Everything
 
-from .stored import by_django, stored
+from .stored import assert_like_django
 
 
 class Str(str):
@@ -49,27 +48,22 @@ ODD: dict[str, list[Any]] = {
 }
 
 
+@pytest.mark.usefixtures("_two_rows_a_batch")
 @pytest.mark.parametrize("name", ODD)
-def test_batches_of_either_kind(
-    name: str, encoded: list[bool], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(load, "BATCH", 2)
+def test_batches_of_either_kind(name: str, encoded: list[bool]) -> None:
     rows = [(0, "first"), (1, "x"), *ODD[name], (5, "last"), *ODD[name]]
-    names = ["integer", "char"]
-    expected = by_django(Everything, names, rows)
-    assert copy_from(Everything, rows, names) == len(rows)
-    assert stored(Everything, *names) == expected
+    assert_like_django(Everything, ["integer", "char"], rows)
     assert encoded[0]
     assert all(encoded) == (name == "plain")
 
 
+@pytest.mark.usefixtures("_two_rows_a_batch")
 def test_errors_say_where_they_are_after_batches_of_the_core(
-    encoded: list[bool], monkeypatch: pytest.MonkeyPatch
+    encoded: list[bool],
 ) -> None:
-    monkeypatch.setattr(load, "BATCH", 2)
-    for bad, kind in (("a\0", DataError), ("x" * 101, DataError)):
+    for bad in ("a\0", "x" * 101):
         rows = [(1, "a"), (2, "b"), (3, "c"), (4, bad)]
-        with pytest.raises(kind, match=r"^row 4, field 'char'"):
+        with pytest.raises(DataError, match=r"^row 4, field 'char'"):
             copy_from(Everything, rows, ["integer", "char"])
     with pytest.raises(DataError, match=r"^row 3: 1 values for 2 columns"):
         copy_from(Everything, [(1, "a"), (2, "b"), (3,)], ["integer", "char"])

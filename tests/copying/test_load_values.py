@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from django_async_fast import copy_from
 from django_async_fast.copying.columns import Columns
+from tests.support.sql import execute
 from tests.testapp.models import Everything
 
-from .stored import by_django, stored
+from .stored import assert_like_django, objects, stored
 
 MOMENT = dt.datetime(2024, 2, 3, 4, 5, 6, 789, dt.UTC)
 
@@ -31,14 +32,8 @@ VALUES: dict[str, list[Any]] = {
     "url": ["https://example.org/%s?%%", None],
     "boolean": [True, False, "True", 0, None],
     "decimal": [
-        Decimal("1.5"),
-        "2.25",
-        3,
-        Decimal("-0"),
-        Decimal("1E-5000"),
-        Decimal("0.00000000005"),
-        Decimal("-1." + "9" * 5000),
-        None,
+        *map(Decimal, ("1.5", "-0", "1E-5000", "0.00000000005", "-1." + "9" * 5000)),
+        *("2.25", 3, None),
     ],
     "float": [1.5, 2, "2.5", float("inf"), float("nan"), None],
     "datetime": [MOMENT, MOMENT.astimezone(dt.timezone(dt.timedelta(hours=5))), None],
@@ -56,13 +51,9 @@ VALUES: dict[str, list[Any]] = {
 @pytest.mark.parametrize("name", VALUES)
 def test_values_are_what_django_stores(name: str) -> None:
     rows = [(value,) for value in VALUES[name]]
-    expected = by_django(Everything, [name], rows)
-    assert copy_from(Everything, rows, [name]) == len(rows)
-    assert stored(Everything, name) == expected
-    Everything.objects.all().delete()
-    assert copy_from(Everything, (Everything(**{name: v}) for (v,) in rows)) == len(
-        rows
-    )
+    expected = assert_like_django(Everything, [name], rows)
+    given = iter(objects(Everything, [name], rows))
+    assert copy_from(Everything, given) == len(rows)
     assert stored(Everything, name) == expected
 
 
@@ -70,9 +61,7 @@ def test_all_columns_at_once() -> None:
     names = [*VALUES]
     length = max(map(len, VALUES.values()))
     rows = [tuple(VALUES[n][i % len(VALUES[n])] for n in names) for i in range(length)]
-    expected = by_django(Everything, names, rows)
-    assert copy_from(Everything, iter(rows), names) == length
-    assert stored(Everything, *names) == expected
+    assert_like_django(Everything, names, rows)
 
 
 PLAIN = {
@@ -91,50 +80,30 @@ PLAIN = {
     "duration": st.timedeltas(dt.timedelta(days=-999_999), dt.timedelta(days=999_999)),
     "uuid": st.uuids(),
 }
+rows_of_plain = st.tuples(*(st.none() | each for each in PLAIN.values()))
 
 
 @settings(max_examples=40)
-@given(
-    st.lists(
-        st.tuples(*(st.none() | each for each in PLAIN.values())),
-        min_size=1,
-        max_size=5,
-    )
-)
+@given(st.lists(rows_of_plain, min_size=1, max_size=5))
 def test_plain_values_are_sent_in_binary(rows: list[tuple[Any, ...]]) -> None:
-    names = [*PLAIN]
-    expected = by_django(Everything, names, rows)
     with connection.cursor() as cursor:
-        assert Columns(cursor, Everything, rows[0], names).is_binary
-    assert copy_from(Everything, rows, names) == len(rows)
-    assert stored(Everything, *names) == expected
-    Everything.objects.all().delete()
+        assert Columns(cursor, Everything, rows[0], [*PLAIN]).is_binary
+    assert_like_django(Everything, [*PLAIN], rows)
+
+
+texts = ["1 day", "-1:02:03.000004", "P1Y2M3DT4H5M6S", "1 mon -2 days", "7"]
+durations = st.none() | st.sampled_from(texts)
+durations |= st.timedeltas(dt.timedelta(-99_999), dt.timedelta(99_999))
 
 
 @settings(max_examples=30)
-@given(
-    st.lists(
-        st.none()
-        | st.timedeltas(dt.timedelta(days=-99_999), dt.timedelta(days=99_999))
-        | st.sampled_from(
-            ["1 day", "-1:02:03.000004", "P1Y2M3DT4H5M6S", "1 mon -2 days", "7"]
-        ),
-        min_size=1,
-        max_size=6,
-    )
-)
+@given(st.lists(durations, min_size=1, max_size=6))
 def test_durations_are_what_django_stores(durations: list[Any]) -> None:
-    names = ["integer", "duration"]
-    rows = [(i, each) for i, each in enumerate(durations)]
-    expected = by_django(Everything, names, rows)
-    assert copy_from(Everything, rows, names) == len(rows)
-    assert stored(Everything, *names) == expected
-    Everything.objects.all().delete()
+    rows = [*enumerate(durations)]
+    assert_like_django(Everything, ["integer", "duration"], rows)
     # As text, beside a column that is not binary.
-    expected = by_django(Everything, [*names, "json"], [(*row, 1) for row in rows])
-    assert copy_from(Everything, [(*row, 1) for row in rows], [*names, "json"])
-    assert stored(Everything, *names, "json") == expected
-    Everything.objects.all().delete()
+    names = ["integer", "duration", "json"]
+    assert_like_django(Everything, names, [(*row, 1) for row in rows])
 
 
 def test_a_duration_that_postgresql_does_not_read() -> None:
@@ -146,18 +115,10 @@ def test_a_duration_that_postgresql_does_not_read() -> None:
 
 @pytest.mark.parametrize("style", ["postgres", "sql_standard", "iso_8601"])
 def test_durations_in_a_session_of_another_style(style: str) -> None:
-    durations = [
-        dt.timedelta(days=-3, microseconds=1),
-        dt.timedelta(hours=-30),
-        "1 day",
-    ]
-    names = ["integer", "duration"]
-    with connection.cursor() as cursor:
-        cursor.execute(f"SET intervalstyle = {style}")
-        try:
-            rows = [(i, each) for i, each in enumerate(durations)]
-            expected = by_django(Everything, names, rows)
-            assert copy_from(Everything, rows, names) == len(rows)
-            assert stored(Everything, *names) == expected
-        finally:
-            cursor.execute("RESET intervalstyle")
+    durations = [dt.timedelta(-3, 0, 1), dt.timedelta(hours=-30), "1 day"]
+    execute(f"SET intervalstyle = {style}")
+    try:
+        names = ["integer", "duration"]
+        assert_like_django(Everything, names, [*enumerate(durations)])
+    finally:
+        execute("RESET intervalstyle")

@@ -9,43 +9,35 @@ from unittest import mock
 
 from django.db import connection
 
-from django_async_fast import new_connection, run_sync
+from django_async_fast import alist, new_connection, run_sync
+from tests.support.sql import execute
 from tests.support.without_seams import stock
 from tests.testapp.models import Tag
-
-
-async def all_of(rows: Any) -> list[Any]:
-    return [row async for row in rows]
 
 
 def stream() -> Any:
     return Tag.objects.order_by("pk")
 
 
-def by_cursor() -> list[Any]:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1 UNION SELECT 2")
-        return cursor.fetchall()
-
-
+TWO_ROWS = "SELECT 1 UNION SELECT 2"
 # Each step is done so often: a statement may be Django's, learnt, then known.
 TIMES = 4
 STEPS: dict[str, tuple[Callable[[], Any], Callable[[], Awaitable[Any]]]] = {
-    "list": (lambda: list(Tag.objects.all()), lambda: all_of(Tag.objects.all())),
+    "list": (lambda: list(Tag.objects.all()), lambda: alist(Tag.objects.all())),
     "get": (lambda: Tag.objects.get(name="a"), lambda: Tag.objects.aget(name="a")),
     "tuples": (
         lambda: list(Tag.objects.values_list("name")),
-        lambda: all_of(Tag.objects.values_list("name")),
+        lambda: alist(Tag.objects.values_list("name")),
     ),
     "iterator": (
         lambda: list(stream().iterator()),
-        lambda: all_of(stream().aiterator()),
+        lambda: alist(stream().aiterator()),
     ),
     "raw": (
         lambda: list(Tag.objects.raw("SELECT * FROM testapp_tag")),
         lambda: run_sync(list, Tag.objects.raw("SELECT * FROM testapp_tag")),
     ),
-    "cursor": (by_cursor, lambda: run_sync(by_cursor)),
+    "cursor": (lambda: execute(TWO_ROWS), lambda: run_sync(execute, TWO_ROWS)),
     "count": (lambda: Tag.objects.count(), lambda: Tag.objects.acount()),
     "exists": (lambda: Tag.objects.exists(), lambda: Tag.objects.aexists()),
     "update": (
@@ -129,12 +121,12 @@ async def in_stock(installed: Callable[[], dict[str, int]]) -> dict[str, int]:
 
 async def in_thread(function: Callable[[], Any]) -> Any:
     """Call it with the thread's own connection, whatever block is around."""
-    return await asyncio.to_thread(closing_connection, function)
 
+    def call() -> Any:
+        connection.ensure_connection()
+        try:
+            return function()
+        finally:
+            connection.close()
 
-def closing_connection(function: Callable[[], Any]) -> Any:
-    connection.ensure_connection()
-    try:
-        return function()
-    finally:
-        connection.close()
+    return await asyncio.to_thread(call)

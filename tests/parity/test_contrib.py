@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from typing import Any
+from unittest import mock
 
 import pytest
 from asgiref.sync import SyncToAsync
@@ -183,32 +184,27 @@ GUARDS = {
 }
 
 
+def request_of(user: Any) -> HttpRequest:
+    request = AsyncRequestFactory().get("/")
+    request.auser = mock.AsyncMock(return_value=user)
+    return request
+
+
 @pytest.mark.parametrize("name", GUARDS)
 @pytest.mark.parametrize("allowed", [True, False])
-async def test_a_guard_of_an_asynchronous_view(
-    name: str, allowed: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_guard_of_an_asynchronous_view(name: str, allowed: bool) -> None:
     @GUARDS[name]
     async def view(request: HttpRequest) -> HttpResponse:
         return HttpResponse(str(await Author.objects.acount()))
-
-    def in_a_thread(*args: Any) -> None:
-        pytest.fail("a thread was asked for")
 
     async with new_connection():
         user: Any = AnonymousUser()
         if allowed:
             user = await make_user()
             await User.objects.aupdate(is_staff=True)
-
-        async def auser() -> Any:
-            return user
-
-        request = AsyncRequestFactory().get("/")
-        request.auser = auser
-        with monkeypatch.context() as patch:
-            patch.setattr(SyncToAsync, "__call__", in_a_thread)
-            response = await view(request)
+        refused = AssertionError("a thread was asked for")
+        with mock.patch.object(SyncToAsync, "__call__", side_effect=refused):
+            response = await view(request_of(user))
     assert response.status_code == (200 if allowed else 302)
 
 
@@ -217,15 +213,10 @@ async def test_a_guard_that_raises() -> None:
     async def view(request: HttpRequest) -> HttpResponse:
         return pytest.fail("called")
 
-    async def auser() -> Any:
-        return user
-
-    request = AsyncRequestFactory().get("/")
-    request.auser = auser
     async with new_connection():
         user = await User.objects.acreate_user("nobody")
         with pytest.raises(PermissionDenied):
-            await view(request)
+            await view(request_of(user))
 
 
 # ----- permissions

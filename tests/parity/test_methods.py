@@ -29,6 +29,7 @@ from django_async_fast import new_connection, run_sync
 from tests.support import strategies
 from tests.support.async_api import CALLS, call, exists, method_of, prepare
 from tests.support.describe import Queries, described, outcome
+from tests.support.sql import execute
 from tests.support.tables import restart_sequences
 from tests.support.targets import Targets, plant
 
@@ -108,23 +109,17 @@ def same_conditions(files: Path) -> Iterator[None]:
 
 def begin(rows: Any) -> None:
     """Write the rows into empty files, so that unordered queries agree too."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "TRUNCATE testapp_author, testapp_book, testapp_note, testapp_publisher, "
-            "testapp_tag, auth_group, auth_user, django_session "
-            "RESTART IDENTITY CASCADE"
-        )
+    execute(
+        "TRUNCATE testapp_author, testapp_book, testapp_note, testapp_publisher, "
+        "testapp_tag, auth_group, auth_user, django_session RESTART IDENTITY CASCADE"
+    )
     plant(rows)
 
 
 def seen_of(case: str, result: Any, called: Any, queries: Queries) -> Any:
     if method_of(case) == VARIES and isinstance(result, str):
         result = "a plan"
-    return {
-        "result": described(result),
-        "called": described(called),
-        "queries": list(queries),
-    }
+    return described(result), described(called), list(queries)
 
 
 # ----- the twins

@@ -112,9 +112,8 @@ def twin(name: str, target: Any, g: Generated) -> Any:
     args, named = arguments(name, target, g)
     try:
         if "iter" in name:
-            return list(
-                getattr(target, name.replace("__a", "__").lstrip("a"))(*args, **named)
-            )
+            rows = getattr(target, name.replace("__a", "__").lstrip("a"))
+            return list(rows(*args, **named))
         return getattr(target, name[1:])(*args, **named)
     except Exception as exc:
         return exc

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import django
@@ -179,40 +178,20 @@ def in_atomic_blocks() -> None:
         Tag.objects.create(name="in a savepoint")
 
 
-class Records(logging.Handler):
-    """Keeps what the log says, but for the time it took."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.kept: list[Any] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        _, sql, params, alias = record.args  # type: ignore[misc]
-        self.kept.append(
-            (record.levelname, NUMBERED.sub("#", sql), repr(params), alias)
-        )
-
-
-def test_the_log_of_queries(equal_beginnings: Any) -> None:
+def test_the_log_of_queries(
+    equal_beginnings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     kept = []
     for run in (synchronously, in_a_block):
         equal_beginnings()
-        records = Records()
-        with log_to(records), override_settings(DEBUG=True):
+        caplog.clear()
+        with (
+            caplog.at_level(logging.DEBUG, "django.db.backends"),
+            override_settings(DEBUG=True),
+        ):
             run(logged)
-        kept.append(records.kept)
+        # All but the time it took.
+        said: Any = [(record.levelname, *record.args[1:]) for record in caplog.records]  # type: ignore[index]
+        kept.append([(NUMBERED.sub("#", sql), repr(rest)) for _, sql, *rest in said])
     assert kept[0] == kept[1]
-    assert {"BEGIN", "COMMIT"} < {sql for _, sql, _, _ in kept[0]}
-
-
-@contextmanager
-def log_to(handler: logging.Handler) -> Iterator[None]:
-    logger = logging.getLogger("django.db.backends")
-    before = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.DEBUG)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
-        logger.removeHandler(handler)
+    assert {"BEGIN", "COMMIT"} < {sql for sql, _ in kept[0]}

@@ -3,7 +3,7 @@
 Each step's result or error, each statement, and what is committed must be equal.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from django_async_fast import new_connection
 from django_async_fast.transaction import ADDED
 from tests.support.describe import NUMBERED
+from tests.support.programs import drive
 from tests.testapp.models import Tag
 
 # Steps are "name" or "name: argument". These are functions of `transaction`, without
@@ -31,6 +32,9 @@ CONTEXT_MANAGER = "amark_for_rollback_on_error"
 
 ARGUMENTS = {"True": (True,), "False": (False,)}
 RENAMED = {"savepoint": getattr(transaction, "savepoint_create", transaction.savepoint)}
+
+
+Call = Callable[..., Awaitable[Any]]
 
 
 def test_every_function_is_in_the_programs() -> None:
@@ -66,71 +70,46 @@ class Program:
     def tag(self, name: str) -> Tag:
         return Tag(name="same" if name == "duplicate" else f"t{len(self.done)}")
 
+    async def run(self, conn: Any, call: Call) -> tuple[list[Any], list[str]]:
+        with CaptureQueriesContext(conn) as queries:
+            for name, argument in self.steps:
+                try:
+                    self.note(name, await self.step(call, name, argument))
+                except Exception as exc:
+                    self.note(name, exc)
+        # None is a statement that Django before 6.0 cannot tell in a broken transaction.
+        return self.done, [NUMBERED.sub("#", str(query["sql"])) for query in queries]
 
-def leaving(argument: str) -> tuple[Any, ...]:
-    failure = ZeroDivisionError() if argument else None
-    return (failure and ZeroDivisionError, failure, None)
+    async def step(self, call: Call, name: str, argument: str) -> Any:
+        if name == "atomic":
+            block = transaction.atomic(durable=bool(argument))
+            await call(block, "__enter__")
+            self.blocks.append(block)
+            return None
+        if name == "end":
+            failure = ZeroDivisionError() if argument else None
+            ending = failure and ZeroDivisionError, failure, None
+            return self.blocks and await call(self.blocks.pop(), "__exit__", *ending)
+        if name in ("create", "duplicate"):
+            return await call(self.tag(name), "save")
+        return await call(transaction, name, *self.arguments(name, argument))
 
 
 def run(steps: list[str]) -> tuple[list[Any], list[str]]:
-    program = Program(steps)
-    with CaptureQueriesContext(connection) as queries:
-        for name, argument in program.steps:
-            try:
-                program.note(name, step(program, name, argument))
-            except Exception as exc:
-                program.note(name, exc)
-    return program.done, said(queries)
+    async def call(target: Any, name: str, *args: Any) -> Any:
+        return (RENAMED.get(name) or getattr(target, name))(*args)
 
-
-def step(program: Program, name: str, argument: str) -> Any:
-    if name == "atomic":
-        program.blocks.append(block := transaction.atomic(durable=bool(argument)))
-        try:
-            return block.__enter__()
-        except BaseException:
-            program.blocks.pop()
-            raise
-    if name == "end":
-        return program.blocks and program.blocks.pop().__exit__(*leaving(argument))
-    if name in ("create", "duplicate"):
-        return program.tag(name).save()
-    function = RENAMED.get(name) or getattr(transaction, name)
-    return function(*program.arguments(name, argument))
+    return drive(Program(steps).run(connection, call))
 
 
 async def arun(steps: list[str]) -> tuple[list[Any], list[str]]:
-    program = Program(steps)
+    async def call(target: Any, name: str, *args: Any) -> Any:
+        name = name.replace("__", "__a", 1) if name.startswith("__") else f"a{name}"
+        return await getattr(target, name)(*args)
+
     async with new_connection() as conn:
         await conn.aensure_connection()
-        with CaptureQueriesContext(conn) as queries:
-            for name, argument in program.steps:
-                try:
-                    program.note(name, await astep(program, name, argument))
-                except Exception as exc:
-                    program.note(name, exc)
-    return program.done, said(queries)
-
-
-async def astep(program: Program, name: str, argument: str) -> Any:
-    if name == "atomic":
-        program.blocks.append(block := transaction.atomic(durable=bool(argument)))
-        try:
-            return await block.__aenter__()
-        except BaseException:
-            program.blocks.pop()
-            raise
-    if name == "end":
-        ending = leaving(argument)
-        return program.blocks and await program.blocks.pop().__aexit__(*ending)
-    if name in ("create", "duplicate"):
-        return await program.tag(name).asave()
-    return await getattr(transaction, f"a{name}")(*program.arguments(name, argument))
-
-
-def said(queries: CaptureQueriesContext) -> list[str]:
-    # None is a statement that Django before 6.0 cannot tell in a broken transaction.
-    return [NUMBERED.sub("#", str(query["sql"])) for query in queries]
+        return await Program(steps).run(conn, call)
 
 
 def committed(runner: Callable[[list[str]], Any], steps: list[str]) -> Any:

@@ -8,17 +8,19 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import psycopg
 import pytest
 from django.db import Error, connections, transaction
-from django.db.backends.signals import connection_created
 from django.db.models import F, Func, IntegerField, Value
 from django.db.models.functions import Cast, Length
 
 from django_async_fast import bridge, new_connection, run_sync
 from tests.support.describe import outcome
+from tests.support.signals import receiving
+from tests.support.sql import execute
 from tests.testapp.models import Author, Tag
 
 pytestmark = pytest.mark.core
@@ -50,11 +52,6 @@ def awaited(rows: Any, size: int, stop: Any, body: Any = None) -> None:
                 break
 
     bridge.await_(read())
-
-
-def execute(sql: str) -> None:
-    with connections["default"].cursor() as cursor:
-        cursor.execute(sql)
 
 
 def never(row: Any) -> bool:
@@ -110,10 +107,8 @@ def configured(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None
     """`configured("-c statement_timeout=300")`: every session is begun so."""
 
     def configure(options: str) -> None:
-        for each in (
-            connections.settings["default"],
-            connections["default"].settings_dict,
-        ):
+        known = connections["default"].settings_dict
+        for each in (connections.settings["default"], known):
             changed = {**each["OPTIONS"], "options": options}
             monkeypatch.setitem(each, "OPTIONS", changed)
         connections.close_all()
@@ -166,28 +161,27 @@ def test_rows_are_locked_as_they_are_asked_for(
         with transaction.atomic():
             rows = Author.objects.select_for_update(skip_locked=True).order_by("id")
             until(rows, size, at_once)
-            left = authors.execute(
-                "SELECT id FROM testapp_author FOR UPDATE SKIP LOCKED"
-            )
-            return len(left.fetchall())
+            free = "SELECT id FROM testapp_author FOR UPDATE SKIP LOCKED"
+            return authors.execute(free).rowcount
 
     assert in_each_way(program) == free
 
 
-def test_numbers_are_drawn_as_they_are_asked_for(
-    in_each_way: Any, authors: Any
+@pytest.mark.parametrize(("atomic", "following"), [(True, 11), (False, ROWS + 1)])
+def test_numbers_are_drawn_as_they_are_asked_for_in_a_transaction(
+    in_each_way: Any, authors: Any, atomic: bool, following: int
 ) -> None:
     authors.execute("CREATE SEQUENCE t_numbers")
     draw = Func(Value("t_numbers"), function="nextval", output_field=IntegerField())
 
     def program(until: Until) -> Any:
         authors.execute("SELECT setval('t_numbers', 1, false)")
-        with transaction.atomic():
+        with transaction.atomic() if atomic else nullcontext():
             until(Author.objects.annotate(n=draw).order_by("id"), 10, at_once)
         return authors.execute("SELECT nextval('t_numbers')").fetchone()
 
     try:
-        assert in_each_way(program) == (11,)
+        assert in_each_way(program) == (following,)
     finally:
         authors.execute("DROP SEQUENCE t_numbers")
 
@@ -285,21 +279,6 @@ def test_an_error_comes_before_the_first_row(in_each_way: Any) -> None:
     assert in_each_way(program)[0] == []
 
 
-def test_all_numbers_are_drawn(in_each_way: Any, authors: Any) -> None:
-    authors.execute("CREATE SEQUENCE t_numbers")
-    draw = Func(Value("t_numbers"), function="nextval", output_field=IntegerField())
-
-    def program(until: Until) -> Any:
-        authors.execute("SELECT setval('t_numbers', 1, false)")
-        until(Author.objects.annotate(n=draw), 10, at_once)
-        return authors.execute("SELECT nextval('t_numbers')").fetchone()
-
-    try:
-        assert in_each_way(program) == (ROWS + 1,)
-    finally:
-        authors.execute("DROP SEQUENCE t_numbers")
-
-
 # ----- slow readers
 
 
@@ -328,14 +307,13 @@ def wide(authors: Any) -> Iterator[None]:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
 
     connections.close_all()
-    connection_created.connect(shrink)
     authors.execute("""
         ALTER TABLE testapp_author ALTER name TYPE text;
         ALTER TABLE testapp_author ALTER name SET STORAGE EXTERNAL;
         UPDATE testapp_author SET name = repeat('x', 800000) WHERE id <= 40
     """)
-    yield
-    connection_created.disconnect(shrink)
+    with receiving(shrink):
+        yield
     connections.close_all()
     authors.execute("""
         TRUNCATE testapp_author CASCADE;
@@ -351,9 +329,7 @@ def test_slower_than_a_statement_may_be(
     configured(f"-c statement_timeout={LIMIT}s")
 
     def program(until: Until) -> Any:
-        if not atomic:
-            return slow(until)
-        with transaction.atomic():
+        with transaction.atomic() if atomic else nullcontext():
             return slow(until)
 
     assert in_each_way(program) == 20
@@ -378,26 +354,22 @@ def test_slower_than_a_statement_may_be_from_now_on(in_each_way: Any) -> None:
     assert in_each_way(program) == 40
 
 
-def test_slower_than_a_transaction_may_be_idle(
-    in_each_way: Any, configured: Any
-) -> None:
-    configured("-c idle_in_transaction_session_timeout=100")
-
-    def program(until: Until) -> Any:
-        return slow(until, ROWS, 0.2)
-
-    assert in_each_way(program) == ROWS
-
-
+@pytest.mark.parametrize(
+    ("limit", "seconds"),
+    [
+        ("idle_in_transaction_session_timeout=100", 0.2),
+        (f"transaction_timeout={LIMIT}s", 0.3),
+    ],
+)
 def test_slower_than_a_transaction_may_be(
-    in_each_way: Any, configured: Any, authors: Any
+    in_each_way: Any, configured: Any, authors: Any, limit: str, seconds: float
 ) -> None:
-    if authors.info.server_version < 170000:
+    if limit.startswith("transaction") and authors.info.server_version < 170000:
         pytest.skip("PostgreSQL before 17 has no transaction_timeout")
-    configured(f"-c transaction_timeout={LIMIT}s")
+    configured(f"-c {limit}")
 
     def program(until: Until) -> Any:
-        return slow(until, ROWS, 0.3)
+        return slow(until, ROWS, seconds)
 
     assert in_each_way(program) == ROWS
 

@@ -21,6 +21,10 @@ def new_books(w: Targets) -> list[Book]:
     return [Book(title=title, author=w.author) for title in ("new", "newer")]
 
 
+def again(w: Targets) -> list[Book]:
+    return [Book(pk=w.book.pk, title="again", author=w.author)]
+
+
 # Method -> its arguments. More cases of one method have a word after its name.
 QUERYSET: dict[str, Call] = {
     "__aiter__": PLAIN,
@@ -28,17 +32,13 @@ QUERYSET: dict[str, Call] = {
     "abulk_create": lambda call, w: call(new_books(w)),
     "abulk_create batches": lambda call, w: call(new_books(w), batch_size=1),
     "abulk_create upsert": lambda call, w: call(
-        [Book(pk=w.book.pk, title="again", author=w.author)],
+        again(w),
         update_conflicts=True,
         unique_fields=["pk"],
         update_fields=["title"],
     ),
-    "abulk_create conflict": lambda call, w: call(
-        [Book(pk=w.book.pk, title="again", author=w.author)]
-    ),
-    "abulk_create ignoring": lambda call, w: call(
-        [Book(pk=w.book.pk, title="again", author=w.author)], ignore_conflicts=True
-    ),
+    "abulk_create conflict": lambda call, w: call(again(w)),
+    "abulk_create ignoring": lambda call, w: call(again(w), ignore_conflicts=True),
     "abulk_update": lambda call, w: call([w.book], ["title"]),
     "acontains": lambda call, w: call(w.book),
     "acontains unsaved": lambda call, w: call(Book()),
@@ -70,9 +70,7 @@ QUERYSET: dict[str, Call] = {
 }
 # A manager cannot be iterated and does not delete.
 MANAGER = {k: v for k, v in QUERYSET.items() if k not in ("__aiter__", "adelete")}
-ITERATION = {
-    name: QUERYSET[name] for name in ("__aiter__", "aiterator", "aiterator more")
-}
+ITERATION = {k: v for k, v in QUERYSET.items() if "iter" in k}
 
 
 def related(
@@ -91,6 +89,7 @@ def related(
     }
 
 
+BOOKS = related(lambda w: w.book, lambda w: {"title": "new", "author": w.author})
 PERMISSIONS: dict[str, Call] = {
     "aget_all_permissions": PLAIN,
     "aget_group_permissions": PLAIN,
@@ -165,8 +164,6 @@ CACHE: dict[str, Call] = {
     "atouch": lambda call, w: call("n", 60),
 }
 
-CREDENTIALS = {"username": "u", "password": PASSWORD}
-
 # Name of an attribute of the world -> its methods.
 CALLS: dict[str, dict[str, Call]] = {
     "queryset": QUERYSET,
@@ -192,13 +189,9 @@ CALLS: dict[str, dict[str, Call]] = {
         "asave fields": lambda call, w: call(update_fields=["title"]),
         "asave again": lambda call, w: call(force_insert=True),
     },
-    "reverse_fk": related(
-        lambda w: w.book, lambda w: {"title": "new", "author": w.author}
-    ),
+    "reverse_fk": BOOKS,
     "m2m": related(lambda w: w.tag, lambda w: {"name": "new"}),
-    "reverse_m2m": related(
-        lambda w: w.book, lambda w: {"title": "new", "author": w.author}
-    ),
+    "reverse_m2m": BOOKS,
     "through": related(
         lambda w: w.author, lambda w: {"name": "new"}, through_defaults={"stars": 5}
     ),
@@ -239,7 +232,7 @@ CALLS: dict[str, dict[str, Call]] = {
         "asend_robust": lambda call, w: call(sender=None),
     },
     "auth": {
-        "aauthenticate": lambda call, w: call(w.request, **CREDENTIALS),
+        "aauthenticate": BACKEND["aauthenticate"],
         "acheck_password_with_timing_attack_mitigation": lambda call, w: call(
             w.user, PASSWORD
         ),
@@ -262,10 +255,8 @@ CALLS: dict[str, dict[str, Call]] = {
         "aget_by_natural_key": lambda call, w: call("u"),
     },
     "groups": {"aget_by_natural_key": lambda call, w: call("g")},
-    "model_backend": {
-        **BACKEND,
-        "ahas_module_perms": lambda call, w: call(w.user, "testapp"),
-    },
+    "model_backend": BACKEND
+    | {"ahas_module_perms": lambda call, w: call(w.user, "testapp")},
     "own_backend": BACKEND,
     "remote_backend": {
         "aauthenticate": lambda call, w: call(w.request, remote_user="remote"),

@@ -1,21 +1,16 @@
 """Django's own iterables in the place of ours, for a while."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from django.db.models.query import RawModelIterable
 
 from django_async_fast.querysets import iterables
 
+from .without_seams import without
 
-@contextmanager
-def djangos_rows() -> Iterator[None]:
+
+def djangos_rows() -> AbstractContextManager[None]:
     """Have Django's iterables build the rows."""
-    ours = {kind: kind.__iter__ for kind in (*iterables.PLANS, RawModelIterable)}
-    for kind, our_iter in ours.items():
-        kind.__iter__ = getattr(our_iter, "__wrapped__", our_iter)
-    try:
-        yield
-    finally:
-        for kind, our_iter in ours.items():
-            kind.__iter__ = our_iter
+    kinds: tuple[type, ...] = (*iterables.PLANS, RawModelIterable)
+    ours = [(kind, "__iter__", vars(kind)["__iter__"]) for kind in kinds]
+    return without(each for each in ours if hasattr(each[2], "__wrapped__"))

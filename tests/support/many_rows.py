@@ -20,35 +20,20 @@ AT = dt.datetime(2026, 11, 28, 12, 34, 56, 789, tzinfo=dt.UTC)
 VALUES: list[dict[str, Any]] = [
     {},
     {
-        "small": -1,
-        "integer": 2**31 - 1,
-        "big": -(2**63),
-        "positive": 2**62,
-        "char": "é\N{SNOWMAN}",
-        "text": "",
-        "boolean": True,
-        "decimal": Decimal("1.5000000000"),
-        "float": math.pi,
-        "datetime": AT,
-        "date": dt.date(2024, 2, 29),
-        "time": dt.time(23, 59, 59, 999999),
-        "duration": dt.timedelta(-3, 5, 7),
-        "uuid": uuid.UUID(int=2**127 + 5),
-        "json": {"a": [1, None, True, "x"]},
-        "inet": "192.168.0.1",
+        "small": -1, "integer": 2**31 - 1, "big": -(2**63), "positive": 2**62,
+        "char": "é\N{SNOWMAN}", "text": "", "boolean": True, "float": math.pi,
+        "decimal": Decimal("1.5000000000"), "datetime": AT,
+        "date": dt.date(2024, 2, 29), "time": dt.time(23, 59, 59, 999999),
+        "duration": dt.timedelta(-3, 5, 7), "uuid": uuid.UUID(int=2**127 + 5),
+        "json": {"a": [1, None, True, "x"]}, "inet": "192.168.0.1",
     },
     {
-        "boolean": False,
-        "decimal": Decimal(-10),
-        "float": -0.0,
-        "datetime": AT.replace(microsecond=0),
-        "date": dt.date.min,
-        "time": dt.time(0),
-        "duration": dt.timedelta.max.__class__(days=10**6),
-        "uuid": uuid.UUID(int=0),
-        "json": "text",
+        "boolean": False, "decimal": Decimal(-10), "float": -0.0,
+        "datetime": AT.replace(microsecond=0), "date": dt.date.min,
+        "time": dt.time(0), "duration": dt.timedelta(days=10**6),
+        "uuid": uuid.UUID(int=0), "json": "text",
     },
-]
+]  # fmt: skip
 
 
 def create_rows(alias: str) -> None:
@@ -95,16 +80,20 @@ def querysets_of(alias: str) -> list[Any]:
     ]
 
 
+def listed(alias: str) -> list[Any]:
+    return [described(list(queryset)) for queryset in querysets_of(alias)]
+
+
 def djangos(alias: str) -> list[Any]:
     """Return what Django's own iterables make of each queryset."""
     with djangos_rows():
-        return [described(list(queryset)) for queryset in querysets_of(alias)]
+        return listed(alias)
 
 
 def are_djangos_in_synchronous_code(alias: str) -> None:
     wanted = djangos(alias)
     for _ in range(3):  # built and compiled, learnt, filled in
-        assert [described(list(queryset)) for queryset in querysets_of(alias)] == wanted
+        assert listed(alias) == wanted
 
 
 def are_djangos_in_a_block(alias: str) -> None:
@@ -119,10 +108,7 @@ def are_djangos_in_a_block(alias: str) -> None:
             for queryset, expected in zip(querysets_of(alias), wanted, strict=True):
                 streamed = [row async for row in queryset.aiterator(2)]
                 assert described(streamed) == expected
-            found = await run_sync(
-                lambda: [described(list(each)) for each in querysets_of(alias)]
-            )
-            assert found == wanted
+            assert await run_sync(listed, alias) == wanted
 
     async_to_sync(run)()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from unittest import mock
 
 import psycopg
 from django.db import connections
@@ -23,13 +24,10 @@ def request_sessions(dsn: str) -> Iterator[States]:
             )
             return [state for (state,) in rows]
 
-    before = connections.settings["default"]["OPTIONS"]
-    options = {**before, "application_name": "request"}
-    connections.settings["default"]["OPTIONS"] = options
-    try:
+    settings = connections.settings["default"]
+    options = {**settings["OPTIONS"], "application_name": "request"}
+    with mock.patch.dict(settings, OPTIONS=options):
         yield states
-    finally:
-        connections.settings["default"]["OPTIONS"] = before
 
 
 async def gone(states: States, seconds: float = 20) -> None:

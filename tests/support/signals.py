@@ -1,4 +1,4 @@
-"""A receiver of a signal, for a while."""
+"""A receiver of signals, for a while."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,10 +10,14 @@ from django.dispatch import Signal
 
 @contextmanager
 def receiving(
-    receiver: Callable[..., Any], signal: Signal = connection_created, **sender: Any
+    receiver: Callable[..., Any], *signals: Signal, sender: Any = None
 ) -> Iterator[None]:
-    signal.connect(receiver, **sender)
+    """Have `signals` received: `connection_created` if none is named."""
+    signals = signals or (connection_created,)
+    for signal in signals:
+        signal.connect(receiver, sender)
     try:
         yield
     finally:
-        signal.disconnect(receiver, **sender)
+        for signal in signals:
+            signal.disconnect(receiver, sender)

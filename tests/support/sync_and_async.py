@@ -1,6 +1,8 @@
 """One program, run twice: with Django's synchronous methods, and in a block."""
 
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -27,45 +29,43 @@ class Recorder:
         self.steps.append((alias, NUMBERED.sub("#", sql), described(params)))
         return execute(sql, params, many, context)
 
-    def note(self, name: str, result: Any) -> Any:
-        if isinstance(result, Exception):
-            self.steps.append((name, type(result), str(result)))
-            return None
-        self.steps.append((name, described(result)))
-        return result
+    def doing(self, done: Callable[..., Awaitable[Any]]) -> Any:
+        """Return a program's `do`, whose steps are done so."""
+
+        async def do(target: Any, name: str = "", /, *args: Any, **named: Any) -> Any:
+            try:
+                result = await done(target, name, args, named)
+            except Exception as exc:
+                self.steps.append((name, type(exc), str(exc)))
+                return None
+            self.steps.append((name, described(result)))
+            return result
+
+        return do
 
 
 def synchronously(program: Program) -> list[Any]:
     recorder = Recorder()
 
-    async def do(target: Any, name: str = "", /, *args: Any, **named: Any) -> Any:
-        try:
-            return recorder.note(name, call(target, name, args, named))
-        except Exception as exc:
-            return recorder.note(name, exc)
+    async def done(*step: Any) -> Any:
+        return call(*step)
 
     with ExitStack() as stack:
         for alias in ALIASES:
             wrapped = connections[alias].execute_wrapper(recorder.query)
             stack.enter_context(wrapped)
-        drive(program(do))
+        drive(program(recorder.doing(done)))
     return recorder.steps
 
 
 def in_a_block(program: Program) -> list[Any]:
     recorder = Recorder()
 
-    async def do(target: Any, name: str = "", /, *args: Any, **named: Any) -> Any:
-        try:
-            return recorder.note(name, await acall(run_sync, target, name, args, named))
-        except Exception as exc:
-            return recorder.note(name, exc)
-
     async def run() -> None:
         async with new_connection():
             for alias in ALIASES:
                 async_connections[alias].execute_wrappers.append(recorder.query)
-            await program(do)
+            await program(recorder.doing(partial(acall, run_sync)))
 
     async_to_sync(run)()
     return recorder.steps

@@ -3,8 +3,18 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import Model
+
+from .sql import execute
+
+
+class Isolated(Model):
+    """The base of a test's own models, which are made in `isolate_apps()`."""
+
+    class Meta:
+        abstract = True
+        app_label = "testapp"
 
 
 @contextmanager
@@ -25,8 +35,7 @@ def table_of(
 
 def restart_sequences() -> None:
     """Let keys count alike from here: a savepoint does not undo what was drawn."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT setval(oid, 1000) FROM pg_class WHERE relkind = 'S' "
-            "AND (relname LIKE 'testapp%' OR relname LIKE 'auth_user%')"
-        )
+    execute(
+        "SELECT setval(oid, 1000) FROM pg_class WHERE relkind = 'S' "
+        "AND (relname LIKE 'testapp%' OR relname LIKE 'auth_user%')"
+    )

@@ -181,22 +181,25 @@ def respond(request: Any) -> HttpResponse:
     return HttpResponse()
 
 
-def make_request(**session: Any) -> Any:
+def make_request() -> Any:
     made = AsyncRequestFactory().get("/")
     made.session = db.SessionStore()
-    made.session.update(session)
     made.user = AnonymousUser()
     made.auser = lambda: auth_middleware.auser(made)
     return made
 
 
 def stored(engine: Any) -> Any:
-    """Return a session as the next request would find it."""
-    store = engine()
-    store["a"] = 1
-    store.set_test_cookie()
-    store.save()
-    return engine(store.session_key)
+    """Return a property: a session as the next request would find it."""
+
+    def make(self: Any) -> Any:
+        store = engine()
+        store["a"] = 1
+        store.set_test_cookie()
+        store.save()
+        return engine(store.session_key)
+
+    return cached_property(make)
 
 
 # ----- what is called
@@ -207,9 +210,6 @@ class Targets:
 
     Querying: made and asked in synchronous code, in a block on the bridge.
     """
-
-    # Where Django has separate classes for either world.
-    asynchronous: bool
 
     shortcuts = shortcuts
     query_module = django_query
@@ -222,6 +222,7 @@ class Targets:
         asynchronous: bool = True,
         queryset: Callable[[Any], QuerySet[Book]] = lambda books: books.order_by("pk"),
     ) -> None:
+        # Django has separate classes for either world.
         self.asynchronous = asynchronous
         self.make_queryset = queryset
 
@@ -233,11 +234,10 @@ class Targets:
 
     # querysets
 
+    books: Any = property(lambda self: Book.objects.order_by("pk"))
     queryset: Any = cached_property(lambda self: self.make_queryset(Book.objects.all()))
     prefetching: Any = cached_property(
-        lambda self: Book.objects.order_by("pk").prefetch_related(
-            "tags", "author", "notes"
-        )
+        lambda self: self.books.prefetch_related("tags", "author", "notes")
     )
     values: Any = cached_property(lambda self: self.queryset.values("pk", "title"))
     values_list: Any = cached_property(
@@ -251,7 +251,7 @@ class Targets:
 
     @cached_property
     def own_iterable(self) -> Any:
-        found = Book.objects.order_by("pk").values_list("pk")
+        found = self.books.values_list("pk")
         found._iterable_class = OwnIterable
         return found
 
@@ -279,14 +279,11 @@ class Targets:
     def paginator(self) -> Any:
         name = "AsyncPaginator" if self.asynchronous else "Paginator"
         kind = getattr(paginator, name, None)
-        return kind and kind(Book.objects.order_by("pk"), 2)
+        return kind and kind(self.books, 2)
 
-    @cached_property
-    def page(self) -> Any:
-        if self.paginator is None:
-            return None
-        return self._page(Book.objects.order_by("pk")[:2])
-
+    page: Any = cached_property(
+        lambda self: self._page(self.books[:2]) if self.paginator else None
+    )
     lazy_page: Any = cached_property(
         lambda self: (
             self._page(LazyBooks()) if self.asynchronous and self.paginator else None
@@ -326,23 +323,17 @@ class Targets:
 
     @cached_property
     def remote_request(self) -> Any:
-        made = make_request()
-        made.META["REMOTE_USER"] = "u"
-        auth.login(made, self.user)
-        return made
+        self.logged_in.META["REMOTE_USER"] = "u"
+        return self.logged_in
 
     # sessions and caches
 
-    session_db: Any = cached_property(lambda self: stored(db.SessionStore))
-    session_cached_db: Any = cached_property(
-        lambda self: stored(cached_db.SessionStore)
-    )
-    session_cache: Any = cached_property(lambda self: stored(cache.SessionStore))
-    session_file: Any = cached_property(lambda self: stored(file.SessionStore))
-    session_signed_cookies: Any = cached_property(
-        lambda self: stored(signed_cookies.SessionStore)
-    )
-    session_own: Any = cached_property(lambda self: stored(OwnSessions))
+    session_db = stored(db.SessionStore)
+    session_cached_db = stored(cached_db.SessionStore)
+    session_cache = stored(cache.SessionStore)
+    session_file = stored(file.SessionStore)
+    session_signed_cookies = stored(signed_cookies.SessionStore)
+    session_own = stored(OwnSessions)
 
     @cached_property
     def database_cache(self) -> Any:

@@ -5,15 +5,12 @@ from typing import Any
 from tests.beside import library
 from tests.beside.tool import Tool
 from tests.beside.ways import Way
+from tests.support.sql import execute
 
 NAMES = ("one", "two")
-SHARED = [
-    "django_tenants",
-    "tests.beside.tenancy",
-    "django.contrib.contenttypes",
-    "django.contrib.auth",
-]
-OWN = ["django.contrib.contenttypes", "django.contrib.auth", "tests.testapp"]
+BOTH = ["django.contrib.contenttypes", "django.contrib.auth"]
+SHARED = ["django_tenants", "tests.beside.tenancy", *BOTH]
+OWN = [*BOTH, "tests.testapp"]
 
 
 async def program(do: Any) -> None:
@@ -39,20 +36,12 @@ async def program(do: Any) -> None:
 async def reading(do: Any) -> None:
     from tests.testapp.models import Author
 
-    await do(current_schema)
+    await do(lambda: execute("SELECT current_schema()"))
     await do(Author.objects, "count")
     await do(Author.objects, "get", name="Ada")
     await do(Author.objects, "get", name="one's")
     await do(Author.objects.order_by("pk"), "iterate")
     await do(Author.objects.order_by("pk"), "stream", chunk_size=2)
-
-
-def current_schema() -> str:
-    from django.db import connection
-
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT current_schema()")
-        return cursor.fetchone()[0]
 
 
 class Tenants(Tool):
@@ -72,7 +61,6 @@ class Tenants(Tool):
 
     def prepare(self) -> None:
         from django.core.management import call_command
-        from django.db import connection
         from django_tenants.utils import tenant_context
 
         from tests.beside.tenancy.models import Domain, Tenant
@@ -83,8 +71,7 @@ class Tenants(Tool):
         for name in NAMES:
             tenant = Tenant.objects.create(schema_name=name, name=name)
             Domain.objects.create(domain=f"{name}.test", tenant=tenant)
-            with connection.cursor() as cursor:
-                cursor.execute(f"CREATE SCHEMA {name}")
+            execute(f"CREATE SCHEMA {name}")
             call_command("migrate_schemas", schema_name=name, **migrate)
             with tenant_context(tenant):
                 Author.objects.create(name=f"{name}'s")

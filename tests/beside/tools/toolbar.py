@@ -4,6 +4,8 @@ from typing import Any
 
 from tests.beside.tool import Tool
 
+TEMPLATES = "django.template.backends.django.DjangoTemplates"
+
 
 class Toolbar(Tool):
     """Its middleware replaces the cursor methods of the request's connections."""
@@ -17,12 +19,7 @@ class Toolbar(Tool):
         "DEBUG": True,
         "INTERNAL_IPS": ["127.0.0.1"],
         "STATIC_URL": "static/",
-        "TEMPLATES": [
-            {
-                "BACKEND": "django.template.backends.django.DjangoTemplates",
-                "APP_DIRS": True,
-            }
-        ],
+        "TEMPLATES": [{"BACKEND": TEMPLATES, "APP_DIRS": True}],
         "DEBUG_TOOLBAR_CONFIG": {"IS_RUNNING_TESTS": False},
     }
 
