@@ -1,7 +1,9 @@
 """Rows that querysets read, and all there is to know of a read."""
 
+from collections.abc import Iterator
 from typing import Any
 
+from django.db.models import QuerySet
 from django.test.utils import CaptureQueriesContext
 
 from django_async_fast.querysets.compiled import tree
@@ -35,6 +37,11 @@ def tag(i: int) -> Tag:
 
 def sql_of(captured: CaptureQueriesContext) -> list[str]:
     return [NUMBERED.sub("", each["sql"]) for each in captured.captured_queries]
+
+
+def listed(found: Any) -> Any:
+    """Return the rows of a queryset or a stream, else what was found."""
+    return list(found) if isinstance(found, QuerySet | Iterator) else found
 
 
 def ids(queryset: Any) -> list[int]:

@@ -1,18 +1,18 @@
 """UPDATE and DELETE of rows with very many keys: Django's outcome, the keys an array."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import connection, transaction
-from django.db.models import F, QuerySet
+from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from django_async_fast import new_connection, run_sync
-from django_async_fast.querysets import replaced_writes
 from django_async_fast.querysets.compiled import filtered_writes
 from tests.querysets.bulk.ways import arrays_by, outcome
 from tests.testapp.models import Author, Book, Everything, Tag
@@ -25,10 +25,11 @@ TEXTS = ["", "NULL", " a ", "{}", 'say "x"', "o'neill \\ 50% %s $1", "é☃"]
 TEXTS += [f"text {i}" for i in range(COUNT)]
 
 
+pytestmark = pytest.mark.core
+
+
 @pytest.fixture(autouse=True)
 def _rows() -> None:
-    if QuerySet.update not in [each for _, _, each in replaced_writes.REPLACED]:
-        pytest.skip("without the compiled core Django's own writes run")
     Everything.objects.bulk_create(
         Everything(pk=i, integer=i, char=text)
         for i, text in zip(KEYS, TEXTS, strict=False)
@@ -37,45 +38,29 @@ def _rows() -> None:
     Book.objects.bulk_create(Book(pk=i, author_id=i, title=str(i)) for i in KEYS)
 
 
-WRITES: dict[str, tuple[Callable[[Any], Any], int]] = {
-    "update": (
-        lambda keys: Everything.objects.filter(pk__in=keys).update(char="%s $1 x"),
-        1,
+WRITES: dict[str, Callable[[Any, Any], Any]] = {
+    "update": lambda rows, keys: rows.filter(pk__in=keys).update(char="%s $1 x"),
+    "update with F": lambda rows, keys: rows.filter(pk__in=keys, integer__gt=3).update(
+        integer=F("integer") + 5, char="y"
     ),
-    "update with F": (
-        lambda keys: Everything.objects.filter(pk__in=keys, integer__gt=3).update(
-            integer=F("integer") + 5, char="y"
-        ),
-        1,
-    ),
-    "update of others": (
-        lambda keys: Everything.objects.exclude(pk__in=keys).update(char=None),
-        1,
-    ),
-    "update of two lists": (
-        lambda keys: Everything.objects.filter(
-            pk__in=keys, char__in=TEXTS[:140]
-        ).update(small=1),
-        2,
-    ),
-    "delete": (lambda keys: Everything.objects.filter(pk__in=keys).delete(), 1),
-    "delete of others": (
-        lambda keys: Everything.objects.exclude(pk__in=keys).delete(),
-        1,
-    ),
-    "delete by text": (
-        lambda keys: Everything.objects.filter(char__in=TEXTS[: len(keys)]).delete(),
-        1,
-    ),
-    "delete of a relation": (
-        lambda keys: Book.tags.through.objects.filter(book__in=keys).delete(),
-        1,
-    ),
+    "update of others": lambda rows, keys: rows.exclude(pk__in=keys).update(char=None),
+    "update of two lists": lambda rows, keys: rows.filter(
+        pk__in=keys, char__in=TEXTS[:140]
+    ).update(small=1),
+    "delete": lambda rows, keys: rows.filter(pk__in=keys).delete(),
+    "delete of others": lambda rows, keys: rows.exclude(pk__in=keys).delete(),
+    "delete by text": lambda rows, keys: rows.filter(
+        char__in=TEXTS[: len(keys)]
+    ).delete(),
+    "delete of a relation": lambda rows, keys: Book.tags.through.objects.filter(
+        book__in=keys
+    ).delete(),
 }
 
 
 def written(name: str, keys: list[Any]) -> Any:
-    return outcome(lambda: WRITES[name][0](keys), Everything, Author, Book)
+    write = partial(WRITES[name], Everything.objects, keys)
+    return outcome(write, Everything, Author, Book)
 
 
 @pytest.mark.parametrize("name", WRITES)
@@ -87,7 +72,7 @@ def test_writes_of_many_keys_are_djangos(name: str) -> None:
         assert written(name, keys) == expected
     with arrays_by(filtered_writes) as sent:
         assert written(name, keys) == expected
-    assert sent == [WRITES[name][1]]
+    assert sent == [2 if name == "update of two lists" else 1]
     with (
         arrays_by(filtered_writes) as sent,
         CaptureQueriesContext(connection) as queries,
@@ -116,14 +101,10 @@ def test_whatever_is_in_the_list(name: str, odd: list[Any], count: int) -> None:
 
 
 def test_a_cascade_to_many_rows() -> None:
-    tag = Tag.objects.create(pk=1, name="t")
-    for book in Book.objects.all():
-        book.tags.add(tag)
-
-    def delete() -> Any:
-        return Author.objects.filter(pk__lte=140).delete()
+    Tag.objects.create(pk=1, name="t").books.set(KEYS)
 
     def write() -> Any:
+        delete = Author.objects.filter(pk__lte=140).delete
         return outcome(delete, Author, Book, Tag, Book.tags.through)
 
     with djangos_writes():

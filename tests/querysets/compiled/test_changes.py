@@ -5,70 +5,45 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 import django
 import pytest
 from django.db import connection, models, transaction
-from django.db.models import (
-    Aggregate,
-    Count,
-    Expression,
-    F,
-    Lookup,
-    OrderBy,
-    QuerySet,
-    Sum,
-    Value,
-)
+from django.db.models import Count, F, QuerySet, Sum, Value
 from django.db.models.expressions import Col, CombinedExpression, Star
 from django.db.models.functions import Length, Reverse, Upper
 from django.db.models.lookups import Contains, Exact, IsNull
 from django.db.models.sql.datastructures import Join
 from django.test.utils import isolate_apps
 
-from django_async_fast.querysets.compiled import inserts, tree
+from django_async_fast.querysets.compiled import tree
 from django_async_fast.seams.seam_list import seams
 from tests.support.describe import Queries, described
+from tests.support.sql import execute
+from tests.support.tables import table_of
+from tests.support.without_seams import without
 
-pytestmark = pytest.mark.usefixtures("_compiled")
-
-
-@pytest.fixture
-def _compiled() -> None:
-    if QuerySet._insert is not inserts.insert:
-        pytest.skip("without the compiled core Django's own statements run")
+pytestmark = pytest.mark.core
 
 
-@contextmanager
-def stock() -> Iterator[None]:
+def stock() -> AbstractContextManager[None]:
     """Let Django's own methods of models, querysets and fields run."""
-    ours = [
-        seam
+    return without(
+        seam[:3]
         for seam in seams()
         if getattr(seam.owner, "__module__", "").startswith("django.db.models")
         and vars(seam.owner).get(seam.name) is seam.replacement
-    ]
-    for owner, name, replacement, _ in ours:
-        before = getattr(replacement, "__wrapped__", None)
-        if before is None:
-            delattr(owner, name)
-        else:
-            setattr(owner, name, before)
-    try:
-        yield
-    finally:
-        for owner, name, replacement, _ in ours:
-            setattr(owner, name, replacement)
+        and hasattr(seam.replacement, "__wrapped__")
+    )
 
 
-class Kinds:
-    """Two models with tables, and what is done with them again and again."""
+class Kinds(NamedTuple):
+    """Two models with tables."""
 
-    def __init__(self, place: Any, thing: Any) -> None:
-        self.place = place
-        self.thing = thing
+    thing: Any
+    place: Any
 
     @contextmanager
     def filled(self) -> Iterator[None]:
@@ -107,21 +82,11 @@ def kinds() -> Iterator[Kinds]:
                 db_table = "changes_thing"
 
         Thing._meta.get_field("name").register_lookup(Length)
-        tables = (Place, "changes_place"), (Thing, "changes_thing")
-        with connection.schema_editor() as editor:
-            for model, _ in tables:
-                editor.create_model(model)
-        with connection.cursor() as cursor:
-            for _, table in tables:
-                cursor.execute(f"CREATE TABLE {table}_2 (LIKE {table} INCLUDING ALL)")
-        try:
-            yield Kinds(Place, Thing)
-        finally:
-            with connection.cursor() as cursor:
-                cursor.execute("DROP TABLE changes_thing_2, changes_place_2")
-            with connection.schema_editor() as editor:
-                for model, _ in reversed(tables):
-                    editor.delete_model(model)
+        with table_of(Place, Thing):
+            for table in ("changes_place", "changes_thing"):
+                execute(f"CREATE TABLE {table}_2 (LIKE {table} INCLUDING ALL)")
+            yield Kinds(Thing, Place)
+            execute("DROP TABLE changes_thing_2, changes_place_2")
 
 
 def saved(instance: Any, **changes: Any) -> Any:
@@ -131,44 +96,42 @@ def saved(instance: Any, **changes: Any) -> Any:
     return instance
 
 
-Do = Callable[[Kinds], Any]
+Do = Callable[[Any, Any], Any]
 DONE: dict[str, Do] = {
-    "create": lambda kinds: kinds.thing.objects.create(name="c", size=5),
-    "create with a key": lambda kinds: kinds.thing.objects.create(pk=9, name="c"),
-    "save": lambda kinds: saved(kinds.thing(pk=1, name="s", other="t", size=3)),
-    "save fields": lambda kinds: kinds.thing(pk=1, name="s").save(
+    "create": lambda thing, place: thing.objects.create(name="c", size=5),
+    "create with a key": lambda thing, place: thing.objects.create(pk=9, name="c"),
+    "save": lambda thing, place: saved(thing(pk=1, name="s", other="t", size=3)),
+    "save fields": lambda thing, place: thing(pk=1, name="s").save(
         update_fields=["name"]
     ),
-    "get and save": lambda kinds: saved(kinds.thing.objects.get(pk=1), name="s"),
-    "bulk_create": lambda kinds: kinds.thing.objects.bulk_create(
-        [kinds.thing(name="b")]
-    ),
-    "update": lambda kinds: kinds.thing.objects.filter(name="n").update(other="u"),
-    "update with F": lambda kinds: kinds.thing.objects.update(size=F("size") + 1),
-    "delete": lambda kinds: kinds.thing(pk=1).delete(),
-    "delete some": lambda kinds: kinds.thing.objects.filter(name="n").delete(),
-    "get": lambda kinds: kinds.thing.objects.get(name="n"),
-    "rows": lambda kinds: [*kinds.thing.objects.order_by("name")],
-    "values": lambda kinds: [*kinds.thing.objects.values("name", "size")],
-    "flat": lambda kinds: [*kinds.thing.objects.values_list("name", flat=True)],
-    "count": lambda kinds: kinds.thing.objects.filter(name__contains="n").count(),
-    "exists": lambda kinds: kinds.thing.objects.filter(name="nn").exists(),
-    "transform": lambda kinds: [*kinds.thing.objects.filter(name__length=1)],
-    "isnull of a transform": lambda kinds: [
-        *kinds.thing.objects.filter(name__length__isnull=False)
+    "get and save": lambda thing, place: saved(thing.objects.get(pk=1), name="s"),
+    "bulk_create": lambda thing, place: thing.objects.bulk_create([thing(name="b")]),
+    "update": lambda thing, place: thing.objects.filter(name="n").update(other="u"),
+    "update with F": lambda thing, place: thing.objects.update(size=F("size") + 1),
+    "delete": lambda thing, place: thing(pk=1).delete(),
+    "delete some": lambda thing, place: thing.objects.filter(name="n").delete(),
+    "get": lambda thing, place: thing.objects.get(name="n"),
+    "rows": lambda thing, place: [*thing.objects.order_by("name")],
+    "values": lambda thing, place: [*thing.objects.values("name", "size")],
+    "flat": lambda thing, place: [*thing.objects.values_list("name", flat=True)],
+    "count": lambda thing, place: thing.objects.filter(name__contains="n").count(),
+    "exists": lambda thing, place: thing.objects.filter(name="nn").exists(),
+    "transform": lambda thing, place: [*thing.objects.filter(name__length=1)],
+    "isnull of a transform": lambda thing, place: [
+        *thing.objects.filter(name__length__isnull=False)
     ],
-    "a number that is not plain": lambda kinds: [
-        *kinds.thing.objects.filter(weight=Decimal(1))
+    "a number that is not plain": lambda thing, place: [
+        *thing.objects.filter(weight=Decimal(1))
     ],
-    "isnull": lambda kinds: [*kinds.thing.objects.filter(place__isnull=False)],
-    "join": lambda kinds: [*kinds.thing.objects.filter(place__name="here")],
-    "select_related": lambda kinds: [*kinds.thing.objects.select_related("place")],
-    "prefetch": lambda kinds: [*kinds.place.objects.prefetch_related("thing_set")],
-    "related": lambda kinds: [*kinds.place(pk=1).thing_set.all()],
-    "annotate": lambda kinds: [*kinds.place.objects.annotate(n=Count("thing"))],
-    "stream": lambda kinds: [*kinds.thing.objects.order_by("name").iterator()],
-    "first": lambda kinds: kinds.thing.objects.first(),
-    "ordered by a relation": lambda kinds: [*kinds.thing.objects.order_by("place")],
+    "isnull": lambda thing, place: [*thing.objects.filter(place__isnull=False)],
+    "join": lambda thing, place: [*thing.objects.filter(place__name="here")],
+    "select_related": lambda thing, place: [*thing.objects.select_related("place")],
+    "prefetch": lambda thing, place: [*place.objects.prefetch_related("thing_set")],
+    "related": lambda thing, place: [*place(pk=1).thing_set.all()],
+    "annotate": lambda thing, place: [*place.objects.annotate(n=Count("thing"))],
+    "stream": lambda thing, place: [*thing.objects.order_by("name").iterator()],
+    "first": lambda thing, place: thing.objects.first(),
+    "ordered by a relation": lambda thing, place: [*thing.objects.order_by("place")],
 }
 
 
@@ -187,7 +150,6 @@ def option(name: str, value: Any, model: str = "thing") -> Change:
 
 
 def of_class(kind: Any, name: str, value: Any) -> Change:
-    """Change a class of Django's for a while."""
     return lambda kinds: mock.patch.object(kind, name, value, create=True)
 
 
@@ -220,8 +182,12 @@ def told(self: Any, *args: Any, **kwargs: Any) -> None:
     self.told = len(args)
 
 
-def shouted(*args: Any) -> Any:
-    return f"{args[0]}!"
+def shouted(value: Any, *args: Any, **options: Any) -> Any:
+    return f"{value}!"
+
+
+def shouted_by(self: Any, value: Any, *args: Any, **options: Any) -> Any:
+    return f"{value}!"
 
 
 class InUpperCase(Col):
@@ -244,14 +210,10 @@ def upper_value(value: Any, compiler: Any, connection: Any) -> Any:
 
 
 def of_connection(part: str, name: str, value: Any) -> Change:
-    """Change the operations or the features of a connection for a while."""
+    """Change the operations or the features of one connection."""
     return lambda kinds: mock.patch.object(
         getattr(connection, part), name, value, create=True
     )
-
-
-def shout_name(name: str) -> str:
-    return f'"{name.strip(chr(34))}" '
 
 
 def descending(self: Any, compiler: Any, connection: Any, **options: Any) -> Any:
@@ -289,12 +251,8 @@ CHANGES: dict[str, Change] = {
     "pre_save, an expression": attribute(
         "pre_save", lambda instance, add: Upper(Value(instance.name))
     ),
-    "get_db_prep_save": attribute(
-        "get_db_prep_save", lambda value, connection: f"{value}!"
-    ),
-    "get_db_prep_value": attribute(
-        "get_db_prep_value", lambda value, connection, prepared=False: f"{value}!"
-    ),
+    "get_db_prep_save": attribute("get_db_prep_save", shouted),
+    "get_db_prep_value": attribute("get_db_prep_value", shouted),
     "get_prep_value": attribute("get_prep_value", shouted),
     "placeholder": attribute(PLACEHOLDER, upper_value),
     "get_col": lambda kinds: attribute(
@@ -328,82 +286,59 @@ CHANGES: dict[str, Change] = {
             lambda self, name: self.__dict__.update(name=f"{name}!"),
         ),
     ),
-    "get_col of a class": of_class(models.CharField, "get_col", as_upper),
-    "select_format of a class": of_class(
-        models.CharField,
-        "select_format",
-        lambda self, compiler, sql, params: (f"upper({sql})", params),
+    "quote_name of one connection": of_connection(
+        "ops", "quote_name", lambda name: f'"{name.strip(chr(34))}" '
     ),
-    "from_db_value of a class": of_class(
-        models.CharField, "from_db_value", lambda self, *args: f"{args[0]}!"
-    ),
-    "placeholder of a class": of_class(
-        models.CharField, PLACEHOLDER, lambda self, *args: upper_value(*args)
-    ),
-    "get_db_prep_save of a class": of_class(
-        models.CharField,
-        "get_db_prep_save",
-        lambda self, value, connection: f"{value}!",
-    ),
-    "pre_save of a class": of_class(
-        models.CharField,
-        "pre_save",
-        lambda self, instance, add: f"{getattr(instance, self.attname)}!",
-    ),
-    "as_sql of Exact": of_class(Exact, "as_sql", no_rows),
-    "get_rhs_op of Contains": of_class(
-        Contains, "get_rhs_op", lambda self, connection, rhs: f"NOT LIKE {rhs}"
-    ),
-    "as_sql of IsNull": of_class(IsNull, "as_sql", no_rows),
-    "lookup_cast of the backend": of_class(
-        type(connection.ops), "lookup_cast", lambda self, *args: "upper(%s::text)"
-    ),
-    "limit_offset_sql of the backend": of_class(
-        type(connection.ops), "limit_offset_sql", lambda self, low, high: "LIMIT 1"
-    ),
-    "quote_name of one connection": of_connection("ops", "quote_name", shout_name),
     "lookup_cast of one connection": of_connection(
         "ops", "lookup_cast", lambda *args: "upper(%s::text)"
     ),
     "a feature of one connection": of_connection(
         "features", "allows_group_by_selected_pks", False
     ),
-    "as_sql of OrderBy": of_class(OrderBy, "as_sql", descending),
-    "as_postgresql of OrderBy": of_class(OrderBy, "as_postgresql", descending),
-    "as_sql of Count": of_class(Aggregate, "as_sql", zero),
-    "as_postgresql of Count": of_class(Count, "as_postgresql", zero),
-    "as_postgresql of expressions": of_class(Expression, "as_postgresql", shouting),
-    "resolve_expression of Count": of_class(Count, "resolve_expression", of_no_field),
-    "resolve_expression of F": of_class(F, "resolve_expression", as_the_key),
-    "as_sql of Star": of_class(Star, "as_sql", lambda *args: ("name", [])),
-    "get_lookup of fields": of_class(models.Field, "get_lookup", not_exact),
-    "get_lookup of a class": of_class(models.CharField, "get_lookup", not_exact),
-    "get_lookup of decimals": of_class(models.DecimalField, "get_lookup", not_exact),
-    "get_lookup of transforms": of_class(Length, "get_lookup", not_exact),
-    "get_transform of fields": of_class(
-        models.Field, "get_transform", lambda self, name: Reverse
+}
+Ops = type(connection.ops)
+OF_CLASSES: dict[tuple[Any, str], Any] = {
+    (models.CharField, "get_col"): as_upper,
+    (models.CharField, "select_format"): (
+        lambda self, compiler, sql, params: (f"upper({sql})", params)
     ),
-    "resolve_expression of combined": of_class(
-        CombinedExpression, "resolve_expression", of_no_field
+    (models.CharField, "from_db_value"): shouted_by,
+    (models.CharField, PLACEHOLDER): lambda self, *args: upper_value(*args),
+    (models.CharField, "get_db_prep_save"): shouted_by,
+    (models.CharField, "pre_save"): (
+        lambda self, instance, add: f"{getattr(instance, self.attname)}!"
     ),
-    "process_rhs of lookups": of_class(
-        Lookup, "process_rhs", lambda self, *args: ("upper(%s)", ["n"])
-    ),
-    "process_rhs of Exact": of_class(
-        Exact, "process_rhs", lambda self, *args: ("%s", ["nn"])
-    ),
-    "get_prep_lookup of Exact": of_class(Exact, "get_prep_lookup", lambda self: "nn"),
-    "get_db_prep_lookup of lookups": of_class(
-        Lookup, "get_db_prep_lookup", lambda self, *args: ("%s", ["nn"])
-    ),
-    "as_postgresql of Exact": of_class(Exact, "as_postgresql", no_rows),
-    "as_postgresql of lookups": of_class(Lookup, "as_postgresql", no_rows),
-    "process_lhs of Exact": of_class(
-        Exact, "process_lhs", lambda self, *args: ("'n'", [])
-    ),
-    "as_sql of Join": of_class(
-        Join, "as_sql", lambda self, *args: (" CROSS JOIN x", [])
-    ),
+    (Exact, "as_sql"): no_rows,
+    (Contains, "get_rhs_op"): lambda self, connection, rhs: f"NOT LIKE {rhs}",
+    (IsNull, "as_sql"): no_rows,
+    (Ops, "lookup_cast"): lambda self, *args: "upper(%s::text)",
+    (Ops, "limit_offset_sql"): lambda self, low, high: "LIMIT 1",
+    (models.OrderBy, "as_sql"): descending,
+    (models.OrderBy, "as_postgresql"): descending,
+    (models.Aggregate, "as_sql"): zero,
+    (Count, "as_postgresql"): zero,
+    (models.Expression, "as_postgresql"): shouting,
+    (Count, "resolve_expression"): of_no_field,
+    (F, "resolve_expression"): as_the_key,
+    (Star, "as_sql"): lambda *args: ("name", []),
+    (models.Field, "get_lookup"): not_exact,
+    (models.CharField, "get_lookup"): not_exact,
+    (models.DecimalField, "get_lookup"): not_exact,
+    (Length, "get_lookup"): not_exact,
+    (models.Field, "get_transform"): lambda self, name: Reverse,
+    (CombinedExpression, "resolve_expression"): of_no_field,
+    (models.Lookup, "process_rhs"): lambda self, *args: ("upper(%s)", ["n"]),
+    (Exact, "process_rhs"): lambda self, *args: ("%s", ["nn"]),
+    (Exact, "get_prep_lookup"): lambda self: "nn",
+    (models.Lookup, "get_db_prep_lookup"): lambda self, *args: ("%s", ["nn"]),
+    (Exact, "as_postgresql"): no_rows,
+    (models.Lookup, "as_postgresql"): no_rows,
+    (Exact, "process_lhs"): lambda self, *args: ("'n'", []),
+    (Join, "as_sql"): lambda self, *args: (" CROSS JOIN x", []),
+}
+CHANGES |= {
+    f"{name} of {kind.__name__}": of_class(kind, name, value)
+    for (kind, name), value in OF_CLASSES.items()
 }
 
 
@@ -411,19 +346,18 @@ def outcome(kinds: Kinds, do: Do, change: AbstractContextManager[Any]) -> Any:
     """Return what is done while something is changed, and the rows afterwards."""
     global numbers
     numbers, queries = itertools.count(1000), Queries()
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(
+    with transaction.atomic():
+        execute(
             "SELECT setval(oid::regclass, 100) FROM pg_class"
             " WHERE relkind = 'S' AND relname LIKE 'changes_%'"
         )
         with change, connection.execute_wrapper(queries):
             try:
                 with transaction.atomic():
-                    result = described(do(kinds))
+                    result = described(do(*kinds))
             except Exception as error:
                 result = type(error), str(error).partition("\n")[0]
-        cursor.execute("SELECT * FROM changes_thing ORDER BY id")
-        rows = cursor.fetchall()
+        rows = execute("SELECT * FROM changes_thing ORDER BY id")
         transaction.set_rollback(True)
     return result, queries, rows
 
@@ -490,9 +424,8 @@ def test_an_aggregate_that_was_changed_is_another(
     def sums() -> list[str]:
         plain, changed = Sum("size"), Sum("size")
         change(changed)
-        return [
-            repr(kinds.thing.objects.aggregate(x=each)) for each in (plain, changed)
-        ]
+        things = kinds.thing.objects
+        return [repr(things.aggregate(x=each)) for each in (plain, changed)]
 
     with kinds.filled():
         with stock():

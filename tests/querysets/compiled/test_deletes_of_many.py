@@ -4,12 +4,12 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from unittest import mock
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import connection, models, transaction
-from django.db.models import signals, sql
+from django.db.models import sql
+from django.db.models.signals import post_delete, pre_delete
 from django.test.utils import CaptureQueriesContext, isolate_apps
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +17,10 @@ from hypothesis import strategies as st
 from django_async_fast import new_connection, run_sync
 from django_async_fast.querysets.compiled import deletes
 from tests.querysets.bulk.ways import arrays_by, outcome
-from tests.support.tables import table_of
+from tests.support.noted import noted
+from tests.support.signals import receiving
+from tests.support.sql import execute
+from tests.support.tables import Isolated, table_of
 from tests.testapp.models import Author, Book, CharKey, Novel, Tag, UuidKey
 
 from .writing import djangos_writes
@@ -41,19 +44,11 @@ def signalled() -> Iterator[list[Any]]:
     """Note what is said of each object; Django then has to look at each."""
     said: list[Any] = []
 
-    def before(sender: Any, instance: Any, **kwargs: Any) -> None:
-        said.append(("before", sender.__name__, instance.pk))
+    def receiver(signal: Any, sender: Any, instance: Any, **kwargs: Any) -> None:
+        said.append((signal, sender, instance.pk))
 
-    def after(sender: Any, instance: Any, **kwargs: Any) -> None:
-        said.append(("after", sender.__name__, instance.pk))
-
-    signals.pre_delete.connect(before)
-    signals.post_delete.connect(after)
-    try:
+    with receiving(receiver, pre_delete, post_delete):
         yield said
-    finally:
-        signals.pre_delete.disconnect(before)
-        signals.post_delete.disconnect(after)
 
 
 def novels() -> None:
@@ -114,7 +109,7 @@ def test_whatever_the_keys_are(odd: list[Any], count: int) -> None:
 def test_whoever_watches_sees_djangos_statements() -> None:
     for _ in range(2):
         with arrays_by(deletes) as sent, CaptureQueriesContext(connection) as queries:
-            deleted(lambda: UuidKey.objects.all().delete())
+            deleted(DELETES["a table"][0])
         assert sent == []
         texts = [each["sql"] for each in queries]
         assert sum(each.startswith("DELETE") for each in texts) == 3
@@ -123,47 +118,33 @@ def test_whoever_watches_sees_djangos_statements() -> None:
 
 @isolate_apps("tests.testapp")
 def test_rows_that_the_server_takes_along_are_counted_as_by_django() -> None:
-    class Node(models.Model):
+    class Node(Isolated):
         parent = models.ForeignKey("self", models.DO_NOTHING, null=True)
-
-        class Meta:
-            app_label = "testapp"
 
     with table_of(Node):
         table = connection.ops.quote_name(Node._meta.db_table)
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"ALTER TABLE {table} ADD FOREIGN KEY (parent_id) REFERENCES {table} "
-                "ON DELETE CASCADE"
-            )
+        execute(
+            f"ALTER TABLE {table} ADD FOREIGN KEY (parent_id) REFERENCES {table} "
+            "ON DELETE CASCADE"
+        )
         Node.objects.bulk_create(
             Node(pk=i, parent_id=None if i == COUNT else COUNT) for i in KEYS[::-1]
         )
 
-        def delete() -> Any:
-            return Node.objects.all().delete()
-
         with djangos_writes(), signalled():
-            expected = outcome(delete, Node)
+            expected = outcome(Node.objects.all().delete, Node)
         with arrays_by(deletes) as sent, signalled():
-            assert outcome(delete, Node) == expected
+            assert outcome(Node.objects.all().delete, Node) == expected
         assert sent == []
 
 
 def test_a_field_that_is_patched_is_asked() -> None:
-    called = []
-    before = models.UUIDField.get_db_prep_value
-
-    def patched(*args: Any, **kwargs: Any) -> Any:
-        called.append(args)
-        return before(*args, **kwargs)
-
-    deleted(lambda: UuidKey.objects.all().delete())
+    deleted(DELETES["a table"][0])
     with (
         arrays_by(deletes) as sent,
-        mock.patch.object(models.UUIDField, "get_db_prep_value", patched),
+        noted(models.UUIDField, "get_db_prep_value") as called,
     ):
-        deleted(lambda: UuidKey.objects.all().delete())
+        deleted(DELETES["a table"][0])
     assert sent == []
     assert len(called) >= COUNT
 

@@ -14,7 +14,9 @@ from django.db.models.signals import post_delete, post_save, pre_delete, pre_sav
 from django.db.models.sql.compiler import SQLInsertCompiler
 from django.test.utils import isolate_apps, register_lookup
 
-from tests.support.tables import table_of
+from tests.support.noted import noted
+from tests.support.signals import receiving
+from tests.support.tables import Isolated, table_of
 from tests.testapp.models import Author, Everything, Unique
 
 from .writing import djangos_writes, outcome, write_all
@@ -29,25 +31,16 @@ def test_signals_come_as_ever() -> None:
         seen.append((signal, kwargs.get("created"), kwargs.get("update_fields")))
 
     signals = pre_save, post_save, pre_delete, post_delete
-    for each in signals:
-        each.connect(receiver, sender=Unique)
-    try:
+    with receiving(receiver, *signals, sender=Unique):
         for _ in range(3):
             seen.clear()
             write_all()
             assert seen == [
-                (pre_save, None, None),
-                (post_save, True, None),
-                (pre_save, None, None),
-                (post_save, False, None),
-                (pre_save, None, {"value"}),
-                (post_save, False, {"value"}),
-                (pre_delete, None, None),
-                (post_delete, None, None),
+                *((pre_save, None, None), (post_save, True, None)),
+                *((pre_save, None, None), (post_save, False, None)),
+                *((pre_save, None, {"value"}), (post_save, False, {"value"})),
+                *((pre_delete, None, None), (post_delete, None, None)),
             ]
-    finally:
-        for each in signals:
-            each.disconnect(receiver, sender=Unique)
 
 
 class Counter(models.CharField):
@@ -64,20 +57,14 @@ class Counter(models.CharField):
 
 @isolate_apps("tests.testapp")
 def test_pre_save_is_called_as_often_as_by_django() -> None:
-    class Counted(models.Model):
+    class Counted(Isolated):
         name = Counter(max_length=10)
         other = models.CharField(max_length=10, default="o")
 
-        class Meta:
-            app_label = "testapp"
-
     def calls(expression: Any = None) -> int:
-        Counter.calls, Counter.expression = 0, expression
-        try:
-            made = Counted.objects.create(name="n")
-            made.save()
-        finally:
-            Counter.expression = None
+        Counter.calls = 0
+        with mock.patch.object(Counter, "expression", expression):
+            Counted.objects.create(name="n").save()
         return Counter.calls
 
     with table_of(Counted):
@@ -91,21 +78,16 @@ def test_pre_save_is_called_as_often_as_by_django() -> None:
 
 @isolate_apps("tests.testapp")
 def test_database_defaults_are_the_databases() -> None:
-    class Defaulted(models.Model):
+    class Defaulted(Isolated):
         name = models.CharField(max_length=10, db_default="from db")
         size = models.IntegerField(db_default=3)
 
-        class Meta:
-            app_label = "testapp"
-
     with table_of(Defaulted):
         for _ in range(3):
-            made = Defaulted.objects.create()
-            assert (made.name, made.size) == ("from db", 3)
-            made = Defaulted.objects.create(name="x")
-            assert (made.name, made.size) == ("x", 3)
-            made = Defaulted.objects.create(name="x", size=5)
-            assert (made.name, made.size) == ("x", 5)
+            for given in ({}, {"name": "x"}, {"name": "x", "size": 5}):
+                made = Defaulted.objects.create(**given)
+                wanted = {"name": "from db", "size": 3} | given
+                assert {"name": made.name, "size": made.size} == wanted
             made.size = 6
             made.save()
             made.refresh_from_db()
@@ -118,19 +100,13 @@ def test_keys_that_their_field_makes() -> None:
         def get_pk_value_on_save(self, instance: Any) -> int:
             return next(numbers)
 
-    class Given(models.Model):
+    class Given(Isolated):
         id = models.BigAutoField(primary_key=True, default=lambda: next(numbers))
         name = models.CharField(max_length=10, default="")
 
-        class Meta:
-            app_label = "testapp"
-
-    class Counted(models.Model):
+    class Counted(Isolated):
         id = Counting(primary_key=True)
         name = models.CharField(max_length=10, default="")
-
-        class Meta:
-            app_label = "testapp"
 
     for kind in (Given, Counted):
         with table_of(kind):
@@ -146,9 +122,7 @@ def test_keys_that_their_field_makes() -> None:
                 again.save()
                 assert again.pk == first + 1
             assert sorted(kind.objects.values_list("pk", "name")) == [
-                (first + i, name)
-                for first in (1000, 2000, 3000)
-                for i, name in enumerate("xy")
+                (first + i, "xy"[i]) for first in (1000, 2000, 3000) for i in (0, 1)
             ]
 
 
@@ -203,13 +177,9 @@ def test_a_tool_that_replaces_the_compiler() -> None:
 def test_a_tool_that_replaces_update() -> None:
     made = Unique.objects.create(key="x")
     for name in ("_insert", "update"):
-        ours = getattr(QuerySet, name)
-
-        def tool(self: Any, *args: Any, _ours: Any = ours, **kwargs: Any) -> Any:
-            return _ours(self, *args, **kwargs)
-
-        with mock.patch.object(QuerySet, name, tool):
+        with noted(QuerySet, name) as called:
             write_all()
+        assert called
     with mock.patch.object(QuerySet, "_update", autospec=True) as replaced:
         replaced.side_effect = ZeroDivisionError
         with pytest.raises(ZeroDivisionError):
@@ -218,19 +188,13 @@ def test_a_tool_that_replaces_update() -> None:
 
 
 def test_a_lookup_of_ones_own() -> None:
-    class Never(Exact):
-        def as_sql(self, compiler: Any, connection: Any) -> Any:
-            return "1 = 0", ()
-
-    class NeverIn(In):
-        def as_sql(self, compiler: Any, connection: Any) -> Any:
-            return "1 = 0", ()
-
+    never = {"as_sql": lambda *args: ("1 = 0", ())}
     write_all()
     made = Unique.objects.create(key="x")
+    key = type(Unique._meta.pk)
     with (
-        register_lookup(type(Unique._meta.pk), Never, lookup_name="exact"),
-        register_lookup(type(Unique._meta.pk), NeverIn, lookup_name="in"),
+        register_lookup(key, type("Never", (Exact,), never), lookup_name="exact"),
+        register_lookup(key, type("NeverIn", (In,), never), lookup_name="in"),
     ):
         with pytest.raises(DatabaseError, match="did not affect any rows"):
             made.save(force_update=True)

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.test.utils import isolate_apps
 
 from tests.support.describe import Queries
-from tests.support.tables import table_of
+from tests.support.tables import Isolated, table_of
 from tests.testapp.models import Author, Book, CharKey, Novel, UuidKey
 
 from .writing import NOON, djangos_writes, forget, in_one_step
@@ -54,12 +54,9 @@ def test_rows_are_saved_in_one_step_when_more_models_are_made() -> None:
 @isolate_apps("tests.testapp")
 @pytest.mark.parametrize("first", [False, True])
 def test_stamps_can_be_switched(first: bool) -> None:
-    class Switched(models.Model):
+    class Switched(Isolated):
         made = models.DateTimeField(auto_now_add=True)
         changed = models.DateTimeField(auto_now=True)
-
-        class Meta:
-            app_label = "testapp"
 
     made, changed = map(Switched._meta.get_field, ("made", "changed"))
     old = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
@@ -78,14 +75,11 @@ def test_stamps_can_be_switched(first: bool) -> None:
 
 @isolate_apps("tests.testapp")
 def test_stamps_are_as_many_as_djangos() -> None:
-    class Stamped(models.Model):
+    class Stamped(Isolated):
         name = models.CharField(max_length=10)
         made = models.DateTimeField(auto_now_add=True)
         changed = models.DateTimeField(auto_now=True)
         day = models.DateField(auto_now=True)
-
-        class Meta:
-            app_label = "testapp"
 
     def stamps() -> Any:
         now = mock.Mock(
@@ -117,11 +111,8 @@ def test_an_attribute_of_ones_own_is_asked() -> None:
         def __set__(self, instance: Any, value: Any) -> None:
             instance.__dict__["name"] = value
 
-    class Attributed(models.Model):
+    class Attributed(Isolated):
         name = models.CharField(max_length=10)
-
-        class Meta:
-            app_label = "testapp"
 
     with table_of(Attributed):
         for name in ("n", "n!", "n!"):
@@ -134,11 +125,8 @@ def test_an_attribute_of_ones_own_is_asked() -> None:
 
 @isolate_apps("tests.testapp")
 def test_what_a_tool_puts_into_a_field_or_a_model_is_called() -> None:
-    class Patched(models.Model):
+    class Patched(Isolated):
         name = models.CharField(max_length=10)
-
-        class Meta:
-            app_label = "testapp"
 
     field: Any = Patched._meta.get_field("name")
     with table_of(Patched):
