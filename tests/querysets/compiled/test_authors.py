@@ -16,7 +16,8 @@ from django.test.utils import isolate_apps
 
 from django_async_fast import explain_plan
 from django_async_fast.querysets.compiled import tree
-from tests.support.describe import NUMBERED
+from tests.support.describe import Queries
+from tests.support.noted import noted
 from tests.support.without_seams import stock
 from tests.testapp.models import Author, Book, Note
 
@@ -27,11 +28,11 @@ tenant = ContextVar("tenant", default=1)
 
 @contextmanager
 def of_tenant(number: int) -> Iterator[None]:
-    token = tenant.set(number)
+    tenant.set(number)
     try:
         yield
     finally:
-        tenant.reset(token)
+        tenant.set(1)
 
 
 class TenantKey(models.ForeignKey):
@@ -135,16 +136,15 @@ class Placed(models.QuerySet[Any]):
 
 
 Kinds = dict[str, Any]
+text = partial(models.CharField, max_length=20)
 
 
 @pytest.fixture
-def make() -> Iterator[Callable[..., type[models.Model]]]:
+def make() -> Iterator[Callable[..., Any]]:
     """Makes a model that has a table for this test."""
     with isolate_apps("tests.testapp"), transaction.atomic():
 
-        def make(
-            name: str, /, *, ordering: Any = (), **body: Any
-        ) -> type[models.Model]:
+        def make(name: str, /, *, ordering: Any = (), **body: Any) -> Any:
             meta = {"app_label": "testapp", "db_table": f"authors_{name.lower()}"}
             body["Meta"] = type("Meta", (), {**meta, "ordering": ordering})
             made = type(name, (models.Model,), {"__module__": __name__, **body})
@@ -161,7 +161,7 @@ def kinds(make: Any) -> Kinds:
     shop = make(
         "Shop",
         tenant=models.IntegerField(),
-        name=models.CharField(max_length=20),
+        name=text(),
         objects=models.Manager(),
         placed=models.Manager.from_queryset(Placed)(),
     )
@@ -173,7 +173,7 @@ def kinds(make: Any) -> Kinds:
     )
     word = make(
         "Word",
-        plain=models.CharField(max_length=20),
+        plain=text(),
         selected=Selected(max_length=20),
         converted=Converted(max_length=20),
         ordering=[Turned(F("id"))],
@@ -193,18 +193,18 @@ def kinds(make: Any) -> Kinds:
     return {each.__name__: each.objects for each in (shop, sale, word, named)}
 
 
+def keys(rows: Any) -> list[Any]:
+    return [each.pk for each in rows]
+
+
 READ: dict[str, Callable[[Kinds], Any]] = {
     "a join's fields": lambda kinds: [
         *kinds["Sale"].order_by("pk").values_list("joined__tenant", flat=True)
     ],
     "a field's lookup": lambda kinds: kinds["Named"].filter(folded="F").count(),
-    "filter": lambda kinds: [
-        each.pk for each in kinds["Sale"].filter(shop__name="shop")
-    ],
-    "exclude": lambda kinds: [
-        each.pk for each in kinds["Sale"].exclude(shop__name="shop")
-    ],
-    "reverse": lambda kinds: [each.pk for each in kinds["Shop"].filter(sale__pk__gt=0)],
+    "filter": lambda kinds: keys(kinds["Sale"].filter(shop__name="shop")),
+    "exclude": lambda kinds: keys(kinds["Sale"].exclude(shop__name="shop")),
+    "reverse": lambda kinds: keys(kinds["Shop"].filter(sale__pk__gt=0)),
     "get": lambda kinds: kinds["Sale"].get(shop__name="shop").pk,
     "first": lambda kinds: kinds["Sale"].filter(shop__name="shop").first().pk,
     "select_related": lambda kinds: [
@@ -218,13 +218,11 @@ READ: dict[str, Callable[[Kinds], Any]] = {
     "annotate": lambda kinds: [
         *kinds["Shop"].order_by("pk").annotate(n=Count("sale")).values_list("n")
     ],
-    "stream": lambda kinds: [
-        each.pk for each in kinds["Sale"].filter(shop__name="shop").iterator()
-    ],
+    "stream": lambda kinds: keys(kinds["Sale"].filter(shop__name="shop").iterator()),
     "a transform": lambda kinds: [*kinds["Word"].values_list("plain__of_tenant")],
-    "an order": lambda kinds: [each.pk for each in kinds["Word"].all()],
+    "an order": lambda kinds: keys(kinds["Word"].all()),
     "the last": lambda kinds: kinds["Word"].last().pk,
-    "a slice": lambda kinds: [each.pk for each in kinds["Word"].filter(pk__gt=0)[:1]],
+    "a slice": lambda kinds: keys(kinds["Word"].filter(pk__gt=0)[:1]),
     "a format": lambda kinds: kinds["Word"].get(pk=1).selected,
     "a converter": lambda kinds: kinds["Word"].only("converted").get(pk=1).converted,
     "a column": lambda kinds: kinds["Named"].filter(name="n").count(),
@@ -251,27 +249,14 @@ def fresh(kinds: Kinds) -> Kinds:
     return found
 
 
-def test_operations_of_the_project_are_asked(
-    kinds: Kinds, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_operations_of_the_project_are_asked(kinds: Kinds) -> None:
     """Whether they stand in the backend's class or in a connection."""
-    djangos = type(connection.ops).quote_name
-
-    def quote_name(operations: Any, name: str) -> Any:
-        called.append(name)
-        return djangos(operations, name)
-
-    called: list[str] = []
-    for owner, replacement in (
-        (type(connection.ops), quote_name),
-        (connection.ops, partial(quote_name, connection.ops)),
-    ):
-        monkeypatch.setattr(owner, "quote_name", replacement)
-        for _ in range(4):
-            called.clear()
-            assert kinds["Shop"].filter(name="shop").count() == 2
-            assert "authors_shop" in called
-        monkeypatch.undo()
+    for owner in (type(connection.ops), connection.ops):
+        with noted(owner, "quote_name") as called:
+            for _ in range(4):
+                called.clear()
+                assert kinds["Shop"].filter(name="shop").count() == 2
+                assert "authors_shop" in [name for *_, name in called]
 
 
 def test_a_queryset_class_says_itself_where_its_rows_are(kinds: Kinds) -> None:
@@ -302,9 +287,9 @@ def test_an_aggregate_may_be_changed_after_it_was_made() -> None:
     def aggregated(of: str = "pk") -> str:
         changed = Max("pk")
         changed.source_expressions = [F(of)]
-        with sent() as statements:
+        with connection.execute_wrapper(queries := Queries()):
             Author.objects.aggregate(n=changed)
-        return statements[-1]
+        return str(queries[-1])
 
     for _ in range(4):
         assert '"id")' in aggregated()
@@ -313,18 +298,18 @@ def test_an_aggregate_may_be_changed_after_it_was_made() -> None:
 
 @pytest.mark.parametrize("what", ["update", "delete"])
 def test_writes_have_their_text_anew(kinds: Kinds, what: str) -> None:
-    def write() -> Any:
+    def write() -> str:
         words = kinds["Word"].filter(plain__of_tenant__isnull=False)
-        with transaction.atomic(), sent() as statements:
+        with transaction.atomic(), connection.execute_wrapper(queries := Queries()):
             words.update(plain="q") if what == "update" else words.delete()
             transaction.set_rollback(True)
-        return statements
+        return str(queries[-1][0])
 
     learnt = [write() for _ in range(4)]
     with of_tenant(2):
         found = write()
-    assert "'1'" in learnt[-1][-1]
-    assert "'2'" in found[-1]
+    assert "'1'" in learnt[-1]
+    assert "'2'" in found
 
 
 FIELD_SAYS: dict[str, Callable[[Any], Any]] = {
@@ -350,9 +335,9 @@ def test_a_field_says_each_time_how_it_is_named(make: Any, name: str) -> None:
     rows = make("Says", **body).objects
 
     def done() -> list[str]:
-        with suppress(DatabaseError), sent() as statements, transaction.atomic():
-            FIELD_SAYS[name](rows)
-        return [NUMBERED.sub("", each) for each in statements]
+        with connection.execute_wrapper(queries := Queries()), suppress(DatabaseError):
+            transaction.atomic(FIELD_SAYS[name])(rows)
+        return [sql for sql, _ in queries]
 
     learnt = [done() for _ in range(4)]
     with of_tenant(2):
@@ -363,39 +348,23 @@ def test_a_field_says_each_time_how_it_is_named(make: Any, name: str) -> None:
     assert found != learnt[-1] == learnt[0]
 
 
-@contextmanager
-def sent() -> Iterator[list[str]]:
-    """Collect what is sent on the connection."""
-    statements: list[str] = []
-
-    def note(execute: Any, sql: str, *args: Any) -> Any:
-        statements.append(sql)
-        return execute(sql, *args)
-
-    with connection.execute_wrapper(note):
-        yield statements
-
-
 def test_a_content_type_that_has_got_another_key_is_looked_up() -> None:
     book = Book.objects.create(title="b", author=Author.objects.create(name="a"))
     Note.objects.create(text="n", about=book)
 
-    def noted() -> Any:
+    def of_note() -> Any:
         return Book.objects.filter(notes__text="n").count()
 
-    assert [noted() for _ in range(4)] == [1] * 4
+    assert [of_note() for _ in range(4)] == [1] * 4
     kind = ContentType.objects.get_for_model(Book)
     with transaction.atomic():
-        other = ContentType.objects.create(app_label="testapp", model="other")
         ContentType.objects.filter(pk=kind.pk).update(model="before")
-        ContentType.objects.filter(pk=other.pk).update(model=kind.model)
+        ContentType.objects.create(app_label="testapp", model=kind.model)
         ContentType.objects.clear_cache()
-        try:
-            assert noted() == 0
-        finally:
-            transaction.set_rollback(True)
+        assert of_note() == 0
+        transaction.set_rollback(True)
     ContentType.objects.clear_cache()
-    assert noted() == 1
+    assert of_note() == 1
 
 
 def test_explain_plan_says_who_writes_it(kinds: Kinds) -> None:
@@ -413,10 +382,10 @@ class Prepared(models.CharField):
 
 
 EVALUATED: dict[str, Callable[[Any], Any]] = {
-    "rows": lambda rows: [each.pk for each in rows],
+    "rows": keys,
     "count": lambda rows: [rows.count()],
-    "another method": lambda rows: [each.pk for each in rows.order_by("-pk")],
-    "an expression": lambda rows: [each.pk for each in rows.annotate(n=F("pk") + 1)],
+    "another method": lambda rows: keys(rows.order_by("-pk")),
+    "an expression": lambda rows: keys(rows.annotate(n=F("pk") + 1)),
     "a text of the project's": lambda rows: [
         pk for _, pk in rows.values_list("plain__of_tenant", "pk")
     ],
@@ -430,9 +399,7 @@ def test_values_are_those_of_the_call(
     make: Any, name: str, given: dict[str, Any]
 ) -> None:
     evaluate = EVALUATED[name]
-    secret = make(
-        "Secret", key=Prepared(max_length=20), plain=models.CharField(max_length=20)
-    )
+    secret = make("Secret", key=Prepared(max_length=20), plain=text())
     secret._meta.get_field("plain").register_lookup(OfTenant)
     secret.objects.create(pk=1, key="t1x")
     wanted = "t1x" if name == "the query" else [1]
@@ -482,10 +449,8 @@ GIVEN: dict[str, dict[str, Any]] = {
 def test_a_kept_queryset_has_the_conditions_of_its_call(
     make: Any, name: str, given: str, forgets: bool, other: int
 ) -> None:
-    evaluate = EVALUATED.get(name, lambda rows: [each.pk for each in rows.all()])
-    kept = make(
-        "Kept", key=Strict(max_length=20), plain=models.CharField(max_length=20)
-    )
+    evaluate = EVALUATED.get(name, lambda rows: keys(rows.all()))
+    kept = make("Kept", key=Strict(max_length=20), plain=text())
     kept._meta.get_field("plain").register_lookup(TenantExact)
     kept.objects.create(pk=1, key="x", plain="t1x")
     for _ in range(4):

@@ -4,8 +4,10 @@ import gc
 import threading
 import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
 from django.db import connection, models
 from django.db.models import Q
 
@@ -20,7 +22,7 @@ class Title(str):
     __slots__ = ("__weakref__",)
 
 
-def test_no_value_stays(books: Any) -> None:
+def test_no_value_stays(books: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a request has given to its queries is gone when they are."""
     values = []
 
@@ -30,9 +32,8 @@ def test_no_value_stays(books: Any) -> None:
             values.append(weakref.ref(made))
             return made
 
-    field: Any = Author._meta.get_field("name")
-    field.__class__ = Name
-    try:
+    with monkeypatch.context() as patch:
+        patch.setattr(Author._meta.get_field("name"), "__class__", Name)
         for i in range(6):
             author = Author.objects.get(pk=books[0].pk)
             values.append(weakref.ref(author))
@@ -41,8 +42,6 @@ def test_no_value_stays(books: Any) -> None:
             Author.objects.filter(Q(name=f"secret {i}") | Q(pk=i)).count()
             Author.objects.filter(name__in=[f"secret {i}"]).exists()
             list(Author.objects.exclude(name__contains=f"secret {i}")[:3])
-    finally:
-        field.__class__ = models.CharField
     del author
     gc.collect()
     assert len(values) > 20
@@ -50,54 +49,47 @@ def test_no_value_stays(books: Any) -> None:
 
 
 def in_four_threads(work: Callable[[int], None]) -> None:
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together = threading.Barrier(4)
 
-
-def test_threads_learn_and_hit_at_once(books: Any) -> None:
-    wrong: list[Any] = []
-
-    def work(thread: int) -> None:
+    def run(thread: int) -> None:
+        together.wait(20)
         try:
-            for turn in range(40):
-                pages = (thread * 7 + turn) % 25
-                if turn % 10 == 0 and thread == 0:
-                    tree.clear()
-                made = Book.objects.filter(pages__gte=pages).order_by("pages")[:3]
-                found = [book.pages for book in made]
-                if found != [pages, pages + 1, pages + 2]:
-                    wrong.append((pages, found))
-                if Book.objects.filter(pages__lt=pages).count() != pages:
-                    wrong.append(pages)
-        except Exception as exc:
-            wrong.append(exc)
+            work(thread)
         finally:
             connection.close()
 
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(run, range(4)))
+
+
+def test_threads_learn_and_hit_at_once(books: Any) -> None:
+    def work(thread: int) -> None:
+        for turn in range(40):
+            pages = (thread * 7 + turn) % 25
+            if turn % 10 == 0 and thread == 0:
+                tree.clear()
+            made = Book.objects.filter(pages__gte=pages).order_by("pages")[:3]
+            assert [book.pages for book in made] == [pages, pages + 1, pages + 2]
+            assert Book.objects.filter(pages__lt=pages).count() == pages
+
     in_four_threads(work)
-    assert wrong == []
 
 
 def test_a_shared_queryset_in_threads(books: Any) -> None:
     shared = path(20)
-    wrong: list[Any] = []
 
     def work(thread: int) -> None:
         for pages in range(20):
-            if ids(shared.filter(pages=pages)) != [pages]:
-                wrong.append(pages)
-            if shared.all().count() != 20 or len(shared.all()[:4]) != 4:
-                wrong.append(pages)
-        connection.close()
+            assert ids(shared.filter(pages=pages)) == [pages]
+            assert shared.all().count() == 20
+            assert len(shared.all()[:4]) == 4
 
     in_four_threads(work)
-    assert wrong == []
 
 
-def test_a_step_that_is_learnt_while_all_is_forgotten_is_forgotten_too() -> None:
+def test_a_step_that_is_learnt_while_all_is_forgotten_is_forgotten_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     class Name(models.CharField):
         def get_prep_value(self, value: Any) -> Any:
             if value == "forget" and not done:
@@ -106,13 +98,9 @@ def test_a_step_that_is_learnt_while_all_is_forgotten_is_forgotten_too() -> None
             return super().get_prep_value(value)
 
     done: list[str] = []
-    field: Any = Author._meta.get_field("name")
-    field.__class__ = Name
-    try:
-        Author.objects.filter(name="a")
-        found = Author.objects.filter(name="forget")
-        assert STEPS.is_forgotten(found)
-        assert [*found] == []
-        assert not Author.objects.filter(name="a").exists()
-    finally:
-        field.__class__ = models.CharField
+    monkeypatch.setattr(Author._meta.get_field("name"), "__class__", Name)
+    Author.objects.filter(name="a")
+    found = Author.objects.filter(name="forget")
+    assert STEPS.is_forgotten(found)
+    assert [*found] == []
+    assert not Author.objects.filter(name="a").exists()

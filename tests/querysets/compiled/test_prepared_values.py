@@ -1,8 +1,7 @@
 """Values of a known `get()`: the parameters that Django makes of them."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta, timezone
+from functools import partial
 from typing import Any
 from unittest import mock
 from uuid import UUID
@@ -84,16 +83,12 @@ def test_the_parameter_is_djangos(kind: type[Any]) -> None:
 
 
 def test_a_datetime_without_a_time_zone_is_djangos() -> None:
-    known = like(models.DateTimeField(), datetime(2026, 11, 28, tzinfo=UTC))
-    assert known.param(datetime(2026, 11, 28)) is None
-
-    def get() -> Any:
-        return list(Everything.objects.filter(datetime=datetime(2026, 11, 28)))
-
-    list(Everything.objects.filter(datetime=datetime(2026, 11, 28, tzinfo=UTC)))
-    list(Everything.objects.filter(datetime=datetime(2026, 11, 29, tzinfo=UTC)))
+    aware, naive = datetime(2026, 11, 28, tzinfo=UTC), datetime(2026, 11, 28)
+    assert like(models.DateTimeField(), aware).param(naive) is None
+    for moment in (aware, aware + timedelta(1)):
+        list(Everything.objects.filter(datetime=moment))
     with pytest.warns(RuntimeWarning, match="received a naive datetime"):
-        get()
+        list(Everything.objects.filter(datetime=naive))
 
 
 @pytest.mark.parametrize("name", ["small", "integer", "big", "positive"])
@@ -102,10 +97,7 @@ def test_the_statement_is_djangos(name: str) -> None:
     greatest = around_the_limits(field)[-2]
     Everything.objects.create(**{name: greatest})
     for value in (5, greatest, *around_the_limits(field)):
-
-        def get(value: int = value) -> Any:
-            return Everything.objects.get(**{name: value})
-
+        get = partial(Everything.objects.get, **{name: value})
         with djangos_get():
             expected = all_of(get)
         assert all_of(get) == expected
@@ -123,13 +115,6 @@ def test_a_value_that_was_changed_teaches_nothing() -> None:
     field = models.CharField()
     with mock.patch.object(models.CharField, "get_prep_value", return_value="b"):
         assert like(field, "a") is None
-
-
-@contextmanager
-def field_patched(field: Any) -> Iterator[None]:
-    field.get_prep_value = lambda value: value
-    yield
-    del field.get_prep_value
 
 
 IntegerOps: Any = type(connection.ops)
@@ -158,7 +143,7 @@ def test_a_step_that_somebody_replaces(name: str) -> None:
 
 def test_a_step_of_one_field() -> None:
     field = models.IntegerField()
-    with field_patched(field):
+    with mock.patch.object(field, "get_prep_value", lambda value: value):
         assert like(field, 5) is None
     assert like(field, 5).param(6) == 6
 

@@ -8,7 +8,7 @@ from django.db.models import Case, Count, Exists, F, OuterRef, Q, Subquery, Valu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.describe import Queries, described
+from tests.support.describe import Queries, described, outcome
 from tests.testapp.models import Author, Book, Tag
 
 pytestmark = [pytest.mark.keep_rows, pytest.mark.core]
@@ -81,19 +81,18 @@ def _books(_databases: Any) -> None:
 def asked(begin: Any, chain: list[Any], end: Any, look: bool = False) -> Any:
     """Return what comes of a chain; with `look` of its query, and not of its path."""
     queries = Queries()
+
+    def ask() -> Any:
+        queryset = begin()
+        del queries[:]
+        for step, number, text in chain:
+            assert not look or queryset.query is not None
+            queryset = step(queryset, number, text)
+        assert not look or queryset.query is not None
+        return described(end(queryset))
+
     with transaction.atomic(), connection.execute_wrapper(queries):
-        try:
-            queryset = begin()
-            del queries[:]
-            for step, number, text in chain:
-                if look:
-                    assert queryset.query is not None
-                queryset = step(queryset, number, text)
-            if look:
-                assert queryset.query is not None
-            found = described(end(queryset))
-        except Exception as error:
-            found = type(error), str(error)
+        found = outcome(ask)
         transaction.set_rollback(True)
     return found, queries
 

@@ -5,6 +5,7 @@ import itertools
 import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from random import Random
 from typing import Any
@@ -37,6 +38,14 @@ ENDS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@contextmanager
+def room(statements: int) -> Iterator[None]:
+    with override_settings(DJANGO_ASYNC_FAST={"COMPILED_QUERIES": statements}):
+        tree.clear()
+        yield
+    tree.clear()
+
+
 def queries() -> Iterator[Callable[[], Any]]:
     """Yield distinct queries of usual shapes."""
     pairs = itertools.combinations(CONDITIONS.items(), 2)
@@ -65,8 +74,7 @@ def by_title(n: int) -> Any:
 
 @pytest.mark.not_verified
 def test_what_was_used_is_kept() -> None:
-    with override_settings(DJANGO_ASYNC_FAST={"COMPILED_QUERIES": 64}):
-        tree.clear()
+    with room(64):
         for _ in range(3):
             Author.objects.filter(name="a").exists()
         for n, query in enumerate(itertools.islice(queries(), 160)):
@@ -86,21 +94,18 @@ def test_what_was_used_is_kept() -> None:
 
 
 def test_steps_stay_while_one_leads_on_to_a_statement() -> None:
-    with override_settings(DJANGO_ASYNC_FAST={"COMPILED_QUERIES": 24}):
-        tree.clear()
+    with room(24):
         for _ in range(3):
             by_title(6)
         for n in range(60):
+            order = ["pk", "name"][: n % 2]
             for _ in range(3):
-                Tag.objects.filter(name="n").order_by(*["pk", "name"][: n % 2])[
-                    n:
-                ].count()
+                Tag.objects.filter(name="n").order_by(*order)[n:].count()
             assert known(lambda: by_title(6)), n
 
 
 def test_writes_of_models_are_bounded_too() -> None:
-    with override_settings(DJANGO_ASYNC_FAST={"COMPILED_QUERIES": 8}):
-        tree.clear()
+    with room(8):
         names = ["key", "value"]
         for n in range(40):
             made = Unique.objects.create(key=f"k{n}")
@@ -109,32 +114,28 @@ def test_writes_of_models_are_bounded_too() -> None:
             made.delete()
 
 
-def test_reasons_why_there_is_no_statement_are_bounded_too() -> None:
+def test_reasons_why_there_is_no_statement_are_bounded_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     class Name(models.CharField):  # type: ignore[type-arg]
         def select_format(self, compiler: Any, sql: str, params: Any) -> Any:
             return f"upper({sql})", params
 
-    field: Any = Author._meta.get_field("name")
-    with override_settings(DJANGO_ASYNC_FAST={"COMPILED_QUERIES": 16}):
-        tree.clear()
-        field.__class__ = Name
-        try:
-            refused = tree.cache_info().refused
-            for n in range(60):
-                for _ in range(3):
-                    Author.objects.aggregate(**{f"n{n}": Max("name")})
-            assert tree.cache_info().refused == refused + 60
-            root: Any = tree.root(Author.objects._queryset_class, Author)
-            assert 0 < len(root.entries) <= 16
-            info = tree.cache_info()
-            assert (info.entries, info.size) == (0, len(root.entries))
-        finally:
-            field.__class__ = models.CharField
-            tree.clear()
+    with room(16), monkeypatch.context() as patch:
+        patch.setattr(Author._meta.get_field("name"), "__class__", Name)
+        refused = tree.cache_info().refused
+        for n in range(60):
+            for _ in range(3):
+                Author.objects.aggregate(**{f"n{n}": Max("name")})
+        assert tree.cache_info().refused == refused + 60
+        root: Any = tree.root(Author.objects._queryset_class, Author)
+        assert 0 < len(root.entries) <= 16
+        info = tree.cache_info()
+        assert (info.entries, info.size) == (0, len(root.entries))
 
 
 def test_none_are_kept_where_there_is_no_room() -> None:
-    with override_settings(DJANGO_ASYNC_FAST={"COMPILED_QUERIES": 0}):
+    with room(0):
         for _ in range(4):
             assert Book.objects.filter(title="t").count() == 0
         assert tree.cache_info()[-3:] == (0, 0, 0)
@@ -151,11 +152,9 @@ def test_threads_that_need_room_at_once() -> None:
         finally:
             connection.close()
 
-    with override_settings(DJANGO_ASYNC_FAST={"COMPILED_QUERIES": 48}):
-        tree.clear()
+    with room(48):
         with ThreadPoolExecutor(4) as pool:
-            for done in [pool.submit(run, part) for part in range(4)]:
-                done.result()
+            list(pool.map(run, range(4)))
         assert tree.cache_info().forgotten
         Book.objects.filter(title="t", pages=1).first()
         assert tree.cache_info().size <= 52
@@ -163,7 +162,7 @@ def test_threads_that_need_room_at_once() -> None:
 
 def test_what_is_counted_takes_less_than_4_kb() -> None:
     found = Random(1).sample([*queries()], 400)
-    with override_settings(DJANGO_ASYNC_FAST={"COMPILED_QUERIES": 100_000}):
+    with room(100_000):
         for query in [*found[:8], *found[:8], *found[:8]]:
             query()  # what Django and the models keep for themselves
         tree.clear()
@@ -183,4 +182,3 @@ def test_what_is_counted_takes_less_than_4_kb() -> None:
         taken = after - before
         assert taken < 4096 * info.size
         assert 0.6 * taken < info.bytes < 1.4 * taken
-    tree.clear()
