@@ -47,8 +47,9 @@ def receivers() -> Iterator[list[int]]:
         await Tag.objects.acreate(name=f"async-{instance.name}")
         pids.append(await abackend_pid())
 
-    of_authors = {"signal": post_save, "sender": Author}
-    with receiving(receiver, **of_authors), receiving(areceiver, **of_authors):
+    ours = receiver, areceiver
+    one, other = (receiving(each, post_save, sender=Author) for each in ours)
+    with one, other:
         yield pids
 
 
