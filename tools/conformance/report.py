@@ -1,4 +1,7 @@
-"""Write docs/conformance.md from the results of the runs: `make conformance-report`."""
+"""Write what docs/conformance.md has of the last runs: `make conformance-report`.
+
+From its table on; what stands before that is written by hand.
+"""
 
 from collections import Counter
 from typing import Any
@@ -11,61 +14,18 @@ from tools.conformance.results import MODES, ROOT, Report
 NAMES = {"postgresql": "PostgreSQL", "mysql": "MariaDB", "sqlite": "SQLite"}
 PAGE = ROOT / "docs" / "conformance.md"
 
-HEAD = """\
-# Conformance
-
-Django's own test suite, unmodified, on PostgreSQL, MariaDB and SQLite, in five modes:
-
-- `stock`: Django alone, in the same environment. What fails here fails everywhere.
-- `sync`: the package installed, no block: the core builds rows for the synchronous ORM.
-- `bridge`: the whole suite on the bridge, in one event loop and one block, with every
-  query awaited.
-- `concurrent`: the labels of the ORM, eight test classes at once on one event loop,
-  each in its own context and block, on databases of its own: what leaks from one to
-  another lands in the wrong database. A test that changes something of the whole
-  process (settings, a mock, captured output) runs on while the others wait.
-- `request`: the labels about requests, on the bridge as in `bridge`; what a test client
-  sends goes through `django_async_fast.asgi.get_asgi_application()`.
-
-```console
-$ make conformance                                  # the newest Django, MODE=bridge
-$ make conformance DJANGO=5.2 MODE=sync PARALLEL=2
-$ make conformance MODE="sync bridge" LABELS=orm    # what the CI runs
-$ make conformance MODE=request
-$ make conformance MODE=concurrent TASKS=8 LABELS="queries basic"
-$ make conformance DATABASE=sqlite MODE="sync bridge" LABELS=orm
-$ make conformance DATABASE=mysql MODE="sync bridge" LABELS=orm
-$ make conformance-report                           # this page, from the last runs
-```
-
-Labels: all of the suite, or those of the ORM (`tools/conformance/labels.py`). "Only
-here" counts the tests that fail in that mode, pass in `stock`, and are not about
-something else (below). The revision is the package's.
-
-"""
-
 COLUMNS = (
-    "Django",
-    "database",
-    "mode",
-    "labels",
-    "revision",
-    "tests",
-    "passed",
-    "skipped",
-    "failed",
-    "only here",
-    "waits awaited",
-    "threads started",
-    "rows built",
+    *("Django", "database", "mode", "labels", "revision", "tests", "passed", "skipped"),
+    *("failed", "only here", "waits awaited", "threads started", "rows built"),
     "rows left to Django",
 )
 
 
 def main() -> None:
     reports = _reports()
+    head = PAGE.read_text().partition("| Django |")[0]
     PAGE.write_text(
-        f"{HEAD}{_table(reports)}\n{_only_here(reports)}{_left_to_django(reports)}"
+        f"{head}{_table(reports)}\n{_only_here(reports)}{_left_to_django(reports)}"
         f"{_exceptions()}"
     )
 
