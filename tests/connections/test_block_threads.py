@@ -3,7 +3,6 @@
 import asyncio
 import threading
 from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
 import psycopg
@@ -24,6 +23,8 @@ from django_async_fast.connections.blocks import current_block
 from django_async_fast.drivers.psycopg.statement import unobserved
 from tests.support.backend_pids import abackend_pid, backend_pid
 from tests.support.needed import needed
+from tests.support.noted import noted
+from tests.support.sql import execute
 from tests.testapp.models import Author, Book, Publisher, Tag
 
 
@@ -207,25 +208,14 @@ async def test_the_loop_goes_on_without_cursors() -> None:
         assert await run_sync(unobserved, conn)
 
 
-async def test_a_later_wrapper_of_cursor_is_called(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    called = 0
-    cursor = BaseDatabaseWrapper.cursor
-
-    @wraps(cursor)
-    def counting(self: Any) -> Any:
-        nonlocal called
-        called += 1
-        return cursor(self)
-
+async def test_a_later_wrapper_of_cursor_is_called() -> None:
     async with new_connection():
         await sync_to_async(Tag.objects.count)()
-        monkeypatch.setattr(BaseDatabaseWrapper, "cursor", counting)
-        await sync_to_async(Tag.objects.count)()
-        assert called == 1
-        await Tag.objects.acount()
-        assert called == 2
+        with noted(BaseDatabaseWrapper, "cursor") as called:
+            await sync_to_async(Tag.objects.count)()
+            assert len(called) == 1
+            await Tag.objects.acount()
+            assert len(called) == 2
 
 
 async def test_a_function_is_a_unit() -> None:
@@ -248,9 +238,8 @@ async def test_the_loop_goes_on(dsn: str) -> None:
     """Else nobody would release the lock that the thread's statement waits for."""
 
     def wait() -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("SET lock_timeout TO '20s'")
-            cursor.execute("SELECT pg_advisory_lock(7)")
+        execute("SET lock_timeout TO '20s'")
+        execute("SELECT pg_advisory_lock(7)")
 
     waiting = (
         "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
@@ -285,8 +274,7 @@ async def test_blocks_of_requests_side_by_side() -> None:
 
 async def test_the_waiting_task_is_cancelled() -> None:
     def sleep() -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_sleep(30)")
+        execute("SELECT pg_sleep(30)")
 
     async with new_connection():
         async with transaction.atomic():

@@ -10,15 +10,17 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import ProgrammingError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.postgresql.base import DatabaseWrapper
 from django.test.utils import CaptureQueriesContext, override_settings
 
 from django_async_fast import new_connection, run_sync
 from django_async_fast.connections.wrapper import BlockWrapper
+from tests.support.noted import noted
 from tests.support.signals import receiving
 from tests.support.uncollected import left_to_collect
 from tests.testapp.models import Tag
 
-from .warm_pool import block, get, its_wrapper, not_connecting, replaced, state_of, warm
+from .warm_pool import block, get, its_wrapper, not_connecting, state_of, warm
 
 pytestmark = [pytest.mark.core, pytest.mark.usefixtures("tag")]
 
@@ -209,7 +211,7 @@ async def test_a_time_zone_without_time_zones(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("name", ["__init__", "connect", "check_settings"])
 async def test_a_step_that_somebody_replaces(name: str) -> None:
     await warm()
-    with replaced(name) as calls:
+    with noted(DatabaseWrapper, name) as calls:
         await block()
     assert calls
     await warm()

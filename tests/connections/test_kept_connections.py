@@ -7,11 +7,12 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import InterfaceError, connections
+from django.db import InterfaceError
 from django.db.backends.postgresql.base import Cursor
 
 from django_async_fast import new_connection, run_sync
 from tests.support.signals import receiving
+from tests.support.sql import execute
 
 from .warm_pool import block, get, its_wrapper, state_of, warm
 
@@ -91,9 +92,7 @@ async def test_a_connection_that_somebody_keeps_reaches_no_session(reach: str) -
         cursor = raw.cursor()
 
     def sleep() -> Any:
-        with connections["pooled"].cursor() as cursor:
-            cursor.execute("SELECT pg_sleep(0.05), 7")
-            return cursor.fetchone()[1]
+        return execute("SELECT pg_sleep(0.05), 7", using="pooled")[0][1]
 
     async with new_connection("pooled"):
         await get()

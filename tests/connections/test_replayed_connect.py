@@ -15,9 +15,8 @@ from django.utils.functional import cached_property
 from django_async_fast import new_connection
 from django_async_fast.connections import lazy_wrapper, replayed_connect
 from django_async_fast.pool import loop_pool
+from tests.support.noted import noted
 from tests.support.signals import receiving
-
-from .warm_pool import replaced
 
 SETTINGS = connections.settings["pooled"]
 
@@ -185,7 +184,7 @@ NOT_CALLED = {"get_autocommit"}
 @pytest.mark.parametrize("name", replayed_connect._STEPS)
 async def test_a_step_that_somebody_replaces(name: str) -> None:
     await connected()
-    with replaced(name) as calls:
+    with noted(DatabaseWrapper, name) as calls:
         assert not await is_again()
     assert bool(calls) is (name not in NOT_CALLED)
     assert await is_again()

@@ -18,6 +18,7 @@ from django.test.utils import CaptureQueriesContext, override_settings
 
 from django_async_fast import new_connection, run_sync
 from django_async_fast.replicas import ReplicaRouter, begin_on_replicas
+from tests.support.sql import execute
 from tests.testapp.models import Author, Book, Tag
 
 
@@ -53,8 +54,7 @@ def new() -> str:
 
 
 def by_sql() -> None:
-    with connections["default"].cursor() as cursor:
-        cursor.execute("UPDATE testapp_tag SET name = 'x' WHERE id = 7")
+    execute("UPDATE testapp_tag SET name = 'x' WHERE id = 7")
 
 
 def by_lock() -> None:

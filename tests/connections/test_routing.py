@@ -28,6 +28,8 @@ from django.utils.deprecation import MiddlewareMixin
 
 from django_async_fast import bridge, checks, new_connection, run_sync
 from tests.support.backend_pids import abackend_pid
+from tests.support.describe import Queries
+from tests.support.sql import execute
 from tests.testapp.models import Author, Tag
 
 SCHEMAS = ("one", "two")
@@ -36,20 +38,18 @@ SCHEMAS = ("one", "two")
 @pytest.fixture
 def schemas() -> Iterator[str]:
     """Two schemas with Author's table, and an alias whose wrapper has one set."""
-    with connection.cursor() as cursor:
-        for name in SCHEMAS:
-            cursor.execute(f"CREATE SCHEMA {name}")
-            cursor.execute(
-                f"CREATE TABLE {name}.testapp_author "
-                "(LIKE public.testapp_author INCLUDING ALL)"
-            )
+    for name in SCHEMAS:
+        execute(f"CREATE SCHEMA {name}")
+        execute(
+            f"CREATE TABLE {name}.testapp_author "
+            "(LIKE public.testapp_author INCLUDING ALL)"
+        )
     settings = {**connections.settings["default"], "ENGINE": "tests.backends.schemas"}
     connections.settings["schemas"] = settings
     yield "schemas"
     del connections.settings["schemas"]
-    with connection.cursor() as cursor:
-        for name in SCHEMAS:
-            cursor.execute(f"DROP SCHEMA {name} CASCADE")
+    for name in SCHEMAS:
+        execute(f"DROP SCHEMA {name} CASCADE")
     connections.close_all()
     asyncio.run(sync_to_async(connections.close_all)())  # those of asgiref's thread
 
@@ -196,23 +196,16 @@ async def test_another_connection_is_told_the_schema_again(schemas: str) -> None
 
 
 def _kill(victim: int) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(%s, 1000)", [victim])
+    execute("SELECT pg_terminate_backend(%s, 1000)", [victim])
 
 
 @pytest.mark.parametrize("alias", ["default", "pooled"])
 async def test_queries_of_a_coroutine_are_seen(alias: str) -> None:
-    seen: list[str] = []
-
-    def record(execute: Any, sql: str, *args: Any) -> Any:
-        seen.append(sql)
-        return execute(sql, *args)
-
-    authors = Author.objects.using(alias)
+    authors, seen = Author.objects.using(alias), Queries()
     async with new_connection(alias):
         author = await authors.acreate(name="a")
         for _ in range(3):  # the last ones are like one before
-            with connections[alias].execute_wrapper(record):
+            with connections[alias].execute_wrapper(seen):
                 await authors.aget(pk=author.pk)
         assert len(seen) == 3
         await authors.aget(pk=author.pk)
@@ -323,8 +316,7 @@ def served(
     schemas: str, request: pytest.FixtureRequest, settings_override: Callable[..., None]
 ) -> None:
     for name in SCHEMAS:
-        with connection.cursor() as cursor:
-            cursor.execute(f"INSERT INTO {name}.testapp_author VALUES (1, '{name}')")
+        execute(f"INSERT INTO {name}.testapp_author VALUES (1, '{name}')")
     middle = [SYNCHRONOUS] if "behind" in request.param else []
     settings_override(
         ROOT_URLCONF=__name__,

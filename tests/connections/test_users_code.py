@@ -12,6 +12,7 @@ from django.db.models.signals import post_save
 
 from django_async_fast import afetch_related, new_connection, run_sync
 from tests.support.backend_pids import abackend_pid, backend_pid
+from tests.support.describe import Queries
 from tests.support.signals import receiving
 from tests.testapp.models import Author, Book, CountsSaves, Publisher, Tag
 
@@ -175,16 +176,11 @@ async def test_afetch_related_on_an_instance() -> None:
 
 
 async def test_afetch_related_on_a_list() -> None:
-    queries: list[str] = []
-
-    def record(execute: Any, sql: str, *args: Any) -> Any:
-        queries.append(sql)
-        return execute(sql, *args)
-
+    queries = Queries()
     async with new_connection() as conn:
         await make_books()
         books = [book async for book in Book.objects.order_by("pk")]
-        with conn.execute_wrapper(record):
+        with conn.execute_wrapper(queries):
             assert await afetch_related(books, "author__mentor") is books
         assert [book.author.mentor.name for book in books] == ["m", "m"]
         assert len(queries) == 2  # one per level

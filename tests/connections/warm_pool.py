@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
-from django.db.backends.postgresql.base import DatabaseWrapper
-
 from django_async_fast import new_connection
 from django_async_fast.connections import wrapper
 from django_async_fast.connections.blocks import current_block
@@ -54,19 +52,6 @@ def not_connecting() -> Iterator[None]:
     with mock.patch.object(wrapper.BlockWrapper, "_connect") as connect:
         yield
     assert not connect.called
-
-
-@contextmanager
-def replaced(name: str) -> Iterator[list[str]]:
-    """Have somebody's own step of Django's wrapper; yield a name for each call."""
-    before, calls = getattr(DatabaseWrapper, name), []
-
-    def own(self: Any, *args: Any, **kwargs: Any) -> Any:
-        calls.append(name)
-        return before(self, *args, **kwargs)
-
-    with mock.patch.object(DatabaseWrapper, name, own):
-        yield calls
 
 
 def state_of(thing: Any) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from django.db.models.signals import post_save
 from django.test.utils import CaptureQueriesContext
 
 from django_async_fast import async_connections, bridge, conf, new_connection, run_sync
+from tests.support.describe import Queries
 from tests.support.other_databases import (
     IN_THREADS,
     ON_THE_LOOP,
@@ -117,16 +118,11 @@ async def test_blocks_nest_and_undo(log: str) -> None:
 
 
 async def test_wrappers_and_logs(log: str) -> None:
-    seen: list[str] = []
-
-    def record(execute: Any, sql: str, *args: Any) -> Any:
-        seen.append(sql)
-        return execute(sql, *args)
-
+    seen = Queries()
     async with new_connection(log):
         await names(log)
         with (
-            connections[log].execute_wrapper(record),
+            connections[log].execute_wrapper(seen),
             CaptureQueriesContext(connections[log]) as captured,
         ):
             await Tag.objects.using(log).filter(name="a").aexists()

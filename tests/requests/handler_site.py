@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.http import (
     FileResponse,
     HttpRequest,
@@ -23,6 +23,7 @@ from django.urls import path, re_path
 
 from bench.pages import site
 from django_async_fast.connections.blocks import current_block
+from tests.support.sql import execute
 from tests.testapp.models import Book, Tag
 
 seen: dict[str, Any] = {}
@@ -192,8 +193,7 @@ async def task_of_its_own(request: HttpRequest) -> HttpResponse:
 
 def waits(request: HttpRequest) -> HttpResponse:
     seen["inside"].set()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_sleep(30)")
+    execute("SELECT pg_sleep(30)")
     return HttpResponse("never")
 
 

@@ -1,10 +1,11 @@
 """ATOMIC_REQUESTS, on_commit, and transactions that a view leaves open."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from django.core.handlers.base import BaseHandler
+
+from tests.support.noted import noted
 
 from . import handler_site
 from .exchanges import Noting, get, tags
@@ -30,19 +31,11 @@ async def test_atomic_requests(url: str, left: list[str]) -> None:
 
 
 @pytest.mark.parametrize("url", ["/plain", "/plain_async"])
-async def test_who_wraps_views_sees_both_kinds(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    wrapped = []
-    below = BaseHandler.make_view_atomic
-
-    def wrap(self: BaseHandler, view: Any) -> Any:
-        wrapped.append(view)
-        return below(self, view)
-
-    monkeypatch.setattr(BaseHandler, "make_view_atomic", wrap)
-    assert (await get(url)).status == 200
-    assert wrapped == [plain_async if "async" in url else plain]
+async def test_who_wraps_views_sees_both_kinds(url: str) -> None:
+    with noted(BaseHandler, "make_view_atomic") as wrapped:
+        assert (await get(url)).status == 200
+    ((_, view),) = wrapped
+    assert view is (plain_async if "async" in url else plain)
 
 
 async def test_on_commit_runs_before_the_response_is_sent() -> None:

@@ -13,7 +13,9 @@ from django.db import InterfaceError, OperationalError, connections
 from django.test.utils import override_settings
 
 from django_async_fast import new_connection, run_sync
+from tests.support.noted import noted
 from tests.support.other_databases import names, threads
+from tests.support.sql import execute
 from tests.support.until import until
 from tests.testapp.models import Tag
 
@@ -250,22 +252,13 @@ async def test_with_other_options_a_connection_is_mysqldbs(
         assert len(threads()) == 1
 
 
-async def test_who_watches_connections_being_opened_sees_it(
-    log: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_who_watches_connections_being_opened_sees_it(log: str) -> None:
     import MySQLdb
 
-    opened: list[Any] = []
-    connect = MySQLdb.connect
-
-    def watched(**params: Any) -> Any:
-        opened.append(params["database"])
-        return connect(**params)
-
-    monkeypatch.setattr(MySQLdb, "connect", watched)
-    async with new_connection(log) as conn:
-        await conn.aensure_connection()
-    assert opened == ["tests"]
+    with noted(MySQLdb, "connect") as opened:
+        async with new_connection(log) as conn:
+            await conn.aensure_connection()
+    assert len(opened) == 1
 
 
 async def test_errors_of_opening(log: str) -> None:
@@ -282,8 +275,7 @@ async def test_errors_of_opening(log: str) -> None:
 
 async def test_a_lost_connection_is_replaced_outside_of_a_transaction(log: str) -> None:
     def kill() -> None:
-        with connections[log].cursor() as cursor:
-            cursor.execute(f"KILL {mine:d}")
+        execute(f"KILL {mine:d}", using=log)
         connections[log].close()
 
     async with new_connection(log) as conn:

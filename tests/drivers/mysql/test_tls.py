@@ -10,6 +10,7 @@ from django.db import OperationalError, connections
 
 from django_async_fast import async_connections, new_connection
 from tests.support.other_databases import threads
+from tests.support.sql import execute
 
 from .conftest import PASSWORD, MysqlServer
 
@@ -44,9 +45,7 @@ def far(server: MysqlServer) -> Iterator[Alias]:
 
 def in_stock(alias: str) -> Any:
     try:
-        with connections[alias].cursor() as cursor:
-            cursor.execute(CIPHER)
-            return bool(cursor.fetchall()[0][1])
+        return bool(execute(CIPHER, using=alias)[0][1])
     except OperationalError as exc:
         return exc.args[0]
     finally:

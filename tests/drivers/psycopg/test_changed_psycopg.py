@@ -30,6 +30,7 @@ from django_async_fast import new_connection, run_sync
 from tests.support.describe import described
 from tests.support.django_rows import djangos_rows
 from tests.support.in_a_block import in_a_block
+from tests.support.sql import execute
 from tests.testapp.models import Author, Book, Everything
 
 pytestmark = pytest.mark.keep_rows
@@ -57,12 +58,10 @@ def _rows(_databases: Any) -> Iterator[None]:
     for title in "abc":
         Book.objects.create(title=title, author=author, pages=3)
     Everything.objects.create(**VALUES)
-    with connections["default"].cursor() as cursor:
-        cursor.execute("CREATE TYPE underneath_mood AS ENUM ('calm', 'cross')")
-        cursor.execute("CREATE TYPE underneath_pair AS (a int, b text)")
+    execute("CREATE TYPE underneath_mood AS ENUM ('calm', 'cross')")
+    execute("CREATE TYPE underneath_pair AS (a int, b text)")
     yield
-    with connections["default"].cursor() as cursor:
-        cursor.execute("DROP TYPE underneath_mood, underneath_pair")
+    execute("DROP TYPE underneath_mood, underneath_pair")
     Author.objects.all().delete()
     Everything.objects.all().delete()
 

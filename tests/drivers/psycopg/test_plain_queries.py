@@ -24,6 +24,7 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast, Lower, RowNumber
 
 from django_async_fast.drivers.psycopg import plain_queries, prefetch_allowed
+from tests.support.sql import execute
 from tests.testapp.models import Author, Book, Everything, Tag
 
 books, authors = Book.objects, Author.objects
@@ -174,8 +175,7 @@ CREATED = """
 def raw() -> Iterator[Any]:
     """Yield psycopg's connection, with tables of all sorts for this test."""
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(CREATED)
+        execute(CREATED)
         yield connection.connection
         transaction.set_rollback(True)
     connection.close()
@@ -216,8 +216,7 @@ def test_a_limit_on_transactions(raw: Any) -> None:
 
 def test_a_serializable_transaction() -> None:
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+        execute("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
         found = reads(books.all())
         assert prefetch_allowed.ask(connection.connection, found) == (True, True, False)
 

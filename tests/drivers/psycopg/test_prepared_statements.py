@@ -24,6 +24,7 @@ from django_async_fast.drivers.psycopg import prepared_statements
 from tests.support.describe import described, outcome
 from tests.support.django_rows import djangos_rows
 from tests.support.in_a_block import in_a_block
+from tests.support.sql import execute
 from tests.support.targets import FIVE_BOOKS, plant
 from tests.testapp.models import Author, Book, Everything, Tag
 
@@ -113,9 +114,7 @@ def connected(**options: Any) -> Iterator[None]:
 
 
 def prepared() -> list[str]:
-    with connections["default"].cursor() as cursor:
-        cursor.execute("SELECT statement FROM pg_prepared_statements")
-        return [text for (text,) in cursor.fetchall()]
+    return [text for (text,) in execute("SELECT statement FROM pg_prepared_statements")]
 
 
 def outcomes(times: int = 6, calls: Any = CALLS) -> dict[str, Any]:
@@ -127,9 +126,8 @@ def outcomes(times: int = 6, calls: Any = CALLS) -> dict[str, Any]:
 
 @pytest.fixture
 def rows() -> None:
-    with connection.cursor() as cursor:
-        for sql in connection.ops.sequence_reset_sql(no_style(), [Author]):
-            cursor.execute(sql)  # the first author's key is 1
+    for sql in connection.ops.sequence_reset_sql(no_style(), [Author]):
+        execute(sql)  # the first author's key is 1
     plant(FIVE_BOOKS)
     Everything.objects.create(
         big=5, uuid=KEY, date=MOMENT.date(), datetime=MOMENT, float=0.1, json={"a": 1}
@@ -250,8 +248,7 @@ def test_a_session_that_was_reset(where: str, forget: str, rows: None) -> None:
     def test() -> None:
         for _ in range(3):  # psycopg looks at the first alone
             known_and_prepared()
-            with connections["default"].cursor() as cursor:
-                cursor.execute(forget)
+            execute(forget)
             with transaction.atomic():
                 assert get(1).pk == 1
         known_and_prepared()
@@ -369,8 +366,7 @@ def test_what_psycopg_has_prepared_goes_first(rows: None) -> None:
     for _ in range(4):
         get(1)
     with connected(prepare_threshold=0, **ON_SERVER):
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 41")
+        execute("SELECT 41")
         with transaction.atomic():
             for _ in range(4):
                 assert get(1).pk == 1
@@ -399,9 +395,7 @@ def test_names_are_nobody_elses(rows: None) -> None:
     for _ in range(2):
         with connected(**OFTEN):
             known_and_prepared()
-            with connections["default"].cursor() as cursor:
-                cursor.execute(names)
-                seen += [name for (name,) in cursor.fetchall()]
+            seen += [name for (name,) in execute(names)]
     assert len({*seen}) == len(seen) > 1
 
 

@@ -15,6 +15,7 @@ from django.db import OperationalError, connections, transaction
 
 from django_async_fast import async_connections, new_connection, run_sync
 from tests.support.other_databases import names
+from tests.support.sql import execute
 from tests.testapp.models import Author, Tag
 
 
@@ -102,9 +103,7 @@ async def test_without_a_timeout_nobody_waits(
 
 async def test_the_timeout_is_a_pragma_too(file: str) -> None:
     def ask(sql: str) -> list[Any]:
-        with connections[file].cursor() as cursor:
-            cursor.execute(sql)
-            return list(cursor.fetchall())
+        return execute(sql, using=file)
 
     async with new_connection(file):
         assert await run_sync(ask, "PRAGMA busy_timeout") == [(5000,)]

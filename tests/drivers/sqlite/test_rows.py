@@ -26,6 +26,7 @@ from tests.support.describe import described, outcome
 from tests.support.django_rows import djangos_rows
 from tests.support.many_rows import AT, VALUES, create_rows
 from tests.support.other_databases import other_database
+from tests.support.sql import execute
 from tests.testapp.models import Book, Everything, Tag
 
 
@@ -282,8 +283,7 @@ def test_errors_are_djangos(log: str) -> None:
     rows = Tag.objects.using(log)
     for _ in range(3):
         list(rows.filter(name="x"))
-    with connections[log].cursor() as cursor:
-        cursor.execute("ALTER TABLE testapp_tag RENAME TO elsewhere")
+    execute("ALTER TABLE testapp_tag RENAME TO elsewhere", using=log)
     with pytest.raises(OperationalError, match="no such table: testapp_tag"):
         list(rows.filter(name="x"))
     with atomic(log):

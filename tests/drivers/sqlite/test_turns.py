@@ -13,6 +13,7 @@ from django_async_fast import async_connections, new_connection, run_sync
 from django_async_fast.drivers.sqlite import progress
 from tests.support.every_await import HOWS
 from tests.support.other_databases import names
+from tests.support.sql import execute
 from tests.support.transactions import SCENARIOS, Scenario, break_off_at_every_await
 from tests.testapp.models import Tag
 
@@ -26,9 +27,7 @@ ENDLESS = 10**12
 
 
 def count(alias: str, number: int) -> int:
-    with connections[alias].cursor() as cursor:
-        cursor.execute(COUNT, [number])
-        return int(cursor.fetchone()[0])
+    return int(execute(COUNT, [number], using=alias)[0][0])
 
 
 class Ticks:
@@ -90,9 +89,7 @@ async def test_a_turn_comes_every_five_milliseconds(file: str, statement: str) -
     """In one of five runs: others use the processor's caches, too."""
 
     def run(sql: str) -> None:
-        with connections[file].cursor() as cursor:
-            cursor.execute(sql)
-            cursor.fetchall()
+        execute(sql, using=file)
 
     async with new_connection(file):
         await run_sync(run, "CREATE TABLE large (id integer PRIMARY KEY, data blob)")

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from django_async_fast.drivers.psycopg import results
 from tests.support.django_rows import djangos_rows
 from tests.support.forget_types import forget_types
 from tests.support.reading import same
+from tests.support.sql import execute
 
 from .models import Own, Priced, Sack, Shelf, table
 
@@ -43,9 +45,8 @@ def shelves(alias: str) -> Iterator[Any]:
 
 @pytest.fixture
 def sacks(system_alias: str) -> Iterator[Any]:
-    with connections[system_alias].cursor() as cursor:
-        cursor.execute("CREATE EXTENSION IF NOT EXISTS hstore")
-        cursor.execute("CREATE EXTENSION IF NOT EXISTS citext")
+    execute("CREATE EXTENSION IF NOT EXISTS hstore", using=system_alias)
+    execute("CREATE EXTENSION IF NOT EXISTS citext", using=system_alias)
     get_hstore_oids.cache_clear()
     get_citext_oids.cache_clear()
     connections[system_alias].close()  # psycopg learns of them when it connects
@@ -58,20 +59,24 @@ def sacks(system_alias: str) -> Iterator[Any]:
         yield found
 
 
-@pytest.fixture
-def owns(alias: str) -> Iterator[Any]:
-    with connections[alias].cursor() as cursor:
-        cursor.execute("CREATE TYPE testmood AS ENUM ('calm', 'cross')")
+@contextmanager
+def own_table(alias: str) -> Iterator[Any]:
+    execute("CREATE TYPE testmood AS ENUM ('calm', 'cross')", using=alias)
     try:
         with table(alias, Own) as found:
-            found.create()
-            found.create(
-                place="(1,2.5)", card="08:00:2b:01:02:03", flags="101", mood="calm"
-            )
             yield found
     finally:
-        with connections[alias].cursor() as cursor:
-            cursor.execute("DROP TYPE testmood")
+        execute("DROP TYPE testmood", using=alias)
+
+
+@pytest.fixture
+def owns(alias: str) -> Iterator[Any]:
+    with own_table(alias) as found:
+        found.create()
+        found.create(
+            place="(1,2.5)", card="08:00:2b:01:02:03", flags="101", mood="calm"
+        )
+        yield found
 
 
 @pytest.fixture
@@ -184,20 +189,11 @@ def test_other_expressions_of_a_field_are_not_its_column(
 
 
 def test_a_type_that_has_changed_meanwhile(fetched: list[Any]) -> None:
-    with connections["default"].cursor() as cursor:
-        cursor.execute("CREATE TYPE testmood AS ENUM ('calm', 'cross')")
-    try:
-        with table("default", Own) as owns:
-            owns.create(mood="calm")
-            list(owns)
-            assert explain_plan(owns).binary
-            with connections["default"].cursor() as cursor:
-                cursor.execute("ALTER TABLE testapp_own DROP COLUMN mood")
-                cursor.execute(
-                    "ALTER TABLE testapp_own ADD COLUMN mood money DEFAULT 3"
-                )
-            assert owns.get().mood == "$3.00"
-            assert not explain_plan(owns).binary
-    finally:
-        with connections["default"].cursor() as cursor:
-            cursor.execute("DROP TYPE testmood")
+    with own_table("default") as owns:
+        owns.create(mood="calm")
+        list(owns)
+        assert explain_plan(owns).binary
+        execute("ALTER TABLE testapp_own DROP COLUMN mood")
+        execute("ALTER TABLE testapp_own ADD COLUMN mood money DEFAULT 3")
+        assert owns.get().mood == "$3.00"
+        assert not explain_plan(owns).binary
