@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from contextvars import Context, ContextVar
 from decimal import Context as DecimalContext
 from decimal import Decimal
+from logging import Logger
 from typing import Any, Self, TypeAlias, final
 
 from typing_extensions import disjoint_base
@@ -221,7 +222,7 @@ class ClassWatch:
         asked: Callable[[], bool] | None = None,
         names: tuple[tuple[str, ...], ...] | None = None,
     ) -> None: ...
-    def look(self) -> None: ...
+    def look(self, *dicts: dict[str, Any]) -> None: ...
     def unchanged(self) -> bool: ...
     def holds(self) -> bool: ...
 
@@ -735,6 +736,7 @@ class Bridge:
     def count_steps(self) -> int: ...
     def call_unseen(self, function: Callable[[Any], Any], argument: Any) -> Any: ...
     def end(self, worker: Any, idle: list[Any]) -> Any: ...
+    def call_for_driven(self, worker: Any, call: list[Any]) -> Any: ...
     def end_call(self, worker: Any) -> None: ...
 
 @final
@@ -755,18 +757,52 @@ class DrivenSteps:
         current_task: Callable[[AbstractEventLoop], Any],
         hand_on: Callable[[Any], Any],
         go_on: Callable[[Any, Any, Any], Any],
+        waiting_worker: Callable[[Any], Any],
     ) -> None: ...
+    def drive_alone(self, coroutine: Any) -> Any: ...
     def take(self, worker: Any, coroutine: Any) -> Any: ...
+
+@final
+class IdleConnections:
+    def __init__(
+        self, *, names: dict[str, Any], logger: Logger, client: type[Any]
+    ) -> None: ...
+    def is_quiet(self, pool: Any) -> bool: ...
+    def take(self, pool: Any) -> Any: ...
+    def give(self, pool: Any, session: Any) -> bool: ...
+
+@final
+class HiddenWrappers:
+    def __init__(
+        self,
+        *,
+        new: Callable[[Any, Any, Any, Any, Any], Any],
+        build: Callable[[Any], object],
+        names: tuple[str, ...],
+        watch_of: Callable[[type[Any]], ClassWatch],
+        entered_scope: ContextVar[Any],
+    ) -> None: ...
+    def connect(
+        self, wrapper: Any, replay: Any, entry: Any, session: Any, gate: Any
+    ) -> Any: ...
+    def finish_at_once(self, wrapper: Any) -> bool: ...
 
 @final
 class Routes:
     def __init__(
         self,
         bridge: Bridge,
+        hidden: HiddenWrappers,
         *,
         entered_block: ContextVar[Any],
         wrapper_for: Callable[[str], Any],
+        connections: Any,
+        created: Any,
+        forks: dict[str, Any],
+        wait: Callable[[Any, str, Any, Any, Any], Any],
+        take: Callable[[Any, Any, Any, Any, Any], Any],
     ) -> None: ...
+    def of_block(self, block: Any, alias: str) -> Any: ...
 
 @final
 class Turns:

@@ -4,6 +4,8 @@
 # that something is not as usual, which Python code sees to.
 # Next: `waiting.pxi`.
 
+from weakref import ref
+
 cdef extern from "thread_locals.h":
     bint LOOP_IN_LOCALS
     PyObject *current_context(PyThreadState *thread) noexcept
@@ -115,6 +117,19 @@ cdef class Bridge:
         idle.append(worker)
         return outcome
 
+    def call_for_driven(self, worker, list call not None):
+        """Make a call for a driven coroutine, whose own greenlet it may stop."""
+        self.end_call(worker)  # what the coroutine has called before
+        task, worker.task = worker.task, None
+        self.hide_loop(worker)
+        try:
+            function, args, kwargs = call.pop(), call.pop(), call.pop()
+            return function(*args, **kwargs)
+        finally:
+            self.end_call(worker)
+            worker.task = task
+            self.show_loop(worker)
+
     cpdef end_call(self, worker):
         """End the call of `worker`: what it holds goes to the next."""
         gate = worker.held_gate
@@ -211,16 +226,26 @@ cdef class DrivenSteps:
     """Takes the steps of a driven coroutine, until one has to be told of an error.
 
     `hand_on` makes of what the coroutine yields what the task is given, `go_on` takes
-    the other steps. Both are of `bridge/driving.py`.
+    the other steps. Both are of `bridge/driving.py`, `waiting_worker` of `waiting.py`.
     """
 
-    def __init__(self, Bridge bridge not None, *, current_task, hand_on, go_on):
+    def __init__(
+        self, Bridge bridge not None, *, current_task, hand_on, go_on, waiting_worker
+    ):
         self.bridge = bridge
         self.current_task = current_task
         self.hand_on = hand_on
         self.go_on = go_on
+        self.waiting_worker = waiting_worker
 
-    def take(self, worker, coroutine):
+    def drive_alone(self, coroutine):
+        """Do as `drive()` where that is all that a `run()` does: no call is around it."""
+        worker = self.bridge.waiting_worker()
+        if worker is None:
+            worker = self.waiting_worker(coroutine)
+        return self.take(worker, coroutine)
+
+    cpdef object take(self, worker, coroutine):
         """Run `coroutine` to its end in `worker`, which waits where it awaits."""
         cdef Bridge bridge = self.bridge
         cdef PyObject *found = NULL
@@ -271,16 +296,28 @@ cdef class DrivenSteps:
 
 @cython.final
 cdef class Routes:
-    """Finds the wrapper for a statement of a block that is connected.
+    """Finds the wrapper for a statement of a block, connected if it can be.
 
     `entered_block` is the context variable of this name; `wrapper_for` finds it in any
-    case. Nothing may be waited for between this and the statement.
+    case. A block's first connection is taken as Django has taken the one before:
+    `connections` and `created` are Django's, of these the signal; `forks` are the globals
+    of `drivers/forks.py`; `wait` waits for a connection of the pool, `take` uses one that
+    `hidden` does not. Nothing may be waited for between this and the statement.
     """
 
-    def __init__(self, Bridge bridge not None, *, entered_block, wrapper_for):
+    def __init__(
+        self, Bridge bridge not None, HiddenWrappers hidden not None, *, entered_block,
+        wrapper_for, connections, created, dict forks, wait, take,
+    ):
         self.bridge = bridge
+        self.hidden = hidden
         self.entered_block = entered_block
         self.wrapper_for = wrapper_for
+        self.connections = connections
+        self.created = created
+        self.forks = forks
+        self.wait = wait
+        self.take = take
 
     cdef object wrapper(self, alias):
         block = value_of(self.entered_block)
@@ -289,8 +326,60 @@ cdef class Routes:
         worker = self.bridge.waiting_worker()
         if worker is None or worker.loop is not block.loop:
             return self.wrapper_for(alias)
-        found = self.built(block, alias)
-        return self.wrapper_for(alias) if found is None else found
+        return self.of_block(block, alias)
+
+    cpdef object of_block(self, block, alias):
+        """Return the wrapper for a statement that is about to be sent in `block`.
+
+        It may be one that nobody has seen: what tools are shown is its visible one.
+        """
+        connected = self.built(block, alias)
+        if connected is not None:
+            return connected
+        found = block.wrapper(alias)
+        kind = type(found)
+        # Perhaps that of another alias: `connections["a"] = connections["b"]`.
+        if (
+            getattr(kind, "built", None) is not False
+            or not block.open
+            or block.force_rollback
+            or kind.for_alias != alias
+        ):
+            return found
+        replay = kind.replayed_connects.get(alias)
+        if replay is None or not self.is_for(replay, self.connections.settings[alias]):
+            return found
+        entry = self.pool(replay, block.loop, alias)
+        if entry is None:
+            return found
+        session = entry.take_at_once(entry.pool)
+        if session is None:
+            return self.wait(block, alias, found, replay, entry)
+        if not self.created.receivers:
+            connected = self.hidden.connect(found, replay, entry, session, None)
+        if connected is None:
+            return self.take(block, found, replay, entry, session)
+        return connected
+
+    cdef bint is_for(self, replay, settings) except -1:
+        watch = replay.watch
+        if changes != 0 and watch is not None and settings is replay.settings:
+            return is_right(<ClassWatch?> watch)
+        return replay.is_for(settings)
+
+    cdef object pool(self, replay, loop, alias):
+        """What is kept for the open pool of a loop and an alias; None if none is open."""
+        entry = replay.last_pool()
+        if (
+            entry is None
+            or entry.loop is not loop
+            or entry.forgotten
+            or entry.forks != self.forks["_forks"]
+        ):
+            entry = replay.pool(loop, alias)
+            if entry is not None:
+                replay.last_pool = ref(entry)
+        return entry
 
     cdef object built(self, block, alias):
         """The wrapper of a block that is connected; None for another."""

@@ -7,20 +7,84 @@ cdef extern from "Python.h":
         PyObject *tp_dict
         PyObject *tp_mro
     unsigned long Py_TPFLAGS_HEAPTYPE
+    object PyLong_FromVoidPtr(void *pointer)
     int PyDict_Next(
         PyObject *values, Py_ssize_t *at, PyObject **key, PyObject **value
     ) noexcept
+
+
+cdef extern from "dict_watcher.h":
+    int PyDict_EVENT_DEALLOCATED
+    int PyDict_Watch(int watcher, PyObject *values) except -1
+    int add_dict_watcher(void *callback) except -1
+    PyObject *take_error() noexcept
+    void put_error_back(PyObject *error) noexcept
+
+
+# How often what is watched has been about to change; 0 where CPython tells of nothing:
+# before 3.12, and where others have taken all of its few watchers.
+cdef unsigned long long changes = 0
+# By the address of a dict the names that are watched in it, None for all.
+cdef dict watched = {}
+
+
+cdef int about_to_change(
+    int event, PyObject *values, PyObject *key, PyObject *value
+) noexcept:
+    """Count a change of a watched dict. There may be an error on its way."""
+    global changes
+    cdef PyObject *error = take_error()
+    place = PyLong_FromVoidPtr(values)
+    names = watched.get(place)
+    if event == PyDict_EVENT_DEALLOCATED:
+        watched.pop(place, None)
+    elif key is NULL or names is None or <object> key in <set> names:
+        changes += 1
+    put_error_back(error)
+    return 0
+
+
+cdef int dict_watcher() except? -1:
+    global changes
+    try:
+        watcher = add_dict_watcher(<void *> about_to_change)
+    except RuntimeError:
+        return -1
+    changes = 1
+    return watcher
+
+
+cdef int watcher = dict_watcher()
+
+
+cdef int watch(PyObject *values, tuple names=None) except -1:
+    """Have changes of a dict told, by some names or, if those are none, all."""
+    if watcher == -1:
+        return 0
+    place = PyLong_FromVoidPtr(values)
+    known = watched.setdefault(place, set())
+    PyDict_Watch(watcher, values)
+    if not names:
+        watched[place] = None
+    elif known is not None:
+        (<set> known).update(names)
+    return 0
+
+
+cdef tuple mro_of(kind):
+    return <tuple> (<ClassVersion *> kind).tp_mro
 
 
 @cython.final
 cdef class ClassWatch:
     """Classes that were right when `look()` was called, last.
 
-    CPython gives a class another version when it, or what it inherits, is changed; 0
-    is none, and says nothing (types.h: `tp_version_tag`). From 3.13 a class has a
-    thousand of them, then none: `Field` counts its instances in itself. Then what it
-    has by `names` is compared, for each class some of them or, if those are none, all;
-    without `names` it is asked each time.
+    They are while nothing that is watched has changed since. Else, and where CPython
+    tells of no changes, it is looked for: a class has another version when it, or what
+    it inherits, has been changed; 0 is none, and says nothing (types.h:
+    `tp_version_tag`). From 3.13 a class has a thousand of them, then none: `Field`
+    counts its instances in itself. Then what it has by `names` is compared, for each
+    class some of them or, if those are none, all; without `names` it is asked each time.
     """
 
     def __init__(self, *classes, asked=None, tuple names=None):
@@ -35,12 +99,26 @@ cdef class ClassWatch:
         self.asked = asked
         self.names = names
 
-    def look(self):
-        """Take the classes as they are now for what they should be."""
+    def look(self, *dicts):
+        """Take the classes, and `dicts`, as they are now for what they should be.
+
+        Of dicts nothing is known where CPython tells of no changes.
+        """
         cdef Py_ssize_t i
         cdef list seen = []
         self.seen = None
+        self.changes = changes
+        self.mros = tuple([mro_of(each) for each in self.classes])
+        self.dicts = dicts
+        for each in dicts:
+            if not isinstance(each, dict):
+                raise TypeError(f"expected a dict, got {each!r}")
+            watch(<PyObject *> each)
         for i in range(len(self.classes)):
+            for each in <tuple> self.mros[i]:
+                # Others nobody can change.
+                if (<ClassVersion *> each).tp_flags & Py_TPFLAGS_HEAPTYPE:
+                    watch((<ClassVersion *> each).tp_dict, self.names and self.names[i])
             take_version(self, i)
             if self.names is not None:
                 seen.append([])
@@ -72,8 +150,23 @@ def all_hold(tuple watches not None):
 
 cdef bint is_unchanged(ClassWatch self):
     cdef Py_ssize_t i
+    if self.changes == changes != 0 and has_mros(self):
+        return True
+    if self.dicts:
+        return False
     for i in range(len(self.classes)):
         if not has_version(self, i):
+            return False
+    self.changes = changes
+    return True
+
+
+cdef inline bint has_mros(ClassWatch self):
+    """Whether each class inherits from what it did: in no dict that is seen."""
+    cdef Py_ssize_t i
+    cdef tuple mros = self.mros
+    for i in range(len(mros)):
+        if (<ClassVersion *> self.classes[i]).tp_mro != <PyObject *> mros[i]:
             return False
     return True
 
@@ -87,7 +180,8 @@ cdef bint is_same(ClassWatch self) except -1:
     """Tell whether the classes have what they had when somebody looked."""
     cdef Py_ssize_t i
     cdef list seen = self.seen
-    if seen is None:
+    cdef unsigned long long now = changes
+    if seen is None or self.dicts:
         return False
     for i in range(len(self.classes)):
         if has_version(self, i):
@@ -97,6 +191,7 @@ cdef bint is_same(ClassWatch self) except -1:
         if not compare(self, i, <list> seen[i], False):
             self.seen = None
             return False
+    self.changes = now
     return True
 
 
@@ -118,7 +213,7 @@ cdef bint compare(ClassWatch self, Py_ssize_t i, list seen, bint take) except -1
     cdef ClassVersion *owner
     cdef PyObject *value
     cdef tuple names = self.names[i]
-    cdef tuple mro = <tuple> (<ClassVersion *> self.classes[i]).tp_mro
+    cdef tuple mro = mro_of(self.classes[i])
     if not is_next(seen, &at, <PyObject *> mro, take):
         return False
     for each in mro:

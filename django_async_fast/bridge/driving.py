@@ -43,9 +43,9 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
         del coroutine  # a failure knows this frame
 
 
-def drive_alone(coroutine: Coroutine[Any, Any, T]) -> T:
+def _drive_alone(coroutine: Coroutine[Any, Any, T]) -> T:
     """Do as `drive()` where that is all that a `run()` does: no call is around it."""
-    return _take_steps(waiting_worker(coroutine), coroutine)
+    return _take_in_python(waiting_worker(coroutine), coroutine)
 
 
 def _take_in_python(worker: Worker, coroutine: Coroutine[Any, Any, T]) -> T:
@@ -115,9 +115,14 @@ def _inner(traceback: TracebackType | None, frames: int) -> TracebackType | None
 
 # The core takes the steps up to the first that throws.
 _STEPS: Any = BRIDGE and _native.rows.DrivenSteps(
-    BRIDGE, current_task=current_task, hand_on=_yield, go_on=_go_on
+    BRIDGE,
+    current_task=current_task,
+    hand_on=_yield,
+    go_on=_go_on,
+    waiting_worker=waiting_worker,
 )
 _take_steps: Callable[[Worker, Any], Any] = _STEPS.take if _STEPS else _take_in_python
+drive_alone: Callable[[Any], Any] = _STEPS.drive_alone if _STEPS else _drive_alone
 
 
 def drives(awaitable: object) -> bool:

@@ -16,6 +16,7 @@ from .caller import can_wait
 from .hidden_loop import hide_loop, show_loop
 from .thread_local_values import thread_locals
 from .workers import (
+    BRIDGE,
     FINISHED,
     Worker,
     end_call,
@@ -95,14 +96,19 @@ async def run(fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
     return finish(worker, idle)
 
 
-def _call(worker: Worker, function: list[Any]) -> Any:
-    """Call `function` for a driven coroutine, whose own greenlet it may stop."""
+def _call_in_python(worker: Worker, call: list[Any]) -> Any:
+    """Make a call for a driven coroutine, whose own greenlet it may stop."""
     end_call(worker)  # what the coroutine has called before
     task, worker.task = worker.task, None
     hide_loop(worker)
     try:
-        return function.pop()(*function.pop(), **function.pop())
+        return call.pop()(*call.pop(), **call.pop())
     finally:
         end_call(worker)
         worker.task = task
         show_loop(worker)
+
+
+_call: Callable[[Worker, list[Any]], Any] = (
+    BRIDGE.call_for_driven if BRIDGE else _call_in_python
+)

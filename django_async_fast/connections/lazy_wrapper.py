@@ -17,16 +17,20 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import load_backend
 from django.dispatch import receiver
 
-from .. import conf
+from .. import _native, conf
 from ..attribute_copies import AttributeCopies
 from ..drivers.psycopg.requirements import psycopg_problem
 from ..tasks.gates import Gate
+from ..tasks.scopes import entered_scope
+from ..unpatched import unpatched_class
 from . import replayed_connect
 from .block_protocol import Block
 from .mysql_wrapper import MysqlWrapper
 from .postgresql_wrapper import PostgresqlWrapper
 from .sqlite_wrapper import SqliteWrapper
 from .threaded_wrapper import ThreadedWrapper
+from .wrapper import CLOSING
+from .wrapper_attributes import HELPERS
 
 # A lazy wrapper's attributes, past its `__getattribute__`: to ask `object` for each of
 # them costs three times as much.
@@ -89,38 +93,23 @@ def claim_gate(wrapper: Any) -> Gate | None:
     return gate
 
 
-def connect(
+def _new_hidden(
     wrapper: Any,
     replay: replayed_connect.ReplayedConnect,
     entry: Any,
     session: Any,
     gate: Gate | None,
 ) -> Any:
-    """Return a hidden wrapper, connected to `session`, for the statements of `wrapper`.
-
-    None where Django has to connect. It is the one that the block before has kept in
-    the pool, or gets the attributes that Django has given another. `wrapper`, which is
-    lazy, takes its state over when it is built.
-    """
-    own = _own(wrapper)
-    settings_dict, alias, block, *_ = own["_arguments"]
-    made, session.spare_wrapper = session.spare_wrapper, None
-    if (
-        made is None
-        or made.reusable is not replay
-        or made.settings_dict is not settings_dict
-    ):
-        if (values := replay.attributes()) is None:
-            return None
-        gate = gate or Gate(alias, block.place, block.units)
-        handle = entry.handle(gate)
-        values["settings_dict"], values["pool"] = settings_dict, handle
-        values["connection"] = handle.view(session)
-        values["reusable"] = replay
-        made = _new(type(wrapper).built_class)
-        made.__dict__ = values
-    made.serve(block, gate)
-    own["_arguments"] = settings_dict, alias, block, made.gate, made
+    """Return a wrapper with the attributes that Django has given another, or None."""
+    if (values := replay.attributes()) is None:
+        return None
+    settings_dict, alias, block, *_ = _own(wrapper)["_arguments"]
+    values["gate"] = gate = gate or Gate(alias, block.place, block.units)
+    values["settings_dict"], values["reusable"] = settings_dict, replay
+    values["pool"] = handle = entry.handle(gate)
+    values["connection"] = handle.view(session)
+    made = _new(type(wrapper).built_class)
+    made.__dict__ = values
     return made
 
 
@@ -129,20 +118,26 @@ def hidden(wrapper: Any) -> Any:
     return _own(wrapper)["_arguments"][-1]
 
 
-def finish_at_once(wrapper: Any) -> bool:
+def _finish_at_once(wrapper: Any) -> bool:
     """End with the block, without waiting; False where a connection is left."""
-    if not getattr(type(wrapper), "built", True):
-        own = _own(wrapper)
-        arguments = own["_arguments"]
-        hidden = arguments[-1]
-        if hidden is None or hidden.keep_in_pool():
-            own.pop("features", None)  # which has it in turn
-            if hidden is not None:
-                # Whoever uses it from here on finds that the block has ended.
-                own["_arguments"] = (*arguments[:3], None, None)
-            return True
-        _build(wrapper)
+    if is_lazy(wrapper):
+        _own(wrapper).pop("features", None)  # which has it in turn
+        return True
     return not is_built(wrapper) or bool(wrapper.finish_at_once())
+
+
+# A block's only statements may run on a wrapper that nobody sees, which the next block
+# goes on with: only the core sends statements so.
+HIDDEN: Any = _native.COMPILED and _native.rows.HiddenWrappers(
+    new=_new_hidden,
+    build=_build,
+    names=(*HELPERS, *CLOSING),
+    watch_of=lambda kind: unpatched_class(kind, kind.djangos, CLOSING).watch,
+    entered_scope=entered_scope,
+)
+finish_at_once: Callable[[Any], bool] = (
+    HIDDEN.finish_at_once if HIDDEN else _finish_at_once
+)
 
 
 def reveal(wrapper: Any) -> None:

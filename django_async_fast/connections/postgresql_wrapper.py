@@ -14,9 +14,7 @@ from ..drivers.psycopg.transaction_status import IDLE
 from ..pool import loop_pool
 from ..tasks.gates import Gate
 from . import replayed_connect
-from .block_protocol import Block
 from .wrapper import BlockWrapper
-from .wrapper_attributes import HELPERS
 
 
 class _Driver:
@@ -148,38 +146,6 @@ class PostgresqlWrapper(BlockWrapper):
             return False
         self._finished()
         return True
-
-    def keep_in_pool(self) -> bool:
-        """End a block in which it was hidden: stay in the pool, with the connection.
-
-        False, with nothing done, where it cannot be used again.
-        """
-        raw = self.connection
-        if (
-            self.reusable is None
-            or not self.__dict__.keys().isdisjoint(HELPERS)
-            or raw.unsettled
-            or raw.cursors
-            or not self._is_at_rest()
-        ):
-            return False
-        raw.session.spare_wrapper = self
-        if not self.pool.put_at_once(raw):
-            raw.session.spare_wrapper = None
-            return False
-        self.gate.end()
-        self.block = None
-        return True
-
-    def serve(self, block: Block, gate: Gate | None) -> None:
-        """Serve `block`, to which its connection has been given."""
-        values = self.__dict__
-        values["block"], values["_thread_ident"] = block, block.thread
-        if gate is None:
-            gate = values["gate"]
-            gate.reopen(block.place, block.units)
-        values["gate"] = values["pool"].gate = gate
-        values["connection"].attach(gate)
 
     def reveal(self) -> None:
         """Be the block's own from here on: somebody is about to use it."""

@@ -7,6 +7,7 @@ it has done so for some settings, what it has set is set again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -14,6 +15,7 @@ from django.db.backends.postgresql.base import DatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.utils.functional import cached_property
 
+from .. import _native
 from ..attribute_copies import AttributeCopies
 from ..unpatched import unpatched_class
 
@@ -33,14 +35,23 @@ class ReplayedConnect:
     """What Django's `connect()` has set in a wrapper, to be set in others like it."""
 
     __slots__ = (
-        *("_changed", "_queries_limit", "_settings", "_unpatched", "attributes"),
-        "pool",
+        *("_changed", "_kind", "_queries_limit", "_settings", "_unpatched"),
+        *("attributes", "last_pool", "pool", "settings", "watch"),
     )
 
     def __init__(self, wrapper: Any, before: dict[str, Any]) -> None:
-        self._settings = _copied(wrapper.settings_dict)
-        self._unpatched = unpatched_class(type(wrapper), DatabaseWrapper, _STEPS)
+        self.settings: dict[str, Any] = wrapper.settings_dict
+        self._settings = _copied(self.settings)
+        self._kind: Any = type(wrapper)
+        self._unpatched = unpatched_class(self._kind, DatabaseWrapper, _STEPS)
         self._queries_limit = wrapper.queries_limit
+        # Of the core: whether it is for `settings`, without a call.
+        self.watch: Any = None
+        if _native.COMPILED and self.settings["TIME_ZONE"] is None:
+            names = *_STEPS, "queries_limit"
+            self.watch = _native.rows.ClassWatch(
+                self._kind, asked=self._ask, names=(names,)
+            )
         self._changed = {
             name: value
             for name, value in vars(wrapper).items()
@@ -50,21 +61,27 @@ class ReplayedConnect:
         }
         # Returns the attributes of another wrapper, but for NOT_COPIED, or None.
         self.attributes = _attribute_copies(wrapper, self._changed).copy
-        # Returns the open pool of a loop and an alias.
+        # Returns the open pool of a loop and an alias; the last that it has returned.
         self.pool = wrapper.pool.existing
+        self.last_pool: Callable[[], Any] = lambda: None
 
-    def is_for(self, kind: Any, settings: dict[str, Any]) -> bool:
+    def is_for(self, settings: dict[str, Any]) -> bool:
         """Tell whether this class with these settings connects like that wrapper."""
         return (
             settings == self._settings
             and (settings["TIME_ZONE"] is None or django_settings.USE_TZ)
             and self._unpatched.holds()
-            and kind.queries_limit == self._queries_limit
+            and self._kind.queries_limit == self._queries_limit
         )
+
+    def _ask(self) -> bool:
+        dicts = [each for each in self.settings.values() if isinstance(each, dict)]
+        self.watch.look(self.settings, *dicts)
+        return self.is_for(self.settings)
 
     def can_connect(self, wrapper: Any) -> bool:
         """Tell whether `wrapper` would be connected like that one."""
-        return _is_first(wrapper) and self.is_for(type(wrapper), wrapper.settings_dict)
+        return _is_first(wrapper) and self.is_for(wrapper.settings_dict)
 
     def connect(self, wrapper: Any) -> None:
         """Do what Django's `connect()` would."""

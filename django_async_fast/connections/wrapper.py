@@ -25,7 +25,7 @@ from .notifications import Notifications
 from .transaction_statements import TransactionStatements
 
 _ENSURING = ("ensure_connection",)
-_CLOSING = "close", "_close"
+CLOSING = "close", "_close"
 
 
 class BlockWrapper(TransactionStatements):
@@ -190,8 +190,8 @@ class BlockWrapper(TransactionStatements):
             and self.rollback_atomic is None
             and self.gate.is_quiet()
             and self._thread_ident == get_ident()
-            and unpatched_class(type(self), self.djangos, _CLOSING).holds()
-            and self.__dict__.keys().isdisjoint(_CLOSING)
+            and unpatched_class(type(self), self.djangos, CLOSING).holds()
+            and self.__dict__.keys().isdisjoint(CLOSING)
         )
 
     def finish(self) -> None:

@@ -63,6 +63,9 @@ class Pool:
         self.keeper: asyncio.Task[None] | None = None
         self.closer: AsyncGenerator[None] | None = None
         self.returning: set[asyncio.Task[None]] = set()
+        # Of the process that has made it, and whether blocks get another one.
+        self.forks = forks()
+        self.forgotten = False
 
     @property
     def opened(self) -> bool:
@@ -291,6 +294,7 @@ class PoolHandle:
 
 
 def _forget(entry: Pool) -> None:
+    entry.forgotten = True
     pools = _pools.get(entry.loop, {})
     for key in [key for key, each in pools.items() if each is entry]:
         del pools[key]

@@ -160,12 +160,6 @@ class Gate(WaiterQueue):
             and not self.waiting
         )
 
-    def reopen(self, where: Place, units: Units) -> None:
-        """Serve another block; the one before has ended, and left nothing in it."""
-        self.root.open = True
-        self.root.place = where
-        self.units = units
-
     def end(self) -> None:
         """End the root scope of a gate that is quiet."""
         self.root.open = False

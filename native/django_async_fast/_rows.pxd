@@ -270,6 +270,9 @@ cdef class ClassWatch:
     cdef tuple names
     cdef list seen  # what each class has by these names
     cdef bint answer
+    cdef tuple mros
+    cdef tuple dicts
+    cdef unsigned long long changes  # as many there had been
     cdef unsigned int versions[WATCHED_CLASSES]
 
 
@@ -652,14 +655,46 @@ cdef class DrivenSteps:
     cdef object current_task
     cdef object hand_on
     cdef object go_on
+    cdef object waiting_worker
+
+    cpdef object take(self, worker, coroutine)
+
+
+cdef class IdleConnections:
+    cdef dict names
+    cdef object logger
+    cdef object client
+
+    cpdef bint is_quiet(self, pool) except -1
+
+
+cdef class HiddenWrappers:
+    cdef object new
+    cdef object build
+    cdef tuple names
+    cdef object watch_of
+    cdef dict watches  # by class of wrappers
+    cdef object entered_scope
+
+    cpdef object connect(self, wrapper, replay, entry, session, gate)
+    cdef bint keep(self, hidden) except -1
 
 
 cdef class Routes:
     cdef Bridge bridge
+    cdef HiddenWrappers hidden
     cdef object entered_block
     cdef object wrapper_for
+    cdef object connections
+    cdef object created
+    cdef dict forks
+    cdef object wait
+    cdef object take
 
     cdef object wrapper(self, alias)
+    cpdef object of_block(self, block, alias)
+    cdef bint is_for(self, replay, settings) except -1
+    cdef object pool(self, replay, loop, alias)
     cdef object built(self, block, alias)
 
 

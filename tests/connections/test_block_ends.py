@@ -326,6 +326,7 @@ async def test_a_wrapper_first_seen_in_a_thread_is_the_loops() -> None:
 # ----- an end with nothing to wait for
 
 
+@pytest.mark.core
 async def test_a_block_at_rest_ends_without_the_bridge(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

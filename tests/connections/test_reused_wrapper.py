@@ -134,6 +134,25 @@ async def test_other_settings_make_another(setting: dict[str, Any]) -> None:
             assert conn.timezone_name == connections["default"].timezone_name
 
 
+async def test_options_changed_in_place_make_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hidden = await warm()
+    monkeypatch.setitem(connections.settings["pooled"]["OPTIONS"], "autocommit", True)
+    assert await used() is not hidden
+
+
+async def test_a_pool_that_is_closed_is_asked_no_more() -> None:
+    hidden = await warm()
+    async with new_connection("pooled") as conn:
+        await run_sync(conn.close_pool)
+    await used()
+    async with new_connection("pooled") as conn:
+        await get()
+        assert conn.connection.session is not hidden.connection.session
+        assert conn.pool._entry is not hidden.pool._entry
+
+
 async def test_who_watches_cursors_is_shown_the_blocks_own() -> None:
     await warm()
     seen: list[Any] = []

@@ -1,8 +1,13 @@
 """A watch over classes says no sooner than it must, and never yes too late."""
 
+import gc
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support.fresh_python import ended
 
 rows = pytest.importorskip("django_async_fast._rows")
 
@@ -142,6 +147,110 @@ def test_all_that_a_class_has_is_compared() -> None:
     assert asked == [0, 1, 1, 1]
     with pytest.raises(ValueError, match="names for each class"):
         rows.ClassWatch(Whole, names=())
+
+
+def worn_out(*bases: type[Any]) -> Any:
+    """Return a class that has had all of its versions."""
+    kind: Any = type("WornOut", bases, {"value": 0})
+    for kind.value in range(3_000):
+        assert kind().value == kind.value
+    return kind
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="nobody tells of changes")
+def test_a_class_that_has_no_version_any_more_is_looked_at_after_a_change() -> None:
+    class Parent:
+        inherited = elsewhere = 1
+
+    kind = worn_out(Parent)
+    watch = rows.ClassWatch(kind, names=(("value", "inherited"),))
+    watch.look()
+    kind.elsewhere = Parent.elsewhere = 2
+    assert watch.unchanged()
+    kind.value = kind.value
+    assert watch.unchanged()
+    for owner, name in ((kind, "value"), (Parent, "inherited")):
+        before = getattr(owner, name)
+        setattr(owner, name, "another")
+        assert not watch.unchanged()
+        setattr(owner, name, before)
+        assert not watch.unchanged()
+        watch.look()
+    del kind.value
+    assert not watch.unchanged()
+
+
+def test_other_bases_of_a_class_without_a_version_are_noticed() -> None:
+    kind, asked = worn_out(Base), []
+
+    def ask() -> bool:
+        watch.look()
+        asked.append(kind.__bases__)
+        return True
+
+    watch = rows.ClassWatch(kind, asked=ask, names=(("value",),))
+    assert watch.holds()
+    kind.__bases__ = (Other,)
+    assert watch.holds()
+    assert watch.holds()
+    assert asked == [(Base,), (Other,)]
+    Other.value = 1  # type: ignore[attr-defined]
+    try:
+        assert watch.holds()
+    finally:
+        del Other.value  # type: ignore[attr-defined]
+    assert asked == [(Base,), (Other,), (Other,)]
+
+
+def test_classes_come_and_go() -> None:
+    """Another class may be where one was that is no more; what was kept of that goes."""
+
+    def one() -> None:
+        kind: Any = type("Made", (), {"value": 0})
+        answers = iter((True, False))
+
+        def ask() -> bool:
+            watch.look()
+            return next(answers)
+
+        watch = rows.ClassWatch(kind, asked=ask, names=(("value",),))
+        assert watch.holds()
+        kind.value = 1
+        assert not watch.holds()
+
+    def many() -> int:
+        for _ in range(500):
+            one()
+        gc.collect()
+        return sys.getallocatedblocks()
+
+    many()
+    assert many() - many() > -200
+
+
+# Of what CPython has eight of.
+TAKE_ALL = """
+import ctypes, sys
+import pytest
+kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, *[ctypes.c_void_p] * 3)
+callback = kind(lambda *told: 0)
+taken = 0
+try:
+    while True:
+        ctypes.pythonapi.PyDict_AddWatcher(callback)
+        taken += 1
+except RuntimeError:
+    assert taken
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="nobody tells of changes")
+def test_others_may_have_all_watchers() -> None:
+    known = f"not {test_others_may_have_all_watchers.__name__} and not looked_at_after"
+    options = "--noconftest", "-qq", "-p", "no:randomly", "-p", "no:cacheprovider"
+    run = ended("-c", TAKE_ALL, *options, "-k", known, str(Path(__file__)))
+    assert run.returncode == 0, run.stdout + run.stderr
 
 
 def test_other_bases_are_noticed(watch: Any) -> None:

@@ -202,6 +202,7 @@ async def test_what_the_server_says_unasked_wakes_nobody_twice(admin: Any) -> No
         assert channel._reading
 
 
+@pytest.mark.core
 async def test_an_idle_connection_is_taken_and_given_back_as_psycopg_does() -> None:
     await asyncio.gather(*(one_request(set()) for _ in range(SIZE)))
     (entry,) = loop_pool._pools[asyncio.get_running_loop()].values()
@@ -231,6 +232,7 @@ async def test_an_idle_connection_is_taken_and_given_back_as_psycopg_does() -> N
     assert state() == given
 
 
+@pytest.mark.core
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -269,6 +271,7 @@ async def test_psycopgs_log_is_complete(caplog: pytest.LogCaptureFixture) -> Non
         assert line.split(" ") in told
 
 
+@pytest.mark.core
 async def test_blocks_make_few_calls() -> None:
     """Counted, not timed: most of what a block costs is calls of Python functions."""
 

@@ -19,6 +19,8 @@ from django_async_fast.pool.waiting_client import WaitingClient
 from tests.support.configured import configured, pool_is_whole, pool_options, the_pool
 from tests.support.until import until
 
+pytestmark = pytest.mark.core
+
 ALIAS = "pooled"
 
 
@@ -108,7 +110,6 @@ def frames_in_line() -> list[int]:
     return found
 
 
-@pytest.mark.core
 @pytest.mark.skipif(sys.version_info < (3, 13), reason="its frames have objects")
 async def test_what_stands_in_line_has_no_objects_for_its_frames(
     settings_override: Callable[..., None],

@@ -231,11 +231,6 @@ class Connection(psycopg.Connection[Any]):
         self.returned = True
         return self.session
 
-    def attach(self, gate: Gate) -> None:
-        """Have the session again, for the block of `gate`."""
-        self.gate = gate
-        self.returned = False
-
     def _open_channel(self) -> Channel:
         loop = bridge.current_loop()
         assert loop is not None

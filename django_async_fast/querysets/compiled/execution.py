@@ -23,8 +23,6 @@ from django.db.utils import ConnectionRouter
 from ... import _native, bridge
 from ...bridge import running
 from ...connections import first_statement
-from ...connections.blocks import entered_block
-from ...connections.routing import bridged_block
 from ...drivers.psycopg.fetched_rows import OF_ONE, OF_QUERYSETS
 from ...tasks import units
 from ...unpatched import Unpatched, is_like
@@ -136,10 +134,6 @@ def why_built(queryset: Any) -> str:
     return why_not
 
 
-def _wrapper_for(alias: str) -> Any:
-    return first_statement.wrapper(bridged_block(), alias)
-
-
 KNOWN: Any = _native.COMPILED and _native.rows.KnownStatements(
     STEPS,
     iterates=iterables.WITH_THE_CORE,
@@ -159,9 +153,7 @@ KNOWN: Any = _native.COMPILED and _native.rows.KnownStatements(
         db=QuerySet.db if is_like(QuerySet, QuerySet, ("db",)) else None,
         default=DEFAULT_DB_ALIAS,
     ),
-    routes=_native.rows.Routes(
-        bridge.BRIDGE, entered_block=entered_block, wrapper_for=_wrapper_for
-    ),
+    routes=first_statement.ROUTES,
     announce=single_reads.announced,
     reader=whole_results.READER,
     by_cursor=whole_results.by_cursor,

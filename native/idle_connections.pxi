@@ -1,0 +1,63 @@
+# An idle connection of psycopg's pool, taken and given back without the loop.
+#
+# In: psycopg's pool. Out: an idle connection of it, or None where one has to wait.
+# Next: `drivers/psycopg/statement.py`.
+
+from logging import INFO
+from time import monotonic
+
+
+@cython.final
+cdef class IdleConnections:
+    """What `getconn()` and `putconn()` do where they have nothing to wait for.
+
+    Only in the releases that it was read in, which `names["KNOWN_RELEASE"]` tells;
+    `logger` is psycopg's, `client` the class of those who wait in its line for us.
+    """
+
+    def __init__(self, *, dict names, logger, client):
+        self.names = names
+        self.logger = logger
+        self.client = client
+
+    cpdef bint is_quiet(self, pool) except -1:
+        """Tell whether nobody is in the middle of something, and nobody listens."""
+        return (
+            self.names["KNOWN_RELEASE"]
+            and not pool._closed
+            and not pool._lock.locked()
+            and not self.logger.isEnabledFor(INFO)
+        )
+
+    def take(self, pool):
+        """Return a connection as `pool.getconn()` does, or None where that may wait."""
+        idle = pool._pool
+        if not idle or pool._check or not self.is_quiet(pool):
+            return None
+        session = idle.popleft()
+        pool._nconns_min = min(pool._nconns_min, len(idle))
+        pool._stats[pool._REQUESTS_NUM] += 1
+        session._pool = pool
+        return session
+
+    def give(self, pool, session):
+        """Take `session` back as `pool.putconn()` does; False where that may wait.
+
+        The first in line gets it at once, unless that is psycopg's own client.
+        """
+        if pool._reset or pool._pool_full_event or not self.is_quiet(pool):
+            return False
+        if session.pgconn.transaction_status != 0 or session._pool is not pool:
+            return False  # PQTRANS_IDLE
+        if session._created_at <= pool._drained_at or session._expire_at <= monotonic():
+            return False
+        waiting = pool._waiting
+        while waiting:
+            if type(waiting[0]) is not self.client:
+                return False
+            if waiting.popleft().serve(session):
+                break
+        else:
+            pool._pool.append(session)
+        session._pool = None
+        return True
