@@ -81,8 +81,7 @@ def _in_a_process(way: str, database: str, at: Path) -> dict[str, float]:
     command = [sys.executable, "-m", "bench.other_databases", "--way", way]
     command += ["--database", database, "--at", str(at)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
-    figures: dict[str, float] = json.loads(done.stdout)
-    return figures
+    return json.loads(done.stdout)
 
 
 async def _measure(way: str) -> dict[str, float]:

@@ -67,13 +67,11 @@ class Server:
 
     def restart(self) -> None:
         """Stop the server as its administrator would, and start it: same port."""
-        assert self._keeper.stdin is not None
         self._keeper.stdin.write("restart\n")
         self._keeper.stdin.flush()
         self._until_ready()
 
     def _until_ready(self) -> str:
-        assert self._keeper.stdout is not None
         dsn = self._keeper.stdout.readline().strip()
         if not dsn:
             raise RuntimeError("PostgreSQL did not start: its log is above.")
@@ -96,7 +94,6 @@ def server(binaries: Path | None = None, **settings: str) -> Iterator[Server]:
         start_new_session=True,  # Ctrl-C is for us; the keeper sees the pipe close
     )
     with keeper:
-        assert keeper.stdin is not None
         try:
             yield Server(keeper)
         finally:

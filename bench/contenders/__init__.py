@@ -98,8 +98,7 @@ class GetsByKey(Contender):
 
 
 def load(name: str) -> type[Contender]:
-    found: type[Contender] = import_module(f"bench.contenders.{name}").This
-    return found
+    return import_module(f"bench.contenders.{name}").This
 
 
 def missing(contender: type[Contender]) -> str:

@@ -74,8 +74,7 @@ class This(Contender):
     async def _all(self, query: str, **options: Any) -> list[Any]:
         cursor = self.connection.cursor(binary=True, **options)
         await cursor.execute(query)
-        rows: list[Any] = await cursor.fetchall()
-        return rows
+        return await cursor.fetchall()
 
     async def _get(self, connection: Any, key: int) -> Any:
         query = f"{dataset.PERSON} %s"

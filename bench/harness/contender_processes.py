@@ -59,8 +59,6 @@ class ContenderProcesses:
         return self._processes[name]
 
     def _ask(self, process: subprocess.Popen[str], message: dict[str, Any]) -> Any:
-        assert process.stdin is not None
-        assert process.stdout is not None
         try:
             process.stdin.write(json.dumps(message) + "\n")
             process.stdin.flush()

@@ -130,15 +130,12 @@ class Streamer:
     passes: list[dict[str, Any]] = field(default_factory=list)
 
     def read(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
             raise SystemExit(f"The {self.kind} process failed: see above.")
-        message: dict[str, Any] = json.loads(line)
-        return message
+        return json.loads(line)
 
     def stream(self, rows: int, progress: Any, task: Any) -> dict[str, Any]:
-        assert self.process.stdin is not None
         self.process.stdin.write(f"{rows}\n")
         self.process.stdin.flush()
         progress.reset(task, total=rows, description=self.kind, visible=True)

@@ -25,9 +25,7 @@ pytestmark = [core, not_verified, pytest.mark.usefixtures("tag")]
 
 def unseen() -> Any:
     """Return what statements of this block run on without being shown, or None."""
-    block = current_block()
-    assert block is not None
-    found = block.wrappers["pooled"]
+    found = current_block().wrappers["pooled"]
     return lazy_wrapper.hidden(found) if lazy_wrapper.is_lazy(found) else None
 
 

@@ -166,7 +166,6 @@ async def test_afetch_related_on_an_instance() -> None:
     async with new_connection():
         await make_books()
         book = await Book.objects.afirst()
-        assert book is not None
         with pytest.raises(SynchronousOnlyOperation):
             book.author  # noqa: B018 - not loaded yet
         assert await afetch_related(book, "author__mentor", "publisher", "tags") is book

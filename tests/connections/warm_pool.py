@@ -41,9 +41,7 @@ async def block() -> Any:
 
 
 def its_wrapper() -> Any:
-    found = current_block()
-    assert found is not None
-    return found.wrapper("pooled")
+    return current_block().wrapper("pooled")
 
 
 @contextmanager

@@ -51,21 +51,10 @@ class Invoice(_Model):
 
 
 MODELS = (Sale, Account, Message, Invoice)
-TEMPLATES = [
-    {
-        "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "OPTIONS": {
-            "loaders": [
-                (
-                    "django.template.loaders.locmem.Loader",
-                    {
-                        "shelf.html": "{% for book in books %}{{ book.author }}{% endfor %}"
-                    },
-                )
-            ]
-        },
-    }
-]
+SHELF = {"shelf.html": "{% for book in books %}{{ book.author }}{% endfor %}"}
+LOADERS = [("django.template.loaders.locmem.Loader", SHELF)]
+BACKEND = "django.template.backends.django.DjangoTemplates"
+TEMPLATES = [{"BACKEND": BACKEND, "OPTIONS": {"loaders": LOADERS}}]
 # Arguments of the pages' functions, which are called if all theirs are here.
 ARGUMENTS: dict[str, Any] = {
     "amount": 1,
@@ -96,39 +85,27 @@ def names() -> dict[str, Any]:
     ours = {
         each: getattr(django_async_fast, each) for each in django_async_fast.__all__
     }
+    theirs = (
+        *(*MODELS, Author, Book, Tag, AsyncWebsocketConsumer, BaseCommand, F, Sum),
+        *(HttpResponse, JsonResponse, StreamingHttpResponse, get_asgi_application),
+        *(async_to_sync, sync_to_async, render),
+    )
     return ours | {
-        "Account": Account,
-        "AsyncWebsocketConsumer": AsyncWebsocketConsumer,
-        "Author": Author,
+        **{each.__name__: each for each in theirs},
         "AuthorFactory": Author,
-        "BaseCommand": BaseCommand,
-        "Book": Book,
-        "F": F,
-        "HttpResponse": HttpResponse,
-        "Invoice": Invoice,
-        "JsonResponse": JsonResponse,
-        "Message": Message,
         "RENDERER": "https://example.com/",
-        "Sale": Sale,
-        "StreamingHttpResponse": StreamingHttpResponse,
-        "Sum": Sum,
-        "Tag": Tag,
-        "async_to_sync": async_to_sync,
         "asyncio": asyncio,
         "connection": connection,
         "count": lambda execute, *args: execute(*args),
-        "get_asgi_application": get_asgi_application,
         "names": ["red", "blue"],
         "notify": lambda: None,
         # Their marks and fixtures are theirs.
         "pytest": SimpleNamespace(mark=SimpleNamespace(asyncio=lambda test: test)),
         "pytest_asyncio": SimpleNamespace(fixture=lambda function: function),
-        "render": render,
         "requests": SimpleNamespace(
             post=lambda url, json: SimpleNamespace(content=b"%PDF")
         ),
         "schema_context": lambda schema: nullcontext(),
-        "sync_to_async": sync_to_async,
         "transaction": transaction,
     }
 
@@ -136,9 +113,8 @@ def names() -> dict[str, Any]:
 @contextmanager
 def project(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """Make the tables, rows and the second database that the pages use; yield names."""
-    monkeypatch.setitem(
-        connections.settings, "reporting", connections.settings["other"]
-    )
+    other = connections.settings["other"]
+    monkeypatch.setitem(connections.settings, "reporting", other)
     for alias in ("default", "other"):
         with connections[alias].schema_editor() as editor:
             for model in MODELS:

@@ -200,9 +200,7 @@ async def test_cancelled_at_the_edges_of_a_transaction(
         def begin(self: Any, function: Any) -> Any:
             outcome = work(self, function)
             if method in repr(function):
-                task = asyncio.current_task()
-                assert task is not None
-                task.cancel()
+                asyncio.current_task().cancel()
             return outcome
 
         async def change() -> None:

@@ -358,10 +358,8 @@ def _plain(value: Any) -> str:
 
 def _uses_of_sync_to_async(module: str) -> list[str]:
     """Return the calls, wherever in the module they are."""
-    spec = find_spec(module)
-    assert spec is not None
-    assert spec.origin is not None
-    return re.findall(r"sync_to_async\([^()]*", Path(spec.origin).read_text())
+    source = Path(find_spec(module).origin).read_text()
+    return re.findall(r"sync_to_async\([^()]*", source)
 
 
 def _hash(source: str) -> str:

@@ -169,7 +169,6 @@ def template(request: HttpRequest) -> HttpResponseBase:
 
 async def lazy(request: HttpRequest) -> HttpResponse:
     book = await Book.objects.order_by("title").afirst()
-    assert book is not None
     names = [book.author.name]
     names += [tag.name for tag in Tag.objects.order_by("name")]
     html = "{% for b in books %}{{ b.title }} by {{ b.author.name }};{% endfor %}"

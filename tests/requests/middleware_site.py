@@ -59,9 +59,7 @@ async def keeping_in_a_stream(request: Any) -> HttpResponseBase:
 
 
 async def lazy(request: Any) -> HttpResponse:
-    block = current_block()
-    assert block is not None
-    return JsonResponse({"wrappers": list(block.wrappers)})
+    return JsonResponse({"wrappers": list(current_block().wrappers)})
 
 
 async def counting(request: Any) -> HttpResponse:

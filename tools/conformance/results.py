@@ -41,8 +41,7 @@ def _file(mode: str, django: str, labels: str, database: str) -> Path:
 
 def every_exception() -> dict[str, dict[str, str]]:
     """Return modes -> test -> reason."""
-    found: dict[str, dict[str, str]] = json.loads(EXCEPTIONS.read_text())
-    return found
+    return json.loads(EXCEPTIONS.read_text())
 
 
 def exceptions(mode: str) -> dict[str, str]:

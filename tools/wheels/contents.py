@@ -72,8 +72,7 @@ def crates() -> Iterator[Component]:
 def _metadata() -> dict[str, Any]:
     ask = ["cargo", "metadata", "--format-version=1", "--locked"]
     done = subprocess.run(ask, cwd=RUST, stdout=subprocess.PIPE, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    return json.loads(done.stdout)
 
 
 def _linked(metadata: dict[str, Any]) -> list[dict[str, Any]]:

@@ -42,9 +42,7 @@ def file(
 async def pragma(alias: str, name: str) -> Any:
     async with async_connections[alias].acursor() as cursor:
         await cursor.execute(f"PRAGMA {name}")
-        row = await cursor.fetchone()
-        assert row is not None
-        return row[0]
+        return (await cursor.fetchone())[0]
 
 
 EXCLUSIVE = {"transaction_mode": "EXCLUSIVE"}

@@ -27,14 +27,12 @@ def read(
     with connection.cursor(binary=result_format == BINARY) as cursor:
         cursor.execute(query, params)
         result = cursor.pgresult
-        assert result is not None
         oids = tuple(result.ftype(i) for i in range(result.nfields))
         assert {result.fformat(i) for i in range(result.nfields)} <= {result_format}
         decoder = results.decoders(connection).get(
             connection, cursor, oids, result_format
         )
         pointer = result.pgresult_ptr
-        assert pointer is not None
         return [decoder.decode(pointer, row) for row in range(decoder.check(pointer))]
 
 

@@ -76,7 +76,6 @@ def test_what_the_core_knows_in_no_format(connection: psycopg.Connection) -> Non
     with connection.cursor() as cursor:
         expected = cursor.execute(query).fetchall()
         result = cursor.pgresult
-        assert result is not None
         oids = tuple(result.ftype(i) for i in range(result.nfields))
         decoder = results.decoders(connection).get(connection, cursor, oids, TEXT)
         assert decoder.decode(result.pgresult_ptr, 0) == expected[0]

@@ -63,24 +63,16 @@ def test_types_that_only_text_can_give(
 
 
 def test_types_registered_with_psycopg(made: psycopg.Connection) -> None:
-    info = RangeInfo.fetch(made, "floatrange")
-    assert info is not None
-    register_range(info, made)
+    register_range(RangeInfo.fetch(made, "floatrange"), made)
     reads_all(made, "floatrange", ["[0.5,NaN]", "empty", "(,)"])
     reads_all(made, "floatrange[]", ['{"[0.5,1)",NULL}'])
-    info = TypeInfo.fetch(made, "mood")
-    assert info is not None
-    info.register(made)
+    TypeInfo.fetch(made, "mood").register(made)
     assert reads_all(made, "mood[]", ["{calm,NULL}"]) == [["calm", None]]
 
 
 def test_loaders_of_the_users_own_are_respected(made: psycopg.Connection) -> None:
-    enum = EnumInfo.fetch(made, "mood")
-    pair = CompositeInfo.fetch(made, "pair")
-    assert enum is not None
-    assert pair is not None
-    register_enum(enum, made)
-    register_composite(pair, made)
+    register_enum(EnumInfo.fetch(made, "mood"), made)
+    register_composite(CompositeInfo.fetch(made, "pair"), made)
     for expression in ("'calm'::mood", "ARRAY['calm']::mood[]", "ROW(1, 'a')::pair"):
         with pytest.raises(UnknownType):
             in_binary(made, f"SELECT {expression}")
@@ -109,11 +101,8 @@ def extensions(system: psycopg.Connection) -> psycopg.Connection:
         "CREATE EXTENSION IF NOT EXISTS citext; "
         "CREATE EXTENSION IF NOT EXISTS ltree"
     )
-    hstore = TypeInfo.fetch(system, "hstore")
+    register_hstore(TypeInfo.fetch(system, "hstore"), system)
     citext = TypeInfo.fetch(system, "citext")
-    assert hstore is not None
-    assert citext is not None
-    register_hstore(hstore, system)
     TypeInfo("citext", 0, citext.array_oid).register(system)
     return system
 
