@@ -286,6 +286,14 @@ def session_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time no step, also after a test in debug mode: each wants a greenlet then."""
+    from django_async_fast.bridge import workers
+
+    monkeypatch.setattr(workers, "timed_step", None)
+
+
+@pytest.fixture
 def without_core() -> Callable[[], AbstractContextManager[None]]:
     """Return what makes a context in which Django's iterables build the rows."""
     from tests.support.django_rows import djangos_rows

@@ -13,7 +13,6 @@ import pytest
 from django.db import OperationalError
 
 from django_async_fast import _native, bridge, new_connection
-from django_async_fast.bridge import workers
 from django_async_fast.drivers.psycopg import server_names
 from django_async_fast.pool import loop_pool
 from tests.support.configured import configured, pool_is_whole, pool_options
@@ -137,12 +136,9 @@ def test_f16_fork(child: Child, pooled: bool, watch: Watch) -> None:
 
 
 @pytest.mark.core
-def test_reads_that_wait_in_the_parent_are_none_of_the_childs(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.mark.usefixtures("untimed")
+def test_reads_that_wait_in_the_parent_are_none_of_the_childs() -> None:
     """Its own are sent before they have a greenlet."""
-    # Which a test in debug mode has left: it wants a greenlet for each.
-    monkeypatch.setattr(workers, "timed_step", None)
 
     async def steps() -> int:
         async with new_connection():

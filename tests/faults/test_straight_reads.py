@@ -13,7 +13,6 @@ from django.db.models import Max
 from django.db.models.signals import post_init
 
 from django_async_fast import new_connection
-from django_async_fast.bridge import workers
 from tests.support.configured import configured, pool_is_whole, pool_options
 from tests.support.every_await import run
 from tests.support.until import until
@@ -21,7 +20,7 @@ from tests.testapp.models import Author, Book, Publisher, Tag
 
 from .conftest import Watch, connected
 
-pytestmark = pytest.mark.core
+pytestmark = [pytest.mark.core, pytest.mark.usefixtures("untimed")]
 
 # In asyncio's debug mode steps are timed: each call has its greenlet.
 LOOPS = ("plain", "uvloop")
@@ -111,12 +110,6 @@ async def locked(watch: Watch) -> AsyncIterator[None]:
         await other.execute(f"LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE")
         yield
         await other.rollback()
-
-
-@pytest.fixture(autouse=True)
-def _untimed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No step is timed, also after a test in debug mode."""
-    monkeypatch.setattr(workers, "timed_step", None)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Querysets that are paths: the same rows, errors and queries as Django's own."""
 
 import pickle
+from contextlib import nullcontext
 from copy import deepcopy
 from typing import Any
 from unittest import mock
@@ -9,37 +10,40 @@ import django
 import pytest
 from django.db import connection, models, transaction
 from django.db.models import Count, Max, Q, QuerySet, Sum
+from django.db.models.sql.compiler import SQLCompiler
 from django.test.utils import CaptureQueriesContext, override_settings
 
 from django_async_fast import _native, explain_plan, new_connection
 from django_async_fast.drivers.psycopg import statement
 from django_async_fast.querysets.compiled import execution, paths, tree, verify
 from tests.support.describe import outcome
+from tests.support.noted import noted
+from tests.support.routers import Router
 from tests.testapp.models import Author, Book, Tag
 
-from .reading_books import book, ids, path, sql_of, tag
+from .reading_books import book, ids, listed, path, sql_of, tag
 
 CHAINS = {
-    "all": lambda i, a: list(Book.objects.all()),
-    "filter": lambda i, a: list(Book.objects.filter(pages=i)),
-    "two": lambda i, a: list(Book.objects.filter(pages__gt=i, title="t1")),
-    "twice": lambda i, a: list(Book.objects.filter(pages__gt=i).filter(title="t1")),
-    "exclude": lambda i, a: list(Book.objects.exclude(pages__gt=i, published=None)),
-    "or": lambda i, a: list(Book.objects.filter(Q(pages=i) | Q(title="t2"))),
-    "in": lambda i, a: list(Book.objects.filter(pk__in=range(i + 1))),
-    "in_list": lambda i, a: list(Book.objects.filter(pages__in=list(range(i + 1)))),
-    "contains": lambda i, a: list(Book.objects.filter(title__icontains=f"{i}")),
-    "join": lambda i, a: list(Book.objects.filter(author__name=f"a{i % 3}")),
-    "instance": lambda i, a: list(Book.objects.filter(author=a[i % 3])),
-    "page": lambda i, a: list(
-        Book.objects.filter(pages__gte=i)
-        .select_related("author")
+    "all": lambda i, a: Book.objects.all(),
+    "filter": lambda i, a: Book.objects.filter(pages=i),
+    "two": lambda i, a: Book.objects.filter(pages__gt=i, title="t1"),
+    "twice": lambda i, a: Book.objects.filter(pages__gt=i).filter(title="t1"),
+    "exclude": lambda i, a: Book.objects.exclude(pages__gt=i, published=None),
+    "or": lambda i, a: Book.objects.filter(Q(pages=i) | Q(title="t2")),
+    "in": lambda i, a: Book.objects.filter(pk__in=range(i + 1)),
+    "in_list": lambda i, a: Book.objects.filter(pages__in=list(range(i + 1))),
+    "contains": lambda i, a: Book.objects.filter(title__icontains=f"{i}"),
+    "join": lambda i, a: Book.objects.filter(author__name=f"a{i % 3}"),
+    "instance": lambda i, a: Book.objects.filter(author=a[i % 3]),
+    "page": lambda i, a: (
+        Book.objects.select_related("author")
+        .filter(pages__gte=i)
         .order_by("-pages")[i : i + 5]
     ),
-    "values": lambda i, a: list(Book.objects.filter(pages=i).values("pk", "title")),
-    "tuples": lambda i, a: list(Book.objects.filter(pages=i).values_list("pages")),
-    "flat": lambda i, a: list(
-        Book.objects.filter(pages__lt=i).values_list("pages", flat=True)
+    "values": lambda i, a: Book.objects.filter(pages=i).values("pk", "title"),
+    "tuples": lambda i, a: Book.objects.filter(pages=i).values_list("pages"),
+    "flat": lambda i, a: Book.objects.filter(pages__lt=i).values_list(
+        "pages", flat=True
     ),
     "count": lambda i, a: Book.objects.filter(pages__lt=i).count(),
     "exists": lambda i, a: Book.objects.filter(pages=i).exists(),
@@ -51,27 +55,19 @@ CHAINS = {
     "annotate": lambda i, a: [
         (x.pk, x.n) for x in Author.objects.annotate(n=Count("books")).filter(n__gt=i)
     ],
-    "related": lambda i, a: list(a[i % 3].books.all()),
-    "related_filter": lambda i, a: list(a[i % 3].books.filter(pages__gt=i)),
+    "related": lambda i, a: a[i % 3].books.all(),
+    "related_filter": lambda i, a: a[i % 3].books.filter(pages__gt=i),
     "related_author": lambda i, a: [b.author for b in a[i % 3].books.all()],
     "prefetch": lambda i, a: [
         list(x.books.all()) for x in Author.objects.prefetch_related("books")
     ],
     "bad": lambda i, a: outcome(lambda: Book.objects.filter(pages=f"x{i}")),
-    "overflow": lambda i, a: list(Book.objects.filter(pages=10 ** (i * 5))),
-    "locked": transaction.atomic(
-        lambda i, a: list(Book.objects.select_for_update().filter(pages=i))
-    ),
-    "locked_get": transaction.atomic(
-        lambda i, a: Book.objects.select_for_update(nowait=True).get(pages=i)
-    ),
-    "locked_page": transaction.atomic(
-        lambda i, a: list(
-            Book.objects.select_related("author").select_for_update(
-                skip_locked=True, of=("self", "author"), no_key=True
-            )[i : i + 2]
-        )
-    ),
+    "overflow": lambda i, a: Book.objects.filter(pages=10 ** (i * 5)),
+    "locked": lambda i, a: Book.objects.select_for_update().filter(pages=i),
+    "locked_get": lambda i, a: Book.objects.select_for_update(nowait=True).get(pages=i),
+    "locked_page": lambda i, a: Book.objects.select_related("author").select_for_update(
+        skip_locked=True, of=("self", "author"), no_key=True
+    )[i : i + 2],
     "distinct_count": lambda i, a: (
         Book.objects.filter(pages__gt=i).values("title").distinct().count()
     ),
@@ -85,10 +81,10 @@ CHAINS = {
         Book.objects.filter(pages__gt=i).distinct().aggregate(Sum("pages"), n=Max("pk"))
     ),
     "sliced_sum": lambda i, a: Book.objects.order_by("pk")[i:9].aggregate(Sum("pages")),
-    "many": lambda i, a: list(book(i).tags.all()),
-    "many_filter": lambda i, a: list(book(i).tags.filter(name__gte=f"t{i}")),
-    "many_reverse": lambda i, a: list(tag(i).books.filter(tags__name="t1")),
-    "many_joined": lambda i, a: list(
+    "many": lambda i, a: book(i).tags.all(),
+    "many_filter": lambda i, a: book(i).tags.filter(name__gte=f"t{i}"),
+    "many_reverse": lambda i, a: tag(i).books.filter(tags__name="t1"),
+    "many_joined": lambda i, a: (
         tag(i).books.filter(tags__name="t1").filter(tags__name="t0").exclude(pages=i)
     ),
     "many_query": lambda i, a: str(
@@ -102,13 +98,13 @@ CHAINS = {
         for each in Book.objects.filter(pages__lt=i + 1).prefetch_related("tags")
     ],
     "through": lambda i, a: [x.pk for x in book(i).readers.order_by("pk")],
-    "stream": lambda i, a: list(
+    "stream": lambda i, a: (
         Book.objects.filter(pages__gt=i).order_by("pk").iterator(chunk_size=7)
     ),
-    "stream_many": lambda i, a: list(
+    "stream_many": lambda i, a: (
         Book.objects.filter(pages__in=list(range(i, 300 + i))).order_by("pk").iterator()
     ),
-    "stream_values": lambda i, a: list(
+    "stream_values": lambda i, a: (
         Book.objects.filter(pages__gt=i).values_list("pk", "author__name").iterator()
     ),
     "stream_related": lambda i, a: [
@@ -125,44 +121,39 @@ CHAINS = {
 
 # A filter shares the joins of a manager's own, or does not: by how often it was chained.
 SHARED = {
-    "all": lambda reads: list(reads.all()),
+    "all": lambda reads: reads.all(),
     "count": lambda reads: reads.count(),
     "keys": lambda reads: set(reads.using("default").values_list("pk", flat=True)),
-    "filter": lambda reads: list(reads.filter(readers__name="a1")),
-    "two filters": lambda reads: list(
-        reads.filter(readers__name__contains="a").filter(readers__name="a1")
+    "filter": lambda reads: reads.filter(readers__name="a1"),
+    "two filters": lambda reads: reads.filter(readers__name__contains="a").filter(
+        readers__name="a1"
     ),
-    "all, filter": lambda reads: list(reads.all().all().filter(readers__name="a1")),
-    "all, all, filter": lambda reads: list(
+    "all, filter": lambda reads: reads.all().all().filter(readers__name="a1"),
+    "all, all, filter": lambda reads: (
         reads.all().all().all().filter(readers__name="a1")
     ),
-    "ordered, filter": lambda reads: list(
-        reads.order_by("pk").filter(readers__name="a1")
-    ),
-    "using, filter": lambda reads: list(
-        reads.using("default").filter(readers__name="a1")
-    ),
-    "exclude": lambda reads: list(reads.exclude(readers__name="a1")),
+    "ordered, filter": lambda reads: reads.order_by("pk").filter(readers__name="a1"),
+    "using, filter": lambda reads: reads.using("default").filter(readers__name="a1"),
+    "exclude": lambda reads: reads.exclude(readers__name="a1"),
     "get": lambda reads: outcome(lambda: reads.get(readers__name="a1", pages=0)),
-    "page": lambda reads: list(reads.order_by("-pages")[1:3]),
+    "page": lambda reads: reads.order_by("-pages")[1:3],
 }
 
 
 @pytest.mark.not_verified
 @pytest.mark.parametrize("name", CHAINS)
 def test_a_chain_like_one_before_is_django_s(name: str, books: Any) -> None:
-    chain = CHAINS[name]
-    seen = []
-    for i in range(6):
-        with CaptureQueriesContext(connection) as captured:
-            found = chain(i, books)
-        seen.append((found, sql_of(captured)))
+    def asked(i: int) -> Any:
+        locks = transaction.atomic() if name.startswith("locked") else nullcontext()
+        with CaptureQueriesContext(connection) as captured, locks:
+            found = listed(CHAINS[name](i, books))
+        return found, sql_of(captured)
+
+    seen = [asked(i) for i in range(6)]
     hits = tree.cache_info().hits
     for i in range(6):
         tree.clear()
-        with CaptureQueriesContext(connection) as captured:
-            found = chain(i, books)
-        assert (found, sql_of(captured)) == seen[i]
+        assert asked(i) == seen[i]
         assert tree.cache_info().hits == hits
 
 
@@ -173,7 +164,7 @@ def test_relations_of_many_to_many_are_known(name: str, books: Any) -> None:
 
     def asked(i: int) -> Any:
         with CaptureQueriesContext(connection) as captured:
-            found = SHARED[name](books[i % 3].reads)
+            found = listed(SHARED[name](books[i % 3].reads))
         return found, [each["sql"] for each in captured.captured_queries]
 
     tree.clear()
@@ -278,10 +269,8 @@ def test_errors_come_with_the_call(books: Any) -> None:
 
 
 def test_pickles_and_copies_have_a_query(books: Any) -> None:
-    for make in (pickle.dumps, deepcopy):
-        queryset = path(5)
-        made = make(queryset)
-        again = pickle.loads(made) if make is pickle.dumps else made
+    for copied in (lambda queryset: pickle.loads(pickle.dumps(queryset)), deepcopy):
+        again = copied(path(5))
         assert ids(again) == [0, 1, 2, 3, 4]
         assert "_daf_path" not in vars(again)
         assert str(again.query) == str(Book.objects.filter(pages__lt=5).query)
@@ -314,21 +303,11 @@ def test_a_class_of_querysets_of_ones_own_is_asked(books: Any) -> None:
         assert ids(manager.filter(pages__lt=3)) == [1, 2]
 
 
-def test_a_replaced_compiler_is_called(
-    books: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from django.db.models.sql.compiler import SQLCompiler
-
+def test_a_replaced_compiler_is_called(books: Any) -> None:
     path(3)
-    execute_sql, seen = SQLCompiler.execute_sql, []
-
-    def watching(self: Any, *args: Any, **kwargs: Any) -> Any:
-        seen.append(self.query)
-        return execute_sql(self, *args, **kwargs)
-
-    monkeypatch.setattr(SQLCompiler, "execute_sql", watching)
-    assert ids(Book.objects.filter(pages__lt=3)) == [0, 1, 2]
-    assert len(seen) == 1
+    with noted(SQLCompiler, "execute_sql") as called:
+        assert ids(Book.objects.filter(pages__lt=3)) == [0, 1, 2]
+    assert len(called) == 1
 
 
 async def test_in_a_block(books: Any) -> None:
@@ -366,9 +345,8 @@ def test_verify_mode_tells_a_difference(
     (child,) = node.children.values()
     ((key, entry),) = child.entries.items()
     (text, _), *others = entry.parts
-    wrong = _native.rows.Statement(
-        entry.holes, [(text + " ", ()), *others], statement.template_of
-    )
+    parts = [(text + " ", ()), *others]
+    wrong = _native.rows.Statement(entry.holes, parts, statement.template_of)
     for name in ("kind", "made", "make_plan", "simple", "models", "columns"):
         setattr(wrong, name, getattr(entry, name))
     child.entries[key] = wrong
@@ -403,16 +381,11 @@ def test_routers_are_asked_once(
 ) -> None:
     monkeypatch.setattr(verify, "ON", verified)
     monkeypatch.setattr(paths.STEPS, "learns_at_once", verified)
-    asked = []
-
-    class Router:
-        def db_for_read(self, model: Any, **hints: Any) -> None:
-            asked.append(model)
-
-    with override_settings(DATABASE_ROUTERS=[Router()]):
+    router = Router()
+    with override_settings(DATABASE_ROUTERS=[router]):
         for times in range(1, 6):
             list(Book.objects.filter(pages=times))
-            assert len(asked) == times
+            assert len(router.asked) == times
 
 
 @pytest.mark.skipif(django.VERSION < (6, 1), reason="Django 6.1 has fetch modes")
