@@ -9,9 +9,11 @@ from django.test.utils import isolate_apps
 from hypothesis import strategies as st
 from psycopg.types.range import Range
 
+from .tables import Isolated
+
 with isolate_apps("tests.testapp"):
 
-    class Container(models.Model):
+    class Container(Isolated):
         number = models.IntegerField(null=True)
         ints = postgres.ArrayField(models.IntegerField(null=True), null=True)
         grid = postgres.ArrayField(
@@ -28,9 +30,6 @@ with isolate_apps("tests.testapp"):
         worth = postgres.DecimalRangeField(null=True)
         during = postgres.DateTimeRangeField(null=True)
         days = postgres.DateRangeField(null=True)
-
-        class Meta:
-            app_label = "testapp"
 
 
 NAMES = [each.name for each in Container._meta.fields if each.name != "id"]

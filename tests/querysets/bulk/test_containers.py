@@ -20,8 +20,10 @@ from psycopg.types.range import Range, RangeDumper
 
 from django_async_fast import copy_from, explain_writes, new_connection
 from tests.support.containers import VALUES, Container
+from tests.support.noted import noted
+from tests.support.sql import execute
 from tests.support.strategies import text
-from tests.support.tables import table_of
+from tests.support.tables import Isolated, table_of
 from tests.testapp.models import Everything
 
 from .ways import arrays, djangos, like_djangos, outcome
@@ -29,16 +31,16 @@ from .ways import arrays, djangos, like_djangos, outcome
 pytestmark = [pytest.mark.core, pytest.mark.keep_rows]
 
 NOON = dt.datetime(2024, 2, 3, 12, tzinfo=dt.UTC)
-RANGES = "span", "large", "worth", "during", "days"
+ranges = {
+    name: st.none() | VALUES[name]
+    for name in ("span", "large", "worth", "during", "days")
+}
 
 with isolate_apps("tests.testapp"):
 
-    class Sack(models.Model):
+    class Sack(Isolated):
         pairs = postgres.HStoreField(null=True)
         number = models.IntegerField(null=True)
-
-        class Meta:
-            app_label = "testapp"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -50,8 +52,7 @@ def _rows(_databases: Any) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def sacks(system_alias: str) -> Iterator[str]:
-    with connections[system_alias].cursor() as cursor:
-        cursor.execute("CREATE EXTENSION IF NOT EXISTS hstore")
+    execute("CREATE EXTENSION IF NOT EXISTS hstore", using=system_alias)
     get_hstore_oids.cache_clear()
     connections[system_alias].close()  # psycopg learns of it when it connects
     with table_of(Sack, using=system_alias):
@@ -66,13 +67,7 @@ def update(rows: list[dict[str, Any]]) -> Any:
 
 
 @settings(max_examples=60)
-@given(
-    st.lists(
-        st.fixed_dictionaries({name: st.none() | VALUES[name] for name in RANGES}),
-        min_size=1,
-        max_size=4,
-    )
-)
+@given(st.lists(st.fixed_dictionaries(ranges), min_size=1, max_size=4))
 def test_any_ranges_are_joined(rows: list[dict[str, Any]]) -> None:
     (sent,) = like_djangos(lambda: update(rows), Container)
     # Only Django writes a zero with a sign.
@@ -117,9 +112,7 @@ def test_what_django_sends(name: str, value: Any) -> None:
 
 
 def test_a_range_that_ends_before_it_begins() -> None:
-    def write() -> Any:
-        return update([{"span": Range(1, 2)}, {"span": Range(5, 1)}])
-
+    write = partial(update, [{"span": Range(1, 2)}, {"span": Range(5, 1)}])
     with djangos():
         (kind, _), wanted = outcome(write, Container)
     (error, message), rows = outcome(write, Container)
@@ -135,9 +128,8 @@ def test_a_range_that_ends_before_it_begins() -> None:
 def test_bytes(values: list[Any]) -> None:
     Everything.objects.bulk_create(Everything(pk=i) for i in range(3))
     objs = [Everything(pk=i, binary=each) for i, each in enumerate(values)]
-    (sent,) = like_djangos(
-        lambda: Everything.objects.bulk_update(objs, ["binary"]), Everything
-    )
+    write = partial(Everything.objects.bulk_update, objs, ["binary"])
+    (sent,) = like_djangos(write, Everything)
     assert sent == ([2] if {*map(type, values)} <= {bytes, type(None)} else [])
     Everything.objects.all().delete()
 
@@ -147,12 +139,11 @@ def pairs(alias: str, values: list[Any]) -> Any:
     return Sack.objects.using(alias).bulk_update(objs, ["pairs", "number"])
 
 
+dicts = st.none() | st.dictionaries(text, st.none() | text)
+
+
 @settings(max_examples=60)
-@given(
-    values=st.lists(
-        st.none() | st.dictionaries(text, st.none() | text), min_size=1, max_size=4
-    )
-)
+@given(values=st.lists(dicts, min_size=1, max_size=4))
 def test_any_dicts_are_joined(sacks: str, values: list[Any]) -> None:
     assert like_djangos(lambda: pairs(sacks, values), Sack, using=sacks) == [[3]]
 
@@ -176,9 +167,7 @@ def test_pairs_that_django_sends(sacks: str, value: Any) -> None:
 
 
 def test_a_text_that_is_no_pairs(sacks: str) -> None:
-    def write() -> Any:
-        return pairs(sacks, ["no pairs"])
-
+    write = partial(pairs, sacks, ["no pairs"])
     with djangos():
         (kind, _), wanted = outcome(write, Sack, using=sacks)
     (error, _), rows = outcome(write, Sack, using=sacks)
@@ -228,19 +217,14 @@ def test_a_placeholder_of_ones_own_is_asked() -> None:
             sql, params = super().get_placeholder_sql(value, compiler, connection)
             return f"({sql} * '[2,5)'::int4range)", params
 
-    class Placed(models.Model):
+    class Placed(Isolated):
         span = Shifted(null=True)
-
-        class Meta:
-            app_label = "testapp"
 
     with table_of(Placed):
         Placed.objects.create(pk=1)
         objs = [Placed(pk=1, span=Range(1, 9))]
-        (sent,) = like_djangos(
-            lambda: Placed.objects.bulk_update(objs, ["span"]), Placed
-        )
-        assert sent == []
+        write = partial(Placed.objects.bulk_update, objs, ["span"])
+        assert like_djangos(write, Placed) == [[]]
         assert "span" in explain_writes(Placed).why_django_updates
 
 
@@ -248,17 +232,10 @@ def test_a_placeholder_that_is_patched_is_asked() -> None:
     # Before Django 6.1 it is the other.
     names = "get_placeholder_sql", "get_placeholder"
     name = next(each for each in names if hasattr(postgres.RangeField, each))
-    before, called = getattr(postgres.RangeField, name), []
-
-    def patched(*args: Any) -> Any:
-        called.append(args)
-        return before(*args)
-
-    with mock.patch.object(postgres.RangeField, name, patched):
-        # Of no other test: that Django is asked is learnt of these fields.
-        assert like_djangos(lambda: update([{"span": Range(1, 2), "number": 1}])) == [
-            []
-        ]
+    # Of no other test: that Django is asked is learnt of these fields.
+    write = partial(update, [{"span": Range(1, 2), "number": 1}])
+    with noted(postgres.RangeField, name) as called:
+        assert like_djangos(write) == [[]]
     assert called
 
 

@@ -8,10 +8,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 from unittest import mock
-from zoneinfo import ZoneInfo
 
 import django
-import psycopg
 import pytest
 from asgiref.sync import sync_to_async
 from django.core.files.base import ContentFile
@@ -27,8 +25,10 @@ from hypothesis import strategies as st
 from psycopg.types.string import StrDumper
 
 from django_async_fast import new_connection, run_sync
-from tests.support.describe import described
-from tests.support.tables import table_of
+from tests.support.describe import Queries, described
+from tests.support.noted import noted
+from tests.support.sql import execute
+from tests.support.tables import Isolated, table_of
 from tests.testapp.models import (
     Author,
     Bestseller,
@@ -43,12 +43,10 @@ from tests.testapp.models import (
     Wide,
 )
 
-from .values import FULL, NOON, Colour, Size, Str, odd
+from .values import FULL, NOON, VIENNA, Colour, Size, Str, odd
 from .ways import arrays, djangos, like_djangos, outcome, rows_like_djangos
 
 MODELS = Author, Book, CharKey, Everything, Note, Tag, Unique, UuidKey, Wide
-VIENNA = ZoneInfo("Europe/Vienna")
-
 
 pytestmark = pytest.mark.core
 
@@ -59,20 +57,20 @@ def library() -> Any:
     Unique.objects.create(key="there", value=1)
 
 
-def some(*kinds: Any) -> list[Any]:
-    """Return an object for each, of Wide if it is only told the values."""
-    return [Wide(**each) if isinstance(each, dict) else each for each in kinds]
+def wide(*rows: dict[str, Any]) -> Callable[[], list[Wide]]:
+    """Create rows of Wide."""
+    return lambda: Wide.objects.bulk_create([Wide(**row) for row in rows])
 
 
-def both(**values: Any) -> list[Any]:
-    """Return two objects, the first of ordinary values."""
-    return some({name: FULL[name] for name in values}, values)
+def both(**values: Any) -> Callable[[], list[Wide]]:
+    """Create a row of ordinary values, and one of these."""
+    return wide({name: FULL[name] for name in values}, values)
 
 
 PLAIN: dict[str, Callable[[], Any]] = {
     "two": lambda: Tag.objects.bulk_create([Tag(name="x"), Tag(name="y")]),
-    "every type": lambda: Wide.objects.bulk_create(some(FULL, {}, FULL)),
-    "nulls": lambda: Wide.objects.bulk_create(some({}, {})),
+    "every type": wide(FULL, {}, FULL),
+    "nulls": wide({}, {}),
     "batches": lambda: Tag.objects.bulk_create(
         [Tag(name=f"{i}") for i in range(5)], batch_size=2
     ),
@@ -106,25 +104,17 @@ PLAIN: dict[str, Callable[[], Any]] = {
         [Book(title="t", author_id=7), Book(title="u", author_id=8)]
     ),
     "too long": lambda: Tag.objects.bulk_create([Tag(name="x" * 51), Tag(name="y")]),
-    "a zone": lambda: Wide.objects.bulk_create(
-        both(datetime=dt.datetime(2024, 10, 27, 2, 30, fold=1, tzinfo=VIENNA))
-    ),
-    "naive": lambda: Wide.objects.bulk_create(both(datetime=NOON.replace(tzinfo=None))),
-    "numbers of text": lambda: Wide.objects.bulk_create(
-        both(small="1", decimal="1.5", float="1", boolean="1", date="2001-02-03")
-    ),
-    "choices": lambda: Wide.objects.bulk_create(both(char=Colour.RED, small=Size.BIG)),
-    "subclasses": lambda: Wide.objects.bulk_create(
-        both(char=Str("x"), text=SafeString("y"), small=True)
-    ),
-    "JSON that is none": lambda: Wide.objects.bulk_create(both(json={1, 2})),
-    "JSON null": lambda: Wide.objects.bulk_create(both(json="null")),
-    "not a number": lambda: Wide.objects.bulk_create(both(float=float("nan"))),
-    "decimals of another kind": lambda: Wide.objects.bulk_create(
-        both(decimal=Decimal("-0.00")) + both(decimal=1) + both(decimal=1.5)
-    ),
-    "a date of a datetime": lambda: Wide.objects.bulk_create(both(date=NOON)),
-    "a network": lambda: Wide.objects.bulk_create(both(inet="10.0.0.1")),
+    "a zone": both(datetime=dt.datetime(2024, 10, 27, 2, 30, fold=1, tzinfo=VIENNA)),
+    "naive": both(datetime=NOON.replace(tzinfo=None)),
+    "numbers of text": both(small="1", decimal="1.5", float="1", boolean="1", date="2001-02-03"),
+    "choices": both(char=Colour.RED, small=Size.BIG),
+    "subclasses": both(char=Str("x"), text=SafeString("y"), small=True),
+    "JSON that is none": both(json={1, 2}),
+    "JSON null": both(json="null"),
+    "not a number": both(float=float("nan")),
+    "decimals of another kind": wide(*({"decimal": n} for n in (Decimal("1.5"), Decimal("-0.00"), 1, 1.5))),
+    "a date of a datetime": both(date=NOON),
+    "a network": both(inet="10.0.0.1"),
     "the same object twice": lambda: Tag.objects.bulk_create([Tag(name="x")] * 2),
     "a generic relation": lambda: Note.objects.bulk_create(
         [Note(text="n", about=Author.objects.get(pk=7)), Note(text="m", about=Tag(pk=1))]
@@ -138,18 +128,16 @@ DJANGOS: dict[str, Callable[[], Any]] = {
     ),
     "one": lambda: Tag.objects.bulk_create([Tag(name="x")]),
     "none": lambda: Tag.objects.bulk_create([]),
-    "an expression": lambda: Wide.objects.bulk_create(both(char=Upper(Value("x")))),
-    "an expression that cannot be": lambda: Wide.objects.bulk_create(both(char=F("id"))),
-    "a JSON null of SQL": lambda: Wide.objects.bulk_create(
-        both(json=Value(None, models.JSONField()))
-    ),
+    "an expression": both(char=Upper(Value("x"))),
+    "an expression that cannot be": both(char=F("id")),
+    "a JSON null of SQL": both(json=Value(None, models.JSONField())),
     "a child": lambda: Novel.objects.bulk_create([Novel(), Novel()]),
     "an unsaved key": lambda: Book.objects.bulk_create(
         [Book(author=Author()), Book(author_id=7)]
     ),
-    "a number that is none": lambda: Wide.objects.bulk_create(both(small="x")),
-    "a boolean that is none": lambda: Wide.objects.bulk_create(both(boolean="maybe")),
-    "infinite": lambda: Wide.objects.bulk_create(both(decimal=Decimal("Infinity"))),
+    "a number that is none": both(small="x"),
+    "a boolean that is none": both(boolean="maybe"),
+    "infinite": both(decimal=Decimal("Infinity")),
 }  # fmt: skip
 
 # Not by an array alone: the server, or psycopg, is to see what Django sends.
@@ -176,9 +164,7 @@ def test_what_django_sends(name: str) -> None:
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_values_that_are_refused(name: str) -> None:
-    def write() -> Any:
-        return Wide.objects.bulk_create(both(**{name: REFUSED[name]}))
-
+    write = both(**{name: REFUSED[name]})
     with djangos():
         wanted = outcome(write, Wide)
     ours = outcome(write, Wide)
@@ -193,7 +179,7 @@ def test_values_that_are_refused(name: str) -> None:
 @settings(max_examples=60)
 @given(st.lists(odd, min_size=2, max_size=4))
 def test_any_values(rows: list[Any]) -> None:
-    rows_like_djangos(lambda: len(Wide.objects.bulk_create(some(*rows))), Wide)
+    rows_like_djangos(lambda: len(wide(*rows)()), Wide)
 
 
 class Counter(models.CharField):
@@ -216,13 +202,10 @@ class Counter(models.CharField):
 def numbered(field: models.Field[Any, Any]) -> Any:
     """Return a model whose `name` is of this field, with a number for it to note."""
 
-    class Numbered(models.Model):
+    class Numbered(Isolated):
         number = models.IntegerField()
         name = field
         other = models.CharField(max_length=10, default="o")
-
-        class Meta:
-            app_label = "testapp"
 
     return Numbered
 
@@ -231,12 +214,11 @@ def numbered(field: models.Field[Any, Any]) -> Any:
 def test_fields_of_ones_own_are_asked_as_often_as_by_django() -> None:
     Counted = numbered(Counter(max_length=10))
 
-    def calls(expression: Any = None) -> Any:
-        def write() -> Any:
-            return Counted.objects.bulk_create(
-                [Counted(number=i, name="n") for i in range(3)]
-            )
+    def write() -> Any:
+        objs = [Counted(number=i, name="n") for i in range(3)]
+        return Counted.objects.bulk_create(objs)
 
+    def calls(expression: Any = None) -> Any:
         with (
             mock.patch.object(Counter, "calls", found := []),
             mock.patch.object(Counter, "expression", expression),
@@ -279,13 +261,10 @@ def test_after_an_error_no_later_object_is_asked() -> None:
 
 @isolate_apps("tests.testapp")
 def test_stamps_are_of_each_object() -> None:
-    class Stamped(models.Model):
+    class Stamped(Isolated):
         made = models.DateTimeField(auto_now_add=True)
         day = models.DateField(auto_now=True)
         free = models.DateTimeField(auto_now_add=True)
-
-        class Meta:
-            app_label = "testapp"
 
     times = [NOON + dt.timedelta(days=i) for i in range(6)]
     with table_of(Stamped), arrays() as sent:
@@ -304,13 +283,10 @@ def test_stamps_are_of_each_object() -> None:
 
 @isolate_apps("tests.testapp")
 def test_database_defaults_are_the_databases() -> None:
-    class Defaulted(models.Model):
+    class Defaulted(Isolated):
         name = models.CharField(max_length=10, db_default="from db")
         size = models.IntegerField(db_default=3)
         plain = models.IntegerField(default=1)
-
-        class Meta:
-            app_label = "testapp"
 
     def made(*rows: dict[str, Any]) -> Any:
         objs = Defaulted.objects.bulk_create([Defaulted(**each) for each in rows])
@@ -321,10 +297,8 @@ def test_database_defaults_are_the_databases() -> None:
             with arrays() as sent:
                 assert made({}, {}) == [("from db", 3)] * 2
                 assert made({"name": "x"}, {"name": "y"}) == [("x", 3), ("y", 3)]
-                assert made({"size": 1}, {"size": 2}) == [
-                    ("from db", 1),
-                    ("from db", 2),
-                ]
+                sized = [("from db", size) for size in (1, 2)]
+                assert made({"size": 1}, {"size": 2}) == sized
             # Before 6.0 Django writes DEFAULT for each, and no UNNEST.
             assert sent == ([1, 2, 2] if django.VERSION >= (6, 0) else [])
             with arrays() as sent:
@@ -334,9 +308,8 @@ def test_database_defaults_are_the_databases() -> None:
 
 @isolate_apps("tests.testapp")
 def test_a_column_without_fields_besides_its_key() -> None:
-    class Bare(models.Model):
-        class Meta:
-            app_label = "testapp"
+    class Bare(Isolated):
+        pass
 
     with table_of(Bare), arrays() as sent:
         made = Bare.objects.bulk_create([Bare(), Bare()])
@@ -346,10 +319,7 @@ def test_a_column_without_fields_besides_its_key() -> None:
 
 def test_files_are_stored_once(tmp_path: Any) -> None:
     with override_settings(MEDIA_ROOT=tmp_path):
-        objs = some({}, {})
-        for each in objs:
-            each.file = ContentFile(b"x", name="f.txt")
-        Wide.objects.bulk_create(objs)
+        objs = wide(*[{"file": ContentFile(b"x", name="f.txt")} for _ in "ab"])()
         assert len([*tmp_path.rglob("f*.txt")]) == 2
         names = {*Wide.objects.values_list("file", flat=True)}
         assert names == {each.file.name for each in objs}
@@ -360,45 +330,30 @@ def tags(count: int = 2) -> list[Tag]:
 
 
 def test_whoever_watches_sees_djangos_statement() -> None:
-    seen = []
-
-    def wrapper(execute: Any, sql: str, params: Any, many: Any, context: Any) -> Any:
-        seen.append((sql, params))
-        return execute(sql, params, many, context)
-
-    def execute(self: Any, sql: Any, params: Any = None) -> Any:
-        seen.append((sql, params))
-        return self._execute_with_wrappers(
-            sql, params, many=False, executor=self._execute
-        )
-
     with arrays() as sent:
-        with connection.execute_wrapper(wrapper):
+        with connection.execute_wrapper(queries := Queries()):
             Tag.objects.bulk_create(tags())
         Tag.objects.all().delete()
-        with mock.patch.object(CursorWrapper, "execute", execute):
+        with noted(CursorWrapper, "execute") as executed:
             Tag.objects.bulk_create(tags())
         with CaptureQueriesContext(connection) as captured:
             Tag.objects.all().delete()
             Tag.objects.bulk_create(tags())
     assert sent == []
-    inserts_seen = [each for each in seen if each[0].startswith("INSERT")]
-    assert len(inserts_seen) == 2
-    for sql, params in inserts_seen:
+    given = [*queries, *((sql, described(params)) for _, sql, params in executed)]
+    inserts = [each for each in given if each[0].startswith("INSERT")]
+    assert len(inserts) == 2
+    for sql, params in inserts:
         assert "SELECT * FROM UNNEST((%s)::varchar[])" in sql
-        assert params == (["0", "1"],)
+        assert params == described((["0", "1"],))
     assert any("UNNEST" in each["sql"] for each in captured)
 
 
 def test_a_patched_compiler_or_field_is_called() -> None:
-    with arrays() as sent:
-        as_sql = SQLInsertCompiler.as_sql
-        with mock.patch.object(
-            SQLInsertCompiler, "as_sql", autospec=True, side_effect=as_sql
-        ) as patched:
-            Author.objects.bulk_create([Author(name="a"), Author(name="b")])
-        assert patched.called
-        assert sent == []
+    with arrays() as sent, noted(SQLInsertCompiler, "as_sql") as called:
+        Author.objects.bulk_create([Author(name="a"), Author(name="b")])
+    assert called
+    assert sent == []
     name = Author._meta.get_field("name")
     with mock.patch.object(name, "get_db_prep_save", return_value="own"):
         Author.objects.bulk_create([Author(name="a"), Author(name="b")])
@@ -414,19 +369,16 @@ def test_a_dumper_of_ones_own_dumps() -> None:
             return super().dump(obj.upper())
 
     connection.ensure_connection()
-    before = connection.connection.adapters.get_dumper(str, psycopg.adapt.PyFormat.TEXT)
     connection.connection.adapters.register_dumper(str, Shout)
     try:
         Tag.objects.bulk_create([Tag(name="a"), Tag(name="b")])
     finally:
-        connection.connection.adapters.register_dumper(str, before)
         connection.close()
     assert [*Tag.objects.order_by("pk").values_list("name", flat=True)] == ["A", "B"]
 
 
 def test_a_client_encoding_of_ones_own() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SET client_encoding TO LATIN1")
+    execute("SET client_encoding TO LATIN1")
     try:
         with arrays() as sent:
             Tag.objects.bulk_create([Tag(name="é"), Tag(name="è")])
@@ -438,15 +390,11 @@ def test_a_client_encoding_of_ones_own() -> None:
 
 @override_settings(USE_TZ=False)
 def test_without_time_zones() -> None:
-    def write() -> Any:
-        rows = [{"datetime": dt.datetime(2024, 10, 27, 2, 30 + i)} for i in range(2)]
-        return Wide.objects.bulk_create(some(*rows))
-
+    rows = [{"datetime": dt.datetime(2024, 10, 27, 2, 30 + i)} for i in range(2)]
     connection.close()
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SET TIME ZONE 'Europe/Vienna'")
-        assert like_djangos(write, Wide) != [[]]
+        execute("SET TIME ZONE 'Europe/Vienna'")
+        assert like_djangos(wide(*rows), Wide) != [[]]
     finally:
         connection.close()
 

@@ -7,7 +7,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from django.db import connection, models, transaction
+from django.db import models, transaction
 from django.db.models import sql
 from django.test.utils import isolate_apps
 from psycopg.adapt import Transformer
@@ -15,7 +15,8 @@ from psycopg.adapt import Transformer
 from django_async_fast import explain_writes
 from django_async_fast.drivers.psycopg import statement
 from django_async_fast.querysets.compiled import deletes, filtered_writes
-from tests.support.tables import table_of
+from tests.support.sql import execute
+from tests.support.tables import Isolated, table_of
 from tests.testapp.models import Tag, UuidKey
 
 from .ways import arrays, like_djangos
@@ -28,14 +29,11 @@ UUIDS = [uuid.UUID(int=key) for key in KEYS]
 
 with isolate_apps("tests.testapp"):
 
-    class Seat(models.Model):
+    class Seat(Isolated):
         pk = models.CompositePrimaryKey("row", "number")
         row = models.IntegerField()
         number = models.IntegerField()
         taken = models.BooleanField(default=False)
-
-        class Meta:
-            app_label = "testapp"
 
 
 SEATS = [(row, number) for row in range(15) for number in range(10)]
@@ -43,18 +41,13 @@ SEATS = [(row, number) for row in range(15) for number in range(10)]
 
 @pytest.fixture(autouse=True)
 def _rows() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO testapp_tag (id, name) "
-            "SELECT i, i::text FROM generate_series(1, %s) i",
-            [ROWS],
-        )
-        cursor.execute(
-            "INSERT INTO testapp_uuidkey (id, name) "
-            "SELECT lpad(to_hex(i), 32, '0')::uuid, '' FROM generate_series(1, %s) i",
-            [ROWS],
-        )
-        cursor.execute("ANALYZE testapp_tag, testapp_uuidkey")
+    numbers = f"FROM generate_series(1, {ROWS}) i"
+    execute(f"INSERT INTO testapp_tag (id, name) SELECT i, i::text {numbers}")
+    execute(
+        "INSERT INTO testapp_uuidkey (id, name) "
+        f"SELECT lpad(to_hex(i), 32, '0')::uuid, '' {numbers}"
+    )
+    execute("ANALYZE testapp_tag, testapp_uuidkey")
 
 
 @contextmanager
@@ -94,28 +87,23 @@ def tags(keys: list[int]) -> Any:
     )
 
 
+def uuid_keys(keys: list[uuid.UUID]) -> Any:
+    objs = [UuidKey(pk=key, name="new") for key in keys]
+    return UuidKey.objects.bulk_update(objs, ["name"])
+
+
+def delete_batch(model: Any, keys: list[Any]) -> Any:
+    return sql.DeleteQuery(model).delete_batch(keys, "default")
+
+
 WRITES: dict[str, tuple[Callable[[], Any], int]] = {
     "bulk_update() of one": (lambda: tags(KEYS[:1]), 1),
     "bulk_update() of some": (lambda: tags(KEYS[:20]), 20),
-    "bulk_update() of UUIDs": (
-        lambda: UuidKey.objects.bulk_update(
-            [UuidKey(pk=key, name="new") for key in UUIDS[:9]], ["name"]
-        ),
-        9,
-    ),
-    "update()": (
-        lambda: UuidKey.objects.filter(pk__in=UUIDS).update(name="new"),
-        len(UUIDS),
-    ),
-    "delete()": (lambda: UuidKey.objects.filter(pk__in=UUIDS).delete()[0], len(UUIDS)),
-    "delete() of objects": (
-        lambda: sql.DeleteQuery(Tag).delete_batch(KEYS, "default"),
-        len(KEYS),
-    ),
-    "delete() of UUIDs": (
-        lambda: sql.DeleteQuery(UuidKey).delete_batch(UUIDS, "default"),
-        len(UUIDS),
-    ),
+    "bulk_update() of UUIDs": (lambda: uuid_keys(UUIDS[:9]), 9),
+    "update()": (lambda: UuidKey.objects.filter(pk__in=UUIDS).update(name="new"), 150),
+    "delete()": (lambda: UuidKey.objects.filter(pk__in=UUIDS).delete()[0], 150),
+    "delete() of objects": (lambda: delete_batch(Tag, KEYS), 150),
+    "delete() of UUIDs": (lambda: delete_batch(UuidKey, UUIDS), 150),
 }
 
 
@@ -153,10 +141,7 @@ COMPOSITE: dict[str, Callable[[], Any]] = {
     "bulk_update": changed,
     "in_bulk": lambda: (made(), Seat.objects.in_bulk(SEATS)),
     "delete": lambda: (made(), Seat.objects.filter(pk__in=SEATS[:120]).delete()),
-    "objects": lambda: (
-        made(),
-        sql.DeleteQuery(Seat).delete_batch(SEATS[:120], "default"),
-    ),
+    "objects": lambda: (made(), delete_batch(Seat, SEATS[:120])),
 }
 
 

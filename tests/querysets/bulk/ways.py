@@ -10,6 +10,7 @@ from django.db.models.sql.compiler import SQLInsertCompiler
 
 from django_async_fast.drivers.psycopg import statement
 from django_async_fast.querysets.bulk import inserts, updates
+from tests.support import describe
 from tests.support.describe import described
 from tests.support.tables import restart_sequences
 from tests.support.without_seams import without
@@ -55,13 +56,14 @@ def arrays_by(module: Any) -> Iterator[list[int]]:
 
 def outcome(write: Callable[[], Any], *kinds: Any, using: str | None = None) -> Any:
     """Return what a write returns or raises, and the rows that are there then."""
+
+    def written() -> Any:
+        with transaction.atomic(using):
+            return described(write())
+
     restart_sequences()
     with transaction.atomic(using):
-        try:
-            with transaction.atomic(using):
-                found = described(write())
-        except Exception as exc:
-            found = type(exc), str(exc)
+        found = describe.outcome(written)
         rows = [
             described([*each._base_manager.using(using).order_by("pk").values_list()])
             for each in kinds

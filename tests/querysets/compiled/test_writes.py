@@ -1,6 +1,4 @@
-"""INSERT, UPDATE and DELETE like one before: the same statements, rows and errors as
-Django's own.
-"""
+"""INSERT, UPDATE and DELETE like one before: Django's statements, rows and errors."""
 
 import gc
 import weakref
@@ -103,11 +101,10 @@ def test_updates_that_are_compiled_once(name: str) -> None:
 def test_deletes_that_are_compiled_once(name: str) -> None:
     for _ in range(2):
         expected = outcome(WRITES[name])
+    call, delete = filtered_deletes._Call, filtered_deletes.delete
     with (
-        mock.patch.object(filtered_deletes._Call, "django", side_effect=AssertionError),
-        mock.patch.object(
-            filtered_deletes.delete, "__wrapped__", side_effect=AssertionError
-        ),
+        mock.patch.object(call, "django", side_effect=AssertionError),
+        mock.patch.object(delete, "__wrapped__", side_effect=AssertionError),
     ):
         assert outcome(WRITES[name]) == expected
 

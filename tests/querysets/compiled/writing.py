@@ -4,7 +4,7 @@ import datetime as dt
 import decimal
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 from unittest import mock
 
@@ -15,6 +15,7 @@ from django.db.models.functions import Upper
 
 from django_async_fast.querysets import replaced_writes
 from django_async_fast.querysets.compiled import saves
+from tests.support import describe
 from tests.support.describe import Queries, described
 from tests.support.tables import restart_sequences
 from tests.support.without_seams import without
@@ -54,18 +55,16 @@ def fill() -> None:
 
 def outcome(write: Callable[[], Any], watched: bool = True) -> Any:
     """Return all there is to know of a write: its statements, result, and the rows."""
+
+    def written() -> Any:
+        watching = connection.execute_wrapper(queries) if watched else nullcontext()
+        with transaction.atomic(), watching:
+            return described(write())
+
     restart_sequences()
-    queries, rows = Queries(), None
+    queries = Queries()
     with transaction.atomic():
-        try:
-            with transaction.atomic():
-                if watched:
-                    with connection.execute_wrapper(queries):
-                        found = described(write())
-                else:
-                    found = described(write())
-        except Exception as exc:
-            found = type(exc), str(exc)
+        found = describe.outcome(written)
         kinds = (Author, Book, CharKey, Everything, Profile, Publisher, Tag, Unique)
         rows = [
             described([*kind.objects.order_by("pk").values_list()]) for kind in kinds
