@@ -3,21 +3,26 @@
 import copy
 import pickle
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
+from unittest import mock
 
 import pytest
-from django.db import DataError, connection, transaction
+from django.db import DataError, connection, models, transaction
 from django.db.models import Count, F, FilteredRelation, Prefetch, Q, Value
 from django.db.models.functions import Upper
 from django.db.models.signals import post_init
+from django.test.utils import CaptureQueriesContext
 
-from django_async_fast import new_connection, run_sync
+from django_async_fast import alist, new_connection, run_sync
 from django_async_fast.drivers.psycopg import results
 from django_async_fast.querysets import whole_results
 from django_async_fast.querysets.compiled import execution
 from django_async_fast.querysets.streams import Stream
-from tests.support.describe import Queries, described
+from tests.support.describe import Queries, described, outcome
 from tests.support.forget_types import forget_types
+from tests.support.signals import receiving
+from tests.support.sql import execute
 from tests.support.without_seams import stock
 from tests.testapp.models import (
     Author,
@@ -39,10 +44,6 @@ pytestmark = [
     pytest.mark.core,
     pytest.mark.usefixtures("fifty_books"),
 ]
-
-
-def first_author() -> Author:
-    return Author.objects.get(name="a0")
 
 
 QUERYSETS: dict[str, Callable[[], Any]] = {
@@ -67,7 +68,7 @@ QUERYSETS: dict[str, Callable[[], Any]] = {
     )
     .select_related("big")
     .order_by("pk", "big__pk"),
-    "known related": lambda: first_author().books.order_by("pk"),
+    "known related": lambda: Author.objects.get(name="a0").books.order_by("pk"),
     "many to many": lambda: Tag.objects.get(name="t0").books.order_by("pk"),
     "prefetch": lambda: Author.objects.prefetch_related("books__tags").order_by("pk"),
     "prefetch to_attr": lambda: Author.objects.prefetch_related(
@@ -141,15 +142,13 @@ async def test_async_iteration_equals_djangos(name: str, without_core: Any) -> N
         make = QUERYSETS[name]
         with without_core():
             expected = described(await run_sync(lambda: list(make())))
-        queryset = await run_sync(make)
-        assert described([row async for row in queryset]) == expected
-        queryset = await run_sync(make)
-        assert described([row async for row in queryset]) == expected
-        queryset = await run_sync(make)
-        assert described([row async for row in queryset.aiterator(7)]) == expected
-        async with transaction.atomic():
+        for _ in "learning", "known":
             queryset = await run_sync(make)
-            assert described([row async for row in queryset.aiterator(7)]) == expected
+            assert described([row async for row in queryset]) == expected
+        for within in (nullcontext, transaction.atomic):
+            async with within():
+                queryset = (await run_sync(make)).aiterator(7)
+                assert described([row async for row in queryset]) == expected
 
 
 @pytest.fixture
@@ -238,35 +237,29 @@ def test_a_receiver_of_post_init_is_called() -> None:
     def receiver(instance: Any, **kwargs: Any) -> None:
         seen.append(instance.pk)
 
-    post_init.connect(receiver, sender=Author)
-    try:
+    with receiving(receiver, post_init, sender=Author):
         found = list(Author.objects.order_by("pk"))
-    finally:
-        post_init.disconnect(receiver, sender=Author)
     assert seen == [author.pk for author in found]
 
 
-def test_a_type_that_only_psycopg_loads_is_read_as_text(
-    formats_read: list[int],
-) -> None:
+def test_a_type_that_only_psycopg_loads_is_text(formats_read: list[int]) -> None:
     forget_types()
-    with connection.cursor() as cursor:
-        cursor.execute("CREATE TYPE mood AS (calm int, angry int)")
-        cursor.execute(
-            "ALTER TABLE testapp_uuidkey ADD COLUMN mood mood DEFAULT '(1,2)'"
-        )
-        cursor.execute("ALTER TABLE testapp_uuidkey RENAME name TO old")
-        cursor.execute("ALTER TABLE testapp_uuidkey RENAME mood TO name")
+    execute("""
+        CREATE TYPE mood AS (calm int, angry int);
+        ALTER TABLE testapp_uuidkey RENAME name TO old;
+        ALTER TABLE testapp_uuidkey ADD COLUMN name mood DEFAULT '(1,2)'
+    """)
     try:
         for _ in "learning", "known":
             assert [each.name for each in UuidKey.objects.all()] == ["(1,2)"]
             assert [each.name for each in UuidKey.objects.iterator()] == ["(1,2)"]
         assert set(formats_read) == {0}
     finally:
-        with connection.cursor() as cursor:
-            cursor.execute("ALTER TABLE testapp_uuidkey DROP COLUMN name")
-            cursor.execute("ALTER TABLE testapp_uuidkey RENAME old TO name")
-            cursor.execute("DROP TYPE mood")
+        execute("""
+            ALTER TABLE testapp_uuidkey DROP COLUMN name;
+            ALTER TABLE testapp_uuidkey RENAME old TO name;
+            DROP TYPE mood
+        """)
         forget_types()
 
 
@@ -303,12 +296,9 @@ def test_a_loader_that_is_registered_again_costs_nothing() -> None:
 @pytest.mark.parametrize(
     "setting",
     [
-        *["DateStyle = German", "DateStyle = 'SQL, DMY'", "IntervalStyle = iso_8601"],
-        *[
-            "client_encoding = LATIN1",
-            "bytea_output = escape",
-            "TimeZone = 'Asia/Tokyo'",
-        ],
+        *("DateStyle = German", "DateStyle = 'SQL, DMY'", "IntervalStyle = iso_8601"),
+        *("client_encoding = LATIN1", "bytea_output = escape"),
+        "TimeZone = 'Asia/Tokyo'",
     ],
 )
 def test_settings_of_the_session(
@@ -317,14 +307,11 @@ def test_settings_of_the_session(
     """The core reads one style; psycopg the others, or refuses them as today."""
 
     def read(name: str) -> Any:
-        try:
-            return described(list(Everything.objects.order_by("pk").values_list(name)))
-        except NotImplementedError as refused:
-            return str(refused)
+        rows = Everything.objects.order_by("pk").values_list(name)
+        return outcome(lambda: described(list(rows)))
 
     names = [field.attname for field in Everything._meta.concrete_fields]
-    with connection.cursor() as cursor:
-        cursor.execute(f"SET {setting}")
+    execute(f"SET {setting}")
     try:
         with without_core():
             expected = {name: read(name) for name in names}
@@ -333,8 +320,8 @@ def test_settings_of_the_session(
         connection.close()
     if either_format == "binary" and "Style" in setting:
         # Whatever it would be printed as, binary is read.
-        refused = {name for name, value in expected.items() if isinstance(value, str)}
-        found = {**found, **{name: expected[name] for name in refused}}
+        refused = NotImplementedError
+        found |= {name: each for name, each in expected.items() if each[0] is refused}
     assert found == expected
 
 
@@ -368,11 +355,11 @@ async def test_decode_errors_are_django_errors_and_lose_nothing() -> None:
         with pytest.raises(DataError):
             await bad.extra(where=["1 / (pages * 0) = 1"]).aget()
         assert await Book.objects.acount() == ROWS + 1
+        infinite = (
+            "SELECT id, 'infinity'::timestamptz AS datetime FROM testapp_everything"
+        )
         with pytest.raises(DataError):
-            async for _ in Everything.objects.raw(
-                "SELECT id, 'infinity'::timestamptz AS datetime FROM testapp_everything"
-            ):
-                pass
+            [each async for each in Everything.objects.raw(infinite)]
         assert await Book.objects.acount() == ROWS + 1
 
 
@@ -387,13 +374,8 @@ async def test_infinity_in_a_column_raises_in_the_loop() -> None:
 
 
 def test_peers() -> None:
-    try:
-        from django.db.models import FETCH_PEERS
-    except ImportError:
-        pytest.skip("Django before 6.1 has no fetch modes")
-    books = list(Book.objects.fetch_mode(FETCH_PEERS).order_by("pk"))
-    from django.test.utils import CaptureQueriesContext
-
+    peers = getattr(models, "FETCH_PEERS", None) or pytest.skip("fetch modes are 6.1's")
+    books = list(Book.objects.fetch_mode(peers).order_by("pk"))
     with CaptureQueriesContext(connection) as queries:
         assert len({book.author.name for book in books}) == 5
     assert len(queries) == 1
@@ -402,16 +384,10 @@ def test_peers() -> None:
 async def test_server_side_binding() -> None:
     """Django then takes psycopg's own cursor, which is not to be asked in binary."""
     async with new_connection() as conn:
-        options = conn.settings_dict["OPTIONS"]
-        conn.settings_dict["OPTIONS"] = {**options, "server_side_binding": True}
-        try:
-            found = [
-                book async for book in Book.objects.filter(pages__gt=5).aiterator(7)
-            ]
+        with mock.patch.dict(conn.settings_dict["OPTIONS"], server_side_binding=True):
+            found = await alist(Book.objects.filter(pages__gt=5).aiterator(7))
             assert len(found) == ROWS - 1
-            assert len([book async for book in Book.objects.all()]) == ROWS + 1
-        finally:
-            conn.settings_dict["OPTIONS"] = options
+            assert len(await alist(aiter(Book.objects.all()))) == ROWS + 1
 
 
 def test_a_combined_query_is_compiled_once() -> None:

@@ -21,7 +21,7 @@ from django.db.models.functions import Upper
 
 from django_async_fast import new_connection, run_sync
 from tests.support.describe import described
-from tests.support.targets import FIVE_BOOKS, plant
+from tests.support.targets import plant
 from tests.testapp.models import Author, Bestseller, Book, Novel, OwnFromDb, OwnInit
 
 pytestmark = pytest.mark.keep_rows
@@ -56,7 +56,7 @@ UNPICKLABLE = {"named"}
 
 @pytest.fixture(scope="module", autouse=True)
 def rows(_databases: object, _clean_tables_of_module: object) -> None:
-    plant(FIVE_BOOKS)
+    plant()
     first = Author.objects.earliest("pk")
     Author.objects.exclude(pk=first.pk).update(mentor=first)
     Novel.objects.create(title="novel", author=first, genre="crime")
@@ -99,9 +99,7 @@ def test_copies_equal_djangos(
 ) -> None:
     def copies(found: list[Any]) -> Any:
         rows, *querysets = found
-        return [described(copied(row)) for row in rows], described(
-            [copied(q) for q in querysets]
-        )
+        return [described(copied(each)) for each in (*rows, *querysets)]
 
     with without_core():
         expected = copies(fetched(QUERYSETS[name]))
@@ -158,10 +156,7 @@ def test_pickles_equal_djangos_where_the_package_is_not_installed(
     with without_core():
         theirs = {n: list(map(pickle.dumps, fetched(QUERYSETS[n]))) for n in names}
     ours = {n: list(map(pickle.dumps, fetch(n))) for n in names}
-    expected, found = (
-        loaded_without_the_package(theirs),
-        loaded_without_the_package(ours),
-    )
+    expected, found = map(loaded_without_the_package, (theirs, ours))
     for name in names:
         assert b"django_async_fast" not in b"".join(ours[name]), name
         assert found[name] == expected[name], name

@@ -16,7 +16,6 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.db import connections
-from django.db.backends.signals import connection_created
 from django.db.models import Count, F, Max
 from django.db.models.functions import ExtractHour, Now, TruncDay
 from django.test import override_settings
@@ -25,7 +24,8 @@ from django.utils import timezone
 from django_async_fast import new_connection, run_sync
 from django_async_fast.querysets import whole_results
 from tests.support.describe import described
-from tests.support.targets import FIVE_BOOKS, plant
+from tests.support.signals import receiving
+from tests.support.targets import plant
 from tests.testapp.models import Author, Book, Everything
 
 # Name -> settings of the project, settings of the database.
@@ -95,14 +95,11 @@ def environment(name: str) -> Iterator[None]:
     with (
         mock.patch.dict(connections.settings["default"], database),
         override_settings(**project),
+        receiving(prepare_session),
     ):
-        connection_created.connect(prepare_session)
-        try:
-            yield
-        finally:
-            connection_created.disconnect(prepare_session)
-            connections["default"].close_pool()
-            _forget()
+        yield
+        connections["default"].close_pool()
+        _forget()
 
 
 def _forget() -> None:
@@ -132,16 +129,14 @@ async def each_way_awaited(make: Callable[[], Any]) -> list[Any]:
 def test_rows_are_djangos(name: str, without_core: Any) -> None:
     async def in_a_block() -> Any:
         async with new_connection():
-            return {
-                query: await each_way_awaited(make) for query, make in QUERIES.items()
-            }
+            return {name: await each_way_awaited(QUERIES[name]) for name in QUERIES}
 
     with environment(name):
-        plant(FIVE_BOOKS)
+        plant()
         Everything.objects.create()
         everything().save()
         with without_core():
-            expected = {query: each_way(make) for query, make in QUERIES.items()}
+            expected = {query: each_way(QUERIES[query]) for query in QUERIES}
         for query, make in QUERIES.items():
             assert each_way(make) == expected[query], query
         for query, found in async_to_sync(in_a_block)().items():

@@ -9,42 +9,35 @@ from typing import Any
 import asyncpg
 import psycopg
 import pytest
-from django.db import connection
 from django.db.models import Count, F, QuerySet
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
 from django_async_fast import alist, from_rows, new_connection
+from django_async_fast.querysets import given_rows
 from tests.support.describe import described as told
 from tests.support.other_databases import other_database
+from tests.support.sql import execute
 from tests.testapp.models import Author, Book, Everything, OwnFromDb, Tag
 
 pytestmark = pytest.mark.usefixtures("books")
 
 QUERYSETS: dict[str, Any] = {
-    "all": lambda: Book.objects.order_by("pk"),
+    "all": lambda: Book.objects.all(),
     "select_related": lambda: Book.objects.select_related(
         "author__mentor", "publisher"
-    ).order_by("pk"),
-    "reverse": lambda: Author.objects.select_related("profile").order_by("pk"),
-    "only": lambda: (
-        Book.objects.only("title", "author__name")
-        .select_related("author")
-        .order_by("pk")
     ),
-    "annotated": lambda: Book.objects.annotate(
-        n=Count("tags"), double=F("pages") * 2
-    ).order_by("pk"),
-    "values": lambda: Book.objects.order_by("pk").values("title", "author__name"),
-    "values_list": lambda: Book.objects.order_by("pk").values_list("title", "price"),
-    "flat": lambda: Book.objects.order_by("pk").values_list("price", flat=True),
-    "named": lambda: Book.objects.order_by("pk").values_list(
-        "title", "price", named=True
-    ),
+    "reverse": lambda: Author.objects.select_related("profile"),
+    "only": lambda: Book.objects.only("title", "author__name").select_related("author"),
+    "annotated": lambda: Book.objects.annotate(n=Count("tags"), double=F("pages") * 2),
+    "values": lambda: Book.objects.values("title", "author__name"),
+    "values_list": lambda: Book.objects.values_list("title", "price"),
+    "flat": lambda: Book.objects.values_list("price", flat=True),
+    "named": lambda: Book.objects.values_list("title", "price", named=True),
     "union": lambda: Book.objects.values("title").union(Author.objects.values("name")),
-    "everything": lambda: Everything.objects.order_by("pk"),
-    "own from_db": lambda: OwnFromDb.objects.order_by("pk"),
-    "related": lambda: Author.objects.get(name="a").books.order_by("pk"),
+    "everything": lambda: Everything.objects.all(),
+    "own from_db": lambda: OwnFromDb.objects.all(),
+    "related": lambda: Author.objects.get(name="a").books.all(),
 }
 
 
@@ -57,14 +50,10 @@ def books() -> None:
         Tag.objects.create(name="t")
     )
     Everything.objects.create(
-        json={"a": [1]},
-        datetime=dt.datetime(2020, 1, 2, tzinfo=dt.UTC),
-        duration=dt.timedelta(days=1),
-        time=dt.time(1),
-        decimal="1.5",
-        inet="::1",
+        json={"a": [1]}, datetime=dt.datetime(2020, 1, 2, tzinfo=dt.UTC),
+        duration=dt.timedelta(days=1), time=dt.time(1), decimal="1.5", inet="::1",
         binary=b"\x00",
-    )
+    )  # fmt: skip
     OwnFromDb.objects.create(name="o")
 
 
@@ -72,23 +61,15 @@ def described(objects: Any) -> list[Any]:
     return [told(each) for each in objects]
 
 
-@pytest.fixture(params=["core", "django"])
-def built_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "django":
-        from django_async_fast.querysets import given_rows
-
-        monkeypatch.setattr(given_rows, "PLANS", {})
-    return str(request.param)
-
-
-@pytest.mark.usefixtures("built_by")
+@pytest.mark.parametrize("plans", [given_rows.PLANS, {}], ids=["core", "django"])
 @pytest.mark.parametrize("name", QUERYSETS)
-def test_they_are_what_the_query_gives(name: str) -> None:
+def test_they_are_what_the_query_gives(
+    name: str, plans: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(given_rows, "PLANS", plans)
     queryset: QuerySet[Any] = QUERYSETS[name]()
-    sql, params = queryset.query.sql_with_params()
-    with connection.cursor() as cursor:
-        cursor.execute(sql, params)
-        rows = cursor.fetchall()
+    queryset = queryset.order_by("title" if name == "union" else "pk")
+    rows = execute(*queryset.query.sql_with_params())
     found = [*from_rows(queryset, rows)]
     assert described(found) == described(queryset)
     assert [*map(type, found)] == [*map(type, queryset)]

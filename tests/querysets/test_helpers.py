@@ -13,7 +13,10 @@ from django_async_fast import (
     bridge,
     explain_plan,
     new_connection,
+    run_sync,
 )
+from tests.support.noted import noted
+from tests.support.sql import execute
 from tests.testapp.models import Author, Book, OwnFromDb, Tag
 
 
@@ -26,17 +29,10 @@ async def test_alist_of_any_async_iterable() -> None:
     assert await alist(numbers(3)) == [0, 1, 2]
 
 
-async def test_alist_of_a_queryset_is_one_bridge_call(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_alist_of_a_queryset_is_one_bridge_call() -> None:
     async with new_connection() as conn:
         await Tag.objects.abulk_create(Tag(name=str(i)) for i in range(5))
-        calls = []
-        run = bridge.run
-        monkeypatch.setattr(
-            bridge, "run", lambda *a, **k: calls.append(a) or run(*a, **k)
-        )
-        with CaptureQueriesContext(conn) as queries:
+        with noted(bridge, "run") as calls, CaptureQueriesContext(conn) as queries:
             assert len(await alist(Tag.objects.all())) == 5
         assert len(calls) == len(queries) == 1
 
@@ -54,7 +50,7 @@ async def test_achunks(size: int) -> None:
 
 
 async def test_achunks_prefetches_and_can_be_left() -> None:
-    async with new_connection() as conn:
+    async with new_connection():
         author = await Author.objects.acreate(name="a")
         for i in range(4):
             await Book.objects.acreate(title=str(i), author=author)
@@ -62,9 +58,7 @@ async def test_achunks_prefetches_and_can_be_left() -> None:
         first = await anext(chunks)
         assert all(book._prefetched_objects_cache["tags"] is not None for book in first)
         await chunks.aclose()
-        async with conn.acursor() as cursor:
-            await cursor.execute("SELECT count(*) FROM pg_cursors")
-            assert await cursor.fetchone() == (0,)
+        assert await run_sync(execute, "SELECT FROM pg_cursors") == []
 
 
 async def test_achunks_refuses_nonsense() -> None:
@@ -88,10 +82,7 @@ async def test_afetch_related() -> None:
         assert books[0].author.name == "a"
 
 
-needs_core = pytest.mark.core
-
-
-@needs_core
+@pytest.mark.core
 def test_explain_plan_of_instances() -> None:
     books = Book.objects.select_related("author").annotate(n=Count("tags"))
     list(books)  # the types of its columns are known when they have been read
@@ -103,7 +94,7 @@ def test_explain_plan_of_instances() -> None:
     assert "instances of Author: filled directly" in str(found)
 
 
-@needs_core
+@pytest.mark.core
 def test_explain_plan_says_why() -> None:
     assert "from_db() is overridden" in str(explain_plan(OwnFromDb.objects.all()))
     tags = Tag.objects.extra(select={"x": "'1'::money"})
@@ -111,7 +102,5 @@ def test_explain_plan_says_why() -> None:
     list(tags)
     assert not explain_plan(tags).binary
     assert "only read as text" in str(explain_plan(tags))
-    union = explain_plan(
-        Tag.objects.values("name").union(Author.objects.values("name"))
-    )
-    assert union.why_django
+    union = Tag.objects.values("name").union(Author.objects.values("name"))
+    assert explain_plan(union).why_django

@@ -1,9 +1,10 @@
 """A large list that is built on the loop gives the loop its turn."""
 
 import asyncio
+from functools import partial
+from typing import Any
 
 import pytest
-from django.db import connection
 
 from django_async_fast import alist, new_connection, run_sync
 from django_async_fast.querysets import streams
@@ -31,16 +32,15 @@ async def make() -> None:
     await Tag.objects.abulk_create(Tag(name=str(i)) for i in range(MANY))
 
 
-@pytest.mark.parametrize("way", ["run_sync", "alist", "async for"])
-async def test_the_loop_has_its_turn(turns: list[float], way: str) -> None:
+async def by_async_for(rows: Any) -> list[Any]:
+    return [row async for row in rows]
+
+
+@pytest.mark.parametrize("read", [partial(run_sync, list), alist, by_async_for])
+async def test_the_loop_has_its_turn(turns: list[float], read: Any) -> None:
     async with new_connection():
         await make()
-        if way == "run_sync":
-            found = await run_sync(list, Tag.objects.all())
-        elif way == "alist":
-            found = await alist(Tag.objects.all())
-        else:
-            found = [tag async for tag in Tag.objects.all()]
+        found = await read(Tag.objects.all())
         assert {tag.name for tag in found} == {str(i) for i in range(MANY)}
         assert turns == [0] * 5
         assert len(await alist(Tag.objects.all()[: streams.PART])) == streams.PART
@@ -50,15 +50,9 @@ async def test_the_loop_has_its_turn(turns: list[float], way: str) -> None:
 
 
 def test_synchronous_code_has_the_thread_to_itself(turns: list[float]) -> None:
-    asyncio.run(in_a_block())
+    Tag.objects.bulk_create(Tag(name=str(i)) for i in range(MANY))
     assert len(Tag.objects.all()) == MANY
     assert turns == []
-    connection.close()
-
-
-async def in_a_block() -> None:
-    async with new_connection():
-        await make()
 
 
 async def test_it_is_quick_enough_to_go_on(

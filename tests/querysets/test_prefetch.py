@@ -9,12 +9,14 @@ from contextlib import nullcontext
 from itertools import islice
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import DataError, OperationalError, connection, connections, transaction
 from django.db.models import Case, CharField, F, Func, Value, When
 from django.db.models.functions import Cast
 
 from django_async_fast.drivers.psycopg import plain_queries, prefetch
+from tests.support.sql import execute
 from tests.testapp.models import Author, Tag
 
 pytestmark = [pytest.mark.keep_rows, pytest.mark.core]
@@ -77,9 +79,7 @@ def test_left_half_way() -> None:
     for _ in stream():
         break
     gc.collect()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_cursors")
-        assert cursor.fetchone() == (0,)
+    assert execute("SELECT FROM pg_cursors") == []
     assert on_its_way() == 0
 
 
@@ -123,14 +123,11 @@ def test_the_connection_is_closed_meanwhile() -> None:
     del rows
 
 
-def test_the_backend_dies_meanwhile(server_dsn: str) -> None:
-    import psycopg
-
+def test_the_backend_dies_meanwhile(admin: psycopg.Connection[Any]) -> None:
     rows = stream()
     next(rows)
     pid = connection.connection.info.backend_pid
-    with psycopg.connect(server_dsn, autocommit=True) as admin:
-        admin.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+    admin.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
     with pytest.raises(OperationalError):
         list(rows)
     connection.close()

@@ -39,8 +39,7 @@ def library() -> None:
 
 
 def all_of(make: Callable[[], RawQuerySet[Any]]) -> Any:
-    queries = Queries()
-    with connection.execute_wrapper(queries), transaction.atomic():
+    with connection.execute_wrapper(queries := Queries()), transaction.atomic():
         found = outcome(lambda: [described(each) for each in make()])
         transaction.set_rollback(True)
     return found, queries
@@ -107,23 +106,19 @@ def test_as_django_has_it(name: str, without_core: Any) -> None:
 @pytest.mark.parametrize("name", QUERIES)
 async def test_in_a_block(name: str, without_core: Any) -> None:
     async def found() -> Any:
-        try:
-            return [described(each) for each in await alist(QUERIES[name]())]
-        except Exception as exc:
-            return [type(exc), str(exc)]
+        async with new_connection(force_rollback=True):
+            try:
+                return [described(each) for each in await alist(QUERIES[name]())]
+            except Exception as exc:
+                return [type(exc), str(exc)]
 
-    async with new_connection(force_rollback=True):
-        with without_core():
-            expected = await found()
-    async with new_connection(force_rollback=True):
-        assert await found() == expected
+    with without_core():
+        expected = await found()
+    assert await found() == expected
 
 
 def test_the_core_builds_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: Any) -> Any:
-        raise AssertionError("Django's iterable was asked")
-
-    monkeypatch.setattr(raw.iterate, "__wrapped__", refuse)
+    monkeypatch.setattr(raw.iterate, "__wrapped__", None)  # Django's is not asked
     assert len(list(Book.objects.raw(f"SELECT * FROM {B}"))) == 2
 
 

@@ -1,15 +1,16 @@
 """Code of the project's that runs for each row may use the database, however it is read."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.db.models import CharField
 from django.db.models.functions import Lower
 from django.db.models.signals import post_init
 
-from django_async_fast import new_connection, run_sync
+from django_async_fast import alist, new_connection, run_sync
 from tests.support.fresh_python import run
+from tests.support.signals import receiving
 from tests.testapp.models import Author, OwnFromDb, Tag
 
 NAMES = ["a", "b", "c"]
@@ -22,25 +23,20 @@ class Counted(CharField):
         return f"{value}{Tag.objects.count()}"
 
 
-@pytest.fixture
-def receiver() -> Iterator[None]:
+async def test_a_receiver_of_post_init() -> None:
     def look(instance: Author, **kwargs: Any) -> None:
         instance.tags = Tag.objects.count()
 
-    post_init.connect(look, sender=Author)
-    yield
-    post_init.disconnect(look, sender=Author)
-
-
-async def test_a_receiver_of_post_init(receiver: None) -> None:
     async with new_connection():
         for name in NAMES:
             await Author.objects.acreate(name=name)
         await Tag.objects.acreate(name="t")
         read = Author.objects.order_by("name")
-        assert [a.tags async for a in read.aiterator(2)] == [1, 1, 1]
-        assert [a.tags async for a in read] == [1, 1, 1]
-        assert await run_sync(lambda: [a.tags for a in read.iterator(2)]) == [1, 1, 1]
+        with receiving(look, post_init, sender=Author):
+            rows = await alist(read.aiterator(2))
+            rows += [author async for author in read]
+            rows += await run_sync(list, read.iterator(2))
+        assert [author.tags for author in rows] == [1] * 9
 
 
 async def test_a_converter() -> None:
@@ -90,8 +86,6 @@ def test_an_iterator_that_is_left_when_the_interpreter_ends_is_silent(
     ending: str, dsn: str
 ) -> None:
     Tag.objects.bulk_create(Tag(name=name) for name in NAMES)
-    from django.db import connection
-
     name = connection.settings_dict["NAME"]
     program = f"""
 import django

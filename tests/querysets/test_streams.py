@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from django_async_fast import new_connection, run_sync
+from tests.support.sql import execute
 from tests.support.until import until
 from tests.testapp.models import Book, Tag
 
@@ -26,6 +27,9 @@ pytestmark = [
 ]
 
 
+CURSORS = "SELECT name FROM pg_cursors"
+
+
 async def test_other_queries_in_the_loops_body() -> None:
     async with new_connection():
         titles = []
@@ -36,55 +40,47 @@ async def test_other_queries_in_the_loops_body() -> None:
         assert len(titles) == ROWS + 1
 
 
+async def read() -> int:
+    return len([book async for book in Book.objects.aiterator(4)])
+
+
 async def test_two_streams_at_once() -> None:
     async with new_connection():
-
-        async def read() -> int:
-            return len([b async for b in Book.objects.aiterator(4)])
-
         counts = await asyncio.gather(*(read() for _ in range(5)))
         assert counts == [ROWS + 1] * 5
 
 
-@pytest.mark.parametrize("atomic", [False, True])
-async def test_left_half_way(atomic: bool) -> None:
-    async def names(cursor: Any) -> list[str]:
-        await cursor.execute("SELECT name FROM pg_cursors")
-        return [name for (name,) in await cursor.fetchall()]
+async def leave_by_break() -> None:
+    async for _ in Book.objects.aiterator(3):
+        break
+    gc.collect()
 
-    async def leave_by_break() -> None:
-        async for _ in Book.objects.aiterator(3):
-            break
 
-    async def leave_by_aclose() -> None:
-        stream = aiter(Book.objects.aiterator(3))
+async def leave_by_aclose() -> None:
+    stream = aiter(Book.objects.aiterator(3))
+    await anext(stream)
+    await stream.aclose()
+    with pytest.raises(StopAsyncIteration):
         await anext(stream)
-        await stream.aclose()
-        with pytest.raises(StopAsyncIteration):
-            await anext(stream)
 
-    async def check(conn: Any) -> None:
-        for leave in (leave_by_break, leave_by_aclose):
-            await leave()
-            gc.collect()
-            assert await Book.objects.acount() == ROWS + 1
-            async with conn.acursor() as cursor:
-                assert await names(cursor) == []
 
+@pytest.mark.parametrize("atomic", [False, True])
+@pytest.mark.parametrize("leave", [leave_by_break, leave_by_aclose])
+async def test_left_half_way(atomic: bool, leave: Any) -> None:
     async with new_connection() as conn:
-        if atomic:
-            async with transaction.atomic():
-                await check(conn)
-        else:
-            await check(conn)
+        async with transaction.atomic() if atomic else nullcontext():
+            await leave()
+            assert await Book.objects.acount() == ROWS + 1
+            assert await run_sync(execute, CURSORS) == []
+        assert await session_state(conn) == "idle"
 
 
 async def session_state(conn: Any) -> str:
     """Return what the server says that the block's session is doing."""
-    pid = conn.connection.info.backend_pid
-    async with new_connection() as other, other.acursor() as cursor:
-        await cursor.execute("SELECT state FROM pg_stat_activity WHERE pid = %s", [pid])
-        return (await cursor.fetchone())[0]  # type: ignore[no-any-return]
+    state = "SELECT state FROM pg_stat_activity WHERE pid = %s"
+    async with new_connection():
+        found = await run_sync(execute, state, [conn.connection.info.backend_pid])
+    return str(found[0][0])
 
 
 async def is_idle(conn: Any) -> bool:
@@ -102,24 +98,14 @@ async def test_a_slow_reader_leaves_no_transaction_open() -> None:
         assert await session_state(conn) == "idle"
 
 
-async def test_an_abandoned_stream_leaves_no_transaction_open() -> None:
-    async with new_connection() as conn:
-        async for _ in Book.objects.aiterator(3):
-            break
-        gc.collect()
-        assert await Tag.objects.acount() == 3
-        assert await session_state(conn) == "idle"
-
-
 async def test_a_stream_sees_what_was_there_when_it_began() -> None:
     async with new_connection():
         titles = []
         async for book in Book.objects.order_by("-pk").aiterator(3):
             titles.append(book.title)
             if len(titles) == 1:
-                extra = await Book.objects.acreate(
-                    title="new", author_id=book.author_id
-                )
+                author = book.author_id
+                extra = await Book.objects.acreate(title="new", author_id=author)
         assert len(titles) == ROWS + 1
         await extra.adelete()
 
@@ -134,17 +120,10 @@ async def test_memory_does_not_grow_with_the_rows() -> None:
 
 
 async def test_begun_while_another_task_begins_the_transaction() -> None:
-    async def stream() -> int:
-        return len([book async for book in Book.objects.aiterator(4)])
-
     async with new_connection(), transaction.atomic():
-        assert await asyncio.gather(Tag.objects.acount(), stream()) == [3, ROWS + 1]
+        assert await asyncio.gather(Tag.objects.acount(), read()) == [3, ROWS + 1]
         async with transaction.atomic():
-            assert await asyncio.gather(Tag.objects.acount(), stream()) == [3, ROWS + 1]
-
-
-def of_the_core() -> Iterator[Any]:
-    return Tag.objects.iterator(chunk_size=1)
+            assert await asyncio.gather(Tag.objects.acount(), read()) == [3, ROWS + 1]
 
 
 def of_a_generator() -> Iterator[Any]:
@@ -157,7 +136,9 @@ def of_a_generator() -> Iterator[Any]:
         cursor.close()
 
 
-@pytest.mark.parametrize("rows_of", [of_the_core, of_a_generator])
+@pytest.mark.parametrize(
+    "rows_of", [lambda: Tag.objects.iterator(chunk_size=1), of_a_generator]
+)
 @pytest.mark.parametrize("atomic", [False, True])
 async def test_an_iterator_that_is_dropped_waits_for_nobody(
     atomic: bool, rows_of: Callable[[], Iterator[Any]]
@@ -169,7 +150,7 @@ async def test_an_iterator_that_is_dropped_waits_for_nobody(
             with connection.cursor() as cursor:
                 task.cancel()
                 del rows  # nobody is told here
-                cursor.execute("SELECT name FROM pg_cursors")
+                cursor.execute(CURSORS)
         return ["not cancelled"]
 
     async def main() -> None:
@@ -177,22 +158,13 @@ async def test_an_iterator_that_is_dropped_waits_for_nobody(
             with pytest.raises(asyncio.CancelledError):
                 await run_sync(work)
             asyncio.current_task().uncancel()  # type: ignore[union-attr]
-            open_cursors = await run_sync(names_of_cursors)
-            assert open_cursors == []
+            assert await run_sync(execute, CURSORS) == []
 
     task = asyncio.create_task(main())
     await task
 
 
-def names_of_cursors() -> list[str]:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT name FROM pg_cursors")
-        return [name for (name,) in cursor.fetchall()]
-
-
 async def test_a_stream_that_nobody_reads_soon_leaves_no_transaction_open() -> None:
     async with new_connection() as conn:
-        async for _ in Book.objects.aiterator(3):
-            break
-        gc.collect()
+        await leave_by_break()
         await until(lambda: is_idle(conn))

@@ -92,10 +92,9 @@ async def read_in_blocks() -> list[Any]:
 def test_event_loops_in_threads_beside_synchronous_threads() -> None:
     expected = WAYS["list"](books())
     with ThreadPoolExecutor(THREADS) as pool:
-        loops = [
-            pool.submit(asyncio.run, read_in_blocks()) for _ in range(THREADS // 2)
-        ]
-        plain = [pool.submit(in_thread, "iterator") for _ in range(THREADS // 2)]
+        half = range(THREADS // 2)
+        loops = [pool.submit(asyncio.run, read_in_blocks()) for _ in half]
+        plain = [pool.submit(in_thread, "iterator") for _ in half]
         for future in plain:
             assert future.result() == expected
         for loop in loops:
