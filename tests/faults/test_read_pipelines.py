@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -128,6 +129,34 @@ async def test_a_shared_queryset_is_read_once(sent: list[int]) -> None:
         first, *others = await asyncio.gather(*(_list(shared) for _ in range(4)))
         assert all(other[0] is first[0] for other in others)
     assert sent == []
+
+
+NOISE = """
+CREATE FUNCTION pg_temp.noise(text) RETURNS text LANGUAGE plpgsql VOLATILE AS
+    $$ BEGIN RAISE WARNING '%', $1; RETURN $1; END $$;
+CREATE TEMP VIEW testapp_author AS
+    SELECT id, pg_temp.noise(name) AS name, mentor_id FROM public.testapp_author
+"""
+request: ContextVar[str] = ContextVar("request", default="nobody's")
+
+
+async def test_a_notice_is_handled_in_the_context_of_who_asks(sent: list[int]) -> None:
+    async def ask(number: int) -> None:
+        request.set(str(number))
+        await read(number)
+
+    await fill()
+    seen: list[tuple[str, str]] = []
+    async with new_connection() as conn:
+        async with conn.acursor() as cursor:
+            await cursor.execute(NOISE)
+        conn.connection.add_notice_handler(
+            lambda notice: seen.append((notice.message_primary, request.get()))
+        )
+        await asyncio.gather(*map(ask, range(TASKS)))
+    assert sent == [TASKS - 1]
+    rows = [str(i) for i in range(TASKS)]
+    assert seen == [(row, asker) for asker in rows for row in rows]
 
 
 async def test_not_in_a_transaction(sent: list[int]) -> None:

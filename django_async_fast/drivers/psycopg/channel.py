@@ -52,7 +52,7 @@ class Channel:
 
     __slots__ = (
         *("_fd", "_future", "_gen", "_loop", "_pgconn", "_poll", "_reading", "_timer"),
-        "_writing",
+        *("_writing", "context"),
     )
 
     def __init__(self, pgconn: Any, loop: AbstractEventLoop) -> None:
@@ -65,6 +65,8 @@ class Channel:
         self._future: Future[Any] | None = None
         self._timer: TimerHandle | None = None
         self._reading = self._writing = False
+        # Whose the next answer is, where that is not the task that waits for the end.
+        self.context: Context | None = None
 
     @property
     def busy(self) -> bool:
@@ -72,8 +74,10 @@ class Channel:
         return self._gen is not None
 
     def run_for_waiting(self, function: Callable[..., Any], *args: Any) -> None:
-        """Call `function` in the context of the task that waits for the operation."""
-        context = getattr(self._future, "context", None)
+        """Call `function` in the context of the task that waits for the answer."""
+        context = self.context
+        if context is None:
+            context = getattr(self._future, "context", None)
         if context is None:
             function(*args)
         else:
@@ -193,7 +197,7 @@ class Channel:
             fail(future, error)
 
     def _end(self) -> Future[Any] | None:
-        future, self._future, self._gen = self._future, None, None
+        future, self._future, self._gen, self.context = self._future, None, None, None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -39,7 +39,7 @@ BINARY = pq.Format.BINARY
 class JoinedRead(Waiter):
     """A read of a pipeline; the future has its results, None if it was not sent."""
 
-    __slots__ = ("query",)
+    __slots__ = ("context", "query")
 
     def __init__(
         self,
@@ -50,6 +50,7 @@ class JoinedRead(Waiter):
     ) -> None:
         super().__init__(call, pipeline, loop)
         self.query = query
+        self.context: Context = bridge.getcurrent().gr_context
 
     @property
     def place(self) -> Place:
@@ -110,8 +111,8 @@ class ReadPipeline(WaiterQueue):
             return
         self.exchange = exchange = self._exchange([*self.waiting])
         try:
-            wants = next(exchange)
             channel = raw.session.channel or raw._open_channel()
+            wants = next(exchange)
             driven = channel.drive(exchange, wants)
         except BaseException as exc:
             self._end(exc)
@@ -120,6 +121,8 @@ class ReadPipeline(WaiterQueue):
 
     def _exchange(self, reads: list[JoinedRead]) -> Generator[Any, Any, None]:
         pgconn, streamed = self.raw.pgconn, self.raw.session.streamed
+        channel = self.raw.session.channel
+        assert channel is not None
         pgconn.enter_pipeline_mode()
         if streamed:
             sync(pgconn)  # what comes first is not a read
@@ -131,6 +134,8 @@ class ReadPipeline(WaiterQueue):
             yield from fetch_many(pgconn)
             self.raw.session.streamed = False
         for read in reads:
+            if not self.broken_off:  # else a task goes on with this, in its own
+                channel.context = read.context
             results = yield from fetch_many(pgconn)
             self.remove(read)
             self.progress = self.gate.progress = self.gate.units.progress = monotonic()
