@@ -110,6 +110,10 @@ class BlockWrapper(TransactionStatements):
             self._discard()
         self._check_block()
         self._check_bridge()
+        if self._aborted and self.in_atomic_block:
+            # Django keeps what was lost until the atomic block ends, and is told this.
+            with self.wrap_database_errors:
+                raise self.Database.OperationalError("the connection is closed")
         replay = self.replayed_connects.get(self.alias)
         if replay is None or not replay.can_connect(self):
             super().ensure_connection()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -11,8 +12,8 @@ from django.db import DataError, OperationalError, connection, transaction
 from django.db.models import F
 from django.db.transaction import TransactionManagementError
 
-from django_async_fast import alist, new_connection
-from tests.support.backend_pids import abackend_pid
+from django_async_fast import alist, new_connection, run_sync
+from tests.support.backend_pids import abackend_pid, backend_pid
 from tests.support.cancelling import cancelled
 from tests.support.configured import configured, pool_is_whole, pool_options
 from tests.support.until import until
@@ -197,3 +198,29 @@ async def an_error_of_the_data(watch: Watch) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_failure(name: str, watch: Watch, pytestconfig: pytest.Config) -> None:
     CASES.run(name, watch, pytestconfig.option.loop)
+
+
+def test_what_a_lost_transaction_raises(watch: Watch) -> None:
+    """As in stock Django: whoever tries again after an OperationalError does."""
+
+    def lost_in_a_savepoint() -> list[Any]:
+        raised: list[Any] = []
+        for attempt in range(2):
+            try:
+                with transaction.atomic():
+                    if not attempt:
+                        with (
+                            contextlib.suppress(OperationalError),
+                            transaction.atomic(),
+                        ):
+                            watch.terminate(backend_pid())
+                            Tag.objects.count()
+                    Tag.objects.count()
+            except Exception as exc:
+                raised += type(exc), str(exc), type(exc.__cause__)
+        connection.close()
+        return raised
+
+    in_stock = lost_in_a_savepoint()
+    assert in_stock[0] is OperationalError
+    assert asyncio.run(new_connection()(run_sync)(lost_in_a_savepoint)) == in_stock
