@@ -224,3 +224,23 @@ def test_what_a_lost_transaction_raises(watch: Watch) -> None:
     in_stock = lost_in_a_savepoint()
     assert in_stock[0] is OperationalError
     assert asyncio.run(new_connection()(run_sync)(lost_in_a_savepoint)) == in_stock
+
+
+async def test_a_cursor_whose_closing_is_broken_off_is_not_closed_twice(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def close() -> None:
+        cursor = connection.chunked_cursor()
+        cursor.execute("SELECT generate_series(1, 9)")
+        assert cursor.fetchmany(1)
+        task.cancel()
+        cursor.close()
+
+    async with new_connection():
+        task = asyncio.create_task(run_sync(close))
+        await asyncio.wait([task])
+        assert task.cancelled()
+        async with connection.acursor() as cursor:
+            await cursor.execute("SELECT name FROM pg_cursors")
+            assert await cursor.fetchall() == []
+    assert not caplog.records

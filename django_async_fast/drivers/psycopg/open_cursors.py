@@ -87,6 +87,8 @@ def _or_abandon(cursor: Any, method: Any, *args: Any, **kwargs: Any) -> Any:
         # Django closes the cursor of a query that fails, not that of one that
         # is cancelled: it would stay open on the server.
         if not isinstance(exc, Exception):
+            # The server may have done it, or not: psycopg asks then.
+            cursor._described = False
             abandon(cursor)
         raise
 
