@@ -117,6 +117,14 @@ class Proxy:
         if self.refusing:
             _reset(writer)
             return
+        try:
+            await self._forward(reader, writer)
+        except asyncio.CancelledError:
+            # The end of the proxy, or of the loop: before 3.12 a server's task that is
+            # cancelled is logged.
+            writer.transport.abort()
+
+    async def _forward(self, reader: Any, writer: Any) -> None:
         server_reader, server_writer = await asyncio.open_connection(*self.target)
         task = asyncio.current_task()
         assert task is not None
@@ -127,8 +135,6 @@ class Proxy:
         ]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            pass  # the end of the proxy; a server's task must not log it
         finally:
             await self._end(pumps, writer, server_writer)
             del self._pairs[task]
