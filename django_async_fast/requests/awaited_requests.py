@@ -97,7 +97,7 @@ class AwaitedRequest(RequestBlock):
         """Roll back what the request has left open, give its connections back."""
         try:
             with self.inside():
-                if not self.close_at_once():
+                if self.joined or not self.block.close_at_once():
                     await bridge.run(self.close)
         finally:
             self._clear_thread_locals()

@@ -130,20 +130,17 @@ class Handler(_Served):
             body_file = await self.read_body(receive)
         except RequestAborted:
             return
-        listen = partial(self.listen_for_disconnect, receive)
-        client = Client(self._clients_here(), listen)
+        loop = asyncio.get_running_loop()
+        clients = self._clients
+        if clients is None or clients.loop is not loop:
+            clients = self._clients = Clients(loop)
+        client = Client(clients, partial(self.listen_for_disconnect, receive))
         try:
             with client, own_thread_locals():
                 served = BridgedRequest(f"{scope['method']} {scope['path']}")
                 await bridge.run(self._serve, served, scope, body_file, send, client)
         finally:
             body_file.close()
-
-    def _clients_here(self) -> Clients:
-        loop = asyncio.get_running_loop()
-        if self._clients is None or self._clients.loop is not loop:
-            self._clients = Clients(loop)
-        return self._clients
 
     def _serve(
         self,

@@ -52,10 +52,6 @@ class RequestBlock:
         # The scope that the caller is in.
         self.around = scopes.entered_scope.get()
 
-    def close_at_once(self) -> bool:
-        """End without waiting; False where `close()` has something to do."""
-        return not self.joined and self.block.close_at_once()
-
     def close(self) -> None:
         """Roll back what the request has left open, give its connections back."""
         if self.joined:
@@ -134,7 +130,7 @@ class BridgedRequest(RequestBlock):
                 self.block.open = False  # nobody has asked for a connection
             elif not bridge.can_wait():
                 self.abandon()
-            elif not self.close_at_once():
+            elif self.joined or not self.block.close_at_once():
                 self.close()
         finally:
             entered_block.set(self.before)

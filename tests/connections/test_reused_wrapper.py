@@ -14,6 +14,7 @@ from django.test.utils import override_settings
 from django_async_fast import new_connection, run_sync
 from django_async_fast.connections import lazy_wrapper
 from django_async_fast.connections.blocks import current_block
+from django_async_fast.drivers import forks
 from django_async_fast.drivers.psycopg.connection import Connection
 from tests.support.uncollected import uncollected
 
@@ -149,6 +150,20 @@ async def test_a_pool_that_is_closed_is_asked_no_more() -> None:
         await get()
         assert conn.connection.session is not hidden.connection.session
         assert conn.pool._entry is not hidden.pool._entry
+
+
+async def test_a_process_that_was_forked_has_a_pool_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hidden = await warm()
+    monkeypatch.setattr(forks, "_forks", forks.forks() + 1)
+    await used()
+    async with new_connection("pooled") as conn:
+        await get()
+        assert conn.connection.session is not hidden.connection.session
+        await run_sync(conn.close_pool)
+    monkeypatch.undo()
+    assert await used() is hidden
 
 
 async def test_who_watches_cursors_is_shown_the_blocks_own() -> None:
