@@ -85,13 +85,8 @@ def hooked(owner: Any, name: str, seen: list[str]) -> Iterator[None]:
         seen.append(name)
         return found(*args, **kwargs)
 
-    if not isinstance(owner, type):
-        setattr(owner, name, outer)
+    with mock.patch.object(owner, name, outer):
         yield
-        delattr(owner, name)
-    else:
-        with mock.patch.object(owner, name, outer):
-            yield
 
 
 async def sees_each_get(installed: Callable[[], dict[str, int]]) -> None:

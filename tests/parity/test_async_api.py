@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from types import CodeType, ModuleType, SimpleNamespace
+from types import CodeType, ModuleType
 from typing import Any
 
 import django
@@ -23,6 +23,8 @@ from django.db import transaction
 
 from django_async_fast import new_connection, run_sync
 from tests.support.async_api import ALL, call, exists, prepare
+from tests.support.describe import Queries
+from tests.support.noted import noted
 from tests.support.targets import RELATED_MANAGERS, Targets, plant
 from tests.testapp.models import Author
 
@@ -52,43 +54,28 @@ pytestmark = pytest.mark.usefixtures("session_files")
 
 
 @contextmanager
-def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def counted() -> Iterator[dict[str, int]]:
     """Count whatever could run something in another thread."""
-    counts = SimpleNamespace(started=0, submitted=0, threaded=0)
-
-    def count(owner: Any, name: str, field: str) -> None:
-        original = getattr(owner, name)
-
-        def counting(*args: Any, **kwargs: Any) -> Any:
-            setattr(counts, field, getattr(counts, field) + 1)
-            return original(*args, **kwargs)
-
-        patch.setattr(owner, name, counting)
-
-    with monkeypatch.context() as patch:
-        count(threading.Thread, "start", "started")
-        count(ThreadPoolExecutor, "submit", "submitted")
-        count(CurrentThreadExecutor, "submit", "submitted")
-        count(SyncToAsync, "__call__", "threaded")
+    counts: dict[str, int] = {}
+    with (
+        noted(threading.Thread, "start") as started,
+        noted(ThreadPoolExecutor, "submit") as submitted,
+        noted(CurrentThreadExecutor, "submit") as submitted_here,
+        noted(SyncToAsync, "__call__") as threaded,
+    ):
         yield counts
+    counts["started"], counts["threaded"] = len(started), len(threaded)
+    counts["submitted"] = len(submitted) + len(submitted_here)
 
 
-async def test_the_counters_see_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    with counted(monkeypatch) as counts:
+async def test_the_counters_see_a_thread() -> None:
+    with counted() as counts:
         await Author.objects.acount()
-    assert counts.threaded == counts.submitted == 1
+    assert counts["threaded"] == counts["submitted"] == 1
 
 
 @pytest.mark.parametrize(("target", "case"), ALL)
-async def test_no_thread(
-    target: str, case: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    queries: list[str] = []
-
-    def record(execute: Any, sql: str, *args: Any) -> Any:
-        queries.append(sql)
-        return execute(sql, *args)
-
+async def test_no_thread(target: str, case: str) -> None:
     async with new_connection(force_rollback=True) as conn:
         await run_sync(plant)
         targets = Targets()
@@ -97,15 +84,14 @@ async def test_no_thread(
         called = await run_sync(prepare, targets, target, case)
         # Some are to fail: test_parity.py knows which.
         with (
-            conn.execute_wrapper(record),
-            counted(monkeypatch) as counts,
+            conn.execute_wrapper(queries := Queries()),
+            counted() as counts,
             suppress(Exception),
         ):
             await call(case, *called)
     hashings = int((target, case) in HASHING and HASHES_IN_A_THREAD)
-    assert counts.threaded == hashings
-    assert counts.submitted == hashings
-    assert counts.started <= hashings  # an executor keeps its threads
+    assert counts["threaded"] == counts["submitted"] == hashings
+    assert counts["started"] <= hashings  # an executor keeps its threads
     assert queries or target not in QUERYING or case == REFUSED
 
 
@@ -163,9 +149,8 @@ def asynchronous_api(targets: Targets) -> dict[CodeType, str]:
     for owner in owners:
         for name, function in coroutine_functions(owner):
             if function.__module__.startswith("django."):
-                found[function.__code__] = (
-                    f"{owner.__module__}.{name}" if (inspect.isclass(owner)) else name
-                )
+                place = f"{owner.__module__}." if inspect.isclass(owner) else ""
+                found[function.__code__] = place + name
     return found
 
 

@@ -45,14 +45,12 @@ def tracing_connections(seen: list[str]) -> Iterator[None]:
         seen.append("AsyncConnection.connect")
         return await beside.__func__(cls, *args, **kwargs)
 
+    connect = tracing(psycopg.connect, seen, "connect")
+    of_async = classmethod(asynchronous)
     with (
-        mock.patch.object(
-            psycopg, "connect", tracing(psycopg.connect, seen, "connect")
-        ),
+        mock.patch.object(psycopg, "connect", connect),
         mock.patch.object(psycopg.Connection, "connect", pooled),
-        mock.patch.object(
-            psycopg.AsyncConnection, "connect", classmethod(asynchronous)
-        ),
+        mock.patch.object(psycopg.AsyncConnection, "connect", of_async),
     ):
         yield
 

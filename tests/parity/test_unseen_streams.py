@@ -167,11 +167,19 @@ def test_rows_are_locked_as_they_are_asked_for(
     assert in_each_way(program) == free
 
 
+@pytest.fixture
+def _sequence(authors: Any) -> Iterator[None]:
+    authors.execute("CREATE SEQUENCE t_numbers")
+    yield
+    connections.close_all()
+    authors.execute("DROP SEQUENCE t_numbers")
+
+
+@pytest.mark.usefixtures("_sequence")
 @pytest.mark.parametrize(("atomic", "following"), [(True, 11), (False, ROWS + 1)])
 def test_numbers_are_drawn_as_they_are_asked_for_in_a_transaction(
     in_each_way: Any, authors: Any, atomic: bool, following: int
 ) -> None:
-    authors.execute("CREATE SEQUENCE t_numbers")
     draw = Func(Value("t_numbers"), function="nextval", output_field=IntegerField())
 
     def program(until: Until) -> Any:
@@ -180,10 +188,7 @@ def test_numbers_are_drawn_as_they_are_asked_for_in_a_transaction(
             until(Author.objects.annotate(n=draw).order_by("id"), 10, at_once)
         return authors.execute("SELECT nextval('t_numbers')").fetchone()
 
-    try:
-        assert in_each_way(program) == (following,)
-    finally:
-        authors.execute("DROP SEQUENCE t_numbers")
+    assert in_each_way(program) == (following,)
 
 
 SEEN_TABLES = {
@@ -201,12 +206,12 @@ SEEN_TABLES = {
 }
 
 
+@pytest.mark.usefixtures("_sequence")
 @pytest.mark.parametrize("what", SEEN_TABLES)
 def test_what_the_table_does_is_done_as_rows_are_asked_for(
     in_each_way: Any, authors: Any, what: str
 ) -> None:
     authors.execute("""
-        CREATE SEQUENCE t_numbers;
         CREATE FUNCTION t_seen() RETURNS text VOLATILE SECURITY DEFINER LANGUAGE sql
             AS $$ SELECT left(nextval('t_numbers')::text, 0) $$;
         CREATE ROLE t_nobody
@@ -224,9 +229,7 @@ def test_what_the_table_does_is_done_as_rows_are_asked_for(
         assert in_each_way(program) == (11,)
     finally:
         connections.close_all()
-        authors.execute(
-            "DROP ROLE t_nobody; DROP FUNCTION t_seen; DROP SEQUENCE t_numbers"
-        )
+        authors.execute("DROP ROLE t_nobody; DROP FUNCTION t_seen")
 
 
 def test_a_lock_of_a_row_further_on_is_not_waited_for(

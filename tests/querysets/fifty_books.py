@@ -4,6 +4,8 @@ from django.contrib.contenttypes.models import ContentType
 
 from tests.testapp import models
 
+from .bulk.values import FULL
+
 ROWS = 50
 
 
@@ -32,10 +34,6 @@ def fill() -> None:
     models.OwnInit.objects.create(name="x", size=3)
     models.UuidKey.objects.create(name="u")
     models.Everything.objects.create()
-    models.Everything.objects.create(
-        small=-1, integer=2, big=2**62, positive=3, char="c", text="t", slug="s",
-        email="e@example.org", url="http://example.org", boolean=True, decimal="1.5",
-        float=0.1, datetime="2024-01-02T03:04:05.678901Z", date="2024-01-02",
-        time="03:04:05.6", duration="3 days, 1:02:03.4", uuid="a" * 32,
-        json={"a": [1, None, "é"]}, inet="2001:db8::1", binary=b"\0\1", file="f.txt",
-    )  # fmt: skip
+    precise = FULL["datetime"].replace(microsecond=678_901)
+    full = FULL | {"datetime": precise, "inet": "2001:db8::1", "binary": b"\0\1"}
+    models.Everything.objects.create(**full)

@@ -2,18 +2,16 @@
 
 from typing import Any
 
-from django.db import connection
-
 from django_async_fast import async_connections
+
+from .sql import execute
 
 PID = "SELECT pg_backend_pid()"
 
 
 def backend_pid() -> int:
     """Return that of the connection which synchronous code uses here."""
-    with connection.cursor() as cursor:
-        cursor.execute(PID)
-        return int(cursor.fetchone()[0])
+    return int(execute(PID)[0][0])
 
 
 async def abackend_pid(conn: Any = None) -> int:

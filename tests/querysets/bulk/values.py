@@ -53,3 +53,8 @@ odd = st.fixed_dictionaries(
         "inet": st.ip_addresses().map(str) | st.just(""),
     },
 )
+
+odd_keys = st.lists(
+    st.integers(-5, 255) | st.sampled_from([None, True, "7", 2**63, 10**20]),
+    max_size=6,
+)

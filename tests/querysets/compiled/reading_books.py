@@ -4,10 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.db.models import QuerySet
-from django.test.utils import CaptureQueriesContext
 
 from django_async_fast.querysets.compiled import tree
-from tests.support.describe import NUMBERED
 from tests.testapp.models import Author, Book, Publisher, Tag
 
 
@@ -33,10 +31,6 @@ def book(i: int) -> Book:
 
 def tag(i: int) -> Tag:
     return Tag.objects.get_or_create(name=f"t{i % 3}")[0]
-
-
-def sql_of(captured: CaptureQueriesContext) -> list[str]:
-    return [NUMBERED.sub("", each["sql"]) for each in captured.captured_queries]
 
 
 def listed(found: Any) -> Any:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from django_async_fast import new_connection, run_sync
 from django_async_fast.querysets.compiled import filtered_writes
+from tests.querysets.bulk.values import odd_keys
 from tests.querysets.bulk.ways import arrays_by, outcome
 from tests.testapp.models import Author, Book, Everything, Tag
 
@@ -82,16 +83,8 @@ def test_writes_of_many_keys_are_djangos(name: str) -> None:
     assert any(" IN (" in each["sql"] for each in queries)
 
 
-odd = st.lists(
-    st.integers(-5, COUNT + 5) | st.sampled_from([None, True, "7", 2**63, 10**20]),
-    max_size=6,
-)
-
-
 @settings(max_examples=25, deadline=None)
-@given(
-    name=st.sampled_from([*WRITES]), odd=odd, count=st.sampled_from([0, 99, 101, 140])
-)
+@given(st.sampled_from([*WRITES]), odd_keys, st.sampled_from([0, 99, 101, 140]))
 def test_whatever_is_in_the_list(name: str, odd: list[Any], count: int) -> None:
     keys = [*KEYS[:count], *odd]
     with djangos_writes():

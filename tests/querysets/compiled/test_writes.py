@@ -25,7 +25,7 @@ from django_async_fast.querysets.compiled import (
 from tests.support.tables import restart_sequences
 from tests.testapp.models import Author, Book, Tag, Unique
 
-from .writing import WRITES, djangos_writes, forget, outcome, write_all
+from .writing import WRITES, djangos_writes, forget, outcome, refused, write_all
 
 pytestmark = pytest.mark.core
 
@@ -64,12 +64,10 @@ def test_compiled_once() -> None:
     assert len(learnt) == 7
     assert None not in learnt.values()
     with (
-        mock.patch.object(inserts.InsertCall, "_compiler", side_effect=AssertionError),
-        mock.patch.object(updates.UpdateCall, "_compiler", side_effect=AssertionError),
-        mock.patch.object(
-            filtered_writes.FilteredCall, "compiled", side_effect=AssertionError
-        ),
-        mock.patch.object(deletes._DeleteCall, "_compiler", side_effect=AssertionError),
+        refused(inserts.InsertCall, "_compiler"),
+        refused(updates.UpdateCall, "_compiler"),
+        refused(filtered_writes.FilteredCall, "compiled"),
+        refused(deletes._DeleteCall, "_compiler"),
     ):
         write_all()
     assert vars(Unique._meta)["_daf_writes"] == learnt
@@ -89,9 +87,8 @@ def test_compiled_once() -> None:
 def test_updates_that_are_compiled_once(name: str) -> None:
     for _ in range(2):
         expected = outcome(WRITES[name])
-    with mock.patch.object(filtered_updates._Call, "django") as djangos:
+    with refused(filtered_updates._Call, "django"):
         assert outcome(WRITES[name]) == expected
-    assert not djangos.called
 
 
 @pytest.mark.parametrize(
@@ -102,10 +99,7 @@ def test_deletes_that_are_compiled_once(name: str) -> None:
     for _ in range(2):
         expected = outcome(WRITES[name])
     call, delete = filtered_deletes._Call, filtered_deletes.delete
-    with (
-        mock.patch.object(call, "django", side_effect=AssertionError),
-        mock.patch.object(delete, "__wrapped__", side_effect=AssertionError),
-    ):
+    with refused(call, "django"), refused(delete, "__wrapped__"):
         assert outcome(WRITES[name]) == expected
 
 

@@ -5,6 +5,7 @@ import decimal
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -15,6 +16,7 @@ from django.db.models.functions import Upper
 
 from django_async_fast.querysets import replaced_writes
 from django_async_fast.querysets.compiled import saves
+from tests.querysets.bulk.values import FULL, NOON
 from tests.support import describe
 from tests.support.describe import Queries, described
 from tests.support.tables import restart_sequences
@@ -84,8 +86,6 @@ def saved(instance: Any, **options: Any) -> Any:
     return instance
 
 
-NOON = dt.datetime(2001, 2, 3, 12, tzinfo=dt.UTC)
-
 WRITES: dict[str, Callable[[], Any]] = {
     "create": lambda: Author.objects.create(name="'%s' \\ é"),
     "create with a key": lambda: Author.objects.create(pk=8, name="x"),
@@ -97,11 +97,7 @@ WRITES: dict[str, Callable[[], Any]] = {
     "create a lazy text": lambda: Author.objects.create(name=Upper(Value("x"))),
     "create an expression": lambda: Author.objects.create(name=F("id")),
     "create every type": lambda: Everything.objects.create(
-        small=-1, integer=-2, big=-(2**62), positive=3, char="c", text="%", slug="s",
-        email="e@example.org", url="u", boolean=True, decimal=decimal.Decimal("1.5"),
-        float=float("nan"), datetime=NOON, date=NOON.date(), time=NOON.time(),
-        duration=dt.timedelta(days=-1, microseconds=3), uuid=uuid.UUID(int=3),
-        json={"a": [1, None]}, inet="::1", binary=b"\0\\", file="f",
+        **FULL | {"float": float("nan"), "binary": b"\0\\"}
     ),
     "create of text": lambda: Everything.objects.create(
         small="1", decimal="1.5", datetime="2001-02-03T04:05:06Z", date="2001-02-03",
@@ -315,11 +311,11 @@ def write_all() -> None:
     unique.delete()
 
 
+refused = partial(mock.patch.object, side_effect=AssertionError)
+
+
 @contextmanager
 def in_one_step() -> Iterator[None]:
     """Fail where Django's own `_save_table()` is called."""
-    with (
-        mock.patch.object(saves.SaveCall, "django", side_effect=AssertionError),
-        mock.patch.object(saves.save_table, "__wrapped__", side_effect=AssertionError),
-    ):
+    with refused(saves.SaveCall, "django"), refused(saves.save_table, "__wrapped__"):
         yield
