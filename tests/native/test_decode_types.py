@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.reading import BINARY, FORMATS
@@ -48,6 +48,7 @@ CONSTANTS = {
         *["-99999999.99", "1.10", "1.100", "1e-16383", "-1e131071", "1234500000000"],
         *["9999999999999999999", "10000000000000000000", "9" * 38, "1" + "0" * 38],
         *["0.9999999999999999999", "1." + "0" * 37, "1." + "0" * 38],
+        *["0" * 10 + "1." + "0" * 10, "-" + "9" * 60 + "." + "9" * 60],
     ],
     "numeric(10,2)": ["0", "12345678.9", "-0.01", "99999999.99"],
     "text": ["", "a", "é", "ab", "ünï", "€uro", "😀", "x" * 1000, "é" * 300],
@@ -185,11 +186,38 @@ def decimals() -> st.SearchStrategy[str]:
     )
 
 
+def float4(bits: int) -> float:
+    return float(struct.unpack("!f", struct.pack("!I", bits))[0])
+
+
+def east(value: dt.time, seconds: int) -> dt.time:
+    return value.replace(tzinfo=dt.timezone(dt.timedelta(seconds=seconds)))
+
+
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "numeric": decimals(),
+    "float4": st.integers(0, 2**32 - 1).map(float4),
+    "float8": st.floats(),
+    "date": st.dates(),
+    "timestamp": st.datetimes(),
+    "timestamptz": st.datetimes().map("{}+00".format),
+    "time": st.times(),
+    "timetz": st.builds(east, st.times(), st.integers(-57599, 57599)),
+    "interval": st.builds(
+        "{} mons {} days {} us".format,
+        st.integers(-10_000, 10_000),
+        st.integers(-10_000_000, 10_000_000),
+        st.integers(-(2**60), 2**60),
+    ),
+    "text": st.text(st.characters(exclude_characters="\0", codec="utf-8")),
+}
+
+
+@pytest.mark.parametrize("type_", VALUES)
 @examples
-@given(st.lists(decimals(), min_size=1, max_size=50))
-@example(["0" * 10 + "1." + "0" * 10, "-" + "9" * 60 + "." + "9" * 60])
-def test_numeric(connection: psycopg.Connection, values: list[str]) -> None:
-    reads_all(connection, "numeric", values)
+@given(data=st.data())
+def test_any_values(connection: psycopg.Connection, type_: str, data: Any) -> None:
+    reads_all(connection, type_, data.draw(st.lists(VALUES[type_], max_size=100)))
 
 
 def test_numeric_of_every_size(connection: psycopg.Connection) -> None:
@@ -223,66 +251,14 @@ def test_decimals_compute_as_any_other(
         assert sys.getsizeof(got) <= sys.getsizeof(same)
 
 
-@examples
-@given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=200))
-def test_float4(connection: psycopg.Connection, bits: list[int]) -> None:
-    values = [struct.unpack("!f", struct.pack("!I", value))[0] for value in bits]
-    reads_all(connection, "float4", values)
-
-
 def test_float4_near_every_power_of_two(connection: psycopg.Connection) -> None:
     values = [
-        struct.unpack("!f", struct.pack("!I", (exponent << 23) + step))[0]
+        float4((exponent << 23) + step)
         for exponent in range(1, 255)
         for step in (-2, -1, 0, 1, 2)
     ]
     quarters = [(2**23 + odd) / 2**k for odd in range(1, 200, 2) for k in range(1, 14)]
     reads_all(connection, "float4", values + quarters)
-
-
-@examples
-@given(st.lists(st.floats(), min_size=1, max_size=100))
-def test_float8(connection: psycopg.Connection, values: list[float]) -> None:
-    reads_all(connection, "float8", values)
-
-
-@examples
-@given(st.lists(st.dates(), min_size=1, max_size=100))
-def test_date(connection: psycopg.Connection, values: list[dt.date]) -> None:
-    reads_all(connection, "date", values)
-
-
-@examples
-@given(st.lists(st.datetimes(), min_size=1, max_size=100))
-def test_timestamp(connection: psycopg.Connection, values: list[dt.datetime]) -> None:
-    reads_all(connection, "timestamp", values)
-    reads_all(connection, "timestamptz", [f"{value}+00" for value in values])
-
-
-@examples
-@given(st.lists(st.times(), min_size=1), st.integers(-57599, 57599))
-def test_time(connection: psycopg.Connection, values: list[dt.time], east: int) -> None:
-    reads_all(connection, "time", values)
-    zone = dt.timezone(dt.timedelta(seconds=east))
-    reads_all(connection, "timetz", [value.replace(tzinfo=zone) for value in values])
-
-
-@examples
-@given(
-    st.lists(
-        st.tuples(
-            st.integers(-10_000, 10_000),
-            st.integers(-10_000_000, 10_000_000),
-            st.integers(-(2**60), 2**60),
-        ),
-        min_size=1,
-    )
-)
-def test_interval(
-    connection: psycopg.Connection, values: list[tuple[int, int, int]]
-) -> None:
-    texts = [f"{months} mons {days} days {us} us" for months, days, us in values]
-    reads_all(connection, "interval", texts)
 
 
 @examples
@@ -313,12 +289,6 @@ def test_inet(connection: psycopg.Connection, values: list[Any], mask: int) -> N
     reads_all(connection, "inet", masked)
     query = "SELECT network(x::inet) FROM unnest(%s::text[]) AS t(x)"
     reads(connection, query, [masked])
-
-
-@examples
-@given(st.lists(st.text(st.characters(exclude_characters="\0", codec="utf-8"))))
-def test_text(connection: psycopg.Connection, values: list[str]) -> None:
-    reads_all(connection, "text", values)
 
 
 @examples

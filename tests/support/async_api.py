@@ -14,7 +14,10 @@ from .targets import PASSWORD, Targets
 # Takes something to call and the world, and calls it with the method's arguments.
 Call = Callable[[Any, Targets], Any]
 
-PLAIN: Call = lambda call, w: call()  # noqa: E731
+
+def plain(*names: str) -> dict[str, Call]:
+    """Return methods that are called without arguments."""
+    return dict.fromkeys(names, lambda call, w: call())
 
 
 def new_books(w: Targets) -> list[Book]:
@@ -27,41 +30,34 @@ def again(w: Targets) -> list[Book]:
 
 # Method -> its arguments. More cases of one method have a word after its name.
 QUERYSET: dict[str, Call] = {
-    "__aiter__": PLAIN,
+    **plain(
+        *("__aiter__", "acount", "adelete", "aexists", "afirst", "ain_bulk all"),
+        *("alast", "alatest by meta"),
+    ),
     "aaggregate": lambda call, w: call(models.Count("pk"), top=models.Max("pages")),
     "abulk_create": lambda call, w: call(new_books(w)),
     "abulk_create batches": lambda call, w: call(new_books(w), batch_size=1),
     "abulk_create upsert": lambda call, w: call(
-        again(w),
-        update_conflicts=True,
-        unique_fields=["pk"],
-        update_fields=["title"],
+        again(w), update_conflicts=True, unique_fields=["pk"], update_fields=["title"]
     ),
     "abulk_create conflict": lambda call, w: call(again(w)),
     "abulk_create ignoring": lambda call, w: call(again(w), ignore_conflicts=True),
     "abulk_update": lambda call, w: call([w.book], ["title"]),
     "acontains": lambda call, w: call(w.book),
     "acontains unsaved": lambda call, w: call(Book()),
-    "acount": PLAIN,
     "acreate": lambda call, w: call(title="new", author=w.author),
     "acreate incomplete": lambda call, w: call(title="no author"),
-    "adelete": PLAIN,
     "aearliest": lambda call, w: call("pk"),
-    "aexists": PLAIN,
     "aexplain": lambda call, w: call(costs=False),
-    "afirst": PLAIN,
     "aget": lambda call, w: call(pk=w.book.pk),
     "aget one": lambda call, w: call(),
     "aget none": lambda call, w: call(pk=-1),
     "aget_or_create": lambda call, w: call(title="new", author=w.author),
     "aget_or_create there": lambda call, w: call(pk=w.book.pk),
     "ain_bulk": lambda call, w: call([w.book.pk, -1]),
-    "ain_bulk all": PLAIN,
     "aiterator": lambda call, w: call(chunk_size=1),
     "aiterator more": lambda call, w: call(chunk_size=4),
-    "alast": PLAIN,
     "alatest": lambda call, w: call("pk"),
-    "alatest by meta": PLAIN,
     "aupdate": lambda call, w: call(title="other", pages=models.F("pages") + 1),
     "aupdate_or_create": lambda call, w: call(pk=w.book.pk, defaults={"title": "b"}),
     "aupdate_or_create new": lambda call, w: call(
@@ -79,8 +75,7 @@ def related(
     """Return the calls of a related manager that can relate `new(world)`."""
     return {
         "aadd": lambda call, w: call(new(w), **extra),
-        "aclear": PLAIN,
-        "acount": PLAIN,
+        **plain("aclear", "acount"),
         "acreate": lambda call, w: call(**fields(w), **extra),
         "aget_or_create": lambda call, w: call(**fields(w), **extra),
         "aremove": lambda call, w: call(new(w)),
@@ -91,9 +86,7 @@ def related(
 
 BOOKS = related(lambda w: w.book, lambda w: {"title": "new", "author": w.author})
 PERMISSIONS: dict[str, Call] = {
-    "aget_all_permissions": PLAIN,
-    "aget_group_permissions": PLAIN,
-    "aget_user_permissions": PLAIN,
+    **plain("aget_all_permissions", "aget_group_permissions", "aget_user_permissions"),
     "ahas_module_perms": lambda call, w: call("testapp"),
     "ahas_perm": lambda call, w: call("testapp.add_book"),
     "ahas_perms": lambda call, w: call(["testapp.add_book", "testapp.add_tag"]),
@@ -107,32 +100,21 @@ BACKEND: dict[str, Call] = {
     "ahas_perm": lambda call, w: call(w.user, "testapp.add_book"),
 }
 SESSION: dict[str, Call] = {
-    "acache_key": PLAIN,
-    "aclear_expired": PLAIN,
-    "acreate": PLAIN,
+    **plain(
+        *("acache_key", "aclear_expired", "acreate", "acycle_key", "adelete"),
+        *("adelete_test_cookie", "aflush", "aget_expire_at_browser_close"),
+        *("aget_expiry_age", "aget_expiry_date", "aitems", "akeys", "aload", "asave"),
+        *("aset_test_cookie", "atest_cookie_worked", "avalues"),
+    ),
     "acreate_model_instance": lambda call, w: call({"a": 1}),
-    "acycle_key": PLAIN,
-    "adelete": PLAIN,
-    "adelete_test_cookie": PLAIN,
     "aexists": lambda call, w: call("x" * 32),
-    "aflush": PLAIN,
     "aget": lambda call, w: call("a"),
-    "aget_expire_at_browser_close": PLAIN,
-    "aget_expiry_age": PLAIN,
-    "aget_expiry_date": PLAIN,
     "ahas_key": lambda call, w: call("a"),
-    "aitems": PLAIN,
-    "akeys": PLAIN,
-    "aload": PLAIN,
     "apop": lambda call, w: call("a"),
-    "asave": PLAIN,
     "aset": lambda call, w: call("b", 2),
     "aset_expiry": lambda call, w: call(60),
-    "aset_test_cookie": PLAIN,
     "asetdefault": lambda call, w: call("c", 3),
-    "atest_cookie_worked": PLAIN,
     "aupdate": lambda call, w: call({"d": 4}),
-    "avalues": PLAIN,
 }
 
 
@@ -142,10 +124,9 @@ def of_engine(engine: type[SessionBase]) -> dict[str, Call]:
 
 
 CACHE: dict[str, Call] = {
+    **plain("aclear", "aclose"),
     "aadd": lambda call, w: call("new", 1),
     "aadd there": lambda call, w: call("n", 2),
-    "aclear": PLAIN,
-    "aclose": PLAIN,
     "adecr": lambda call, w: call("n", 2),
     "adecr_version": lambda call, w: call("n"),
     "adelete": lambda call, w: call("n"),
@@ -175,17 +156,15 @@ CALLS: dict[str, dict[str, Call]] = {
     "named": ITERATION,
     "dates": ITERATION,
     "own_iterable": ITERATION,
-    "raw": {"__aiter__": PLAIN},
-    "raw_prefetching": {"__aiter__": PLAIN},
+    "raw": plain("__aiter__"),
+    "raw_prefetching": plain("__aiter__"),
     "book": {
-        "adelete": PLAIN,
+        **plain("adelete", "arefresh_from_db", "asave"),
         "adelete keeping": lambda call, w: call(keep_parents=True),
-        "arefresh_from_db": PLAIN,
         "arefresh_from_db fields": lambda call, w: call(fields=["title", "author"]),
         "arefresh_from_db queryset": lambda call, w: call(
             from_queryset=Book.objects.filter(pages=-1)
         ),
-        "asave": PLAIN,
         "asave fields": lambda call, w: call(update_fields=["title"]),
         "asave again": lambda call, w: call(force_insert=True),
     },
@@ -206,27 +185,18 @@ CALLS: dict[str, dict[str, Call]] = {
         "aget_object_or_404 none": lambda call, w: call(Book.in_shops, pk=-1),
     },
     "paginator": {
-        "__aiter__": PLAIN,
-        "acount": PLAIN,
-        "aget_elided_page_range": PLAIN,
+        **plain("__aiter__", "acount", "aget_elided_page_range", "anum_pages"),
+        **plain("apage_range"),
         "aget_page": lambda call, w: call(2),
-        "anum_pages": PLAIN,
         "apage": lambda call, w: call(2),
-        "apage_range": PLAIN,
         "avalidate_number": lambda call, w: call(2),
     },
-    "page": {
-        "__aiter__": PLAIN,
-        "aend_index": PLAIN,
-        "aget_object_list": PLAIN,
-        "ahas_next": PLAIN,
-        "ahas_other_pages": PLAIN,
-        "ahas_previous": PLAIN,
-        "anext_page_number": PLAIN,
-        "aprevious_page_number": PLAIN,
-        "astart_index": PLAIN,
-    },
-    "lazy_page": {"aget_object_list": PLAIN},
+    "page": plain(
+        *("__aiter__", "aend_index", "aget_object_list", "ahas_next", "astart_index"),
+        *("ahas_other_pages", "ahas_previous"),
+        *("anext_page_number", "aprevious_page_number"),
+    ),
+    "lazy_page": plain("aget_object_list"),
     "signal": {
         "asend": lambda call, w: call(sender=None),
         "asend_robust": lambda call, w: call(sender=None),
@@ -245,8 +215,7 @@ CALLS: dict[str, dict[str, Call]] = {
     "user": {
         **PERMISSIONS,
         "acheck_password": lambda call, w: call(PASSWORD),
-        "arefresh_from_db": PLAIN,
-        "asave": PLAIN,
+        **plain("arefresh_from_db", "asave"),
     },
     "anonymous": PERMISSIONS,
     "users": {

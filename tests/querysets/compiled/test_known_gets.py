@@ -9,7 +9,6 @@ from unittest import mock
 
 import psycopg
 import pytest
-from django.core.exceptions import FieldError
 from django.db import DatabaseError, connection, models, transaction
 from django.db.models import Count, Exists, F, OuterRef, Q, Value
 from django.db.models.lookups import Exact
@@ -166,14 +165,6 @@ def test_built_once(name: str) -> None:
     assert tree.cache_info().hits == hits + 3
 
 
-async def test_in_a_block(library: Any) -> None:
-    async with new_connection():
-        for _ in range(3):
-            assert (await Author.objects.aget(pk=7)).name.startswith("o'neill")
-            with pytest.raises(Author.DoesNotExist):
-                await Author.objects.aget(pk=8)
-
-
 def test_logged_as_djangos(library: Any) -> None:
     logged = []
     for _ in range(3):
@@ -260,12 +251,6 @@ def test_a_field_that_comes_later(library: Any) -> None:
         assert not hasattr(Late.objects.get(pk=7), "name")
     models.CharField(max_length=100).contribute_to_class(Late, "name")
     assert Late.objects.get(pk=7).name.startswith("o'neill")
-
-
-def test_no_such_field_is_not_remembered(library: Any) -> None:
-    for _ in range(4):
-        with pytest.raises(FieldError):
-            Author.objects.get(nome="x")
 
 
 def test_a_value_that_becomes_null(library: Any) -> None:

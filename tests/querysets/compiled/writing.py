@@ -86,6 +86,14 @@ def saved(instance: Any, **options: Any) -> Any:
     return instance
 
 
+def one() -> Any:
+    return Book.objects.filter(pk=1)
+
+
+def book() -> Any:
+    return Book.objects.get(pk=1)
+
+
 WRITES: dict[str, Callable[[], Any]] = {
     "create": lambda: Author.objects.create(name="'%s' \\ é"),
     "create with a key": lambda: Author.objects.create(pk=8, name="x"),
@@ -140,18 +148,18 @@ WRITES: dict[str, Callable[[], Any]] = {
     "update or create": lambda: [
         Unique.objects.update_or_create(key="k", defaults={"value": i}) for i in (1, 2)
     ],
-    "add": lambda: Book.objects.get(pk=1).tags.add(5),
-    "add twice": lambda: [Book.objects.get(pk=1).tags.add(5) for _ in "ab"],
-    "set": lambda: Book.objects.get(pk=1).tags.set([5]),
+    "add": lambda: book().tags.add(5),
+    "add twice": lambda: [book().tags.add(5) for _ in "ab"],
+    "set": lambda: book().tags.set([5]),
     "save": lambda: saved(changed(Author.objects.get(pk=7), name="%s")),
     "save fields": lambda: saved(
-        changed(Book.objects.get(pk=1), title="x", pages=3), update_fields=["pages"]
+        changed(book(), title="x", pages=3), update_fields=["pages"]
     ),
     "save other fields": lambda: saved(
-        changed(Book.objects.get(pk=1), title="x"), update_fields=["title"]
+        changed(book(), title="x"), update_fields=["title"]
     ),
     "save deferred": lambda: saved(changed(Book.objects.only("pages").get(), pages=1)),
-    "save no fields": lambda: saved(Book.objects.get(pk=1), update_fields=[]),
+    "save no fields": lambda: saved(book(), update_fields=[]),
     "save what is gone": lambda: saved(Author(pk=99, name="new")),
     "update what is gone": lambda: saved(Author(pk=99, name="x"), force_update=True),
     "update fields of what is gone": lambda: saved(
@@ -160,13 +168,11 @@ WRITES: dict[str, Callable[[], Any]] = {
     "force an insert": lambda: saved(Author(pk=7, name="x"), force_insert=True),
     "save a key of text": lambda: saved(Author(pk="7", name="x")),
     "save a key too big": lambda: saved(Author(pk=2**70, name="x")),
-    "save an expression": lambda: saved(
-        changed(Book.objects.get(pk=1), pages=F("pages") + 1)
-    ).pages,
+    "save an expression": lambda: saved(changed(book(), pages=F("pages") + 1)).pages,
     "save a child": lambda: saved(changed(Novel.objects.get(pk=1), genre="g", pages=2)),
     "save a UUID key": lambda: saved(UuidKey(pk=uuid.UUID(int=1), name="x")),
     "save nulls at times": lambda: [
-        saved(changed(Book.objects.get(pk=1), publisher_id=key)).publisher_id
+        saved(changed(book(), publisher_id=key)).publisher_id
         for key in (2**40, None, 2**40, None)
     ],
     "save nulls by themselves": lambda: [
@@ -184,18 +190,14 @@ WRITES: dict[str, Callable[[], Any]] = {
         changed(Profile.objects.get(pk=3), author_id=Author.objects.get(pk=7))
     ),
     "save raw": lambda: Author(pk=7, name="raw").save_base(raw=True),
-    "update": lambda: Book.objects.filter(pk=1).update(title="%s", pages=3),
-    "update with F": lambda: Book.objects.filter(pk=1).update(pages=F("pages") + 1),
+    "update": lambda: one().update(title="%s", pages=3),
+    "update with F": lambda: one().update(pages=F("pages") + 1),
     "update with more F": lambda: Book.objects.filter(pk=1, pages__lt=5).update(
         pages=F("pages") * 2.5, title=F("id"), price=F("price") - decimal.Decimal("1.1")
     ),
-    "update with F of text": lambda: Book.objects.filter(pk=1).update(
-        pages=F("pages") + "x"
-    ),
-    "update the right side": lambda: Book.objects.filter(pk=1).update(
-        pages=5 - F("pages")
-    ),
-    "update a date": lambda: Book.objects.filter(pk=1).update(
+    "update with F of text": lambda: one().update(pages=F("pages") + "x"),
+    "update the right side": lambda: one().update(pages=5 - F("pages")),
+    "update a date": lambda: one().update(
         published=F("published") + dt.timedelta(days=1)
     ),
     "update with columns": lambda: Book.objects.filter(pages__gt=-9).update(
@@ -227,8 +229,8 @@ WRITES: dict[str, Callable[[], Any]] = {
     ),
     "update by a relation": lambda: Book.objects.filter(author__name__contains="%")
     .update(pages=1),
-    "update a relation": lambda: Book.objects.filter(pk=1).update(publisher=None),
-    "update a relation by an object": lambda: Book.objects.filter(pk=1).update(
+    "update a relation": lambda: one().update(publisher=None),
+    "update a relation by an object": lambda: one().update(
         author=Author.objects.get(pk=7)
     ),
     "update a parent's field": lambda: Novel.objects.filter(pk=1).update(pages=1),
@@ -237,16 +239,16 @@ WRITES: dict[str, Callable[[], Any]] = {
     "update through a manager": lambda: Book.in_shops.update(pages=1),
     "update through a relation": lambda: Author.objects.get(pk=7).books.update(pages=1),
     "update the key": lambda: Tag.objects.filter(pk=5).update(pk=6),
-    "update no such field": lambda: Book.objects.filter(pk=1).update(page=1),
+    "update no such field": lambda: one().update(page=1),
     "update by no such field": lambda: Book.objects.filter(page=1).update(pages=1),
-    "update too much": lambda: Book.objects.filter(pk=1).update(pages=2**40),
-    "update nothing": lambda: Book.objects.filter(pk=1).update(),
+    "update too much": lambda: one().update(pages=2**40),
+    "update nothing": lambda: one().update(),
     "update with a relation's F": lambda: Book.objects.update(pages=F("author__id")),
     "update every type": lambda: Everything.objects.filter(pk=1).update(
         small=-1, char="c", boolean=False, json={"a": 1}, uuid=uuid.UUID(int=3),
         decimal=decimal.Decimal("1.5"), datetime=NOON, binary=b"b", inet="::1",
     ),
-    "update with a case": lambda: Book.objects.filter(pk=1).update(
+    "update with a case": lambda: one().update(
         pages=Case(When(pages__gt=1, then=Value(1)), default=Value(2))
     ),
     "update or create, by F": lambda: [
@@ -282,15 +284,9 @@ WRITES: dict[str, Callable[[], Any]] = {
     "delete none": lambda: Profile.objects.none().delete(),
     "delete by an empty list": lambda: Profile.objects.filter(pk__in=[]).delete(),
     "delete by a key too big": lambda: Profile.objects.filter(pk=2**70).delete(),
-    "remove": lambda: [
-        Book.objects.get(pk=1).tags.add(5), Book.objects.get(pk=1).tags.remove(5)
-    ],
-    "remove several": lambda: [
-        Book.objects.get(pk=1).tags.add(5), Book.objects.get(pk=1).tags.remove(5, 6)
-    ],
-    "clear": lambda: [
-        Book.objects.get(pk=1).tags.add(5), Book.objects.get(pk=1).tags.clear()
-    ],
+    "remove": lambda: [book().tags.add(5), book().tags.remove(5)],
+    "remove several": lambda: [book().tags.add(5), book().tags.remove(5, 6)],
+    "clear": lambda: [book().tags.add(5), book().tags.clear()],
     "clear from the other side": lambda: [
         Tag.objects.get(pk=5).books.add(1), Tag.objects.get(pk=5).books.clear()
     ],
