@@ -58,10 +58,17 @@ def connect(gate: Gate, params: dict[str, Any], open_one: Callable[[Any], Any]) 
             f"DJANGO_ASYNC_FAST = {{'THREADED': ['{gate.alias}']}}."
         )
     opened: list[Connection] = []
+    loop = bridge.current_loop()
+    assert loop is not None
 
     def factory(database: Any, *args: Any, **params: Any) -> Any:
-        opened.append(_on_the_loop(kind)(database, *args, **params))
-        opened[0].attach(gate, os.fspath(database))
+        path = os.fspath(database)
+        cache = lock_queue_of(loop, path).cache
+        make = _on_the_loop(kind)
+        if cache is not None:
+            make = partial(cache.call, make)
+        opened.append(make(database, *args, **params))
+        opened[0].attach(gate, path)
         return opened[0]
 
     try:
@@ -164,6 +171,8 @@ class Connection(OfOneProcess, sqlite3.Connection):
         self.progress.pace.begin(self)
         if self._needs_thread(kind, sql):
             call = partial(self._in_thread, call)
+        if (cache := self.lock_queue.cache) is not None:
+            call = partial(cache.call, self._again, call)
         try:
             if not self.lock_queue.waiting or not self._lets_others_go_first(kind):
                 try:
@@ -335,9 +344,16 @@ class Connection(OfOneProcess, sqlite3.Connection):
         if self.inherited:
             _of_parent.append(self)
             return
-        super().close()
+        self.enter_soon(super().close)
         if self.lock_queue.waiting:
             self.lock_queue.wake()
+
+    def enter_soon(self, function: Callable[[], Any]) -> None:
+        """Call what enters SQLite and cannot wait."""
+        if self.lock_queue.cache is None:
+            function()
+        else:
+            self.lock_queue.cache.call_soon(function)
 
     def reset(self) -> bool:
         """Make the session as new for another block; False where that cannot be."""

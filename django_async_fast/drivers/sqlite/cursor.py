@@ -158,7 +158,7 @@ class Cursor(sqlite3.Cursor):
         if (later := self.connection.closed_meanwhile) is not None:
             later.append(self)  # SQLite would have the loop wait for the thread
         elif not self.connection.closed:
-            super().close()
+            self.connection.enter_soon(super().close)
             if self.connection.lock_queue.waiting:
                 self.connection.lock_queue.wake()
 

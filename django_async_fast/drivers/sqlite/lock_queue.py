@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from ... import bridge
+from .shared_cache import SharedCache, is_shared
 
 T = TypeVar("T")
 
@@ -25,10 +26,12 @@ PAUSES = 0.001, 0.002, 0.005, 0.010, 0.015, 0.020, 0.025
 class LockQueue:
     """Those who wait for one database, on one event loop."""
 
-    __slots__ = ("__weakref__", "waiting")
+    __slots__ = ("__weakref__", "cache", "waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, database: str) -> None:
         self.waiting: list[_Waiter] = []
+        # That of its connections, if they share one.
+        self.cache = SharedCache() if is_shared(database) else None
 
     def retry(
         self,
@@ -107,5 +110,5 @@ def lock_queue_of(loop: AbstractEventLoop, database: str) -> LockQueue:
     queues = _queues.setdefault(loop, WeakValueDictionary())
     found = queues.get(database)
     if found is None:
-        found = queues[database] = LockQueue()
+        found = queues[database] = LockQueue(database)
     return found

@@ -247,13 +247,37 @@ async def test_a_progress_handler_of_the_projects(log: str) -> None:
 # ----- at every switch
 
 
-@pytest.mark.parametrize("how", HOWS)
-@pytest.mark.parametrize("scenario", SCENARIOS)
-async def test_broken_off_at_every_switch(
-    log: str, scenario: Scenario, how: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Statements are stopped all the time.
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Statements are stopped all the time."""
     monkeypatch.setattr("django_async_fast.drivers.sqlite.turns.SLICE", 0.0)
     monkeypatch.setattr(progress, "FEWEST", 10)
     monkeypatch.setattr(progress, "MOST", 10)
+
+
+@pytest.mark.usefixtures("often")
+async def test_blocks_that_begin_and_end_while_others_are_stopped(log: str) -> None:
+    """In a cache that they share SQLite lets one in, and would stop the thread."""
+    tags = Tag.objects.using(log)
+
+    async def one(number: int) -> int:
+        async with new_connection(log):
+            async for _ in tags.aiterator(10):
+                break
+            if number % 3 == 0:
+                await tags.acreate(name=f"of {number}")
+            return await tags.filter(name__startswith="n").acount()
+
+    async with new_connection(log):
+        await fill(log, 100)
+        assert await asyncio.gather(*map(one, range(9))) == [100] * 9
+        assert await tags.acount() == 103
+
+
+@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.usefixtures("often")
+async def test_broken_off_at_every_switch(
+    log: str, scenario: Scenario, how: str
+) -> None:
     await break_off_at_every_await(log, scenario, how)
