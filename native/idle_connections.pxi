@@ -12,7 +12,9 @@ cdef class IdleConnections:
     """What `getconn()` and `putconn()` do where they have nothing to wait for.
 
     Only in the releases that it was read in, which `names["KNOWN_RELEASE"]` tells;
-    `logger` is psycopg's, `client` the class of those who wait in its line for us.
+    `logger` is psycopg's, `client` the class of those who wait in its line for us. What
+    pools and connections have of their own is not looked up in their classes first,
+    which costs four times as much.
     """
 
     def __init__(self, *, dict names, logger, client):
@@ -22,21 +24,23 @@ cdef class IdleConnections:
 
     cpdef bint is_quiet(self, pool) except -1:
         """Tell whether nobody is in the middle of something, and nobody listens."""
+        cdef dict own = <dict> PyObject_GenericGetDict(pool, NULL)
         return (
             self.names["KNOWN_RELEASE"]
-            and not pool._closed
-            and not pool._lock.locked()
+            and not own["_closed"]
+            and not own["_lock"].locked()
             and not self.logger.isEnabledFor(INFO)
         )
 
     def take(self, pool):
         """Return a connection as `pool.getconn()` does, or None where that may wait."""
-        idle = pool._pool
-        if not idle or pool._check or not self.is_quiet(pool):
+        cdef dict own = <dict> PyObject_GenericGetDict(pool, NULL)
+        idle = own["_pool"]
+        if not idle or own["_check"] or not self.is_quiet(pool):
             return None
         session = idle.popleft()
-        pool._nconns_min = min(pool._nconns_min, len(idle))
-        pool._stats[pool._REQUESTS_NUM] += 1
+        own["_nconns_min"] = min(own["_nconns_min"], len(idle))
+        own["_stats"][pool._REQUESTS_NUM] += 1
         session._pool = pool
         return session
 
@@ -45,19 +49,21 @@ cdef class IdleConnections:
 
         The first in line gets it at once, unless that is psycopg's own client.
         """
-        if pool._reset or pool._pool_full_event or not self.is_quiet(pool):
+        cdef dict own = <dict> PyObject_GenericGetDict(pool, NULL)
+        cdef dict its = <dict> PyObject_GenericGetDict(session, NULL)
+        if own["_reset"] or own["_pool_full_event"] or not self.is_quiet(pool):
             return False
-        if session.pgconn.transaction_status != 0 or session._pool is not pool:
+        if its["pgconn"].transaction_status != 0 or its["_pool"] is not pool:
             return False  # PQTRANS_IDLE
-        if session._created_at <= pool._drained_at or session._expire_at <= monotonic():
+        if its["_created_at"] <= own["_drained_at"] or its["_expire_at"] <= monotonic():
             return False
-        waiting = pool._waiting
+        waiting = own["_waiting"]
         while waiting:
             if type(waiting[0]) is not self.client:
                 return False
             if waiting.popleft().serve(session):
                 break
         else:
-            pool._pool.append(session)
-        session._pool = None
+            own["_pool"].append(session)
+        its["_pool"] = None
         return True
