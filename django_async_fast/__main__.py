@@ -1,7 +1,5 @@
 """`python -m django_async_fast doctor`: look a project over, without changing it."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

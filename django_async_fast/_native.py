@@ -4,8 +4,6 @@ DJANGO_ASYNC_FAST_IMPL=native raises when a compiled part is missing or cannot
 be used; =python never loads them; unset takes what is there.
 """
 
-from __future__ import annotations
-
 import os
 from typing import Any
 

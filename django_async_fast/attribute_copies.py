@@ -5,8 +5,6 @@ cost more than the statement between them. The attributes that the first one has
 kept; later ones get them copied.
 """
 
-from __future__ import annotations
-
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from threading import Lock

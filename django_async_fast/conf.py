@@ -1,7 +1,5 @@
 """The package's settings, read from `settings.DJANGO_ASYNC_FAST` at their first use."""
 
-from __future__ import annotations
-
 from asyncio import AbstractEventLoop
 from typing import Any
 

@@ -5,8 +5,6 @@ after this package is imported. What we leave out must not be what they wait for
 function is asked where it comes from; what was found at import says nothing.
 """
 
-from __future__ import annotations
-
 import functools
 import sys
 from collections.abc import Callable, Iterable

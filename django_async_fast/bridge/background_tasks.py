@@ -1,7 +1,5 @@
 """Tasks that nobody awaits. A loop keeps no reference to its tasks."""
 
-from __future__ import annotations
-
 from asyncio import AbstractEventLoop, Task
 from collections.abc import Coroutine
 from typing import Any, TypeVar

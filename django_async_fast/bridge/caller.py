@@ -1,7 +1,5 @@
 """What is known of whoever calls: whether it may wait, its loop, its task, its call."""
 
-from __future__ import annotations
-
 import asyncio
 from asyncio import AbstractEventLoop, current_task
 from asyncio.events import _get_running_loop

@@ -6,8 +6,6 @@ it is raised: a coroutine is closed where it awaits something, an asynchronous
 generator at its `yield`.
 """
 
-from __future__ import annotations
-
 import dis
 import inspect
 from types import FrameType

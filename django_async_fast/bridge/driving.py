@@ -5,8 +5,6 @@ driven inside of a bridged call they wait on the loop. That is wherever this pac
 starts the coroutine; tasks that it starts itself are the loop's.
 """
 
-from __future__ import annotations
-
 import asyncio
 import types
 from asyncio import current_task

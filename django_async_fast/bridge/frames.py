@@ -1,7 +1,5 @@
 """Where bridged calls wait: their frames, and those of who awaits them."""
 
-from __future__ import annotations
-
 import asyncio
 from asyncio import AbstractEventLoop
 from collections.abc import Iterator

@@ -4,8 +4,6 @@
 awaitable to `await_()`, which leaves the greenlet until the loop has the result.
 """
 
-from __future__ import annotations
-
 from asyncio import get_running_loop
 from collections.abc import Callable
 from typing import Any, TypeVar

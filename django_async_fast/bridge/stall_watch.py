@@ -5,8 +5,6 @@ none has, it asks the loop for a sign of life. While there is none it looks at t
 frames of the loop's thread. `bridge/stalls.py`, for debug mode, times each step.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import sys

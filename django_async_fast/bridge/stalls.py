@@ -5,8 +5,6 @@ Which line takes the time can only be seen meanwhile: a thread looks at the
 loop's frames every so often while a step goes on, and sleeps otherwise.
 """
 
-from __future__ import annotations
-
 import logging
 import sys
 import sysconfig

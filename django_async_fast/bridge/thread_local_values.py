@@ -4,8 +4,6 @@ Calls take turns in one thread: what one leaves in a `threading.local` would be 
 the others.
 """
 
-from __future__ import annotations
-
 import asyncio
 from contextvars import ContextVar
 from typing import Any

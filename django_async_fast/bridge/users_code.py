@@ -1,7 +1,5 @@
 """Where the user's code is, among the frames of Django, asyncio and this package."""
 
-from __future__ import annotations
-
 import sys
 from types import FrameType
 

@@ -1,7 +1,5 @@
 """Wait for an awaitable in synchronous code: its greenlet stands still meanwhile."""
 
-from __future__ import annotations
-
 import asyncio
 import inspect
 import sys

@@ -4,8 +4,6 @@ A step ends where the call waits, with the awaitable, or with FINISHED. The core
 the steps where nothing is unusual.
 """
 
-from __future__ import annotations
-
 import sys
 import threading
 from asyncio import AbstractEventLoop

@@ -1,7 +1,5 @@
 """What the modules of this room know of a block: `blocks.Block` has it all."""
 
-from __future__ import annotations
-
 from asyncio import AbstractEventLoop
 from typing import Any, Protocol
 

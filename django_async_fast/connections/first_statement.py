@@ -10,8 +10,6 @@ Out: the wrapper to send on, connected where that is known.
 Next: `pool/fast_checkout.py`.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from django.db import connections

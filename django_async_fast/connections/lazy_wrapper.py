@@ -4,8 +4,6 @@ Django's wrapper costs several times what the rest of a block does, and there ar
 in which nothing is asked of the database.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module

@@ -7,8 +7,6 @@ loop, in bridged calls: those have the thread's values in place, until it goes o
 the thread does for the loop meanwhile, it does with its values.
 """
 
-from __future__ import annotations
-
 import copy
 from asyncio.events import _set_running_loop
 from collections.abc import Callable

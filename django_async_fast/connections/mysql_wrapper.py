@@ -3,8 +3,6 @@
 Where asyncmy can stand in for MySQLdb the loop waits for it, else a thread for MySQLdb.
 """
 
-from __future__ import annotations
-
 from functools import cache, partial
 from importlib.util import find_spec
 from typing import Any

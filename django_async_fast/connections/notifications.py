@@ -3,8 +3,6 @@
 Other statements of the block go on while one waits: they take turns with the listening.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -4,8 +4,6 @@
 entered, left and rolled back on a block's connection. Without it they are Django's.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple

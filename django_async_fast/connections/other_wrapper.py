@@ -4,8 +4,6 @@ Django's backend works as it does outside of the block; how its driver waits is 
 subclasses to say.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from .wrapper import BlockWrapper

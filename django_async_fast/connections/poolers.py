@@ -5,8 +5,6 @@ connects is not that of the session which runs the client's statement. In transa
 mode it lends that session to others while the client has no transaction open.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any, NamedTuple

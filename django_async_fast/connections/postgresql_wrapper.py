@@ -1,7 +1,5 @@
 """The database wrapper of a block for PostgreSQL: psycopg, awaited, and its pool."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 

@@ -5,8 +5,6 @@ in the wrapper what it set the last time; nothing of that reaches the database. 
 it has done so for some settings, what it has set is set again.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What `connections[alias]` means: in a block, and in its threads, the block's."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from django.db.utils import ConnectionHandler

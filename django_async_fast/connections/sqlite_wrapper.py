@@ -1,7 +1,5 @@
 """The database wrapper of a block for SQLite, whose calls are made on the loop."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from .other_wrapper import OtherWrapper

@@ -1,7 +1,5 @@
 """The database wrapper of a block whose driver waits in a thread."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 

@@ -1,7 +1,5 @@
 """COMMIT, ROLLBACK and savepoints of a wrapper, and what is left of a broken one."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

@@ -4,8 +4,6 @@
 Django's backends works and no ENGINE has to change.
 """
 
-from __future__ import annotations
-
 from _thread import get_ident
 from collections.abc import Callable
 from functools import partial

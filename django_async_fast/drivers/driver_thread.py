@@ -1,7 +1,5 @@
 """A thread that makes the calls of one connection; their outcomes are futures."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Which process has opened a connection: a child that was forked leaves it alone."""
 
-from __future__ import annotations
-
 import os
 
 # How often this process, and those it comes from, have been forked. To ask the

@@ -1,7 +1,5 @@
 """Whether a block's connection can be used: it is open, and this process's."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from django.db import InterfaceError, OperationalError

@@ -11,8 +11,6 @@ Out: an idle connection of it, or None where one has to wait.
 Next: `drivers/psycopg/statement.py`.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from typing import Any

@@ -3,8 +3,6 @@
 Asked once for each pool, when it is made: where nobody records, it is a pool as any.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from importlib import import_module
 from time import perf_counter

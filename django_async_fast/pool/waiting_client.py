@@ -1,7 +1,5 @@
 """A waiting client of psycopg_pool's queue, woken through a future."""
 
-from __future__ import annotations
-
 from asyncio import Future
 from time import monotonic
 

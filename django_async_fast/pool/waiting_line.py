@@ -7,8 +7,6 @@ and to close the pool fails them all. What `getconn()` does around the wait (cou
 let the pool grow, give up in time) is done here.
 """
 
-from __future__ import annotations
-
 from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable, Iterable
 from contextlib import suppress

@@ -6,8 +6,6 @@ everything that was learnt is forgotten, so that a statement or a plan that is k
 needs not be compared with what it was learnt of.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any

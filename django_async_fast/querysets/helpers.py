@@ -1,7 +1,5 @@
 """What people write around querysets in coroutines, as one call each."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from typing import TypeVar
 

@@ -3,8 +3,6 @@
 Not their subclasses, which may do more. Datetimes have to know their time zone.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 from decimal import Decimal
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """The methods of Django's that write, and what stands in their place."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The rows of a query that are wanted all at once, as a batch for the core."""
 
-from __future__ import annotations
-
 import datetime as dt
 from _thread import get_ident
 from collections.abc import Callable

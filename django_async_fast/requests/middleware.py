@@ -1,7 +1,5 @@
 """A middleware that gives each asynchronous request a block of its own."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -5,8 +5,6 @@ thread, on Django's connection there, which synchronous views use; asynchronous 
 the block's.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any

@@ -4,8 +4,6 @@ Some of them close, and reset what is kept of, the connections that there are. I
 block without any they find nothing to do, and are not called.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar

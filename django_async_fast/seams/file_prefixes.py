@@ -4,8 +4,6 @@ Django names that line in its warnings: `skip_file_prefixes=django_file_prefixes
 or by the names of modules.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

@@ -4,8 +4,6 @@ Django refuses queries where a loop is running. In a block, below a coroutine th
 `bridge.drive()` runs, they wait on it instead.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from asyncio import AbstractEventLoop

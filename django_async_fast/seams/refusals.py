@@ -5,8 +5,6 @@ a thread, would leave the block; so what was asked for is looked up in the
 frames that wait for the answer. They are read only once the query is refused.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from types import FrameType

@@ -5,8 +5,6 @@ A seam is an attribute of Django's (or asgiref's) that is replaced or added:
 `__wrapped__`, as a decorator's is.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 

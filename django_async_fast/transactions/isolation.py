@@ -5,8 +5,6 @@ cost no round trip. They are attributes of its connection, which get their
 values back at the end of the transaction.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol, TypeVar, overload

@@ -1,7 +1,5 @@
 """A statement of MySQL's or MariaDB's is ended from another connection."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

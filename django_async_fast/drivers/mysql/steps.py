@@ -4,8 +4,6 @@ asyncmy closes its connection where its coroutine is cancelled. What has been se
 be read to its end instead, once the server has been told to end the statement.
 """
 
-from __future__ import annotations
-
 import asyncio
 from asyncio import selector_events
 from collections.abc import Coroutine, Generator

@@ -6,8 +6,6 @@ psycopg's own inside of them, down to where it would wait for the server. There 
 connection of ours is opened, which is awaited.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator
 from contextvars import ContextVar
 from typing import Any

@@ -5,8 +5,6 @@ psycopg keeps protocol and waiting apart: a sync `Connection` differs from an
 an async one, so that connecting, pooling and cancelling stay psycopg's own.
 """
 
-from __future__ import annotations
-
 import weakref
 from collections.abc import Generator
 from functools import cache

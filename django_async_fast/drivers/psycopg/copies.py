@@ -5,8 +5,6 @@ would wait for itself is told so. However a COPY is left, the connection is at r
 afterwards, or closed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any

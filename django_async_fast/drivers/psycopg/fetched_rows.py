@@ -4,8 +4,6 @@ Tools hook in where rows are fetched, too: in psycopg's classes, in one of their
 in a proxy around a cursor. They are called as Django calls them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple

@@ -10,8 +10,6 @@ or the statement's locks held. Only a reader that gives the loop no turn can kee
 it longer, by as much as one step of it takes.
 """
 
-from __future__ import annotations
-
 import logging
 from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Generator

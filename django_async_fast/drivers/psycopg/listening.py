@@ -5,8 +5,6 @@ that are sent meanwhile. While there are none the socket is watched; that is not
 statement in flight: whoever wants the connection stops it (`settle`).
 """
 
-from __future__ import annotations
-
 from asyncio import Future
 from collections import deque
 from typing import Any

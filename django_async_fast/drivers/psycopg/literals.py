@@ -4,8 +4,6 @@ In: a psycopg connection and parameters. Out: bytes for each, which psycopg's
 `Transformer.as_literal()` would return. Next: `native/literals.pxi`.
 """
 
-from __future__ import annotations
-
 from datetime import date, datetime
 from decimal import Decimal
 from types import NoneType

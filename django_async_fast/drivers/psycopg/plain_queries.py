@@ -6,8 +6,6 @@ to happen when the reader asks for that row. Judged by the text that is sent: wh
 has made it, and however, what is not known to be harmless is not plain.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from datetime import date, time, timedelta

@@ -5,8 +5,6 @@ Django's own, for synchronous code, both come with the lock that psycopg takes b
 every statement.
 """
 
-from __future__ import annotations
-
 import weakref
 from typing import Any
 

@@ -4,8 +4,6 @@ Asked in one statement, of the session that a stream is read in, when its first 
 chunk has arrived: small results never pay for it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator
 from typing import Any, NamedTuple
 

@@ -5,8 +5,6 @@ often. A known statement has one text for all of its values (`native/sending.pxi
 that it is prepared, where psycopg alone would see another text for each value.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 import re
 from decimal import Decimal

@@ -5,8 +5,6 @@ table is another schema's. The query has run, and is not sent again; the server 
 the values instead, and prints them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from types import SimpleNamespace

@@ -1,7 +1,5 @@
 """Which psycopg and psycopg_pool this package can work with."""
 
-from __future__ import annotations
-
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 

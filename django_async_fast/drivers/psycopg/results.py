@@ -4,8 +4,6 @@ Which decoder a column gets is decided once per shape of result and connection,
 and kept with the connection.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any

@@ -5,8 +5,6 @@ or process has used. What it names there must be its own, or missing. Savepoints
 more than Django's names: they end with their transaction, which keeps its session.
 """
 
-from __future__ import annotations
-
 import os
 from itertools import count
 from secrets import randbits

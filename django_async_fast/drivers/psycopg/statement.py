@@ -8,8 +8,6 @@ Out: the result, in binary.
 Next: `native/batches.pxi`.
 """
 
-from __future__ import annotations
-
 from asyncio import _get_running_loop
 from collections.abc import Callable, Generator, Iterable
 from datetime import date, datetime

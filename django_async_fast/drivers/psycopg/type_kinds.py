@@ -6,8 +6,6 @@ Types that an extension or a project has made are looked up in the catalogue,
 once per process and database.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable

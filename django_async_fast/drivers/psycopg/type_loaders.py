@@ -1,7 +1,5 @@
 """The columns of a text result that psycopg loads, because `rust/` does not."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any

@@ -5,8 +5,6 @@ block that had it has left it as new. Closed with the loop, and when another fil
 taken the place of theirs. A child process that was forked opens its own.
 """
 
-from __future__ import annotations
-
 from asyncio import AbstractEventLoop
 from collections.abc import AsyncGenerator
 from contextlib import suppress

@@ -6,8 +6,6 @@ lock may be another block's of this loop, which could then never end. So the tim
 statement of this loop has ended, and now and then for the sake of other processes.
 """
 
-from __future__ import annotations
-
 from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable
 from time import monotonic

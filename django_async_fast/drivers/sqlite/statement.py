@@ -3,8 +3,6 @@
 They are tuples, for the core (`native/converters.pxi`).
 """
 
-from __future__ import annotations
-
 import sqlite3
 from functools import lru_cache
 from typing import Any

@@ -4,8 +4,6 @@ It decides whether the statement may wait for a lock, whether it may be ended ha
 and whether the session is afterwards as new.
 """
 
-from __future__ import annotations
-
 import re
 from enum import Enum
 

@@ -6,8 +6,6 @@ goes on in each of the loop's turns. So the loop stands still for one slice, how
 many long statements there are.
 """
 
-from __future__ import annotations
-
 from asyncio import AbstractEventLoop, Future
 from collections import deque
 from contextvars import Context

@@ -6,8 +6,6 @@ read and encoded at once. For any other, the field is asked for each value, as D
 asks; what comes out of that is encoded if it can be, and else goes as psycopg sends it.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 import sys
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """`explain_writes(model)`: how `bulk_create()` and `bulk_update()` send values."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Whether a statement with arrays may be sent, and from where."""
 
-from __future__ import annotations
-
 from _thread import get_ident
 from typing import Any
 

@@ -5,8 +5,6 @@ server plans, in time that grows faster than their number. The same values, cast
 same types, come by a join here, where each is of a type that the core encodes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import wraps

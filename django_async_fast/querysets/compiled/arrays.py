@@ -6,8 +6,6 @@ without a type: as it does with literals, the server takes that of the column, w
 be another than the field's, `citext` or an enum.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Callable
 from functools import partial

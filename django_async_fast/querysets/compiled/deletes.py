@@ -4,8 +4,6 @@ Django deletes a hundred rows by a statement. Where nobody sees the statements, 
 row takes others with it on the server, one deletes them all by an array of the keys.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import wraps
 from typing import Any

@@ -4,8 +4,6 @@ In: a queryset's path. Out: text and parameters. Each hole is filled by Django's
 lookup; where nothing but its parameter can differ, by that alone.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain

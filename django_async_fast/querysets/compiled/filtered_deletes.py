@@ -4,8 +4,6 @@ Django's Collector says whether they need one, deletes, and counts. What is take
 is the statement of `_raw_delete()`: the rows that point to a deleted one have it too.
 """
 
-from __future__ import annotations
-
 from functools import wraps
 from typing import Any
 

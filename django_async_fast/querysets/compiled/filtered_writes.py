@@ -7,8 +7,6 @@ Key: with the path's node, what else decides the text. Bound and end: as the nod
 other statements (`tree`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any

@@ -3,8 +3,6 @@
 `native/step_keys.pxi` makes the keys of conditions and aggregates.
 """
 
-from __future__ import annotations
-
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any

@@ -5,8 +5,6 @@ methods is called for the first time and for the last. It is learnt at once: all
 the view makes of it would have Django's way for ever.
 """
 
-from __future__ import annotations
-
 import sys
 from inspect import CO_OPTIMIZED
 

@@ -1,7 +1,5 @@
 """How much memory statements take, about: with what belongs to them alone."""
 
-from __future__ import annotations
-
 import gc
 import sys
 from collections.abc import Iterable

@@ -5,8 +5,6 @@ hand it on as it is or wrapped for psycopg. What they made of the first value is
 they would make of the next.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 import inspect
 from typing import Any

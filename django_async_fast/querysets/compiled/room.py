@@ -6,8 +6,6 @@ number, without a lock or a list. When there are too many, they are sorted by it
 those that were not used for the longest time are forgotten, a quarter of all at once.
 """
 
-from __future__ import annotations
-
 import weakref
 from collections.abc import Iterator
 from operator import attrgetter

@@ -4,8 +4,6 @@ As with conditions (`prepared_values`): its own fields hand most values on as th
 or wrapped for psycopg.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 from functools import partial
 from typing import Any

@@ -7,8 +7,6 @@ instance here, without the lists that Django makes of its fields for each.
 Key: in the `_meta` of the instance's class, with the other writes of it (`writes`).
 """
 
-from __future__ import annotations
-
 from asyncio import _get_running_loop
 from functools import wraps
 from inspect import getattr_static

@@ -5,8 +5,6 @@ Out: that it is one, and that nothing of the project's is called with its rows.
 Next: `drivers/psycopg/read_pipelines.py`.
 """
 
-from __future__ import annotations
-
 from types import MethodType
 from typing import Any
 

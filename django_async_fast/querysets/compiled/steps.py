@@ -4,8 +4,6 @@ In: a queryset on a path, and the call of a method. Out: a queryset on a longer 
 what Django's method returns. Next: `execution`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

@@ -6,8 +6,6 @@ quarter of them is forgotten that was not used for the longest time (`room`). Al
 when a setting, a lookup or a model's fields change. A miss costs Django's way.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """`UPDATE` of one row by its key: what `save()` of an object that exists ends with."""
 
-from __future__ import annotations
-
 from functools import wraps
 from typing import Any
 

@@ -5,8 +5,6 @@
 statements were compared.
 """
 
-from __future__ import annotations
-
 import atexit
 import os
 from pathlib import Path

@@ -9,8 +9,6 @@ lives. Bound and end: as the statements of querysets (`tree`). A miss costs to c
 twice.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 import decimal
 import uuid

@@ -6,8 +6,6 @@ Python code. They stand in for Django's own alone: where a class of operations h
 another method by that name, or a tool has replaced it, that is called.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache

@@ -1,7 +1,5 @@
 """`explain_plan(queryset)`: how the core will build its rows, in words."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

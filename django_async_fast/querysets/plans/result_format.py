@@ -11,8 +11,6 @@ all is forgotten; a miss costs a result in text. What has changed on the server 
 (`drivers/psycopg/results.py`), and is text from then on.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import Any
 

@@ -8,8 +8,6 @@ Out: a row plan of the core, or Declined.
 Next: `drivers/psycopg/server_cursor.py`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
 from typing import Any
