@@ -92,9 +92,9 @@ cdef class HiddenWrappers:
             or "reusable" not in values
             or raw.unsettled
             or raw.cursors
-            # As `_is_at_rest()` of its class has it.
-            or not values["autocommit"]
-            or values["in_atomic_block"]
+            # As `_is_at_rest()` of its class has it. A backend may have them elsewhere.
+            or not values.get("autocommit")
+            or values.get("in_atomic_block", True)
             or hidden.rollback_atomic is not None
             or gate.innermost is not gate.root
             or gate.busy

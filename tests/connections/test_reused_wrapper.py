@@ -183,6 +183,20 @@ async def test_who_watches_cursors_is_shown_the_blocks_own() -> None:
         assert all(each is conn for each in seen)
 
 
+@pytest.mark.parametrize("name", ["autocommit", "in_atomic_block"])
+async def test_a_property_of_the_backends_ends_it(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hidden = await warm()
+    session, value = hidden.connection.session, vars(hidden).pop(name)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(hidden), name, property(lambda _: value), raising=False)
+        assert await used() is hidden
+    other = await used()
+    assert other is not hidden
+    assert other.connection.session is session
+
+
 async def test_a_transaction_is_the_blocks() -> None:
     hidden = await warm()
     async with new_connection("pooled"):
