@@ -28,6 +28,10 @@ ASYNC_TEST_TIMEOUT = 120.0
 LOOPS = ("asyncio", "uvloop")
 # Rows that belong to the schema, written once by post_migrate.
 PERMANENT = {"django_content_type", "auth_permission", "django_migrations"}
+RESTART = """
+SELECT setval(format('%%I', sequencename)::regclass, 1, false) FROM pg_sequences
+WHERE schemaname = 'public' AND last_value IS NOT NULL AND sequencename <> ALL (%s)
+"""
 
 # No outcome depends on how fast the machine is; a fixture is one for all examples.
 settings.register_profile(
@@ -232,6 +236,10 @@ class _Janitor:
             if table not in PERMANENT
         )
 
+    def restart(self) -> None:
+        """Have the keys of tables that are empty begin at 1, though rows were deleted."""
+        self.connection.execute(RESTART, [[f"{name}_id_seq" for name in PERMANENT]])
+
     def clean(self) -> None:
         tables = [table for (table,) in self.connection.execute(self.filled)]
         if tables:
@@ -263,6 +271,7 @@ def _clean_tables_of_module(_janitors: list[_Janitor]) -> Iterator[None]:
     yield
     for janitor in _janitors:
         janitor.clean()
+        janitor.restart()
 
 
 @pytest.fixture
