@@ -45,7 +45,8 @@ class ReplayedConnect:
         self._queries_limit = wrapper.queries_limit
         # Of the core: whether it is for `settings`, without a call.
         self.watch: Any = None
-        if _native.COMPILED and self.settings["TIME_ZONE"] is None:
+        watches = _native.COMPILED and isinstance(self.settings, dict)
+        if watches and self.settings["TIME_ZONE"] is None:
             names = *_STEPS, "queries_limit"
             self.watch = _native.rows.ClassWatch(
                 self._kind, asked=self._ask, names=(names,)

@@ -2,12 +2,14 @@
 
 import asyncio
 import weakref
+from collections import UserDict
 from typing import Any
 from unittest import mock
 
 import psycopg
 import pytest
 from django.db import DataError, connections
+from django.db.backends.postgresql.base import DatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from django.test.utils import override_settings
 
@@ -138,6 +140,17 @@ async def test_options_changed_in_place_make_another(
 ) -> None:
     hidden = await warm()
     monkeypatch.setitem(connections.settings["pooled"]["OPTIONS"], "autocommit", True)
+    assert await used() is not hidden
+
+
+async def test_settings_need_not_be_a_dict(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = UserDict(connections.settings["pooled"])
+    monkeypatch.setitem(connections.settings, "pooled", settings)
+    kind = lazy_wrapper._block_class(DatabaseWrapper, in_thread=False)
+    monkeypatch.setattr(kind, "replayed_connects", {})
+    hidden = await warm()
+    assert await used() is hidden
+    settings["CONN_HEALTH_CHECKS"] = True
     assert await used() is not hidden
 
 
