@@ -7,7 +7,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import (
@@ -149,15 +148,14 @@ async def test_rows_that_fail() -> None:
 
 
 @pytest.mark.parametrize("within", [True, False])
-async def test_the_session_is_killed(within: bool, dsn: str) -> None:
+async def test_the_session_is_killed(within: bool, admin: Any) -> None:
     def rows() -> Iterator[tuple[str]]:
         for i in range(100_000):
             if i == 1_000:
-                with psycopg.connect(dsn, autocommit=True) as admin:
-                    admin.execute(
-                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                        " WHERE query LIKE 'COPY %' AND state = 'active'"
-                    )
+                admin.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE query LIKE 'COPY %' AND state = 'active'"
+                )
             yield (f"t{i}",)
 
     async with new_connection() if within else nullcontext():

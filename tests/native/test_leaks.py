@@ -85,22 +85,10 @@ def to_the_end(batch: Any) -> None:
         pass
 
 
-def dropped(batch: Any) -> None:
-    next(iterate(batch))
-
-
 def closed(batch: Any) -> None:
     iterator = iterate(batch)
     next(iterator)
     iterator.close()
-
-
-def kept(batch: Any) -> None:
-    list(iterate(batch))
-
-
-def at_once(batch: Any) -> None:
-    rows.items(batch)
 
 
 def by_awaiting(batch: Any) -> None:
@@ -136,25 +124,26 @@ def cancelled(batch: Any) -> None:
         suspended(batch).throw(asyncio.CancelledError())
 
 
-def closed_while_fetching(batch: Any) -> None:
-    suspended(batch).close()
-
-
-def forgotten_while_fetching(batch: Any) -> None:
-    suspended(batch)
-
-
 def in_a_cycle(batch: Any) -> None:
     source = types.SimpleNamespace(iterator=None)
     source.iterator = rows.RowIterator(partial(lambda source: batch, source))
     next(source.iterator)
 
 
-WAYS = [
-    *(to_the_end, dropped, closed, kept, at_once, in_a_cycle),
-    *(by_awaiting, left_by_break, closed_half_way),
-    *(cancelled, closed_while_fetching, forgotten_while_fetching),
-]
+WAYS: dict[str, Callable[[Any], Any]] = {
+    "to the end": to_the_end,
+    "dropped": lambda batch: next(iterate(batch)),
+    "closed": closed,
+    "kept": lambda batch: list(iterate(batch)),
+    "at once": rows.items,
+    "in a cycle": in_a_cycle,
+    "by awaiting": by_awaiting,
+    "left by break": left_by_break,
+    "closed half-way": closed_half_way,
+    "cancelled": cancelled,
+    "closed while fetching": lambda batch: suspended(batch).close(),
+    "forgotten while fetching": suspended,
+}
 
 
 def shared_by(plan: Any) -> tuple[Any, ...]:
@@ -168,21 +157,21 @@ def shared_by(plan: Any) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("output", OUTPUTS)
-def test_outputs(output: str, way: Callable[[Any], None]) -> None:
+def test_outputs(output: str, way: str) -> None:
     plan = OUTPUTS[output]()
     batch = rows.TupleBatch(plan, [(VALUE,) * 5, [VALUE] * 5])
-    steady(lambda: way(batch), *shared_by(plan))
+    steady(lambda: WAYS[way](batch), *shared_by(plan))
 
 
-@pytest.mark.parametrize("way", [to_the_end, at_once, by_awaiting])
+@pytest.mark.parametrize("way", ["to the end", "at once", "by awaiting"])
 @pytest.mark.parametrize("failure", FAILURES)
-def test_failures(failure: str, way: Callable[[Any], None]) -> None:
+def test_failures(failure: str, way: str) -> None:
     plan = FAILURES[failure]()
     batch = rows.TupleBatch(plan, [(VALUE,) * 5])
 
     def act() -> None:
         with contextlib.suppress(*EXPECTED):
-            way(batch)
+            WAYS[way](batch)
             pytest.fail("nothing failed")
 
     steady(act, *shared_by(plan))
@@ -208,7 +197,7 @@ def test_plans_made_for_one_row(name: str) -> None:
 
     def act() -> None:
         with contextlib.suppress(*EXPECTED):
-            kept(rows.TupleBatch(make(), [(VALUE,) * 5]))
+            to_the_end(rows.TupleBatch(make(), [(VALUE,) * 5]))
 
     steady(act, *shared_by(None))
 

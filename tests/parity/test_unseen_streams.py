@@ -63,15 +63,14 @@ def at_once(row: Any) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def authors(dsn: str) -> Iterator[psycopg.Connection[Any]]:
+def authors(admin: psycopg.Connection[Any]) -> Iterator[psycopg.Connection[Any]]:
     """Fill the table; yield another session."""
-    with psycopg.connect(dsn, autocommit=True) as other:
-        other.execute(
-            "INSERT INTO testapp_author (id, name) SELECT i, CASE WHEN i = %s "
-            "THEN 'dirty' ELSE i::text END FROM generate_series(1, %s) AS i",
-            [DIRTY, ROWS],
-        )
-        yield other
+    admin.execute(
+        "INSERT INTO testapp_author (id, name) SELECT i, CASE WHEN i = %s "
+        "THEN 'dirty' ELSE i::text END FROM generate_series(1, %s) AS i",
+        [DIRTY, ROWS],
+    )
+    yield admin
     connections.close_all()
 
 

@@ -97,9 +97,11 @@ def environment(name: str) -> Iterator[None]:
         override_settings(**project),
         receiving(prepare_session),
     ):
-        yield
-        connections["default"].close_pool()
-        _forget()
+        try:
+            yield
+        finally:
+            connections["default"].close_pool()
+            _forget()
 
 
 def _forget() -> None:

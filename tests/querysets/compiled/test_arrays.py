@@ -34,20 +34,12 @@ VALUES: dict[str, list[Any]] = {
 
 
 @pytest.fixture
-def last_query(dsn: str) -> Iterator[Callable[[], str]]:
+def last_query(admin: psycopg.Connection[Any]) -> Iterator[Callable[[], str]]:
     """Return what tells the statement that this session has sent last."""
     connection.ensure_connection()
     pid = connection.connection.info.backend_pid
-    with psycopg.connect(dsn, autocommit=True) as other:
-
-        def asked() -> str:
-            found = other.execute(
-                "SELECT query FROM pg_stat_activity WHERE pid = %s", [pid]
-            ).fetchone()
-            assert found is not None
-            return str(found[0])
-
-        yield asked
+    question = "SELECT query FROM pg_stat_activity WHERE pid = %s"
+    yield lambda: str(admin.execute(question, [pid]).fetchall()[0][0])
     connection.close()
 
 
