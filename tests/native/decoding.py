@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 
 from tests.support.forged_results import forged
-from tests.support.reading import BINARY, compare, compare_errors, compare_values
+from tests.support.reading import BINARY, Rows, compare, compare_errors, compare_values
 
 _decode = pytest.importorskip("django_async_fast._decode")
 
@@ -29,7 +29,7 @@ def decoded(
     query: str,
     params: Any = None,
     **options: Any,
-) -> list[tuple[Any, ...]]:
+) -> Rows:
     """The rows of a result in `format`, as the core reads them."""
     with connection.cursor(binary=format == BINARY) as cursor:
         cursor.execute(query, params)
@@ -40,16 +40,12 @@ def decoded(
         return [decoder.decode(pointer, row) for row in range(decoder.check(pointer))]
 
 
-def reads(
-    connection: psycopg.Connection, query: str, params: Any = None, **options: Any
-) -> list[tuple[Any, ...]]:
+def reads(connection: Any, query: str, params: Any = None, **options: Any) -> Rows:
     """What Django reads; assert that the core reads the same from both formats."""
     return compare(connection, partial(decoded, **options), query, params)
 
 
-def reads_all(
-    connection: psycopg.Connection, type_: str, values: list[Any], **options: Any
-) -> list[tuple[Any, ...]]:
+def reads_all(connection: Any, type_: str, values: list[Any], **options: Any) -> Rows:
     """The same for each of `values`, given as text."""
     return compare_values(connection, partial(decoded, **options), type_, values)
 

@@ -17,7 +17,6 @@ from .plans import (
     FETCH_MODES,
     FETCH_ONE,
     Address,
-    Failing,
     Story,
     Tableless,
     Vetted,
@@ -115,11 +114,6 @@ def test_from_db_gets_lists_when_there_are_converters() -> None:
     (ours,) = build(plan, (1, "ada", 2, "bob"))
     assert ours.seen[2] == [1, "ADA"]
     assert ours.child.seen[2] == [2, "bob"]
-
-
-def test_from_db_that_fails() -> None:
-    with pytest.raises(ZeroDivisionError):
-        build(model_plan(Writer, from_db=Failing()), (1, "Ada"))
 
 
 @pytest.mark.parametrize("install", ["function", "slot"])

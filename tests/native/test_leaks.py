@@ -28,8 +28,6 @@ from .outputs import (
     PickyState,
     Planned,
     Value,
-    converted,
-    model_plan,
     nothing,
     related,
 )
@@ -212,29 +210,6 @@ def test_relations_that_are_null() -> None:
     plan = related(local_cache="author", remote_cache="book")
     batch = rows.TupleBatch(plan, [(VALUE, VALUE, None, None, None)])
     steady(lambda: to_the_end(batch), *shared_by(plan))
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: rows.DictPlan("abc", width=2),
-        lambda: rows.NamedPlan(list, width=2),
-        lambda: converted(column=5),
-        lambda: model_plan(columns=[("id", 0), ("name", 9)]),
-        lambda: model_plan(columns=[("id",)]),
-        lambda: model_plan(annotations=[("n", 9)]),
-        lambda: model_plan(known=[VALUE]),
-        lambda: model_plan(relations=[VALUE]),
-        lambda: model_plan(state_class=VALUE),
-    ],
-)
-def test_plans_that_are_refused(make: Callable[[], Any]) -> None:
-    def act() -> None:
-        with contextlib.suppress(ValueError, TypeError):
-            make()
-            pytest.fail("it was not refused")
-
-    steady(act, *shared_by(None))
 
 
 def test_instances_that_refer_to_each_other_are_collected() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from .counting import steady
 from .plans import Failing, Story, Thing, Writer, build, model_plan, source_of
 
 rows = pytest.importorskip("django_async_fast._rows")
@@ -95,40 +96,39 @@ def test_short_rows_are_an_error_that_says_both_numbers() -> None:
         build(rows.TuplePlan(width=3), 5)
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: rows.TuplePlan(width=-1),
-        lambda: rows.FlatPlan(width=0),
-        lambda: rows.DictPlan("ab", width=1),
-        lambda: rows.TuplePlan(width=1, converters=[(1, (), None)]),
-        lambda: model_plan(Writer, columns=[("id", 5)]),
-        lambda: model_plan(Writer, annotations=[("n", -1)]),
-        lambda: model_plan(Story, relations=[rows.Relation(model_plan(Writer))]),
-        lambda: rows.Relation(rows.ModelPlan.__new__(rows.ModelPlan)),
-        lambda: rows.TupleBatch(rows.TuplePlan.__new__(rows.TuplePlan), []),
-    ],
-)
-def test_plans_check_their_columns(make: Callable[[], Any]) -> None:
-    with pytest.raises(ValueError):
-        make()
+REFUSED: list[tuple[type[Exception], Callable[[], Any]]] = [
+    (ValueError, lambda: rows.TuplePlan(width=-1)),
+    (ValueError, lambda: rows.FlatPlan(width=0)),
+    (ValueError, lambda: rows.DictPlan("ab", width=1)),
+    (ValueError, lambda: rows.TuplePlan(width=1, converters=[(1, (), None)])),
+    (ValueError, lambda: model_plan(Writer, columns=[("id", 0), ("name", 5)])),
+    (ValueError, lambda: model_plan(Writer, columns=[("id",)])),
+    (ValueError, lambda: model_plan(Writer, annotations=[("n", -1)])),
+    (ValueError, lambda: model_plan(Writer, annotations=[("n", 9)])),
+    (ValueError, lambda: model_plan(Story, relations=[relation()])),
+    (ValueError, lambda: rows.Relation(rows.ModelPlan.__new__(rows.ModelPlan))),
+    (ValueError, lambda: rows.TupleBatch(rows.TuplePlan.__new__(rows.TuplePlan), [])),
+    (TypeError, lambda: model_plan(Writer, state_class=None)),
+    (TypeError, lambda: model_plan(Writer, state_class=int)),
+    (TypeError, lambda: rows.NamedPlan(list, width=1)),
+    (TypeError, lambda: model_plan(Writer, known=[1])),
+    (TypeError, lambda: model_plan(Writer, relations=[1])),
+    (TypeError, lambda: rows.TuplePlan(width=1, surprise=1)),
+    (TypeError, lambda: rows.TuplePlan()),
+]
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: model_plan(Writer, state_class=None),
-        lambda: model_plan(Writer, state_class=int),
-        lambda: rows.NamedPlan(list, width=1),
-        lambda: model_plan(Writer, known=[1]),
-        lambda: model_plan(Writer, relations=[1]),
-        lambda: rows.TuplePlan(width=1, surprise=1),
-        lambda: rows.TuplePlan(),
-    ],
-)
-def test_plans_check_their_types(make: Callable[[], Any]) -> None:
-    with pytest.raises(TypeError):
-        make()
+def relation() -> Any:
+    return rows.Relation(model_plan(Writer))
+
+
+@pytest.mark.parametrize(("error", "make"), REFUSED)
+def test_plans_check_columns_and_types(error: Any, make: Callable[[], Any]) -> None:
+    def refused() -> None:
+        with pytest.raises(error):
+            make()
+
+    steady(refused, None, True, 1, Writer, Story)
 
 
 def test_a_plan_is_made_once() -> None:

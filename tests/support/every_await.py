@@ -10,6 +10,7 @@ import gc
 import sys
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 # Ways to break off: `Steps` says what each does.
@@ -22,6 +23,7 @@ class Closed(Exception):
     """The scenario was closed, as a destroyed task's coroutine is."""
 
 
+@dataclass(eq=False)
 class Steps:
     """Await `coroutine`, and do something at its `at`-th suspension.
 
@@ -30,19 +32,12 @@ class Steps:
     later one. close: the coroutine is closed where it is suspended.
     """
 
-    def __init__(
-        self,
-        coroutine: Coroutine[Any, Any, Any],
-        at: int,
-        how: str,
-        cancel: Callable[[], object] | None = None,
-    ) -> None:
-        self.coroutine = coroutine
-        self.at = at
-        self.how = how
-        self.cancel = cancel
-        self.count = 0
-        self.interrupted = False
+    coroutine: Coroutine[Any, Any, Any]
+    at: int
+    how: str
+    cancel: Callable[[], object] | None = None
+    count: int = 0
+    interrupted: bool = False
 
     @property
     def happened(self) -> bool:

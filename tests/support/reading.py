@@ -14,8 +14,9 @@ from psycopg.types.range import Range
 
 TEXT, BINARY = FORMATS = (pq.Format.TEXT, pq.Format.BINARY)
 
-# Of a connection, a result's format, a query and its parameters: the rows.
-Read = Callable[[psycopg.Connection, pq.Format, str, Any], list[tuple[Any, ...]]]
+Rows = list[tuple[Any, ...]]
+# Of a connection, a result's format, a query and its parameters.
+Read = Callable[[psycopg.Connection, pq.Format, str, Any], Rows]
 
 
 def same(got: Any, expected: Any) -> None:
@@ -47,9 +48,7 @@ def _same_scalar(got: Any, expected: Any) -> None:
         assert got.tzinfo is expected.tzinfo or got.tzinfo == expected.tzinfo
 
 
-def compare(
-    connection: psycopg.Connection, read: Read, query: str, params: Any = None
-) -> list[tuple[Any, ...]]:
+def compare(connection: Any, read: Read, query: str, params: Any = None) -> Rows:
     """Return what Django reads; assert that `read` returns the same of both formats."""
     expected = connection.execute(query, params).fetchall()
     for result_format in FORMATS:
@@ -57,9 +56,7 @@ def compare(
     return expected
 
 
-def compare_values(
-    connection: psycopg.Connection, read: Read, type_: str, values: list[Any]
-) -> list[tuple[Any, ...]]:
+def compare_values(connection: Any, read: Read, type_: str, values: list[Any]) -> Rows:
     """The same for each of `values`, given as text."""
     query = (
         f"SELECT x::{type_} FROM unnest(%s::text[]) WITH ORDINALITY AS t(x, n) "
