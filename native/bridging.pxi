@@ -410,17 +410,23 @@ cdef class Turns:
 
     def take(self, gate):
         """Take `gate` for a statement; return False where others are to be asked."""
-        scope = gate.innermost
-        if gate.busy or not scope.open:
-            return False
         worker = self.bridge.getcurrent()
-        if type(worker) is not self.bridge.worker:
-            return False
+        return type(worker) is self.bridge.worker and self.take_for(gate, worker, True)
+
+    cdef bint take_for(self, gate, worker, bint inside=False) except -1:
+        """Take `gate` for a call that `worker` serves; False as `take()`.
+
+        Its code asks that `inside` of it, else it has not begun.
+        """
+        scope = gate.innermost
         entered = value_of(self.entered_scope)
-        if entered is None:
-            if scope is not gate.root:
-                return False
-        elif entered is not scope or not self.bridge.in_call_context(worker):
+        if (
+            gate.busy
+            or not scope.open
+            or scope is not (gate.root if entered is None else entered)
+        ):
+            return False
+        if inside and entered is not None and not self.bridge.in_call_context(worker):
             # In a context of its own, it may have entered more than is seen there.
             return False
         units = gate.units
@@ -438,21 +444,13 @@ cdef class Turns:
         gate.busy = True
         return True
 
-    cdef bint take_for(self, gate, worker) except -1:
-        """Take `gate` for a call that `worker` is to serve; False as `take()`."""
-        scope = gate.innermost
-        units = gate.units
-        if gate.busy or not scope.open or units.calls or units.waiting or gate.waiting:
-            return False
-        entered = value_of(self.entered_scope)
-        if scope is not (gate.root if entered is None else entered):
-            return False
-        if value_of(self.outer_call) is not None:
-            return False
-        units.calls = [worker]
-        worker.held_gate = gate
-        gate.busy = True
-        return True
+
+cdef int release(gate) except -1:
+    """Let the next statement through."""
+    gate.busy = False
+    if gate.waiting or gate.units.waiting:
+        gate.release()
+    return 0
 
 
 @cython.final
@@ -530,37 +528,21 @@ cdef class RoundTrips:
                 raw.settle()
             return self.wait(raw, gen)
         finally:
-            gate.busy = False
-            if gate.waiting or gate.units.waiting:
-                gate.release()
+            release(gate)
 
     cdef object wait(self, raw, gen):
-        cdef PyObject *found = NULL
-        cdef PySendResult outcome
-        worker = self.bridge.waiting_worker()
+        cdef RoundTrip trip
         session = raw.session
-        channel = session.channel
-        if worker is None or channel is None or session.forks != self.names["_forks"]:
+        if (
+            session.channel is None
+            or session.forks != self.names["_forks"]
+            or self.bridge.waiting_worker() is None
+        ):
             return raw.wait(gen)
-        pgconn = raw.pgconn
-        before = pgconn.transaction_status
-        outcome = PyIter_Send(<PyObject *> gen, <PyObject *> None, &found)
-        if outcome == PYGEN_RETURN:
-            return steal_reference(found)
-        if outcome == PYGEN_ERROR:
-            try:
-                propagate_error()
-            except BaseException as error:
-                raw.begin_failed(error)
-                raise
-        wants = steal_reference(found)
-        try:
-            return worker.parent.switch(self.future(channel, pgconn, gen, wants))
-        except BaseException as error:
-            if isinstance(error, self.bridge.greenlet_exit):
-                worker.abandoned = True
-            raw.wait_failed(gen, channel, error, before)
-            raise
+        trip = RoundTrip.__new__(RoundTrip)
+        trip.raw, trip.channel, trip.gen = raw, session.channel, gen
+        trip.begin(self)
+        return trip.result(self.bridge)
 
     cdef object future(self, channel, pgconn, gen, wants):
         cdef Wait future
@@ -571,3 +553,47 @@ cdef class RoundTrips:
         channel._gen = gen
         channel._future = future
         return future
+
+
+@cython.freelist(8)
+cdef class RoundTrip:
+    """An operation of a connection: `begin()` sends it, and a worker has its result.
+
+    `wait` is what is awaited for it; `error` with which that, or the beginning, ended.
+    """
+
+    cdef int begin(self, RoundTrips trips) except -1:
+        cdef PyObject *found = NULL
+        cdef PySendResult outcome
+        pgconn = self.raw.pgconn
+        self.before = pgconn.transaction_status
+        outcome = PyIter_Send(<PyObject *> self.gen, <PyObject *> None, &found)
+        try:
+            if outcome == PYGEN_ERROR:
+                propagate_error()
+            elif outcome == PYGEN_RETURN:
+                self.value = steal_reference(found)
+            else:
+                self.wants = steal_reference(found)
+                self.wait = trips.future(self.channel, pgconn, self.gen, self.wants)
+        except BaseException as error:
+            self.error = error
+        return 0
+
+    cdef object result(self, Bridge bridge):
+        """What it has returned, once a worker has waited for that."""
+        error, self.error = self.error, None
+        if self.wants is None:
+            if error is None:
+                return self.value
+            self.raw.begin_failed(error)
+            raise error
+        try:
+            if error is not None:
+                raise error
+            return bridge.getcurrent().parent.switch(self.wait)
+        except BaseException as exc:
+            if isinstance(exc, bridge.greenlet_exit):
+                bridge.getcurrent().abandoned = True
+            self.raw.wait_failed(self.gen, self.channel, exc, self.before)
+            raise

@@ -395,6 +395,24 @@ cdef class Steps:
         new.fresh = path.fresh
         return new
 
+    cdef Path bulk(self, dict values, Path path, filter_by, tuple args, dict kwargs):
+        """The path of the instances that `in_bulk()` fetches by their keys, or None."""
+        keys = kwargs.get("id_list")
+        if (
+            args
+            or path is None
+            or kwargs.get("field_name") != "pk"
+            or type(keys) not in (list, tuple)
+            or not keys
+            or values["_fields"] is not None
+            or values["model"].pk is not self.keys.model.pk
+        ):
+            return None
+        found = self.by_conditions(
+            values, path, "filter", filter_by, None, (), {"pk__in": tuple(keys)}, ALONE
+        )
+        return <Path> found if type(found) is Path else None
+
     cdef Node child_of(self, Node node, key):
         """The node of a step that needs not be learnt."""
         cdef Node child
@@ -423,16 +441,15 @@ cdef class Steps:
 
     cdef Path led(self, dict values, Path path, str name, tuple args):
         """The path of the rows that a method looks at, None if that is not known."""
-        cdef object key = lead_of(name, args)
         if (
-            key is None
-            or path is None
+            path is None
             or path.limits is not None
             or path.node.leads is None
             or not values.get("_cloning_enabled", True)
         ):
             return None
-        cdef PyObject *found = PyDict_GetItemWithError(path.node.leads, key)
+        cdef PyObject *found
+        found = PyDict_GetItemWithError(path.node.leads, lead_of(name, args))
         if found is NULL:
             return None
         for watch in <tuple> (<tuple> found)[3]:

@@ -349,8 +349,8 @@ cdef class Reader:
     ):
         """Return the rows of a query as a batch, None where a cursor is to read them.
 
-        With a template the plan is kept, and serves other runs. `binds` tells that the
-        values may be sent beside the text, where the connection is asked to prepare.
+        `binds` tells that the values may be sent beside the text, where the connection
+        is asked to prepare.
         """
         cdef Bound bound = None
         oids = types.oids
@@ -365,7 +365,7 @@ cdef class Reader:
         if decoders.zone != wrapper.timezone:
             return None
         if (
-            oids not in <set> decoders.readable
+            oids not in <dict?> decoders.readable
             or raw.pgconn.parameter_status(CLIENT_ENCODING) != UTF8
         ) and not decoders.reads_binary(raw, oids):
             return None
@@ -385,24 +385,26 @@ cdef class Reader:
             # Whoever has the error has the wrapper, in its frames.
             self.failed(wrapper, types, error)
             raise
-        if template is not None:
-            batch = self.batch_of(raw, decoders, plan, result)
-            if batch is not None:
-                return batch
-        return self.converted(
-            wrapper, raw, decoders, plan, types, columns, result, template is not None
-        )
+        return self.batch_of(wrapper, raw, decoders, plan, types, columns, result)
 
-    cdef object batch_of(self, raw, decoders, Plan plan, result):
+    cdef Batch batch_of(
+        self, wrapper, raw, decoders, Plan plan, types, Py_ssize_t columns, result
+    ):
+        """The rows of a result."""
+        batch = self.known_batch(raw, decoders, plan, types, result)
+        if batch is not None:
+            return batch
+        return self.converted(wrapper, raw, decoders, plan, types, columns, result)
+
+    cdef Batch known_batch(self, raw, decoders, Plan plan, types, result):
         """The rows of a result that is decoded as one before; None for a first one."""
-        known = decoders.known_plans.get(plan)
+        known = (<dict?> decoders.readable).get(types.oids)
         if (
             known is not None
             and (<tuple> known)[1] == raw.pgconn.parameter_status(TIME_ZONE)
         ):
-            decoder = (<tuple> known)[0]
             try:
-                return self.batch(plan, decoder, result)
+                return self.batch(plan, (<tuple> known)[0], result)
             except ValueError:
                 pass  # a column has another type now
         return None

@@ -14,6 +14,7 @@ cdef enum:
     OF_LED  # the same, of the rows that Django's method looks at
     OF_AGGREGATE  # the same, of what it is called with
     OF_ONLY  # as OF_LED, where there has to be a row
+    OF_BULK  # the same, by their keys
 
 
 @cython.final
@@ -67,7 +68,7 @@ cdef class StraightReads:
         read.call, read.what = hidden, <tuple> found
         # Tools show what is in the frames around a query: the queryset is in none.
         call.clear()
-        read.begin()
+        read.begin(statements.reader.sender.round_trips)
         thread = PyThreadState_Get()
         if PyThreadState_GetID(thread) == bridge.counted:
             bridge.steps += 1
@@ -87,6 +88,10 @@ cdef class StraightReads:
             kind = statements.steps.keys.key_of_aggregates(kind, call.args, call.kwargs)
             if type(kind) is str:
                 return None
+        elif what[0] == OF_BULK:
+            path = statements.steps.bulk(
+                values, path, self.filter_by, call.args, call.kwargs
+            )
         elif call.kwargs:
             return None
         elif what[0] == OF_LED or what[0] == OF_ONLY:
@@ -130,12 +135,13 @@ cdef class StraightReads:
             decoders is None
             or decoders.zone != wrapper.timezone
             or known.types.oids is None
-            or known.types.oids not in <set> decoders.readable
+            or known.types.oids not in <dict?> decoders.readable
             or pgconn.parameter_status(CLIENT_ENCODING) != UTF8
         ):
             return None
-        before = pgconn.transaction_status
-        if not raw._autocommit and (before != 2 or raw.due is not None):
+        if not raw._autocommit and (
+            pgconn.transaction_status != 2 or raw.due is not None
+        ):
             return None
         session, gate = raw.session, raw.gate
         if (
@@ -156,39 +162,17 @@ cdef class StraightReads:
         cdef StraightRead new = StraightRead.__new__(StraightRead)
         new.statements, new.known, new.worker = statements, known, worker
         new.wrapper, new.raw, new.gate, new.channel = wrapper, raw, gate, session.channel
-        new.decoders, new.before = decoders, before
-        new.gen = operation(sender, raw, query)
+        new.decoders, new.gen = decoders, operation(sender, raw, query)
         return new
 
 
 @cython.final
-cdef class StraightRead:
+cdef class StraightRead(RoundTrip):
     """A read that has been sent. It holds its gate for its worker, until it ends.
 
-    `wait` is what the task awaits. How that has ended is told with `end()`, or `error`;
-    then `go_on()` is to be called in the worker, unless `end()` was True.
+    The task awaits `wait`. How that has ended is told with `end()`, or `error`; then
+    `go_on()` is to be called in the worker, unless `end()` was True.
     """
-
-    cdef int begin(self) except -1:
-        cdef RoundTrips trips = self.statements.reader.sender.round_trips
-        cdef PyObject *found = NULL
-        cdef PySendResult outcome
-        outcome = PyIter_Send(<PyObject *> self.gen, <PyObject *> None, &found)
-        if outcome == PYGEN_ERROR:
-            try:
-                propagate_error()
-            except BaseException as error:
-                self.error = error
-            return 0
-        if outcome == PYGEN_RETURN:
-            self.value = steal_reference(found)
-            return 0
-        self.wants = steal_reference(found)
-        try:
-            self.wait = trips.future(self.channel, self.raw.pgconn, self.gen, self.wants)
-        except BaseException as error:
-            self.error = error
-        return 0
 
     def end(self, value):
         """Take what the operation has returned; tell whether the call has ended.
@@ -203,8 +187,8 @@ cdef class StraightRead:
         self.value = value
         if self.gate.waiting or self.gate.units.waiting or value.status != 2:
             return False
-        batch = statements.reader.batch_of(
-            self.raw, self.decoders, self.known.plan, value
+        batch = statements.reader.known_batch(
+            self.raw, self.decoders, self.known.plan, self.known.types, value
         )
         if batch is None or batch.rows > statements.many:
             return False
@@ -228,15 +212,14 @@ cdef class StraightRead:
         """Do in the call what is left of it."""
         cdef KnownStatements statements = self.statements
         cdef Reader reader = statements.reader
-        cdef Batch batch
         known = self.known
         try:
             try:
                 try:
                     if self.value is None:
-                        self.value = self.wait_in_call()
+                        self.value = self.result(statements.routes.bridge)
                 finally:
-                    self.release()
+                    release(self.gate)
             except Exception as error:
                 self.value = reader.sender.failed(self.wrapper, error)
             if self.value.status != 2:
@@ -244,42 +227,8 @@ cdef class StraightRead:
         except BaseException as error:
             reader.failed(self.wrapper, known.types, error)
             raise
-        batch = self.batch()
-        return self.what[2](self.call, statements.built(known, batch))
-
-    cdef Batch batch(self):
-        cdef Reader reader = self.statements.reader
-        known = self.known
-        batch = reader.batch_of(self.raw, self.decoders, known.plan, self.value)
-        if batch is not None:
-            return batch
-        return reader.converted(
+        batch = reader.batch_of(
             self.wrapper, self.raw, self.decoders, known.plan, known.types,
-            known.statement.columns, self.value, True,
+            known.statement.columns, self.value,
         )
-
-    cdef object wait_in_call(self):
-        cdef RoundTrips trips = self.statements.reader.sender.round_trips
-        cdef Bridge bridge = trips.bridge
-        error, self.error = self.error, None
-        if error is not None and self.wants is None:
-            self.raw.begin_failed(error)
-            raise error
-        try:
-            if error is not None:
-                raise error
-            worker = bridge.getcurrent()
-            return worker.parent.switch(self.wait)
-        except BaseException as exc:
-            if isinstance(exc, bridge.greenlet_exit):
-                worker = bridge.getcurrent()
-                worker.abandoned = True
-            self.raw.wait_failed(self.gen, self.channel, exc, self.before)
-            raise
-
-    cdef int release(self) except -1:
-        gate = self.gate
-        gate.busy = False
-        if gate.waiting or gate.units.waiting:
-            gate.release()
-        return 0
+        return self.what[2](self.call, statements.built(known, batch))

@@ -112,14 +112,13 @@ def _first_batch(
     types: Types,
     columns: int,
     result: Any,
-    keeps: bool,
 ) -> Any:
     """Return a batch of a result of which the session has no decoder yet."""
     try:
-        if keeps:
-            return decoders.batch_of_plan(plan, raw, result, columns)
-        # A plan of one run, which may know objects: it is not kept.
-        return decoders.batch(plan, raw, None, result, columns)
+        found = decoders.batch(plan, raw, None, result, columns)
+        # Perhaps others than before: so the next one is asked for by these.
+        types.learn(map(result.ftype, range(columns)), lambda oid: True)
+        return found
     except results.UnknownType as unknown:
         vars(wrapper).pop("reusable", None)
         types.has_changed(unknown.column)

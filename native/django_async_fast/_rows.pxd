@@ -414,6 +414,7 @@ cdef class Steps:
     cdef Path limit_path(self, Path path, function)
     cdef int lead(self, Path path) except -1
     cdef Path led(self, dict values, Path path, str name, tuple args)
+    cdef Path bulk(self, dict values, Path path, filter_by, tuple args, dict kwargs)
     cdef Node child_of(self, Node node, key)
 
 
@@ -527,7 +528,10 @@ cdef class Reader:
         bytes template, bint binds=*, list arrays=*,
     )
     cdef object decoders(self, raw, bint asks=*)
-    cdef object batch_of(self, raw, decoders, Plan plan, result)
+    cdef Batch batch_of(
+        self, wrapper, raw, decoders, Plan plan, types, Py_ssize_t columns, result
+    )
+    cdef Batch known_batch(self, raw, decoders, Plan plan, types, result)
     cdef object batch(self, Plan plan, decoder, result)
 
 
@@ -703,7 +707,7 @@ cdef class Turns:
     cdef object entered_scope
     cdef object outer_call
 
-    cdef bint take_for(self, gate, worker) except -1
+    cdef bint take_for(self, gate, worker, bint inside=*) except -1
 
 
 cdef class Readable:
@@ -734,25 +738,26 @@ cdef class StraightReads:
     cdef StraightRead read(self, StatementRun known, worker)
 
 
-cdef class StraightRead:
-    cdef readonly object wait  # what a task awaits; None where the call goes on at once
-    cdef public object error  # with which the wait has ended
+cdef class RoundTrip:
+    cdef readonly object wait  # None where the operation has ended at once
+    cdef public object error
     cdef object value  # what the operation has returned
+    cdef object raw
+    cdef object channel
+    cdef object gen
+    cdef object wants
+    cdef object before  # the status of the transaction in which it began
+
+    cdef int begin(self, RoundTrips trips) except -1
+    cdef object result(self, Bridge bridge)
+
+
+cdef class StraightRead(RoundTrip):
     cdef KnownStatements statements
     cdef StatementRun known
     cdef Hidden call
     cdef tuple what
     cdef object worker
     cdef object wrapper
-    cdef object raw
     cdef object gate
-    cdef object channel
     cdef object decoders
-    cdef object gen
-    cdef object wants
-    cdef object before
-
-    cdef int begin(self) except -1
-    cdef int release(self) except -1
-    cdef object wait_in_call(self)
-    cdef Batch batch(self)

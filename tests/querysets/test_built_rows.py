@@ -110,7 +110,7 @@ def either_format(request: pytest.FixtureRequest) -> Iterator[str]:
         if request.param == "text":
             patch.setattr(results.Decoders, "reads_binary", lambda *given: False)
             none = property(
-                lambda self: set(),
+                lambda self: {},
                 lambda self, value: vars(self).update(readable=value),
             )
             patch.setattr(results.Decoders, "readable", none, raising=False)
@@ -198,15 +198,13 @@ def formats_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def recording(self: Any, *given: Any) -> Any:
         seen.append(given[-1])
-        return get(self, *given)
-
-    def batch_of_plan(self: Any, plan: Any, raw: Any, result: Any, columns: int) -> Any:
-        return self.batch(plan, raw, None, result, columns)  # it is not known then
+        found = get(self, *given)
+        self.readable.clear()  # else it is not asked for again
+        return found
 
     connection.ensure_connection()
-    results.decoders(connection.connection).known_plans.clear()
+    results.decoders(connection.connection).readable.clear()
     monkeypatch.setattr(results.Decoders, "get", recording)
-    monkeypatch.setattr(results.Decoders, "batch_of_plan", batch_of_plan)
     return seen
 
 
@@ -400,3 +398,21 @@ def test_a_combined_query_is_compiled_once() -> None:
     with stock():
         wanted = sent()
     assert sent() == wanted
+
+
+def test_columns_like_others_have_their_decoder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def read(most: int, *names: str) -> list[Any]:
+        few = Book.objects.extra(where=[f"pages < {most}"])  # it is never known
+        return [*few.order_by("pk").values_list(*names)]
+
+    monkeypatch.setattr(results, "SHAPES", 2)
+    found = [read(most, "pk", "title") for most in (1, 9, 10**6)][-1]
+    with monkeypatch.context() as patch:
+        patch.delattr(results.Decoders, "get")
+        assert read(10**6 + 1, "pk", "title") == found != []
+    decoders = results.decoders(connection.connection)
+    for names in (["pk"], ["title"], ["pages"], ["price"], ["published"]):
+        assert len([read(10**6 + i, *names) for i in range(3)][-1]) == len(found)
+    assert len(decoders.readable) <= 2

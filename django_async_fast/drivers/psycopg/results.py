@@ -25,8 +25,8 @@ _SETTINGS: dict[int, tuple[bytes, ...]] = {
 }
 
 
-# So many plans are known to the decoders of a session.
-PLANS = 64
+# So many shapes of results are known to a session: a request may name its columns.
+SHAPES = 1024
 
 
 class UnknownType(Exception):
@@ -43,15 +43,14 @@ class Decoders:
 
     def __init__(self, adapters: AdaptersMap) -> None:
         self._by_shape: dict[Any, Any] = {}
-        # By plan: the last decoder of a binary result, and the session's time zone.
-        self.known_plans: dict[Any, tuple[Any, bytes]] = {}
+        # By the types of columns that `reads_binary()` has answered for: the decoder of
+        # a result without a cursor and the session's time zone, once there was one.
+        self.readable: dict[tuple[int, ...], tuple[Any, bytes] | None] = {}
         # Django's time zone; a cursor may have one of its own.
         self.zone = _zone(adapters)
         self.type_kinds = type_kinds.TypeKinds(adapters)
         # A loader takes it along when it is made.
         self.json_loads = JsonLoader._loads
-        # Types of columns that `reads_binary()` has answered for.
-        self.readable: set[tuple[int, ...]] = set()
 
     def get(
         self, connection: Any, cursor: Any, oids: tuple[int, ...], result_format: int
@@ -67,9 +66,14 @@ class Decoders:
         key = oids, result_format, zone, settings
         decoder = self._by_shape.get(key)
         if decoder is None:
+            if len(self._by_shape) >= SHAPES:
+                self._by_shape.clear()
+                self.readable.clear()
             decoder = self._by_shape[key] = self._make(
                 connection, cursor, oids, result_format, zone
             )
+        if cursor is None:
+            self.readable[oids] = decoder, settings[0]
         return decoder
 
     def batch(
@@ -79,28 +83,10 @@ class Decoders:
 
         `cursor` is what the result came by, None for a binary one that came without.
         """
-        decoder = self._decoder(connection, cursor, result.pgresult_ptr, columns)
-        return _batch(plan, decoder, result)
-
-    def batch_of_plan(
-        self, plan: Any, connection: Any, result: Any, columns: int
-    ) -> Any:
-        """Return what `batch()` does, for a binary result that came without a cursor.
-
-        The next one of the same plan has the same columns, as a rule: the core looks
-        into `known_plans`.
-        """
-        zone = connection.pgconn.parameter_status(b"TimeZone")
-        decoder = self._decoder(connection, None, result.pgresult_ptr, columns)
-        if len(self.known_plans) == PLANS:
-            self.known_plans.clear()
-        self.known_plans[plan] = decoder, zone
-        return _batch(plan, decoder, result)
-
-    def _decoder(self, connection: Any, cursor: Any, address: int, columns: int) -> Any:
-        _, oids, formats = _native.decode.shape(address)
+        _, oids, formats = _native.decode.shape(result.pgresult_ptr)
         result_format = formats[0] if formats else TEXT
-        return self.get(connection, cursor, oids[:columns], result_format)
+        decoder = self.get(connection, cursor, oids[:columns], result_format)
+        return _batch(plan, decoder, result)
 
     def reads_binary(self, connection: Any, oids: tuple[int, ...]) -> bool:
         """Tell whether the core reads these types as psycopg loads their text here.
@@ -114,7 +100,7 @@ class Decoders:
                 self.type_kinds.decodes(oid, connection, ask=False) for oid in oids
             ):
                 return False
-            self.readable.add(oids)
+            self.readable[oids] = None
         return True
 
     def converted(self, plan: Any, connection: Any, result: Any, columns: int) -> Any:

@@ -31,7 +31,7 @@ from ..plans import row_plan
 from . import asks, single_reads, tree, verify
 from .entry import Ask, holds, learn, plan_for
 from .keys import Missed
-from .methods import METHODS, looking
+from .methods import LOOKING, METHODS, looking
 from .paths import KEYS, PATH, STEPS, on, replay, stays
 from .steps import Step, has_put_off, path_of, take_first
 
@@ -436,6 +436,7 @@ if KNOWN:
         aggregate: (5, "aggregate", _row),
         earliest: (6, "earliest", _only),
         latest: (6, "latest", _only),
+        LOOKING["in_bulk"]: (7, None, lambda _, rows: {row.pk: row for row in rows}),
     }
     if _FETCHES_ALONE:
         _STRAIGHT[fetch_all] = (2, None, _keep)

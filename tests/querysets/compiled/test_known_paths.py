@@ -146,29 +146,61 @@ def test_where_the_earliest_and_the_latest_are_is_known(books: Any, name: str) -
         found("nothing")
 
 
-@pytest.mark.usefixtures("untimed")
+@pytest.fixture
+def reads(untimed: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Collect the reads that are sent before their call, None for any other call."""
+    found: list[Any] = []
+    begin = running.begin_read
+
+    def begun(*args: Any) -> Any:
+        found.append(begin(*args))
+        return found[-1]
+
+    monkeypatch.setattr(running, "begin_read", begun)
+    return found
+
+
 @pytest.mark.parametrize("name", ["aearliest", "alatest"])
-async def test_the_earliest_is_read_before_its_call(books: Any, name: str) -> None:
+async def test_the_earliest_is_read_before_its_call(
+    books: Any, name: str, reads: list[Any]
+) -> None:
     async def found(least: int) -> Any:
         book = await getattr(Book.objects.filter(pages__gte=least), name)("pages")
         return book.pages
 
-    reads: list[Any] = []
-    begin = running.begin_read
-
-    def begun(*args: Any) -> Any:
-        reads.append(begin(*args))
-        return reads[-1]
-
     async with new_connection():
         for _ in range(6):
             expected = [await found(least) for least in (1, 2)]
-        with mock.patch.object(running, "begin_read", begun):
-            assert [await found(least) for least in (1, 2)] == expected
-            assert None not in reads
-            with pytest.raises(Book.DoesNotExist, match="query does not exist"):
-                await found(99)
-    assert len(reads) == 3
+        reads.clear()
+        assert [await found(least) for least in (1, 2)] == expected
+        assert None not in reads
+        with pytest.raises(Book.DoesNotExist, match="query does not exist"):
+            await found(99)
+        assert len(reads) == 3
+
+
+async def test_in_bulk_is_read_before_its_call(books: Any, reads: list[Any]) -> None:
+    async def found(*keys: int, **options: Any) -> Any:
+        few = Book.objects.filter(pages__lt=29)
+        found = await few.ain_bulk([*keys], **options)
+        return {key: book.pages for key, book in found.items()}
+
+    async with new_connection():
+        keys = [each.pk async for each in Book.objects.order_by("pages")]
+        first, last = keys[0], keys[-1]
+        for _ in range(6):
+            assert await found(*keys[:3]) == dict(zip(keys, range(3), strict=False))
+        reads.clear()
+        assert await found(last, first) == {first: 0}
+        assert await found(-1) == {}
+        assert len(reads) == 2
+        assert None not in reads
+        assert await found() == {}
+        with pytest.raises(ValueError, match="must be a unique field"):
+            await found(first, field_name="title")
+        for _ in range(4):
+            titles = Book.objects.values("title")
+            assert await titles.ain_bulk([first]) == {first: {"title": "t0"}}
 
 
 def test_the_earliest_of_ones_own_is_asked(books: Any) -> None:
