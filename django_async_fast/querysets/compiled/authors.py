@@ -102,8 +102,14 @@ def check(compiler: Any, nodes: Iterable[Any]) -> None:
 
 
 def check_model(model: Any) -> None:
-    """Raise Refused if fields of a model may be named otherwise each time."""
-    _check_fields({*map(type, model._meta.concrete_fields)}, OF_NAMED)
+    """Raise Refused if fields of a model may be named or cast otherwise each time."""
+    fields = model._meta.concrete_fields
+    _check_fields({*map(type, fields)}, OF_NAMED)
+    for field in fields:
+        code = getattr(field.get_internal_type, "__code__", None)
+        # Many say their column's type; what asks nobody says the same each time.
+        if code is None or code.co_names or code.co_freevars:
+            _check_fields([type(field)], ["get_internal_type"])
 
 
 def check_selected(fields: Iterable[Any]) -> None:

@@ -114,6 +114,13 @@ class Moved(models.CharField):
     )
 
 
+class Typed(models.GenericIPAddressField):
+    """Compared as text, with its mask, for another tenant."""
+
+    def get_internal_type(self) -> str:
+        return "GenericIPAddressField" if tenant.get() == 1 else "CharField"
+
+
 class Nullable(models.CharField):
     """Without NULL for another tenant."""
 
@@ -184,13 +191,15 @@ def kinds(make: Any) -> Kinds:
         name=Columned(max_length=20),
         folded=Folded(max_length=20, default="f"),
     )
+    host = make("Host", address=Typed(default="1.2.3.4"))
+    host.objects.create()
     word._meta.get_field("plain").register_lookup(OfTenant)
     for pk in (1, 2):
         shop.objects.create(pk=pk, tenant=pk, name="shop")
         sale.objects.create(pk=pk, shop_id=pk, joined_id=1, amount=pk)
         word.objects.create(pk=pk, plain="p", selected="s", converted="c")
         named.objects.create(pk=pk, plain="p", name="n")
-    return {each.__name__: each.objects for each in (shop, sale, word, named)}
+    return {each.__name__: each.objects for each in (shop, sale, word, named, host)}
 
 
 def keys(rows: Any) -> list[Any]:
@@ -202,6 +211,9 @@ READ: dict[str, Callable[[Kinds], Any]] = {
         *kinds["Sale"].order_by("pk").values_list("joined__tenant", flat=True)
     ],
     "a field's lookup": lambda kinds: kinds["Named"].filter(folded="F").count(),
+    "a field's type": lambda kinds: (
+        kinds["Host"].filter(address__endswith=".4").count()
+    ),
     "filter": lambda kinds: keys(kinds["Sale"].filter(shop__name="shop")),
     "exclude": lambda kinds: keys(kinds["Sale"].exclude(shop__name="shop")),
     "reverse": lambda kinds: keys(kinds["Shop"].filter(sale__pk__gt=0)),
