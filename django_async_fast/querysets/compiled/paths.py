@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from enum import Enum
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -167,7 +168,7 @@ def replay(queryset: Any, path: Any) -> Any:
     Its conditions are those that were made when the steps were taken: fields and
     lookups of the project's own may make others of the same values today.
     """
-    query = sql.Query(queryset.model)
+    query: Any = sql.Query(queryset.model)
     if path.steps is None:
         return query
     made = object.__new__(type(queryset))
@@ -180,16 +181,22 @@ def replay(queryset: Any, path: Any) -> Any:
         "_query": query,
     }
     if any(isinstance(value, Lookup) for value in path.values):
-        # Copies of the query have it too.
         query.build_lookup = _kept_lookups(query.build_lookup, path)
-    try:
-        for function, args, kwargs in steps_of(path):
-            made = function(made, *args, **kwargs)
-        found = made.query
-    finally:
-        vars(query).pop("build_lookup", None)
-    vars(found).pop("build_lookup", None)
+    # Nobody else has it: each step may change it in its place.
+    query.clone = partial(_itself, query)
+    for function, args, kwargs in steps_of(path):
+        made = function(made, *args, **kwargs)
+    found = made.query
+    for name in ("build_lookup", "clone"):
+        vars(found).pop(name, None)
     return found
+
+
+def _itself(query: Any) -> Any:
+    # What a copy finds out anew.
+    vars(query).pop("base_table", None)
+    query._annotation_select_cache = None
+    return query
 
 
 def _kept_lookups(build: Any, path: Any) -> Any:
