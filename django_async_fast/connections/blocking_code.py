@@ -4,8 +4,6 @@ It waits for something else than the database (an HTTP call, a file, a lock held
 query), or computes for long. Where nothing waits on the loop it is called as it is.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 from functools import wraps

@@ -1,7 +1,5 @@
 """What Django gives a wrapper at once: copied, or made when it is asked for."""
 
-from __future__ import annotations
-
 from _thread import get_ident
 from typing import TYPE_CHECKING, Any
 

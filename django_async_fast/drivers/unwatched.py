@@ -4,8 +4,6 @@ They cost as much as a query by key does. Where nobody looks at them, those of t
 steps that have an effect are done here; where somebody might, there is a cursor.
 """
 
-from __future__ import annotations
-
 from _thread import get_ident
 from asyncio import _get_running_loop
 from functools import cache

@@ -1,7 +1,5 @@
 """The figures of the pools of blocks, for logs, pages of health and metrics."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterator
 from importlib import import_module

@@ -5,8 +5,6 @@ Out: an iterator of the core, over a stream of batches (`streams.py`).
 Next: `querysets/plans/row_plan.py`.
 """
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import wraps
 from itertools import islice

@@ -1,7 +1,5 @@
 """ASGI's lifespan, which Django does not serve: pools live as long as the server."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from typing import Any
 

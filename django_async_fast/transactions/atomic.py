@@ -4,8 +4,6 @@ The state machine is Django's own `Atomic`, with an asynchronous face and a scop
 connection that it works on.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 from contextvars import Context

@@ -1,7 +1,5 @@
 """The functions of `django.db.transaction`, for coroutines."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager

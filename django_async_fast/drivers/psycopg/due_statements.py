@@ -7,8 +7,6 @@ In: a block's connection, not in autocommit, and what sends one statement.
 Out: the results of that statement.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Generator, Iterator
 from functools import cache, partial

@@ -4,8 +4,6 @@ An iterator that was dropped, a query that was broken off, a block that ends: th
 is closed by the connection's next statement, or before its pool gets it back.
 """
 
-from __future__ import annotations
-
 import logging
 import sys
 from functools import cache, wraps

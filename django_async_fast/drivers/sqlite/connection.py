@@ -5,8 +5,6 @@ loop is to have its turn (`turns.py`), and ended there when its task is cancelle
 finds the database locked waits in a queue (`lock_queue.py`).
 """
 
-from __future__ import annotations
-
 import os
 import sqlite3
 from collections.abc import Callable

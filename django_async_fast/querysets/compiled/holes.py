@@ -1,7 +1,5 @@
 """A condition whose value is another each time: what is left of it without one."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterable, Iterator
 from typing import Any

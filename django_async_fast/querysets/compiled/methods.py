@@ -7,8 +7,6 @@ The first time it is Django's way and a note; the second, Django's way, and what
 is learnt; from the third, a look in the tree. Errors come where Django raises them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import wraps
 from typing import Any
