@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.db.backends.base.operations import BaseDatabaseOperations
-from django.db.models import Aggregate, F, ForeignObject
+from django.db.models import F, ForeignObject
 from django.db.models.functions.datetime import TimezoneMixin
 from django.db.models.sql.datastructures import Join
 
@@ -23,7 +23,7 @@ from ...unpatched import (
     unpatched_class,
 )
 from . import compilers
-from .keys import Refused
+from .keys import AGGREGATES, Refused
 
 # What a model's fields are asked for when a query names them, and selected ones for.
 OF_NAMED = (
@@ -69,13 +69,14 @@ def compiled_nodes(wrapper: Any) -> Iterator[list[Any]]:
             del each.compile
 
 
-def kinds(nodes: Iterable[Any]) -> Iterator[type[Any]]:
-    """Yield the classes of what was compiled, and of what its names were made of."""
+def kinds(nodes: Iterable[Any], query: Any) -> Iterator[type[Any]]:
+    """Yield the classes of what was compiled, and of what that may be made of."""
     for node in nodes:
         if not hasattr(node, "_daf_hole"):
             yield type(node)
-        if isinstance(node, Aggregate):
-            yield F
+    if query.annotations:
+        # They may have made something else of themselves.
+        yield from (*AGGREGATES, F)
 
 
 def check(compiler: Any, nodes: Iterable[Any]) -> None:

@@ -236,7 +236,7 @@ def simplify(entry: Any, path: Any, wrapper: Any, nodes: Iterable[Any]) -> None:
         *changes.watches(map(type, where), changes.OF_CONDITION),
         *changes.watches(classes_of(columns), changes.OF_COLUMN),
         *[watch for model, _ in entry.models for watch in row_plan.watches(model)],
-        *changes.watches(authors.kinds(nodes), changes.OF_NODE),
+        *changes.watches(authors.kinds(nodes, compiler.query), changes.OF_NODE),
         # Of all their methods: the rest of the text is made by them.
         *changes.watches((type(wrapper.ops), type(wrapper.features)), ()),
     )

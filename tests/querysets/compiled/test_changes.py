@@ -435,6 +435,18 @@ def test_an_aggregate_that_was_changed_is_another(
             assert sums() == wanted
 
 
+def test_an_aggregate_that_made_something_else_of_itself(kinds: Kinds) -> None:
+    def counts() -> list[int]:
+        return [each.n for each in kinds.place.objects.annotate(n=Count("thing"))]
+
+    with kinds.filled():
+        assert counts() == [2]
+        for _ in range(2):
+            with mock.patch.object(Count, "resolve_expression", of_no_field):
+                assert counts() == [1]
+        assert counts() == [2]
+
+
 def test_what_does_not_matter_forgets_nothing(kinds: Kinds) -> None:
     for _ in range(5):
         list(kinds.thing.objects.filter(name="n"))
