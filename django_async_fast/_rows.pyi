@@ -324,6 +324,7 @@ class Steps:
         self,
         fresh: dict[str, Any],
         *,
+        methods: frozenset[str],
         new: dict[str, Any],
         kept: tuple[str, ...],
         keys: StepKeys,

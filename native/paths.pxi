@@ -26,17 +26,18 @@ cdef tuple GET_LIMITS = (0, 21)
 cdef class Steps:
     """The steps of all querysets.
 
-    `fresh` are the attributes of a new queryset, `new` those that a clone has as a new
-    one has them, `kept` the names of the others. `is_made_once` tells of the caller
-    whether the first time is the last. `late_filter` is the step's function of a filter
-    that was put off.
+    `fresh` are the attributes of a new queryset, `methods` the names of what its class
+    has, `new` the attributes that a clone has as a new one has them, `kept` the names
+    of the others. `is_made_once` tells of the caller whether the first time is the
+    last. `late_filter` is the step's function of a filter that was put off.
     """
 
     def __init__(
-        self, dict fresh not None, *, dict new, tuple kept, StepKeys keys not None,
-        bint learns_at_once, is_made_once,
+        self, dict fresh not None, *, frozenset methods not None, dict new, tuple kept,
+        StepKeys keys not None, bint learns_at_once, is_made_once,
     ):
         self.fresh = fresh
+        self.methods = methods
         self.new = new
         self.kept = kept
         self.keys = keys
@@ -48,10 +49,18 @@ cdef class Steps:
 
     cdef Path path_on(self, dict values):
         cdef PyObject *path = PyDict_GetItemWithError(values, ON)
-        # It may have been given a query since.
-        if path is NULL or QUERY in values:
+        # It may have been given a query since, or a method of its own.
+        if path is NULL or QUERY in values or self.has_own_method(values):
             return None
         return <Path> path
+
+    cdef bint has_own_method(self, dict values) except -1:
+        if len(values) == len(self.fresh) + 1:
+            return False
+        for name in values:
+            if name not in self.fresh and name in self.methods:
+                return True
+        return False
 
     cdef Path path_of(self, dict values, int looks=LOOKS):
         """The path that is gone on from, with the filter that was put off; or None."""

@@ -380,6 +380,7 @@ cdef class Steps:
     cdef public long long clock  # as many have been learnt
     cdef public Py_ssize_t hits  # statements that were filled in
     cdef dict fresh
+    cdef frozenset methods
     cdef dict new
     cdef tuple kept
     cdef StepKeys keys
@@ -387,6 +388,7 @@ cdef class Steps:
     cdef public object late_filter
 
     cdef Path path_on(self, dict values)
+    cdef bint has_own_method(self, dict values) except -1
     cdef Path path_of(self, dict values, int looks=*)
     cdef Path late(self, dict values, Path path, int looks)
     cdef object put_off_next(self, queryset, dict values, Path path, tuple conditions)

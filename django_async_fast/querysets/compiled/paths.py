@@ -58,6 +58,7 @@ KEYS: Any = _native.COMPILED and _native.rows.StepKeys(
 )
 STEPS: Any = _native.COMPILED and _native.rows.Steps(
     fresh=FRESH,
+    methods=frozenset(dir(QuerySet)),
     new=_NEW,
     kept=_KEPT,
     keys=KEYS,

@@ -16,7 +16,7 @@ from django.test.utils import CaptureQueriesContext, override_settings
 from django_async_fast import _native, explain_plan, new_connection
 from django_async_fast.drivers.psycopg import statement
 from django_async_fast.querysets.compiled import execution, paths, tree, verify
-from tests.support.describe import NUMBERED, outcome
+from tests.support.describe import NUMBERED, described, outcome
 from tests.support.noted import noted
 from tests.support.routers import Router
 from tests.testapp.models import Author, Book, Tag
@@ -410,3 +410,24 @@ def test_a_fetch_mode_of_the_projects_is_its_own(books: Any, hashed: bool) -> No
             assert found._state.fetch_mode is mode
     queryset = Book.objects.filter(pages=3).fetch_mode(mode)
     assert "own code" in explain_plan(queryset).why_built
+
+
+@pytest.mark.parametrize("name", ["filter", "order_by", "_chain"])
+def test_a_queryset_with_a_method_of_its_own_has_it_called(
+    name: str, books: Any
+) -> None:
+    reads: dict[str, Any] = {
+        "get": lambda queryset: outcome(lambda: queryset.get(pages=2)),
+        "first": lambda queryset: queryset.first(),
+        "latest": lambda queryset: queryset.latest("pages"),
+        "in_bulk": lambda queryset: queryset.in_bulk([books[2].pk]),
+        "filter": lambda queryset: list(queryset.filter(pages=2)),
+    }
+    for read in reads.values():
+        for _ in range(3):
+            read(Book.objects.all())
+        queryset = Book.objects.all()
+        setattr(queryset, name, lambda *args, **kwargs: Book.objects.filter(pages=1))
+        found = described(read(queryset))
+        tree.clear()
+        assert described(read(queryset)) == found
