@@ -443,7 +443,7 @@ class Statement:
     models: tuple[tuple[Any, str], ...]
     lent: list[Any] | None
     columns: int
-    calls_project: bool | None
+    calls_project: bool
     tail: str
     locks: bool
     binds: bool
@@ -642,7 +642,6 @@ class KnownStatements:
         of_one: Any,
         ask_rows: Any,
         forget: Callable[[], None],
-        calls_project: Callable[[Statement, Hidden, str], bool],
     ) -> None: ...
     verify: Callable[..., None] | None
     reader: Reader | None

@@ -135,8 +135,7 @@ cdef class KnownStatements:
     statement is another for these values; `verify` compares it; `databases` are asked
     first, `routes` last; `reader` sends it, and where it does not, `by_cursor` or, of
     another thread, `fetch`; `in_turns` builds rows that are many; `forget` forgets what
-    was learnt; `calls_project` tells whether to build a statement's rows may call the
-    project's code.
+    was learnt.
     """
 
     def __init__(
@@ -144,7 +143,7 @@ cdef class KnownStatements:
         dict compilers, running_loop, connections, holds, plan_for, tuple missed, verify,
         Databases databases not None, Routes routes not None, announce, Reader reader,
         by_cursor, fetch, in_turns, Py_ssize_t many, of_querysets, of_one, ask_rows,
-        forget, calls_project,
+        forget,
     ):
         self.steps = steps
         self.iterates = iterates
@@ -170,7 +169,6 @@ cdef class KnownStatements:
         self.of_one = of_one
         self.ask_rows = ask_rows
         self.forget = forget
-        self.calls_project = calls_project
 
     cdef bint hears_the_same(self) except -1:
         """Whether models' signals have the receivers for which all was learnt."""
@@ -250,8 +248,7 @@ cdef class KnownStatements:
             not asks or self.connections[alias].get_autocommit()
         ):
             return None
-        if not asks and statement.calls_project is not False:
-            statement.is_asked = True
+        if not asks and statement.calls_project:
             return None
         call.path = path
         cdef StatementRun known = StatementRun.__new__(StatementRun)
@@ -294,10 +291,7 @@ cdef class KnownStatements:
 
     cdef list run(self, StatementRun known, Hidden call, how):
         if readers != 0:
-            self.announce(known.statement, call, known.alias)
-        if known.statement.is_asked:
-            known.statement.is_asked = False
-            self.calls_project(known.statement, call, known.alias)
+            self.announce(known.statement)
         # Last: nothing may be waited for between this and the statement.
         wrapper = self.routes.wrapper(known.alias)
         return self.built(known, self.batch(known, wrapper, how))

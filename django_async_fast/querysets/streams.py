@@ -58,7 +58,7 @@ def why_not_kind(kind: Any) -> str:
 class KnownStream(NamedTuple):
     """A stream's statement that need not be compiled, and what `fetch()` is given."""
 
-    calls_project: Callable[[], bool]
+    calls_project: bool
     wrapper: Any
     plan: Any
     types: Any
@@ -141,8 +141,7 @@ class Stream:
         if self._iterable.chunked_fetch:
             known, alias = known_statement(queryset)
             if known is not None:
-                if self.awaited:
-                    self.calls_project = known.calls_project()
+                self.calls_project = self.awaited and known.calls_project
                 return self._beginning(*known[1:])
         compiler = queryset.query.get_compiler(alias or queryset.db)
         # Before it is compiled, which may change a combined query.

@@ -440,8 +440,7 @@ cdef class Statement:
     cdef public tuple models
     cdef public list lent
     cdef public Py_ssize_t columns
-    cdef public object calls_project  # whether to build its rows may; None: not asked
-    cdef bint is_asked  # whether somebody would know that
+    cdef public bint calls_project  # whether to build its rows may
     cdef public str tail  # what comes after its LIMIT
     cdef public bint locks  # FOR UPDATE, which Django refuses outside a transaction
     cdef public bint binds  # whether its values may be sent beside it
@@ -597,7 +596,6 @@ cdef class KnownStatements:
     cdef object of_one
     cdef object ask_rows
     cdef object forget
-    cdef object calls_project
 
     cdef bint hears_the_same(self) except -1
     cdef bint is_as_learnt(self, Statement statement, bint asks) except -1

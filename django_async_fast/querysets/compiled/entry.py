@@ -142,6 +142,7 @@ def learn(queryset: Any, path: Any, ask: Ask, make_plan: Any, alias: str) -> Any
     )
     entry.make_plan = make_plan
     entry.instances = make_plan is row_plan.models
+    entry.calls_project = row_plan.calls_project(compiler)
     try:
         _plan(entry, queryset, make_plan)
     except row_plan.Declined as declined:

@@ -164,7 +164,6 @@ KNOWN: Any = _native.COMPILED and _native.rows.KnownStatements(
     of_one=OF_ONE,
     ask_rows=asks.rows,
     forget=tree.clear,
-    calls_project=single_reads.calls_project,
 )
 
 
@@ -222,8 +221,7 @@ def _known_stream(queryset: Any) -> Any:
     statement, alias, plan, types, *query = found
     wrapper = connections[alias]
     return streams.KnownStream(
-        partial(single_reads.calls_project, statement, call, alias),
-        *(wrapper, plan, types, statement.columns, *query),
+        statement.calls_project, wrapper, plan, types, statement.columns, *query
     ), alias
 
 

@@ -14,8 +14,6 @@ from ... import bridge
 from ...tasks.units import Read
 from ...unpatched import Unpatched
 from .. import iterables
-from ..plans import row_plan
-from .entry import compiler_of
 from .paths import PATH
 
 # They look at the query, and call those that read.
@@ -44,16 +42,8 @@ def as_read(function: list[Any]) -> Read | None:
     return Read(method.__self__ if keeps else None)
 
 
-def announced(statement: Any, read: Any, alias: str) -> None:
+def announced(statement: Any) -> None:
     """Note that the call in progress sends `statement` next."""
     call = bridge.current_call()
     if call is not None and call.read is not None:
-        call.read.ready = not calls_project(statement, read, alias)
-
-
-def calls_project(statement: Any, call: Any, alias: str) -> bool:
-    """Tell whether to build the rows of a statement may call the project's code."""
-    if statement.calls_project is None:
-        compiler = compiler_of(statement, call, alias)
-        statement.calls_project = row_plan.calls_project(compiler)
-    return bool(statement.calls_project)
+        call.read.ready = not statement.calls_project
