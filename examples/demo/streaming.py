@@ -23,10 +23,10 @@ from statistics import median
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-BOOKSHOP = ROOT / "examples" / "bookshop"
-sys.path[:0] = [str(ROOT), str(BOOKSHOP)]
+sys.path.insert(0, str(ROOT))
 
 from tools.memory import memory_mb, reset_peak  # noqa: E402
+from tools.postgres import django_database  # noqa: E402
 
 ROWS = 200_000
 FEW_ROWS = ROWS // 10
@@ -42,11 +42,29 @@ def stream_on_request(kind: str) -> None:
     """For each row count read from stdin, stream as many and write the figures."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
     started = _count_started_threads()
-    import django
-
-    os.environ["DJANGO_SETTINGS_MODULE"] = "bookshop.settings"
-    django.setup()
+    set_up(["django_async_fast"] if kind == "native" else [])
     asyncio.run(_serve(kind, started))
+
+
+def set_up(apps: list[str]) -> None:
+    """Make this process one of a project that has the books, at DATABASE_URL."""
+    import django
+    from django.conf import settings
+
+    settings.configure(
+        DATABASES={"default": django_database(os.environ["DATABASE_URL"])},
+        DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
+        INSTALLED_APPS=["catalogue", *apps],
+        USE_TZ=True,
+    )
+    django.setup()
+
+
+def make_tables() -> None:
+    from django.core.management import call_command
+
+    set_up([])
+    call_command("migrate", run_syncdb=True, verbosity=0, skip_checks=True)
 
 
 def _count_started_threads() -> list[str]:
@@ -160,13 +178,9 @@ class Streamer:
 
 @contextlib.contextmanager
 def streamer(kind: str, dsn: str) -> Iterator[Streamer]:
-    environ = os.environ | {
-        "DATABASE_URL": dsn,
-        "BOOKSHOP_STOCK": "1" if kind == "stock" else "0",
-    }
     process = subprocess.Popen(
         [sys.executable, __file__, kind],
-        env=environ,
+        env=os.environ | {"DATABASE_URL": dsn},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -178,13 +192,6 @@ def streamer(kind: str, dsn: str) -> Iterator[Streamer]:
     finally:
         process.kill()
         process.communicate()
-
-
-def migrate(dsn: str) -> None:
-    command = [sys.executable, BOOKSHOP / "manage.py", "migrate", "--verbosity=0"]
-    command.append("--skip-checks")
-    environ = os.environ | {"DATABASE_URL": dsn, "BOOKSHOP_STOCK": "1"}
-    subprocess.run(command, env=environ, check=True)
 
 
 def seed(dsn: str, progress: Any) -> None:
@@ -229,7 +236,8 @@ def measure(stock: Streamer, native: Streamer, rounds: int, progress: Any) -> No
 
 def run(dsn: str, rounds: int, progress: Any) -> tuple[Streamer, Streamer]:
     """Return what stock Django and the package did, in so many rounds."""
-    migrate(dsn)
+    command = [sys.executable, __file__, "tables"]
+    subprocess.run(command, env=os.environ | {"DATABASE_URL": dsn}, check=True)
     seed(dsn, progress)
     with streamer("stock", dsn) as stock, streamer("native", dsn) as native:
         measure(stock, native, rounds, progress)
@@ -266,4 +274,7 @@ def show(stock: Streamer, native: Streamer, server: str, console: Any) -> None:
 
 
 if __name__ == "__main__":
-    stream_on_request(sys.argv[1])
+    if sys.argv[1] == "tables":
+        make_tables()
+    else:
+        stream_on_request(sys.argv[1])
