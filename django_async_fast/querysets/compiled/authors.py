@@ -31,6 +31,14 @@ OF_NAMED = (
     *("attname", "column", "null", "target_field"),
 )
 _OF_SELECTED = "select_format", "get_db_converters"
+# Methods that one field may have been given.
+_OF_FIELD = {
+    *_OF_SELECTED,
+    "get_internal_type",
+    "get_col",
+    "get_lookup",
+    "get_transform",
+}
 
 _OF_JOIN = (
     *("get_joining_fields", "get_joining_columns", "get_path_info", "path_infos"),
@@ -107,6 +115,8 @@ def check_model(model: Any) -> None:
     fields = model._meta.concrete_fields
     _check_fields({*map(type, fields)}, OF_NAMED)
     for field in fields:
+        if not _OF_FIELD.isdisjoint(vars(field)):
+            raise Refused(f"{field.name} has methods of its own")
         code = getattr(field.get_internal_type, "__code__", None)
         # Many say their column's type; what asks nobody says the same each time.
         if code is None or code.co_names or code.co_freevars:

@@ -360,6 +360,34 @@ def test_a_field_says_each_time_how_it_is_named(make: Any, name: str) -> None:
     assert found != learnt[-1] == learnt[0]
 
 
+GIVEN_A_FIELD: dict[str, Callable[..., Any]] = {
+    "get_internal_type": lambda: (
+        "GenericIPAddressField" if tenant.get() == 1 else "CharField"
+    ),
+    "select_format": lambda compiler, sql, params: (
+        sql if tenant.get() == 1 else f"host({sql})",
+        params,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GIVEN_A_FIELD)
+def test_a_field_that_was_given_a_method_is_asked_each_time(
+    make: Any, name: str
+) -> None:
+    model = make("Given", key=models.GenericIPAddressField())
+    setattr(model._meta.get_field("key"), name, GIVEN_A_FIELD[name])
+
+    def done() -> str:
+        with connection.execute_wrapper(queries := Queries()):
+            list(model.objects.filter(key__contains="::"))
+        return str(queries[0][0])
+
+    learnt = {done() for _ in range(4)}
+    with of_tenant(2):
+        assert done() not in learnt
+
+
 def test_a_content_type_that_has_got_another_key_is_looked_up() -> None:
     book = Book.objects.create(title="b", author=Author.objects.create(name="a"))
     Note.objects.create(text="n", about=book)
