@@ -15,7 +15,7 @@ VENV ?= .venv
 ARGS ?=
 DJANGO ?=
 MATRIX := 5.2 6.0 6.1
-FUZZ ?= $(basename $(notdir $(wildcard rust/fuzz/targets/*.rs)))
+FUZZ ?= $(notdir $(wildcard rust/fuzz/corpus/*))
 TIME ?= 60
 TIMES ?= 10
 # The tests that depend on who reads a value.
@@ -109,18 +109,18 @@ sanitize-greenlets: $(VENV)/.compile ## run any tests so, the heap alone, on psy
 
 .PHONY: fuzz
 fuzz: ## look for bytes that break rust/wire (FUZZ="numeric inet" TIME=600)
-	cd rust && cargo +nightly fuzz build
-	cd rust && for target in $(FUZZ); do \
-		mkdir -p fuzz/found/$$target && \
-		cargo +nightly fuzz run $$target fuzz/found/$$target fuzz/corpus/$$target -- \
+	cd rust && for property in $(FUZZ); do \
+		mkdir -p fuzz/found/$$property fuzz/artifacts/$$property && PROPERTY=$$property \
+		cargo +nightly fuzz run property fuzz/found/$$property fuzz/corpus/$$property -- \
+			-artifact_prefix=fuzz/artifacts/$$property/ \
 			-max_total_time=$(TIME) -max_len=256 -print_final_stats=1 || exit 1; \
 	done
 
 .PHONY: fuzz-corpus
 fuzz-corpus: ## keep of what fuzzing found what reaches code that the corpus does not
-	cd rust && for target in $(FUZZ); do \
-		mkdir -p fuzz/found/$$target && cargo +nightly fuzz run $$target \
-			fuzz/corpus/$$target fuzz/found/$$target -- \
+	cd rust && for property in $(FUZZ); do \
+		mkdir -p fuzz/found/$$property && PROPERTY=$$property \
+		cargo +nightly fuzz run property fuzz/corpus/$$property fuzz/found/$$property -- \
 			-merge=1 -use_counters=0 || exit 1; \
 	done
 

@@ -20,7 +20,7 @@ mod text;
 /// Panics when the bytes show a fault.
 pub type Property = fn(&[u8]);
 
-/// Every property, under the name of its fuzz target and its corpus.
+/// Every property, under the name of its corpus.
 pub const PROPERTIES: &[(&str, Property)] = &[
     ("reader", reader::any_bytes),
     ("scalar", scalar::any_bytes),
