@@ -667,11 +667,14 @@ class StraightReads:
     ) -> None: ...
     def begin(self, worker: object, call: list[Any]) -> StraightRead | None: ...
 
-@final
-class StraightRead:
+@disjoint_base
+class RoundTrip:
     @property
     def wait(self) -> Wait | None: ...
     error: BaseException | None
+
+@final
+class StraightRead(RoundTrip):
     def end(self, value: object) -> bool: ...
     def go_on(self) -> Any: ...
 

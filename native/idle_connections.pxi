@@ -3,8 +3,9 @@
 # In: psycopg's pool. Out: an idle connection of it, or None where one has to wait.
 # Next: `drivers/psycopg/statement.py`.
 
-from logging import INFO
 from time import monotonic
+
+cdef int INFO = 20  # logging.INFO
 
 
 @cython.final
