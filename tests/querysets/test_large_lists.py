@@ -10,6 +10,8 @@ from django_async_fast import alist, new_connection, run_sync
 from django_async_fast.querysets import streams
 from tests.testapp.models import Tag
 
+pytestmark = pytest.mark.core
+
 MANY = streams.PART * 4 + 1
 
 
