@@ -48,18 +48,18 @@ def _models() -> Any:
 
     from oxyde import Field, Model
 
-    class City(Model):
+    class Named(Model):
         id: int | None = Field(default=None, db_pk=True)
         name: str
+
+    class City(Named):
         country: str
 
         class Meta:
             is_table = True
             table_name = "bench_city"
 
-    class Company(Model):
-        id: int | None = Field(default=None, db_pk=True)
-        name: str
+    class Company(Named):
         rating: int
         city: City | None = Field(default=None)
 
@@ -67,9 +67,7 @@ def _models() -> Any:
             is_table = True
             table_name = "bench_company"
 
-    class Person(Model):
-        id: int | None = Field(default=None, db_pk=True)
-        name: str
+    class Person(Named):
         email: str
         age: int
         company: Company | None = Field(default=None)

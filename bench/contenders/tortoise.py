@@ -68,26 +68,27 @@ def _models() -> ModuleType:
     from tortoise import fields
     from tortoise.models import Model
 
-    class City(Model):
+    class Named(Model):
         id = fields.BigIntField(primary_key=True)
         name = fields.CharField(max_length=100)
+
+        class Meta:
+            abstract = True
+
+    class City(Named):
         country = fields.CharField(max_length=2)
 
         class Meta:
             table = "bench_city"
 
-    class Company(Model):
-        id = fields.BigIntField(primary_key=True)
-        name = fields.CharField(max_length=100)
+    class Company(Named):
         rating = fields.IntField()
         city: Any = fields.ForeignKeyField("bench.City")
 
         class Meta:
             table = "bench_company"
 
-    class Person(Model):
-        id = fields.BigIntField(primary_key=True)
-        name = fields.CharField(max_length=100)
+    class Person(Named):
         email = fields.TextField()
         age = fields.IntField()
         company: Any = fields.ForeignKeyField("bench.Company")

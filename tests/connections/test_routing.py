@@ -361,11 +361,12 @@ def test_middleware_in_the_wrong_order_is_told(
     [
         (connection, "cursor", "async with async_connections['default'].acursor()"),
         (connection, "close", "async_connections['default'].aclose()"),
-        (connection, "commit", "transaction.acommit('default')"),
-        (connection, "rollback", "transaction.arollback('default')"),
         (connection, "clean_savepoints", "transaction.aclean_savepoints('default')"),
-        (transaction, "commit", "transaction.acommit('default')"),
-        (transaction, "rollback", "transaction.arollback('default')"),
+        *(
+            (owner, name, f"transaction.a{name}('default')")
+            for owner in (connection, transaction)
+            for name in ("commit", "rollback")
+        ),
     ],
 )
 async def test_what_waits_is_refused(owner: Any, name: str, instead: str) -> None:

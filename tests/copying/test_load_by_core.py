@@ -3,10 +3,10 @@
 from typing import Any, NamedTuple
 
 import pytest
-from django.db import DataError, connection
-from psycopg.types.string import StrDumper
+from django.db import DataError
 
 from django_async_fast import _native, copy_from
+from tests.support.shouting import shouting
 from tests.testapp.models import Everything
 
 from .stored import assert_like_django
@@ -72,14 +72,6 @@ def test_errors_say_where_they_are_after_batches_of_the_core(
 
 
 def test_where_somebody_dumps_texts_the_core_encodes_none(encoded: list[bool]) -> None:
-    class Louder(StrDumper):
-        def dump(self, obj: str) -> Any:
-            return super().dump(obj.upper())
-
-    connection.ensure_connection()
-    connection.connection.adapters.register_dumper(str, Louder)
-    try:
+    with shouting():
         assert copy_from(Everything, [(1, "a")], ["integer", "char"]) == 1
-    finally:
-        connection.close()
     assert not encoded

@@ -5,8 +5,7 @@ In Django's handler behind `ConnectionMiddleware`, and in the package's applicat
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import django
@@ -19,6 +18,7 @@ from django.urls import path
 from django_async_fast.requests import handler as ours
 from tests.support.configured import configured, pool_is_whole, pool_options
 from tests.support.every_await import HOWS, MOST, Closed, Steps, is_stuck, run
+from tests.support.uncollected import frozen
 from tests.testapp.models import Author, Tag
 
 from .conftest import Watch
@@ -175,17 +175,6 @@ async def _broken_off(handler: Any, view: str, how: str) -> tuple[bool, int | No
     else:
         assert request.cancelled(), request
     return True, None
-
-
-@contextmanager
-def frozen() -> Iterator[None]:
-    """Have each collection look at what is made meanwhile, not at all other tests."""
-    gc.collect()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 SERVED = [

@@ -95,6 +95,19 @@ def test_a_class_that_changes_elsewhere_for_ever_is_asked_once() -> None:
     assert asked == [1, 2, 1, 1]
 
 
+def asking(find: Any, *kinds: type, names: Any) -> tuple[Any, list[Any]]:
+    """Return a watch, and what has been found each time that it has asked."""
+    asked: list[Any] = []
+
+    def ask() -> bool:
+        watch.look()
+        asked.append(find())
+        return True
+
+    watch = rows.ClassWatch(*kinds, asked=ask, names=names)
+    return watch, asked
+
+
 def test_a_class_that_has_no_version_any_more_hides_no_change_of_another() -> None:
     class Restless:
         value = 0
@@ -102,14 +115,8 @@ def test_a_class_that_has_no_version_any_more_hides_no_change_of_another() -> No
     class Still:
         named = 1
 
-    asked = []
-
-    def ask() -> bool:
-        watch.look()
-        asked.append(Still.named)
-        return True
-
-    watch = rows.ClassWatch(Restless, Still, asked=ask, names=(("named",), ("named",)))
+    names = ("named",), ("named",)
+    watch, asked = asking(lambda: Still.named, Restless, Still, names=names)
     for value in range(3_000):
         Restless.value = value
         assert watch.holds()
@@ -126,14 +133,7 @@ def test_all_that_a_class_has_is_compared() -> None:
     class Whole(Base):
         value = 0
 
-    asked = []
-
-    def ask() -> bool:
-        watch.look()
-        asked.append(Whole.value)
-        return True
-
-    watch = rows.ClassWatch(Whole, asked=ask, names=((),))
+    watch, asked = asking(lambda: Whole.value, Whole, names=((),))
     assert watch.holds()
     Whole.value = 1
     assert watch.holds()
@@ -181,14 +181,8 @@ def test_a_class_that_has_no_version_any_more_is_looked_at_after_a_change() -> N
 
 
 def test_other_bases_of_a_class_without_a_version_are_noticed() -> None:
-    kind, asked = worn_out(Base), []
-
-    def ask() -> bool:
-        watch.look()
-        asked.append(kind.__bases__)
-        return True
-
-    watch = rows.ClassWatch(kind, asked=ask, names=(("value",),))
+    kind = worn_out(Base)
+    watch, asked = asking(lambda: kind.__bases__, kind, names=(("value",),))
     assert watch.holds()
     kind.__bases__ = (Other,)
     assert watch.holds()

@@ -16,7 +16,7 @@ from psycopg.types.range import Range
 from tests.support.forged_results import forged
 
 from .counting import steady
-from .test_encode_types import TYPES, Str
+from .test_encode_types import TYPES, Str, of_each
 
 _decode = pytest.importorskip("django_async_fast._decode")
 
@@ -96,9 +96,7 @@ SAME = [
 ]
 
 
-@pytest.mark.parametrize("name", SAME)
-@examples
-@given(data=st.data())
+@of_each(SAME, tries=30)
 def test_lists_that_are_encoded_are_decoded_again(name: str, data: Any) -> None:
     oid, value = types[name].array_oid, data.draw(lists(elements(name)))
     encoded = encode(oid, value)
@@ -125,9 +123,7 @@ def _as_read(value: Any) -> Any:
 SENT = sorted({*SAME, "numeric", "timestamptz"} - {"tsrange"})
 
 
-@pytest.mark.parametrize("name", SENT)
-@examples
-@given(data=st.data())
+@of_each(SENT, tries=30)
 def test_the_server_gets_what_psycopg_sends_of_lists(
     connection: psycopg.Connection, name: str, data: Any
 ) -> None:
@@ -135,9 +131,7 @@ def test_the_server_gets_what_psycopg_sends_of_lists(
     same(connection, f"{name}[]", types[name].array_oid, value)
 
 
-@pytest.mark.parametrize("name", [each for each in SENT if each in RANGES])
-@examples
-@given(data=st.data())
+@of_each([each for each in SENT if each in RANGES], tries=30)
 def test_the_server_gets_what_psycopg_sends_of_ranges(
     connection: psycopg.Connection, name: str, data: Any
 ) -> None:

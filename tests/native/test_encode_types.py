@@ -5,6 +5,7 @@ import ipaddress
 import math
 import struct
 import uuid
+from collections.abc import Callable, Iterable
 from decimal import Context, Decimal
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -28,7 +29,15 @@ VIENNA = ZoneInfo("Europe/Vienna")
 APIA = ZoneInfo("Pacific/Apia")
 ODD = dt.timezone(dt.timedelta(hours=-15, minutes=-59, seconds=-59))
 
-examples = settings(max_examples=40)
+
+def of_each(names: Iterable[str], tries: int = 40) -> Callable[[Any], Any]:
+    """Have a test tried for each of these types, with values that it draws."""
+
+    def decorated(test: Any) -> Any:
+        drawing = settings(max_examples=tries)(given(data=st.data())(test))
+        return pytest.mark.parametrize("name", names)(drawing)
+
+    return decorated
 
 
 class Encoded(NamedTuple):
@@ -110,9 +119,7 @@ def some_of(kind: Encoded) -> st.SearchStrategy[list[Any]]:
     return st.lists(st.none() | kind.values, min_size=1, max_size=8)
 
 
-@pytest.mark.parametrize("name", TYPES)
-@examples
-@given(data=st.data())
+@of_each(TYPES)
 def test_the_server_gets_what_psycopg_sends(
     connection: psycopg.Connection, name: str, data: Any
 ) -> None:
@@ -130,9 +137,7 @@ def test_the_server_gets_what_psycopg_sends(
     assert (result.get_value(0, 0), result.get_value(0, 1)) == (b"\1", b"\1")
 
 
-@pytest.mark.parametrize("name", TYPES)
-@examples
-@given(data=st.data())
+@of_each(TYPES)
 def test_what_is_encoded_is_decoded_again(
     connection: psycopg.Connection, name: str, data: Any
 ) -> None:

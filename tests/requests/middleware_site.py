@@ -20,12 +20,9 @@ from django_async_fast import async_connections, run_sync
 from django_async_fast.connections.blocks import current_block
 from tests.testapp.models import Tag
 
-from .handler_site import failing_async, failing_non_atomic
+from .handler_site import failing_async, failing_non_atomic, seen, stream_async
 
 MIDDLEWARE = "django_async_fast.middleware.ConnectionMiddleware"
-
-
-seen: dict[str, Any] = {}
 kept = threading.local()
 
 
@@ -84,17 +81,9 @@ class ClassBased(View):
         return HttpResponse("done")
 
 
-async def parts() -> AsyncIterator[str]:
-    try:
-        async for tag in Tag.objects.order_by("name").aiterator(chunk_size=2):
-            yield tag.name
-    finally:
-        seen["last"] = await Tag.objects.acount()
-
-
 async def streaming(request: Any) -> HttpResponseBase:
     await Tag.objects.abulk_create(Tag(name=f"t{i}") for i in range(5))
-    return StreamingHttpResponse(parts())
+    return stream_async(request)
 
 
 async def streaming_failure(request: Any) -> HttpResponseBase:

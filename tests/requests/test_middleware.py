@@ -174,7 +174,7 @@ async def test_the_block_stays_open_while_the_response_streams(
         assert sessions() == ["idle in transaction"] or sessions() == ["idle"]
         assert current_block() is None
     assert received == [b"t0", b"t1", b"t2", b"t3", b"t4"]
-    assert seen["last"] == 5
+    assert seen["stream closed"] == 5
     await gone(sessions)
 
 

@@ -31,15 +31,18 @@ from tests.testapp.models import Author, Book, Note, Novel, Profile, Publisher, 
 
 DJANGOS = "You cannot call this from an async context - use a thread or sync_to_async."
 
+Start = Callable[[], None]
+Told = Callable[[str], list[str]]
+
 
 @pytest.fixture(params=["DEBUG", "the loop's"])
 def debug(
     request: pytest.FixtureRequest, settings_override: Callable[..., None]
-) -> Iterator[Callable[[], None]]:
+) -> Iterator[Start]:
     """Call it on the loop, before the block, to be in debug mode."""
     if request.param == "DEBUG":
         settings_override(DEBUG=True)
-        start: Callable[[], None] = lambda: None  # noqa: E731
+        start: Start = lambda: None  # noqa: E731
     else:
         start = lambda: asyncio.get_running_loop().set_debug(True)  # noqa: E731
     with mock.patch.object(workers, "timed_step", None):
@@ -87,7 +90,7 @@ def test_f31_the_seam_is_a_coroutine_function() -> None:
 
 
 @pytest.fixture
-def told(caplog: pytest.LogCaptureFixture) -> Callable[[str], list[str]]:
+def told(caplog: pytest.LogCaptureFixture) -> Told:
     """Return what has been logged about the loop under a line of this file.
 
     A busy machine can hold up any step: what other tests do is not asked about.
@@ -108,32 +111,29 @@ def slow_in_a_library() -> None:
     threading.Event().wait(0.25)
 
 
-async def test_f34_the_frame_is_named(
-    debug: Callable[[], None], told: Callable[[str], list[str]]
-) -> None:
-    debug()
+async def in_a_block(function: Callable[[], None]) -> None:
     async with new_connection():
-        await run_sync(slow)
+        await run_sync(function)
+
+
+async def test_f34_the_frame_is_named(debug: Start, told: Told) -> None:
+    debug()
+    await in_a_block(slow)
     (message,) = told("s: slow (")
     assert f"s: slow ({line_of(slow, 1)}), under" in message
-    assert f"the await at {line_of(test_f34_the_frame_is_named, 5)}." in message
+    assert f"the await at {line_of(in_a_block, 2)}." in message
     assert "sync_to_async()" in message
 
 
-async def test_f34_the_users_frame_and_the_librarys(
-    debug: Callable[[], None], told: Callable[[str], list[str]]
-) -> None:
+async def test_f34_the_users_frame_and_the_librarys(debug: Start, told: Told) -> None:
     debug()
-    async with new_connection():
-        await run_sync(slow_in_a_library)
+    await in_a_block(slow_in_a_library)
     (message,) = told("slow_in_a_library (")
     assert f": slow_in_a_library ({line_of(slow_in_a_library, 1)}), in " in message
     assert threading.__file__ in message
 
 
-async def test_f34_a_slow_receiver(
-    debug: Callable[[], None], told: Callable[[str], list[str]]
-) -> None:
+async def test_f34_a_slow_receiver(debug: Start, told: Told) -> None:
     def mail(**kwargs: Any) -> None:
         time.sleep(0.25)
 
@@ -146,20 +146,15 @@ async def test_f34_a_slow_receiver(
 
 
 async def test_f34_what_holds_the_gil_is_timed_too(
-    debug: Callable[[], None],
-    told: Callable[[str], list[str]],
-    monkeypatch: pytest.MonkeyPatch,
+    debug: Start, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     debug()
     monkeypatch.setattr(stalls, "_sample", lambda *args: None)
-    async with new_connection():
-        await run_sync(slow)
+    await in_a_block(slow)
     assert len(told("holds the GIL")) == 1
 
 
-async def test_f34_waits_are_not_blocking(
-    debug: Callable[[], None], told: Callable[[str], list[str]]
-) -> None:
+async def test_f34_waits_are_not_blocking(debug: Start, told: Told) -> None:
     debug()
     asyncio.get_running_loop().slow_callback_duration = 0.4
     async with new_connection() as conn, conn.acursor() as cursor:
@@ -167,19 +162,14 @@ async def test_f34_waits_are_not_blocking(
     assert told("") == []
 
 
-async def test_f34_the_limit_is_the_loops(
-    debug: Callable[[], None], told: Callable[[str], list[str]]
-) -> None:
+async def test_f34_the_limit_is_the_loops(debug: Start, told: Told) -> None:
     debug()
     asyncio.get_running_loop().slow_callback_duration = 5.0
-    async with new_connection():
-        await run_sync(slow)
+    await in_a_block(slow)
     assert told("slow (") == []
 
 
-async def test_f34_steps_within_steps(
-    debug: Callable[[], None], told: Callable[[str], list[str]]
-) -> None:
+async def test_f34_steps_within_steps(debug: Start, told: Told) -> None:
     """A coroutine driven by hand on the bridge begins a step within a step."""
 
     async def inner() -> None:
@@ -196,24 +186,21 @@ async def test_f34_steps_within_steps(
         slow()
 
     debug()
-    async with new_connection():
-        await run_sync(outer)
+    await in_a_block(outer)
     assert len(told("s: slow (")) == 2
     assert stalls._steps == {}
 
 
 async def test_f34_nothing_is_timed_without_debug_mode(
-    told: Callable[[str], list[str]], monkeypatch: pytest.MonkeyPatch
+    told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers, "timed_step", None)
-    async with new_connection():
-        await run_sync(slow)
+    await in_a_block(slow)
     assert workers.timed_step is None
     assert told("") == []
     # In a process where another loop is in debug mode.
     monkeypatch.setattr(workers, "timed_step", stalls._timed)
-    async with new_connection():
-        await run_sync(slow)
+    await in_a_block(slow)
     assert told("") == []
 
 

@@ -2,19 +2,24 @@
 
 import gc
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def uncollected(begin: Any = gc.disable, end: Any = gc.enable) -> Iterator[None]:
     """Switch the collector off, when it has collected what was there."""
     gc.collect()
-    gc.disable()
+    begin()
     try:
         yield
     finally:
-        gc.enable()
+        end()
+
+
+def frozen() -> AbstractContextManager[None]:
+    """Have each collection look at what is made meanwhile, not at all other tests."""
+    return uncollected(gc.freeze, gc.unfreeze)
 
 
 @contextmanager

@@ -5,11 +5,10 @@ import struct
 from typing import Any
 
 import psycopg
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from .reading import malformed, reads, reads_all
+from .reading import reads, reads_all
 
 examples = settings(max_examples=50)
 
@@ -129,35 +128,3 @@ def test_tsqueries(connection: psycopg.Connection, queries: list[str]) -> None:
 def test_a_deep_tsquery(connection: psycopg.Connection) -> None:
     words = [f"w{i}" for i in range(2000)]
     reads_all(connection, "tsquery", [" & ".join(words), "!(" * 30 + "a" + ")" * 30])
-
-
-@pytest.mark.parametrize(
-    ("oid", "data", "why"),
-    [
-        (22, b"", "expected at least 4 bytes, got 0"),
-        (27, b"12345", "expected at least 6 bytes, got 5"),
-        (27, b"1234567", "expected 6 bytes, got 7"),
-        (28, b"123", "expected 4 bytes, got 3"),
-        (600, bytes(15), "expected at least 16 bytes, got 15"),
-        (600, bytes(17), "expected 16 bytes, got 17"),
-        (602, b"\1\0\0\0\1", "expected at least 21 bytes, got 5"),
-        (604, b"\xff\xff\xff\xff", "expected points of a polygon from 0, got -1"),
-        (718, bytes(25), "expected 24 bytes, got 25"),
-        (774, bytes(6), "expected 8 bytes, got 6"),
-        (829, bytes(8), "expected 6 bytes, got 8"),
-        (1560, b"\0\0\0\x09\xff", "expected 6 bytes, got 5"),
-        (3220, bytes(7), "expected at least 8 bytes, got 7"),
-        (3614, b"\0\0\0\1abc", "expected at least 8 bytes, got 7"),
-        (3614, b"\0\0\0\1a\0\0\2\0\1", "expected at least 12 bytes, got 10"),
-        (3615, b"\0\0\0\1\x03\0", "expected kind of a tsquery item 1 or 2, got 3"),
-        (3615, b"\0\0\0\1\2\5", "expected tsquery operator from 1 to 4, got 5"),
-        (3615, b"\0\0\0\1\2\1", "expected operands of a tsquery .* got 0"),
-        (3615, b"\0\0\0\2\1\0\0\0\1\0\0\0", "operands of a tsquery .* got 2"),
-        (4072, b"\2$", "expected jsonpath version 1, got 2"),
-        (5069, bytes(4), "expected 8 bytes, got 4"),
-    ],
-)
-def test_malformed(
-    connection: psycopg.Connection, oid: int, data: bytes, why: str
-) -> None:
-    malformed(connection, oid, {}, data, why)

@@ -15,10 +15,7 @@ pytestmark = pytest.mark.core
 @pytest.mark.parametrize(
     ("model", "created", "updated"),
     [
-        (Tag, "", ""),
-        (Book, "", ""),
-        (UuidKey, "", ""),
-        (Wide, "", ""),
+        *((model, "", "") for model in (Tag, Book, UuidKey, Wide)),
         (CharKey, "", "its primary key is not one integer or UUID"),
         (Everything, "it writes VALUES of binary", ""),
         (Novel, "it has more than one table", "it writes CASE of title, "),

@@ -22,11 +22,11 @@ from django.test.utils import CaptureQueriesContext, isolate_apps, override_sett
 from django.utils.safestring import SafeString
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from psycopg.types.string import StrDumper
 
 from django_async_fast import new_connection, run_sync
 from tests.support.describe import Queries, described
 from tests.support.noted import noted
+from tests.support.shouting import shouting
 from tests.support.sql import execute
 from tests.support.tables import Isolated, table_of
 from tests.testapp.models import (
@@ -43,10 +43,8 @@ from tests.testapp.models import (
     Wide,
 )
 
-from .values import FULL, NOON, VIENNA, Colour, Size, Str, odd
+from .values import FULL, MODELS, NOON, VIENNA, Colour, Size, Str, odd
 from .ways import arrays, djangos, like_djangos, outcome, rows_like_djangos
-
-MODELS = Author, Book, CharKey, Everything, Note, Tag, Unique, UuidKey, Wide
 
 pytestmark = pytest.mark.core
 
@@ -364,16 +362,8 @@ def test_a_patched_compiler_or_field_is_called() -> None:
 
 
 def test_a_dumper_of_ones_own_dumps() -> None:
-    class Shout(StrDumper):
-        def dump(self, obj: str) -> Any:
-            return super().dump(obj.upper())
-
-    connection.ensure_connection()
-    connection.connection.adapters.register_dumper(str, Shout)
-    try:
+    with shouting():
         Tag.objects.bulk_create([Tag(name="a"), Tag(name="b")])
-    finally:
-        connection.close()
     assert [*Tag.objects.order_by("pk").values_list("name", flat=True)] == ["A", "B"]
 
 

@@ -36,11 +36,8 @@ from tests.testapp.models import (
     Wide,
 )
 
-from .values import FULL, NOON, Colour, Size, Str, odd
+from .values import FULL, MODELS, NOON, Colour, Size, Str, odd
 from .ways import arrays, djangos, like_djangos, rows_like_djangos
-
-MODELS = Author, Book, CharKey, Everything, Novel, Tag, Unique, UuidKey, Wide
-
 
 pytestmark = pytest.mark.core
 

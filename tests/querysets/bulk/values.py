@@ -9,6 +9,14 @@ from zoneinfo import ZoneInfo
 from django.db import models
 from hypothesis import strategies as st
 
+from tests.testapp import models as testapp
+
+# Whose rows are compared after a write.
+MODELS = (
+    *(testapp.Author, testapp.Book, testapp.CharKey, testapp.Everything, testapp.Note),
+    *(testapp.Novel, testapp.Tag, testapp.Unique, testapp.UuidKey, testapp.Wide),
+)
+
 NOON = dt.datetime(2001, 2, 3, 12, tzinfo=dt.UTC)
 VIENNA = ZoneInfo("Europe/Vienna")
 
