@@ -15,6 +15,7 @@ from django.utils.decorators import async_only_middleware, sync_only_middleware
 from django_async_fast import _native, new_connection
 from django_async_fast.asgi import get_asgi_application
 from django_async_fast.connections.blocks import current_block
+from django_async_fast.requests.request_block import in_request
 from django_async_fast.test import shared_connection
 from tests.support.fresh_python import run
 from tests.support.request_sessions import gone
@@ -166,6 +167,14 @@ async def test_in_a_tests_block_it_joins_in() -> None:
         assert (await get("/failing")).status == 500
         assert await Tag.objects.acount() == 2
     assert await tags() == []
+
+
+async def test_who_awaits_a_request_is_not_in_it_afterwards() -> None:
+    async with shared_connection(force_rollback=True):
+        request = Exchange(get_asgi_application(), "/where")
+        await request.application(request.scope, request.receive, request.send)
+        assert request.body == b'{"block": true, "tags": 0}'
+        assert not in_request()
 
 
 def test_asgi_py_needs_no_setup_before_it() -> None:

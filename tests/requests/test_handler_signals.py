@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import threading
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +25,7 @@ from tests.support.signals import receiving
 from tests.testapp.models import Tag
 
 from .exchanges import books, get
+from .handler_site import seen
 
 pytestmark = pytest.mark.usefixtures("served")
 
@@ -56,6 +58,19 @@ async def test_signals_have_the_block_and_both_kinds_of_receivers() -> None:
         ("finished", 0),
         ("finished async", 0),
     ]
+
+
+async def test_receivers_of_the_end_find_what_is_the_views_threads() -> None:
+    threads: list[int] = []
+
+    def finished(**kwargs: Any) -> None:
+        threads.append(threading.get_ident())
+
+    with receiving(finished, request_finished):
+        for application in (ASGIHandler(), get_asgi_application(sync="thread")):
+            await get("/where", application)
+            assert threads.pop() == seen["thread"] != threading.get_ident()
+        await sync_to_async(connections.close_all)()
 
 
 @pytest.mark.parametrize("url", ["/lazy", "/task_of_its_own", "/template"])

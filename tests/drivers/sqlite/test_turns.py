@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
+import weakref
+from contextvars import Context, ContextVar
 from typing import Any
 
 import pytest
 from django.db import OperationalError, connections, transaction
 
-from django_async_fast import async_connections, new_connection, run_sync
-from django_async_fast.drivers.sqlite import progress
+from django_async_fast import async_connections, bridge, new_connection, run_sync
+from django_async_fast.drivers.sqlite import progress, turns
 from tests.support.every_await import HOWS
 from tests.support.other_databases import names
 from tests.support.sql import execute
@@ -28,6 +31,39 @@ ENDLESS = 10**12
 
 def count(alias: str, number: int) -> int:
     return int(execute(COUNT, [number], using=alias)[0][0])
+
+
+async def test_who_had_no_slice_is_the_first_to_have_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, order = itertools.count(), []
+    monkeypatch.setattr(turns, "perf_counter", lambda: next(clock))
+    own = turns.Turns(asyncio.get_running_loop())
+
+    def work(name: int) -> None:
+        for _ in range(3):
+            own.wait()
+            order.append(name)
+
+    names = range(turns.AT_ONCE + 2)
+    await asyncio.gather(*[bridge.run(work, name) for name in names])
+    assert order == [*names] * 3
+
+
+async def test_the_loop_keeps_no_context_of_a_statement() -> None:
+    class Kept:
+        pass
+
+    def begin(value: Kept) -> None:
+        kept.set(value)
+        turns.Turns(asyncio.get_running_loop()).begin()
+
+    kept: ContextVar[Kept] = ContextVar("kept")
+    value = Kept()
+    gone = weakref.ref(value)
+    Context().run(begin, value)
+    del value
+    assert gone() is None
 
 
 class Ticks:

@@ -234,6 +234,17 @@ def test_fields_of_ones_own_are_asked_as_often_as_by_django() -> None:
 
 
 @isolate_apps("tests.testapp")
+def test_raw_values_are_asked_of_no_field() -> None:
+    Counted = numbered(Counter(max_length=10))
+    fields = [each for each in Counted._meta.fields if not each.primary_key]
+    objs = [Counted(number=i, name="n") for i in range(2)]
+    with table_of(Counted), mock.patch.object(Counter, "calls", found := []):
+        Counted.objects._insert(objs, fields=fields, raw=True)
+        assert Counted.objects.count() == 2
+    assert found == []
+
+
+@isolate_apps("tests.testapp")
 def test_after_an_error_no_later_object_is_asked() -> None:
     class Refusing(Counter):
         def get_prep_value(self, value: Any) -> Any:
@@ -302,6 +313,23 @@ def test_database_defaults_are_the_databases() -> None:
             with arrays() as sent:
                 assert made({"name": "x"}, {}) == [("x", 3), ("from db", 3)]
             assert sent == []
+
+
+@isolate_apps("tests.testapp")
+def test_times_that_are_returned_have_a_zone_as_the_settings_have_it_now() -> None:
+    class Timed(Isolated):
+        name = models.CharField(max_length=10)
+        at = models.DateTimeField(db_default=Value(NOON))
+
+    def write() -> Any:
+        return Timed.objects.bulk_create([Timed(name="a"), Timed(name="b")])
+
+    with table_of(Timed):
+        for use_tz in (True, False, True):
+            with override_settings(USE_TZ=use_tz):
+                like_djangos(write, Timed)
+                made, _ = outcome(write, Timed)
+            assert ("tzinfo" in str(made)) is use_tz
 
 
 @isolate_apps("tests.testapp")
