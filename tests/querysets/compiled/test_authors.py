@@ -1,9 +1,7 @@
 """Text of a statement that the project's own code writes is asked for each time."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
-from functools import partial
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,27 +10,16 @@ from django.db import DatabaseError, connection, models, transaction
 from django.db.models import Count, F, Max
 from django.db.models.expressions import Col
 from django.db.models.sql.where import WhereNode
-from django.test.utils import isolate_apps
 
 from django_async_fast import explain_plan
-from django_async_fast.querysets.compiled import tree
 from tests.support.describe import Queries
 from tests.support.noted import noted
 from tests.support.without_seams import stock
 from tests.testapp.models import Author, Book, Note
 
+from .tenants import OfTenant, keys, of_tenant, tenant, text
+
 pytestmark = pytest.mark.core
-
-tenant = ContextVar("tenant", default=1)
-
-
-@contextmanager
-def of_tenant(number: int) -> Iterator[None]:
-    tenant.set(number)
-    try:
-        yield
-    finally:
-        tenant.set(1)
 
 
 class TenantKey(models.ForeignKey):
@@ -68,15 +55,6 @@ class Folded(models.CharField):
     def get_lookup(self, lookup_name: str) -> Any:
         other = tenant.get() != 1 and lookup_name == "exact"
         return super().get_lookup("iexact" if other else lookup_name)
-
-
-class OfTenant(models.Transform):
-    lookup_name = "of_tenant"
-    output_field = models.CharField()
-
-    def as_sql(self, compiler: Any, connection: Any, **options: Any) -> Any:
-        sql, params = compiler.compile(self.lhs)
-        return f"{sql} || '{tenant.get()}'", params
 
 
 class Turned(models.Func):
@@ -143,24 +121,6 @@ class Placed(models.QuerySet[Any]):
 
 
 Kinds = dict[str, Any]
-text = partial(models.CharField, max_length=20)
-
-
-@pytest.fixture
-def make() -> Iterator[Callable[..., Any]]:
-    """Makes a model that has a table for this test."""
-    with isolate_apps("tests.testapp"), transaction.atomic():
-
-        def make(name: str, /, *, ordering: Any = (), **body: Any) -> Any:
-            meta = {"app_label": "testapp", "db_table": f"authors_{name.lower()}"}
-            body["Meta"] = type("Meta", (), {**meta, "ordering": ordering})
-            made = type(name, (models.Model,), {"__module__": __name__, **body})
-            with connection.schema_editor() as editor:
-                editor.create_model(made)
-            return made
-
-        yield make
-        transaction.set_rollback(True)
 
 
 @pytest.fixture
@@ -200,10 +160,6 @@ def kinds(make: Any) -> Kinds:
         word.objects.create(pk=pk, plain="p", selected="s", converted="c")
         named.objects.create(pk=pk, plain="p", name="n")
     return {each.__name__: each.objects for each in (shop, sale, word, named, host)}
-
-
-def keys(rows: Any) -> list[Any]:
-    return [each.pk for each in rows]
 
 
 READ: dict[str, Callable[[Kinds], Any]] = {
@@ -268,7 +224,7 @@ def test_operations_of_the_project_are_asked(kinds: Kinds) -> None:
             for _ in range(4):
                 called.clear()
                 assert kinds["Shop"].filter(name="shop").count() == 2
-                assert "authors_shop" in [name for *_, name in called]
+                assert "made_shop" in [name for *_, name in called]
 
 
 def test_a_queryset_class_says_itself_where_its_rows_are(kinds: Kinds) -> None:
@@ -412,100 +368,6 @@ def test_explain_plan_says_who_writes_it(kinds: Kinds) -> None:
         [*kinds["Sale"].filter(shop__name="shop")]
     plan = explain_plan(kinds["Sale"].filter(shop__name="shop"))
     assert "TenantKey joins on what it says each time" in str(plan)
-
-
-class Prepared(models.CharField):
-    """Its values belong to the tenant who has called the method."""
-
-    def get_prep_value(self, value: Any) -> Any:
-        return value if value is None or value[0] == "t" else f"t{tenant.get()}{value}"
-
-
-EVALUATED: dict[str, Callable[[Any], Any]] = {
-    "rows": keys,
-    "count": lambda rows: [rows.count()],
-    "another method": lambda rows: keys(rows.order_by("-pk")),
-    "an expression": lambda rows: keys(rows.annotate(n=F("pk") + 1)),
-    "a text of the project's": lambda rows: [
-        pk for _, pk in rows.values_list("plain__of_tenant", "pk")
-    ],
-    "the query": lambda rows: str(rows.query),
-}
-
-
-@pytest.mark.parametrize("name", EVALUATED)
-@pytest.mark.parametrize("given", [{"key": "x"}, {"key__in": ["x"]}])
-def test_values_are_those_of_the_call(
-    make: Any, name: str, given: dict[str, Any]
-) -> None:
-    evaluate = EVALUATED[name]
-    secret = make("Secret", key=Prepared(max_length=20), plain=text())
-    secret._meta.get_field("plain").register_lookup(OfTenant)
-    secret.objects.create(pk=1, key="t1x")
-    wanted = "t1x" if name == "the query" else [1]
-    for _ in range(5):
-        rows = secret.objects.filter(**given)
-        with of_tenant(2):
-            found = evaluate(rows)
-        assert wanted in found if name == "the query" else found == wanted
-
-
-class Strict(models.CharField):
-    """Nobody but a tenant may give it a value, which becomes the tenant's."""
-
-    def get_prep_value(self, value: Any) -> Any:
-        if tenant.get() == 0:
-            raise ValueError("no tenant")
-        return value if value is None else f"t{tenant.get()}{value}"
-
-
-class TenantExact(models.lookups.Exact):
-    lookup_name = "of_tenant"
-
-    def __init__(self, lhs: Any, rhs: Any) -> None:
-        super().__init__(lhs, rhs)
-        self.tenant = tenant.get()
-
-    def as_sql(self, compiler: Any, connection: Any, **options: Any) -> Any:
-        lhs, lhs_params = self.process_lhs(compiler, connection)
-        rhs, rhs_params = self.process_rhs(compiler, connection)
-        sql = f"{lhs} = 't{self.tenant}' || {rhs}"
-        return sql, [*lhs_params, *rhs_params]
-
-
-GIVEN: dict[str, dict[str, Any]] = {
-    "a field's": {"key": "x"},
-    "a field's list": {"key__in": ["x"], "pk__gt": 0},
-    "a lookup's": {"plain__of_tenant": "x"},
-}
-
-
-@pytest.mark.parametrize(
-    "name", ["rows", "count", "another method", "an expression", "the query", "a copy"]
-)
-@pytest.mark.parametrize("given", GIVEN)
-@pytest.mark.parametrize("forgets", [False, True])
-@pytest.mark.parametrize("other", [0, 2])
-def test_a_kept_queryset_has_the_conditions_of_its_call(
-    make: Any, name: str, given: str, forgets: bool, other: int
-) -> None:
-    evaluate = EVALUATED.get(name, lambda rows: keys(rows.all()))
-    kept = make("Kept", key=Strict(max_length=20), plain=text())
-    kept._meta.get_field("plain").register_lookup(TenantExact)
-    kept.objects.create(pk=1, key="x", plain="t1x")
-    for _ in range(4):
-        for _ in range(3):
-            [*kept.objects.filter(**GIVEN[given])]
-        rows = kept.objects.filter(**GIVEN[given])
-        if forgets:
-            tree.clear()
-        with of_tenant(other):
-            found = evaluate(rows)
-        if name == "the query":
-            assert "t1" in found
-            assert "t2" not in found
-        else:
-            assert found == [1]
 
 
 NAMED: dict[str, Callable[[Any], Any]] = {
