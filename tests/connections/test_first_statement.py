@@ -20,7 +20,7 @@ from tests.support.signals import receiving
 from tests.support.uncollected import left_to_collect
 from tests.testapp.models import Tag
 
-from .warm_pool import block, get, its_wrapper, not_connecting, state_of, warm
+from .warm_pool import block, its_wrapper, known_block, not_connecting, state_of, warm
 
 pytestmark = [pytest.mark.core, pytest.mark.usefixtures("tag")]
 
@@ -29,8 +29,7 @@ pytestmark = [pytest.mark.core, pytest.mark.usefixtures("tag")]
 async def test_django_does_not_connect_again() -> None:
     session = await warm()
     with not_connecting():
-        async with new_connection("pooled") as conn:
-            await get()
+        async with known_block() as conn:
             assert conn.connection.session is session
             assert its_wrapper() is conn
             assert conn.gate.root.open
@@ -46,8 +45,7 @@ async def test_it_is_as_one_that_django_has_connected() -> None:
         theirs, raw = state_of(conn), state_of(conn.connection)
     await warm()
     with not_connecting():
-        async with new_connection("pooled") as conn:
-            await get()
+        async with known_block() as conn:
             ours = state_of(conn)
             assert state_of(conn.connection) == raw
     assert theirs.pop("close_at") <= ours.pop("close_at")
@@ -95,12 +93,10 @@ async def test_a_receiver_that_fails_leaves_nothing_taken() -> None:
 async def test_settings_changed_in_place_are_read_again() -> None:
     await warm()
     with mock.patch.dict(connections.settings["pooled"], CONN_HEALTH_CHECKS=True):
-        async with new_connection("pooled"):
-            await get()
+        async with known_block():
             assert its_wrapper().health_check_enabled
     for _ in range(2):  # the one that was left then is not taken now
-        async with new_connection("pooled"):
-            await get()
+        async with known_block():
             assert not its_wrapper().health_check_enabled
 
 
@@ -108,18 +104,15 @@ async def test_the_time_zone_is_asked_for_in_each_block() -> None:
     await warm()
     before = connections["pooled"].timezone
     with override_settings(USE_TZ=False):
-        async with new_connection("pooled"):
-            await get()
+        async with known_block():
             assert its_wrapper().timezone is None
-    async with new_connection("pooled"):
-        await get()
+    async with known_block():
         assert its_wrapper().timezone == before
 
 
 async def test_a_block_that_is_rolled_back_makes_its_own() -> None:
     await warm()
-    async with new_connection("pooled", force_rollback=True):
-        await get()
+    async with known_block(force_rollback=True):
         assert its_wrapper().in_atomic_block
 
 
@@ -132,16 +125,14 @@ async def test_the_log_is_as_long_as_it_may_be(
     if known:
         await warm()
     monkeypatch.setattr(BaseDatabaseWrapper, "queries_limit", 3)
-    async with new_connection("pooled"):
-        await get()
+    async with known_block():
         assert its_wrapper().queries_log.maxlen == 3
 
 
 async def test_statements_in_a_block_are_logged_as_ever() -> None:
     await warm()
     with override_settings(DEBUG=True):
-        async with new_connection("pooled"):
-            await get()
+        async with known_block():
             log = its_wrapper().queries
     assert len(log) == 1
 
@@ -169,11 +160,9 @@ async def test_nothing_is_left_to_collect() -> None:
 
 async def test_autocommit_changed_without_django() -> None:
     await warm()
-    async with new_connection("pooled"):
-        await get()
+    async with known_block():
         await run_sync(its_wrapper().connection.set_autocommit, False)
-    async with new_connection("pooled"):
-        await get()
+    async with known_block():
         assert its_wrapper().connection.autocommit
 
 
@@ -193,8 +182,7 @@ async def test_other_settings_of_the_alias(monkeypatch: pytest.MonkeyPatch) -> N
     await warm()
     other = {**connections.settings["pooled"]}
     monkeypatch.setitem(connections.settings, "pooled", other)
-    async with new_connection("pooled"):
-        await get()
+    async with known_block():
         assert its_wrapper().settings_dict is other
 
 

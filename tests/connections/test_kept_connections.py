@@ -10,11 +10,11 @@ import pytest
 from django.db import InterfaceError
 from django.db.backends.postgresql.base import Cursor
 
-from django_async_fast import new_connection, run_sync
+from django_async_fast import run_sync
 from tests.support.signals import receiving
 from tests.support.sql import execute
 
-from .warm_pool import block, get, its_wrapper, state_of, warm
+from .warm_pool import block, its_wrapper, known_block, state_of, warm
 
 pytestmark = [pytest.mark.core, pytest.mark.usefixtures("tag")]
 
@@ -38,11 +38,9 @@ KEPT: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("which", KEPT)
 async def test_what_somebody_keeps_is_not_the_next_blocks(which: str) -> None:
     session = await warm()
-    async with new_connection("pooled"):
-        await get()
+    async with known_block():
         kept = KEPT[which](its_wrapper())
-    async with new_connection("pooled"):
-        await get()
+    async with known_block():
         conn = its_wrapper()
         assert conn.connection.session is session
         assert KEPT[which](conn) is not kept
@@ -53,8 +51,7 @@ async def test_a_wrapper_that_somebody_keeps_is_of_an_ended_block() -> None:
     kept = await block()
     assert kept.connection is None
     assert kept.alias == "pooled"
-    async with new_connection("pooled"):
-        await get()
+    async with known_block():
         with pytest.raises(InterfaceError, match="has ended"):
             await run_sync(lambda: kept.cursor().execute("SELECT 1"))
 
@@ -62,10 +59,9 @@ async def test_a_wrapper_that_somebody_keeps_is_of_an_ended_block() -> None:
 async def test_the_handle_of_a_block_is_enough_to_reach_its_connection() -> None:
     """Kept from the beginning, and not looked at until the block has ended."""
     await warm()
-    async with new_connection("pooled") as conn:
-        await get()
-    async with new_connection("pooled"):
-        await get()
+    async with known_block() as conn:
+        pass
+    async with known_block():
         assert conn.connection is None
         with pytest.raises(InterfaceError, match="has ended"):
             await conn.aensure_connection()
@@ -86,16 +82,14 @@ REACHES: dict[str, Callable[[Any, Any], Any]] = {
 @pytest.mark.parametrize("reach", REACHES)
 async def test_a_connection_that_somebody_keeps_reaches_no_session(reach: str) -> None:
     session = await warm()
-    async with new_connection("pooled"):
-        await get()
+    async with known_block():
         raw = its_wrapper().connection
         cursor = raw.cursor()
 
     def sleep() -> Any:
         return execute("SELECT pg_sleep(0.05), 7", using="pooled")[0][1]
 
-    async with new_connection("pooled"):
-        await get()
+    async with known_block():
         asleep = asyncio.create_task(run_sync(sleep))
         await asyncio.sleep(0.02)
         try:
@@ -124,13 +118,11 @@ MARKS = {
 @pytest.mark.parametrize("mark", MARKS)
 async def test_what_has_been_left_in_it_is_not_seen_again(mark: str) -> None:
     session = await warm()
-    async with new_connection("pooled"):
-        await get()
+    async with known_block():
         conn = its_wrapper()
         before = state_of(conn), state_of(conn.connection)
         MARKS[mark](conn)
-    async with new_connection("pooled"):
-        await get()
+    async with known_block():
         conn = its_wrapper()
         assert conn.connection.session is session
         assert conn.connection.cursor_factory is Cursor
@@ -166,12 +158,10 @@ def left_in_libpq(conn: Any) -> Callable[[], None]:
 @pytest.mark.parametrize("leave", [left_in_a_list, left_in_libpq])
 async def test_what_reaches_into_it_later_does_not(leave: Callable[..., Any]) -> None:
     await warm()
-    async with new_connection("pooled"):
-        await get()
+    async with known_block():
         reach = leave(its_wrapper())
     reach()
-    async with new_connection("pooled"):
-        await get()
+    async with known_block():
         conn = its_wrapper()
         assert conn.execute_wrappers == []
         assert conn.connection.pgconn.notice_handler is not print

@@ -20,7 +20,7 @@ from django_async_fast.drivers import forks
 from django_async_fast.drivers.psycopg.connection import Connection
 from tests.support.uncollected import uncollected
 
-from .warm_pool import get
+from .warm_pool import get, known_block
 
 core, not_verified = pytest.mark.core, pytest.mark.not_verified
 pytestmark = [core, not_verified, pytest.mark.usefixtures("tag")]
@@ -34,8 +34,7 @@ def unseen() -> Any:
 
 async def used() -> Any:
     """Return what a block's get() has run on, that nobody has looked into."""
-    async with new_connection("pooled"):
-        await get()
+    async with known_block():
         return unseen()
 
 
@@ -55,8 +54,7 @@ async def test_the_next_block_goes_on_with_it() -> None:
     assert raw.returned
     assert not wrapper.gate.root.open
     assert wrapper.block is None
-    async with new_connection("pooled"):
-        await get()
+    async with known_block():
         assert unseen() is wrapper
         assert wrapper.connection is raw
         assert wrapper.block is current_block()
@@ -67,8 +65,7 @@ async def test_the_next_block_goes_on_with_it() -> None:
 
 async def test_who_looks_sees_its_state_and_keeps_it() -> None:
     hidden = await warm()
-    async with new_connection("pooled") as conn:
-        await get()
+    async with known_block() as conn:
         assert unseen() is hidden
         assert conn.connection is hidden.connection  # a look
         assert unseen() is None
@@ -87,13 +84,11 @@ async def test_two_blocks_at_once_have_two() -> None:
     inside = asyncio.Event()
 
     async def other() -> Any:
-        async with new_connection("pooled"):
-            await get()
+        async with known_block():
             inside.set()
             return unseen()
 
-    async with new_connection("pooled"):
-        await get()
+    async with known_block():
         assert unseen() is hidden
         task = asyncio.create_task(other(), context=None)
         await inside.wait()
@@ -103,8 +98,7 @@ async def test_two_blocks_at_once_have_two() -> None:
 
 async def test_an_error_shows_it() -> None:
     hidden = await warm()
-    async with new_connection("pooled"):
-        await get()
+    async with known_block():
         assert unseen() is hidden
         failing = mock.patch.object(Connection, "wait", side_effect=psycopg.DataError)
         with pytest.raises(DataError), failing:
@@ -114,8 +108,7 @@ async def test_an_error_shows_it() -> None:
 
 async def test_a_cancelled_statement_shows_it() -> None:
     hidden = await warm()
-    async with new_connection("pooled"):
-        await get()
+    async with known_block():
         task = asyncio.create_task(get())
         await asyncio.sleep(0)
         task.cancel()
@@ -130,8 +123,7 @@ async def test_other_settings_make_another(setting: dict[str, Any]) -> None:
     hidden = await warm()
     with override_settings(**setting):
         assert await used() is not hidden
-        async with new_connection("pooled") as conn:
-            await get()
+        async with known_block() as conn:
             assert conn.timezone_name == connections["default"].timezone_name
 
 
@@ -159,8 +151,7 @@ async def test_a_pool_that_is_closed_is_asked_no_more() -> None:
     async with new_connection("pooled") as conn:
         await run_sync(conn.close_pool)
     await used()
-    async with new_connection("pooled") as conn:
-        await get()
+    async with known_block() as conn:
         assert conn.connection.session is not hidden.connection.session
         assert conn.pool._entry is not hidden.pool._entry
 
@@ -171,8 +162,7 @@ async def test_a_process_that_was_forked_has_a_pool_of_its_own(
     hidden = await warm()
     monkeypatch.setattr(forks, "_forks", forks.forks() + 1)
     await used()
-    async with new_connection("pooled") as conn:
-        await get()
+    async with known_block() as conn:
         assert conn.connection.session is not hidden.connection.session
         await run_sync(conn.close_pool)
     monkeypatch.undo()
@@ -188,8 +178,7 @@ async def test_who_watches_cursors_is_shown_the_blocks_own() -> None:
             seen.append(db)
             super().__init__(cursor, db)
 
-    async with new_connection("pooled") as conn:
-        await get()
+    async with known_block() as conn:
         with mock.patch("django.db.backends.utils.CursorWrapper", Watching):
             await get()
         assert seen
@@ -212,8 +201,7 @@ async def test_a_property_of_the_backends_ends_it(
 
 async def test_a_transaction_is_the_blocks() -> None:
     hidden = await warm()
-    async with new_connection("pooled"):
-        await get()
+    async with known_block():
         await run_sync(connections["pooled"].set_autocommit, False)
         await run_sync(connections["pooled"].rollback)
         await run_sync(connections["pooled"].set_autocommit, True)
@@ -228,12 +216,10 @@ async def test_a_straggler_reaches_nobody_elses_connection() -> None:
         await go.wait()
         return await get()
 
-    async with new_connection("pooled"):
-        await get()
+    async with known_block():
         assert unseen() is hidden
         task = asyncio.create_task(late())
-    async with new_connection("pooled"):
-        await get()
+    async with known_block():
         assert unseen() is hidden
         go.set()
         with pytest.raises(Exception, match="has ended"):
@@ -263,8 +249,7 @@ async def test_nothing_is_left_when_the_connection_ends() -> None:
 
 async def test_what_the_backend_does_is_told_without_a_look() -> None:
     hidden = await warm()
-    async with new_connection("pooled") as conn:
-        await get()
+    async with known_block() as conn:
         features = conn.features
         assert type(features) is type(hidden).features_class
         assert unseen() is hidden
@@ -276,8 +261,7 @@ async def test_what_the_backend_does_is_told_without_a_look() -> None:
 async def test_what_has_told_it_ends_with_the_block() -> None:
     hidden = await warm()
     with uncollected():
-        async with new_connection("pooled") as conn:
-            await get()
+        async with known_block() as conn:
             features = weakref.ref(conn.features)
         del conn
         assert features() is None

@@ -3,8 +3,8 @@
 import asyncio
 import copy
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from unittest import mock
 
@@ -20,6 +20,14 @@ async def get() -> Tag:
     return await Tag.objects.using("pooled").aget(pk=1)
 
 
+@asynccontextmanager
+async def known_block(**options: Any) -> AsyncIterator[Any]:
+    """Begin a block with a known get()."""
+    async with new_connection("pooled", **options) as conn:
+        await get()
+        yield conn
+
+
 async def warm() -> Any:
     """Let Django connect once; return the origin that the next block will have."""
     for _ in range(3):
@@ -28,15 +36,13 @@ async def warm() -> Any:
 
 
 async def origin_of_a_block() -> Any:
-    async with new_connection("pooled"):
-        await get()
+    async with known_block():
         return its_wrapper().connection.session
 
 
 async def block() -> Any:
-    """Begin a block with a known get(); return its wrapper, whose block has ended."""
-    async with new_connection("pooled"):
-        await get()
+    """Return the wrapper of a block that has ended."""
+    async with known_block():
         return its_wrapper()
 
 

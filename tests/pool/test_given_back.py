@@ -47,6 +47,14 @@ async def session(conn: Any) -> tuple[int, int]:
         return tuple(await cursor.fetchone())  # type: ignore[return-value]
 
 
+async def begun(count: int = 1) -> Any:
+    """Return an iterator in the middle of its rows."""
+    rows = aiter(authors().aiterator(3))
+    for _ in range(count):
+        await anext(rows)
+    return rows
+
+
 async def check_session(pid: int) -> None:
     for _ in range(2):
         async with new_connection("pooled") as conn:
@@ -58,9 +66,7 @@ async def check_session(pid: int) -> None:
 async def test_an_iterator_in_a_variable(chunks: int) -> None:
     async with new_connection("pooled") as conn:
         pid, _ = await session(conn)
-        rows = aiter(authors().aiterator(3))
-        for _ in range(3 * chunks):
-            await anext(rows)
+        rows = await begun(3 * chunks)
     await check_session(pid)
     with pytest.raises(InterfaceError, match="given back"):
         await anext(rows)
@@ -71,9 +77,7 @@ async def test_an_iterator_in_a_variable(chunks: int) -> None:
 
 async def test_while_another_block_has_the_session() -> None:
     async with new_connection("pooled"):
-        rows = aiter(authors().aiterator(3))
-        for _ in range(3):
-            await anext(rows)
+        rows = await begun(3)
     async with new_connection("pooled"):
         others = aiter(authors().aiterator(3))
         names = [(await anext(others)).name]
@@ -122,8 +126,7 @@ async def test_in_a_transaction_that_fails() -> None:
         pid, _ = await session(conn)
         with pytest.raises(ZeroDivisionError):
             async with transaction.atomic("pooled"):
-                rows = aiter(authors().aiterator(3))
-                await anext(rows)
+                rows = await begun()
                 raise ZeroDivisionError
     await check_session(pid)
     with pytest.raises(InterfaceError, match="given back"):
@@ -133,8 +136,7 @@ async def test_in_a_transaction_that_fails() -> None:
 async def test_the_connection_is_given_back_in_the_block() -> None:
     async with new_connection("pooled") as conn:
         pid, _ = await session(conn)
-        rows = aiter(authors().aiterator(3))
-        await anext(rows)
+        rows = await begun()
         await conn.aclose()
         assert await session(conn) == (pid, 0)
         with pytest.raises(InterfaceError, match="given back"):
@@ -153,8 +155,7 @@ async def test_the_session_is_lost(server_dsn: str) -> None:
     with psycopg.connect(server_dsn, autocommit=True) as admin:
         async with new_connection("pooled") as conn:
             pid, _ = await session(conn)
-            rows = aiter(authors().aiterator(3))
-            await anext(rows)
+            rows = await begun()
             admin.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
     with pytest.raises(InterfaceError, match="given back"):
         [row async for row in rows]
@@ -229,6 +230,11 @@ async def in_transaction(conn: Any) -> bool:
     )
 
 
+def is_held(conn: Any) -> bool:
+    kind = held_transaction.HeldTransaction
+    return any(isinstance(each, kind) for each in conn.connection.unsettled)
+
+
 async def test_a_hold_ends_with_the_last_row() -> None:
     async with new_connection("pooled") as conn:
         async for _ in authors().aiterator(ROWS + 1):
@@ -240,8 +246,7 @@ async def test_a_hold_ends_after_a_while(monkeypatch: pytest.MonkeyPatch) -> Non
     """However quick its reader is, and whether or not the loop has a turn."""
     monkeypatch.setattr(held_transaction, "LONGEST", 0.0)
     async with new_connection("pooled") as conn:
-        rows = aiter(authors().aiterator(3))
-        await anext(rows)
+        rows = await begun()
         async with new_connection() as other, other.acursor() as cursor:
             await cursor.execute(
                 "SELECT xact_start IS NULL OR state = 'active' "
@@ -249,10 +254,7 @@ async def test_a_hold_ends_after_a_while(monkeypatch: pytest.MonkeyPatch) -> Non
                 [conn.connection.info.backend_pid],
             )
             assert await cursor.fetchone() == (True,)
-        assert not any(
-            isinstance(each, held_transaction.HeldTransaction)
-            for each in conn.connection.unsettled
-        )
+        assert not is_held(conn)
         assert len([row async for row in rows]) == ROWS - 1
 
 
@@ -263,8 +265,7 @@ async def is_settled(conn: Any) -> bool:
 async def test_a_hold_is_as_patient_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(held_transaction, "PATIENCE", 0.02)
     async with new_connection("pooled") as conn:
-        rows = aiter(authors().aiterator(3))
-        await anext(rows)
+        rows = await begun()
         assert await in_transaction(conn)
         await until(lambda: is_settled(conn))
         assert len([row async for row in rows]) == ROWS - 1
@@ -272,13 +273,7 @@ async def test_a_hold_is_as_patient_as_it_says(monkeypatch: pytest.MonkeyPatch) 
 
 async def test_nothing_is_held_where_nobody_yields() -> None:
     def states(conn: Any) -> set[bool]:
-        return {
-            any(
-                isinstance(each, held_transaction.HeldTransaction)
-                for each in conn.connection.unsettled
-            )
-            for _ in authors().iterator(3)
-        }
+        return {is_held(conn) for _ in authors().iterator(3)}
 
     async with new_connection("pooled") as conn:
         assert await run_sync(states, conn) == {False}

@@ -34,6 +34,16 @@ async def a_pool(size: int = 1, **options: Any) -> AsyncIterator[Any]:
         await pool_is_whole(ALIAS)
 
 
+@asynccontextmanager
+async def an_empty_pool(**options: Any) -> AsyncIterator[tuple[Any, "Holder"]]:
+    """Yield a pool whose only connection is taken, and who has it."""
+    async with a_pool(**options) as theirs:
+        holder = Holder()
+        await until(lambda: holder.connection)
+        yield theirs, holder
+        await holder.leave()
+
+
 async def use() -> None:
     async with new_connection(ALIAS) as conn:
         await conn.aensure_connection()
@@ -60,6 +70,10 @@ class Holder:
         self.go.set()
         await self.task
 
+    async def cancel(self) -> None:
+        self.task.cancel()
+        await asyncio.wait([self.task])
+
 
 async def turns(count: int = 5) -> None:
     for _ in range(count):
@@ -74,10 +88,8 @@ async def in_line(theirs: Any, count: int) -> None:
 
 
 async def test_first_come_first_served_among_psycopgs_own() -> None:
-    async with a_pool() as theirs:
+    async with an_empty_pool() as (theirs, holder):
         arrived: list[str] = []
-        holder = Holder()
-        await until(lambda: holder.connection)
 
         async def psycopgs() -> None:
             session = await theirs.getconn()
@@ -114,9 +126,7 @@ def frames_in_line() -> list[int]:
 async def test_what_stands_in_line_has_no_objects_for_its_frames(
     settings_override: Callable[..., None],
 ) -> None:
-    async with a_pool() as theirs:
-        holder = Holder()
-        await until(lambda: holder.connection)
+    async with an_empty_pool() as (theirs, _):
         for watch, few in (None, True), (60.0, False):
             settings_override(DJANGO_ASYNC_FAST={"STALL_WATCH": watch})
             waits = Holder()
@@ -129,14 +139,11 @@ async def test_what_stands_in_line_has_no_objects_for_its_frames(
             # When it goes on, it is as if they had been there.
             names = [each.frame.code.name for each in caught.traceback]
             assert "checkout" in names
-        await holder.leave()
 
 
 async def test_a_connection_goes_over_at_once() -> None:
     """It is nowhere in between, where a newcomer could take it."""
-    async with a_pool() as theirs:
-        holder = Holder()
-        await until(lambda: holder.connection)
+    async with an_empty_pool() as (theirs, holder):
         first = Holder()
         await in_line(theirs, 1)
         session = holder.connection.session
@@ -156,15 +163,14 @@ async def use_fails_to_overtake(theirs: Any, first: Holder) -> None:
     await in_line(theirs, 1)
     assert first.connection is not None
     assert newcomer.connection is None
-    newcomer.task.cancel()
-    await asyncio.wait([newcomer.task])
+    await newcomer.cancel()
 
 
 # ----- as psycopg does it: the same scenario through its own queue
 
 
-async def timed_out(theirs: Any) -> str:
-    theirs.timeout = 0.05
+async def timed_out(theirs: Any, seconds: float = 0.05) -> str:
+    theirs.timeout = seconds
     with pytest.raises(OperationalError) as caught:
         await use()
     return str(caught.value).partition(" and ")[0]
@@ -176,8 +182,7 @@ async def turned_away(theirs: Any) -> str:
     await in_line(theirs, 1)
     with pytest.raises(OperationalError) as caught:
         await use()
-    waiting.task.cancel()
-    await asyncio.wait([waiting.task])
+    await waiting.cancel()
     await turns()  # before CPython 3.12 psycopg's own task hears of it later
     return str(caught.value).replace(theirs.name, "it")
 
@@ -185,17 +190,13 @@ async def turned_away(theirs: Any) -> str:
 async def cancelled(theirs: Any) -> str:
     waiting = Holder()
     await in_line(theirs, 1)
-    waiting.task.cancel()
-    await asyncio.wait([waiting.task])
+    await waiting.cancel()
     await turns()  # before CPython 3.12 psycopg's own task hears of it later
     return str(waiting.task.cancelled())
 
 
 async def no_time(theirs: Any) -> str:
-    theirs.timeout = 0.0
-    with pytest.raises(OperationalError) as caught:
-        await use()
-    return str(caught.value).partition(" and ")[0]
+    return await timed_out(theirs, 0.0)
 
 
 @pytest.mark.parametrize("scenario", [timed_out, turned_away, cancelled, no_time])
@@ -205,14 +206,11 @@ async def test_errors_and_figures_are_psycopgs(
     seen = []
     for known in (False, True):
         monkeypatch.setattr(fast_checkout, "KNOWN_RELEASE", known)
-        async with a_pool() as theirs:
-            holder = Holder()
-            await until(lambda holder=holder: holder.connection)
+        async with an_empty_pool() as (theirs, _):
             theirs.pop_stats()
             said = await scenario(theirs)
             figures = theirs.pop_stats()
             theirs.max_waiting, theirs.timeout = 0, 10.0
-            await holder.leave()
         loop_pool._forget(
             next(iter(loop_pool._pools[asyncio.get_running_loop()].values()))
         )
@@ -224,9 +222,7 @@ async def test_errors_and_figures_are_psycopgs(
 
 
 async def test_the_wait_is_counted() -> None:
-    async with a_pool() as theirs:
-        holder = Holder()
-        await until(lambda: holder.connection)
+    async with an_empty_pool() as (theirs, holder):
         theirs.pop_stats()
         waiting = Holder()
         await in_line(theirs, 1)
@@ -241,9 +237,7 @@ async def test_the_wait_is_counted() -> None:
 
 
 async def test_each_gives_up_in_its_own_time() -> None:
-    async with a_pool() as theirs:
-        holder = Holder()
-        await until(lambda: holder.connection)
+    async with an_empty_pool() as (theirs, _):
         times = {"long": 10.0, "short": 0.1, "longer": 0.2}
         tasks = {}
         for name, theirs.timeout in times.items():
@@ -260,7 +254,6 @@ async def test_each_gives_up_in_its_own_time() -> None:
         await in_line(theirs, 1)
         tasks["long"].cancel()
         await asyncio.wait([tasks["long"]])
-        await holder.leave()
 
 
 # ----- who else brings a connection, or none
@@ -290,9 +283,7 @@ async def test_the_pool_grows_for_those_in_line() -> None:
 async def test_another_in_the_place_of_a_bad_one(
     spoil: Callable[[Any, Any], None],
 ) -> None:
-    async with a_pool() as theirs:
-        holder = Holder()
-        await until(lambda: holder.connection)
+    async with an_empty_pool() as (theirs, holder):
         waiting = [Holder(), Holder()]
         await in_line(theirs, 2)
         bad = holder.connection.session
@@ -311,9 +302,7 @@ async def test_after_a_reset() -> None:
     async def note(connection: Any) -> None:
         reset.append(connection)
 
-    async with a_pool(reset=note):
-        holder = Holder()
-        await until(lambda: holder.connection)
+    async with an_empty_pool(reset=note) as (_, holder):
         waiting = Holder()
         await turns()
         session = holder.connection.session
@@ -355,8 +344,7 @@ async def test_cancelled_with_the_connection_in_hand(followed: bool) -> None:
         second = Holder() if followed else None
         await in_line(theirs, 1 + followed)
         assert fast_checkout.give(theirs, session)
-        first.task.cancel()
-        await asyncio.wait([first.task])
+        await first.cancel()
         assert first.task.cancelled()
         assert first.connection is None
         if second is not None:
@@ -366,9 +354,7 @@ async def test_cancelled_with_the_connection_in_hand(followed: bool) -> None:
 
 
 async def test_those_who_have_left_are_passed_over() -> None:
-    async with a_pool() as theirs:
-        holder = Holder()
-        await until(lambda: holder.connection)
+    async with an_empty_pool() as (theirs, holder):
         leaving, staying = [Holder() for _ in range(5)], Holder()
         await in_line(theirs, 6)
         # Cancelled, and not yet awake to leave the line.
@@ -381,16 +367,12 @@ async def test_those_who_have_left_are_passed_over() -> None:
 
 
 async def test_a_cancelled_one_keeps_no_place() -> None:
-    async with a_pool() as theirs:
-        holder = Holder()
-        await until(lambda: holder.connection)
+    async with an_empty_pool() as (theirs, _):
         for _ in range(3):
             waiting = Holder()
             await in_line(theirs, 1)
-            waiting.task.cancel()
-            await asyncio.wait([waiting.task])
+            await waiting.cancel()
             assert not theirs._waiting
-        await holder.leave()
 
 
 @pytest.mark.parametrize("seed", range(5))
