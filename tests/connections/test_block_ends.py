@@ -14,14 +14,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django_async_fast import bridge, new_connection
 from django_async_fast.bridge.closed_coroutines import being_closed
 from django_async_fast.connections import lazy_wrapper
+from tests.support.tags import tags
 from tests.support.until import until
 from tests.testapp.models import Tag
 
-
-async def names() -> list[str]:
-    async with new_connection():
-        tags = Tag.objects.order_by("name").values_list("name", flat=True)
-        return [name async for name in tags]
+Told = Callable[[], list[str]]
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +30,7 @@ def at_once() -> Iterator[None]:
 
 
 @pytest.fixture
-def warnings(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+def warnings(caplog: pytest.LogCaptureFixture) -> Told:
     def told() -> list[str]:
         found = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
         caplog.clear()
@@ -46,9 +43,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
 
 
 @pytest.mark.parametrize("alias", ["default", "pooled"])
-async def test_an_atomic_block_never_left(
-    alias: str, warnings: Callable[[], list[str]]
-) -> None:
+async def test_an_atomic_block_never_left(alias: str, warnings: Told) -> None:
     async with new_connection(alias):
         await transaction.atomic(alias).__aenter__()
         await Tag.objects.using(alias).acreate(name="gone")
@@ -60,38 +55,38 @@ async def test_an_atomic_block_never_left(
         assert message.startswith(f"The block entered at {__file__}:")
         assert f"left a transaction on '{alias}' open" in message
         assert message.count(__file__) == 2
-    assert await names() == []
+    assert await tags() == []
 
 
-async def test_autocommit_never_restored(warnings: Callable[[], list[str]]) -> None:
+async def test_autocommit_never_restored(warnings: Told) -> None:
     async with new_connection():
         await transaction.aset_autocommit(False)
         await Tag.objects.acreate(name="gone")
     assert ["left a transaction" in message for message in warnings()] == [True]
-    assert await names() == []
+    assert await tags() == []
 
 
 async def test_what_is_meant_to_be_rolled_back_is_no_warning(
-    warnings: Callable[[], list[str]],
+    warnings: Told,
 ) -> None:
     async with new_connection(force_rollback=True), transaction.atomic():
         await Tag.objects.acreate(name="gone")
     assert warnings() == []
-    assert await names() == []
+    assert await tags() == []
 
 
 async def test_left_open_inside_of_a_forced_rollback(
-    warnings: Callable[[], list[str]],
+    warnings: Told,
 ) -> None:
     async with new_connection(force_rollback=True):
         await transaction.atomic().__aenter__()
         await Tag.objects.acreate(name="gone")
     assert len(warnings()) == 1
-    assert await names() == []
+    assert await tags() == []
 
 
 async def test_a_child_in_an_atomic_block_is_not_waited_for(
-    warnings: Callable[[], list[str]],
+    warnings: Told,
 ) -> None:
     inside, ended = asyncio.Event(), asyncio.Event()
 
@@ -108,7 +103,7 @@ async def test_a_child_in_an_atomic_block_is_not_waited_for(
     ended.set()
     with pytest.raises(transaction.TransactionManagementError, match="rolled back"):
         await task
-    assert await names() == []
+    assert await tags() == []
 
 
 async def test_a_childs_next_statement_is_refused() -> None:
@@ -126,10 +121,10 @@ async def test_a_childs_next_statement_is_refused() -> None:
     ended.set()
     with pytest.raises(Error, match="has ended"):
         await task
-    assert await names() == []
+    assert await tags() == []
 
 
-async def test_a_childs_commit_is_waited_for(warnings: Callable[[], list[str]]) -> None:
+async def test_a_childs_commit_is_waited_for(warnings: Told) -> None:
     """What `on_commit` does belongs to the atomic block that is being left."""
     committed, goes_on = asyncio.Event(), asyncio.Event()
 
@@ -153,11 +148,11 @@ async def test_a_childs_commit_is_waited_for(warnings: Callable[[], list[str]]) 
         asyncio.get_running_loop().call_later(0.05, goes_on.set)
     await task
     assert warnings() == []
-    assert await names() == ["called back", "committed"]
+    assert await tags() == ["called back", "committed"]
 
 
 async def test_a_childs_statement_in_flight_is_waited_for(
-    warnings: Callable[[], list[str]],
+    warnings: Told,
 ) -> None:
     async def child(conn: Any) -> None:
         async with transaction.atomic(), conn.acursor() as cursor:
@@ -193,7 +188,7 @@ async def test_tasks_in_line_are_refused() -> None:
     holding.cancel()
     with pytest.raises(asyncio.CancelledError):
         await holding
-    assert await names() == []
+    assert await tags() == []
 
 
 # ----- what the context has entered
@@ -205,7 +200,7 @@ async def test_the_transaction_around_a_nested_block_goes_on() -> None:
         async with new_connection(), transaction.atomic():
             assert await Tag.objects.acount() == 0
         await Tag.objects.acreate(name="after")
-    assert await names() == ["after", "before"]
+    assert await tags() == ["after", "before"]
 
 
 async def test_the_transaction_around_a_block_that_left_one_open() -> None:
@@ -214,7 +209,7 @@ async def test_the_transaction_around_a_block_that_left_one_open() -> None:
             await transaction.atomic().__aenter__()
             await Tag.objects.acount()
         await Tag.objects.acreate(name="kept")
-    assert await names() == ["kept"]
+    assert await tags() == ["kept"]
 
 
 # ----- closed
@@ -294,7 +289,7 @@ async def test_a_generators_atomic_block_is_left_by_aclose() -> None:
         iterator = numbers()
         await anext(iterator)
         await iterator.aclose()  # type: ignore[attr-defined]
-    assert await names() == ["kept"]
+    assert await tags() == ["kept"]
 
 
 # ----- an unused block

@@ -6,7 +6,6 @@ from typing import Any
 
 from django.db import connections
 
-from django_async_fast import new_connection
 from django_async_fast.asgi import get_asgi_application
 from tests.testapp.models import Author, Book, Tag
 
@@ -102,10 +101,3 @@ def books() -> None:
     )
     Tag.objects.bulk_create(Tag(name=f"t{i}") for i in range(5))
     connections.close_all()
-
-
-async def tags() -> list[str]:
-    """Return the names of the tags, as another connection sees them."""
-    names = Tag.objects.order_by("name").values_list("name", flat=True)
-    async with new_connection():
-        return [name async for name in names]

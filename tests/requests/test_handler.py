@@ -18,11 +18,12 @@ from django_async_fast.connections.blocks import current_block
 from django_async_fast.requests.request_block import in_request
 from django_async_fast.test import shared_connection
 from tests.support.fresh_python import run
-from tests.support.request_sessions import gone
+from tests.support.request_sessions import States, gone
+from tests.support.tags import tags
 from tests.support.until import until
 from tests.testapp.models import Tag
 
-from .exchanges import Exchange, books, get, tags
+from .exchanges import Exchange, books, get
 from .handler_site import MIDDLEWARE, seen
 
 pytestmark = pytest.mark.usefixtures("served")
@@ -121,7 +122,7 @@ def test_no_thread_is_started(no_new_threads: None) -> None:
     assert streamed == b"t0t1t2t3t4"
 
 
-async def test_the_connection_is_given_back(sessions: Callable[[], list[str]]) -> None:
+async def test_the_connection_is_given_back(sessions: States) -> None:
     exchange = await get("/where")
     assert exchange.body == b'{"block": true, "tags": 0}'
     assert seen["thread"] == threading.get_ident()
@@ -130,7 +131,7 @@ async def test_the_connection_is_given_back(sessions: Callable[[], list[str]]) -
 
 
 async def test_a_slow_client_keeps_no_connection(
-    sessions: Callable[[], list[str]],
+    sessions: States,
 ) -> None:
     exchange = Exchange(get_asgi_application(), "/where")
     exchange.send_slowly = asyncio.Event()

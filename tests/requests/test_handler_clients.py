@@ -2,7 +2,6 @@
 
 import asyncio
 import contextvars
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,10 +13,11 @@ from django.http import HttpResponse
 from django_async_fast.asgi import get_asgi_application
 from django_async_fast.bridge import driving
 from django_async_fast.requests import clients
-from tests.support.request_sessions import gone
+from tests.support.request_sessions import States, gone
 from tests.support.signals import receiving
+from tests.support.tags import tags
 
-from .exchanges import Exchange, tags
+from .exchanges import Exchange
 from .handler_site import seen
 
 pytestmark = pytest.mark.usefixtures("served")
@@ -37,7 +37,7 @@ async def end(exchange: Exchange, task: asyncio.Task[Any], how: str) -> None:
 @pytest.mark.parametrize("url", ["/waits", "/waits_async"])
 @pytest.mark.parametrize("how", ["leaves", "is cancelled"])
 async def test_what_the_view_waits_for_is_cancelled(
-    url: str, how: str, sessions: Callable[[], list[str]], finished: list[Any]
+    url: str, how: str, sessions: States, finished: list[Any]
 ) -> None:
     seen["inside"] = asyncio.Event()
     exchange = Exchange(get_asgi_application(), url)
@@ -55,7 +55,7 @@ async def test_what_the_view_waits_for_is_cancelled(
 
 @pytest.mark.parametrize("how", ["leaves", "is cancelled"])
 async def test_a_stream_ends_in_its_block_when_the_client_leaves(
-    how: str, sessions: Callable[[], list[str]], finished: list[Any]
+    how: str, sessions: States, finished: list[Any]
 ) -> None:
     exchange = Exchange(get_asgi_application(), "/endless")
     task = exchange.start()
@@ -158,7 +158,7 @@ async def test_a_message_after_the_body_is_an_error() -> None:
 
 
 async def test_an_error_in_the_middle_of_a_stream(
-    sessions: Callable[[], list[str]], finished: list[Any]
+    sessions: States, finished: list[Any]
 ) -> None:
     exchange = Exchange(get_asgi_application(), "/stream_failing")
     with pytest.raises(ValueError, match="in the stream"):
@@ -169,7 +169,7 @@ async def test_an_error_in_the_middle_of_a_stream(
 
 
 def test_a_destroyed_request_leaves_nothing(
-    sessions: Callable[[], list[str]], finished: list[Any]
+    sessions: States, finished: list[Any]
 ) -> None:
     loop = asyncio.new_event_loop()
     loop.set_exception_handler(lambda loop, context: None)

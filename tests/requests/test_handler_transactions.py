@@ -1,14 +1,14 @@
 """ATOMIC_REQUESTS, on_commit, and transactions that a view leaves open."""
 
-from collections.abc import Callable
-
 import pytest
 from django.core.handlers.base import BaseHandler
 
 from tests.support.noted import noted
+from tests.support.request_sessions import States
+from tests.support.tags import tags
 
 from . import handler_site
-from .exchanges import Noting, get, tags
+from .exchanges import Noting, get
 from .handler_site import plain, plain_async, seen
 
 pytestmark = pytest.mark.usefixtures("served")
@@ -46,7 +46,7 @@ async def test_on_commit_runs_before_the_response_is_sent() -> None:
 
 
 async def test_a_transaction_left_open_is_rolled_back_and_named(
-    caplog: pytest.LogCaptureFixture, sessions: Callable[[], list[str]]
+    caplog: pytest.LogCaptureFixture, sessions: States
 ) -> None:
     open_: list[list[str]] = []
 

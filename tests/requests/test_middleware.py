@@ -20,11 +20,11 @@ from django_async_fast import async_connections, new_connection
 from django_async_fast.asgi import lifespan
 from django_async_fast.connections.blocks import current_block
 from django_async_fast.pool import loop_pool
-from tests.support.request_sessions import gone
+from tests.support.request_sessions import States, gone
+from tests.support.tags import tags
 from tests.testapp.models import Tag
 
 from . import middleware_site
-from .exchanges import tags
 from .middleware_site import MIDDLEWARE, kept, seen
 
 pytestmark = pytest.mark.usefixtures("served")
@@ -46,7 +46,8 @@ def client() -> AsyncClient:
     return AsyncClient(raise_request_exception=False)
 
 
-def communicator(path: str) -> ApplicationCommunicator:
+async def asked(path: str, application: Any = None) -> ApplicationCommunicator:
+    """Return what a server holds of a request that has arrived."""
     scope = {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -56,11 +57,13 @@ def communicator(path: str) -> ApplicationCommunicator:
         "query_string": b"",
         "headers": [(b"host", b"testserver")],
     }
-    return ApplicationCommunicator(ASGIHandler(), scope)
+    served = ApplicationCommunicator(application or ASGIHandler(), scope)
+    await served.send_input({"type": "http.request"})
+    return served
 
 
 async def test_nothing_opens_before_the_first_query(
-    sessions: Callable[[], list[str]],
+    sessions: States,
 ) -> None:
     response = await client().get("/lazy")
     assert response.json() == {"wrappers": []}
@@ -68,7 +71,7 @@ async def test_nothing_opens_before_the_first_query(
 
 
 async def test_queries_run_on_the_loop_and_the_connection_is_given_back(
-    sessions: Callable[[], list[str]],
+    sessions: States,
 ) -> None:
     response = await client().get("/counting")
     assert response.json() == {"count": 1}
@@ -164,7 +167,7 @@ class TestAtomicRequests:
 
 
 async def test_the_block_stays_open_while_the_response_streams(
-    sessions: Callable[[], list[str]],
+    sessions: States,
 ) -> None:
     response = await client().get("/streaming")
     assert current_block() is None
@@ -178,7 +181,7 @@ async def test_the_block_stays_open_while_the_response_streams(
     await gone(sessions)
 
 
-async def test_a_failure_in_the_stream(sessions: Callable[[], list[str]]) -> None:
+async def test_a_failure_in_the_stream(sessions: States) -> None:
     response = await client().get("/streaming_failure")
     with pytest.raises(ValueError, match="in the stream"):
         async for part in response:
@@ -196,14 +199,14 @@ async def test_an_atomic_block_around_the_parts() -> None:
     assert await tags() == ["a", "b"]
 
 
-async def test_a_stream_that_nobody_reads(sessions: Callable[[], list[str]]) -> None:
+async def test_a_stream_that_nobody_reads(sessions: States) -> None:
     response = await client().get("/streaming")
     assert sessions() == ["idle"]
     response.close()
     await gone(sessions)
 
 
-async def test_a_stream_that_is_forgotten(sessions: Callable[[], list[str]]) -> None:
+async def test_a_stream_that_is_forgotten(sessions: States) -> None:
     response = await client().get("/streaming")
     assert sessions() == ["idle"]
     del response
@@ -211,7 +214,7 @@ async def test_a_stream_that_is_forgotten(sessions: Callable[[], list[str]]) -> 
     await gone(sessions)
 
 
-async def test_a_head_request_for_a_stream(sessions: Callable[[], list[str]]) -> None:
+async def test_a_head_request_for_a_stream(sessions: States) -> None:
     response = await client().head("/streaming")
     assert response.status_code == 200
     response.close()
@@ -220,11 +223,10 @@ async def test_a_head_request_for_a_stream(sessions: Callable[[], list[str]]) ->
 
 @pytest.mark.parametrize("view", ["slow", "in_a_query"])
 async def test_f23_the_client_goes_away_during_the_view(
-    view: str, sessions: Callable[[], list[str]], finished: list[Any]
+    view: str, sessions: States, finished: list[Any]
 ) -> None:
     seen["inside"] = asyncio.Event()
-    app = communicator(view)
-    await app.send_input({"type": "http.request"})
+    app = await asked(view)
     await asyncio.wait_for(seen["inside"].wait(), 5)
     await app.send_input({"type": "http.disconnect"})
     await app.wait(5)
@@ -234,10 +236,9 @@ async def test_f23_the_client_goes_away_during_the_view(
 
 
 async def test_f23_the_client_goes_away_during_the_stream(
-    sessions: Callable[[], list[str]], finished: list[Any]
+    sessions: States, finished: list[Any]
 ) -> None:
-    app = communicator("endless")
-    await app.send_input({"type": "http.request"})
+    app = await asked("endless")
     assert (await app.receive_output(5))["type"] == "http.response.start"
     for _ in range(3):
         assert (await app.receive_output(5))["body"] == b"0"
@@ -252,11 +253,10 @@ async def test_f23_the_client_goes_away_during_the_stream(
     django.VERSION < (6, 1), reason="Django's handler leaves the view's task running"
 )
 async def test_f23_the_server_cancels_the_request(
-    sessions: Callable[[], list[str]],
+    sessions: States,
 ) -> None:
     seen["inside"] = asyncio.Event()
-    app = communicator("slow")
-    await app.send_input({"type": "http.request"})
+    app = await asked("slow")
     await asyncio.wait_for(seen["inside"].wait(), 5)
     app.future.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -264,11 +264,8 @@ async def test_f23_the_server_cancels_the_request(
     await gone(sessions)
 
 
-async def test_a_request_to_the_end(
-    sessions: Callable[[], list[str]], finished: list[Any]
-) -> None:
-    app = communicator("counting")
-    await app.send_input({"type": "http.request"})
+async def test_a_request_to_the_end(sessions: States, finished: list[Any]) -> None:
+    app = await asked("counting")
     assert (await app.receive_output(5))["status"] == 200
     assert (await app.receive_output(5))["body"] == b'{"count": 1}'
     await app.wait(5)
@@ -283,7 +280,7 @@ async def test_a_request_to_the_end(
 async def test_f22_a_transaction_left_open_is_rolled_back_with_a_warning(
     view: str,
     places: int,
-    sessions: Callable[[], list[str]],
+    sessions: States,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.WARNING, "django_async_fast"):
@@ -386,10 +383,7 @@ async def test_lifespan_without_a_database(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 async def test_lifespan_leaves_requests_alone() -> None:
-    app = communicator("lazy")
-    app.application = lifespan(app.application)
-    served = ApplicationCommunicator(app.application, app.scope)
-    await served.send_input({"type": "http.request"})
+    served = await asked("lazy", lifespan(ASGIHandler()))
     assert (await served.receive_output(5))["status"] == 200
     await served.receive_output(5)
     await served.wait(5)

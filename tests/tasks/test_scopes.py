@@ -9,14 +9,11 @@ from django.db.transaction import TransactionManagementError
 from django_async_fast import new_connection
 from django_async_fast.tasks.gate_errors import ScopeTimeout
 from tests.support.cancelling import cancelled
-from tests.testapp.models import Author, Tag
+from tests.testapp.models import Tag
 
 
 async def _names() -> list[str]:
-    return [
-        name
-        async for name in Tag.objects.order_by("name").values_list("name", flat=True)
-    ]
+    return [tag.name async for tag in Tag.objects.order_by("name")]
 
 
 async def _in_atomic(name: str, fail: bool = False) -> None:
@@ -26,15 +23,6 @@ async def _in_atomic(name: str, fail: bool = False) -> None:
         await Tag.objects.acreate(name=f"{name}2")
         if fail:
             raise ValueError(name)
-
-
-async def test_gather_on_one_connection() -> None:
-    async with new_connection():
-        made = await asyncio.gather(
-            *(Author.objects.aget_or_create(name=str(i)) for i in range(20))
-        )
-        assert all(created for _, created in made)
-        assert await Author.objects.acount() == 20
 
 
 async def test_siblings_transactions_do_not_mix() -> None:

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from django_async_fast import bridge, new_connection, run_sync
 from django_async_fast.bridge import driving
-from django_async_fast.tasks.gate_errors import ScopeDeadlock, ScopeTimeout
+from django_async_fast.tasks.gate_errors import ScopeDeadlock
 from django_async_fast.test import TestCase
 from tests.testapp.models import Author, Book, Tag, Unique
 
@@ -25,21 +25,6 @@ async def test_updates_are_not_lost() -> None:
         await Unique.objects.acreate(key="k")
         await asyncio.gather(*(run_sync(increment) for _ in range(COUNTERS)))
         assert await value() == COUNTERS
-
-
-async def test_a_row_is_made_once() -> None:
-    async with new_connection():
-        made = await asyncio.gather(
-            *(Author.objects.aget_or_create(name="same") for _ in range(COUNTERS)),
-            *(
-                Author.objects.aupdate_or_create(
-                    name="other", defaults={"mentor": None}
-                )
-                for _ in range(COUNTERS)
-            ),
-        )
-        assert sum(created for _, created in made) == 2
-        assert await Author.objects.acount() == 2
 
 
 async def test_a_queryset_is_evaluated_once() -> None:
@@ -173,17 +158,6 @@ async def test_a_unit_that_is_cancelled_gives_the_turn_on(steps: int) -> None:
         assert await value() in ({2} if done else {1, 2})
 
 
-async def test_one_that_waits_to_begin_is_cancelled() -> None:
-    async with new_connection():
-        first, second = await two_increments()
-        await asyncio.sleep(0)
-        second.cancel()
-        await asyncio.wait_for(run_sync(increment), 10)
-        await first
-        assert second.cancelled()
-        assert await value() == 2
-
-
 async def test_one_that_waits_to_begin_outlives_its_block() -> None:
     async with new_connection():
         task, late = await two_increments()
@@ -201,25 +175,6 @@ async def test_waiting_long_is_fine_while_others_go_on(
         async with asyncio.TaskGroup() as group:
             for _ in range(30):
                 group.create_task(run_sync(lambda: connection.cursor().execute(sleep)))
-
-
-async def test_waiting_in_vain_ends(settings_override: Callable[..., None]) -> None:
-    settings_override(DJANGO_ASYNC_FAST={"SCOPE_TIMEOUT": 0.2})
-    async with new_connection():
-        entered, waited = asyncio.Event(), asyncio.Event()
-
-        async def hold() -> None:
-            async with transaction.atomic():
-                await Tag.objects.acount()
-                entered.set()
-                await waited.wait()
-
-        task = asyncio.create_task(hold())
-        await entered.wait()
-        with pytest.raises(ScopeTimeout, match=r"This statement: .*test_units\.py"):
-            await Tag.objects.acount()
-        waited.set()
-        await task
 
 
 async def test_a_coroutine_is_no_unit() -> None:

@@ -3,8 +3,8 @@
 import asyncio
 import random
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,23 +66,22 @@ def traced(tmp_path: Path) -> Callable[[Any], Any]:
     return trace
 
 
-async def learn() -> None:
-    """Have the statements below known."""
-    for number in range(3):
-        tag = await Tag.objects.acreate(name=f"learnt-{number}")
-        await tag.asave()
-    await Tag.objects.all().adelete()
+@asynccontextmanager
+async def known_block() -> AsyncIterator[Any]:
+    """A block to which the statements below are known."""
+    async with new_connection() as conn:
+        for number in range(3):
+            tag = await Tag.objects.acreate(name=f"learnt-{number}")
+            await tag.asave()
+        await Tag.objects.all().adelete()
+        yield conn
 
 
-@pytest.fixture
-def stock() -> Callable[..., Any]:
-    def run(function: Callable[[], Any]) -> Any:
-        try:
-            return function()
-        except Exception as exc:
-            return described(exc)
-
-    return run
+def told(function: Callable[[], Any]) -> Any:
+    try:
+        return function()
+    except Exception as exc:
+        return described(exc)
 
 
 def described(exc: Exception) -> Any:
@@ -95,8 +94,7 @@ def described(exc: Exception) -> Any:
 
 
 async def test_begin_travels_with_a_save(traced: Any) -> None:
-    async with new_connection() as conn:
-        await learn()
+    async with known_block() as conn:
         tag = await Tag.objects.acreate(name="a")
         with traced(conn) as wire:
             async with transaction.atomic():
@@ -120,8 +118,7 @@ async def test_begin_travels_with_a_cursors_statement(traced: Any) -> None:
 
 
 async def test_begin_of_an_isolation_level(traced: Any) -> None:
-    async with new_connection() as conn:
-        await learn()
+    async with known_block() as conn:
         level = {"isolation_level": "serializable"}
         async with our_transaction.atomic(**level), conn.acursor() as cursor:
             with traced(conn) as wire:
@@ -132,8 +129,7 @@ async def test_begin_of_an_isolation_level(traced: Any) -> None:
 
 
 async def test_savepoints_travel_too(traced: Any) -> None:
-    async with new_connection() as conn:
-        await learn()
+    async with known_block() as conn:
         with traced(conn) as wire:
             async with transaction.atomic():
                 async with transaction.atomic(), transaction.atomic():
@@ -200,9 +196,7 @@ FAILING = [
 
 @pytest.mark.parametrize("text", FAILING)
 @pytest.mark.parametrize("depth", [1, 2])
-async def test_errors_are_those_of_the_statement(
-    text: str, depth: int, stock: Any
-) -> None:
+async def test_errors_are_those_of_the_statement(text: str, depth: int) -> None:
     await asyncio.to_thread(_make_tag)
 
     def fail() -> None:
@@ -213,9 +207,9 @@ async def test_errors_are_those_of_the_statement(
         try:
             with transaction.atomic():
                 if depth == 1:
-                    return stock(fail)
+                    return told(fail)
                 with transaction.atomic():
-                    return stock(fail)
+                    return told(fail)
         except Exception as exc:
             return described(exc)
         finally:
@@ -234,8 +228,7 @@ def _make_tag() -> None:
 
 
 async def test_an_error_in_the_first_statement_of_a_savepoint() -> None:
-    async with new_connection() as conn:
-        await learn()
+    async with known_block() as conn:
         await Tag.objects.acreate(name="there")
         async with transaction.atomic():
             await Tag.objects.acreate(name="before")
@@ -251,8 +244,7 @@ async def test_an_error_in_the_first_statement_of_a_savepoint() -> None:
 
 
 async def test_a_begin_that_fails_says_so_itself() -> None:
-    async with new_connection() as conn:
-        await learn()
+    async with known_block() as conn:
         raw = conn.connection
         with pytest.raises(ProgrammingError, match="nonsense"):
             async with transaction.atomic():
@@ -264,8 +256,7 @@ async def test_a_begin_that_fails_says_so_itself() -> None:
 
 
 async def test_a_value_that_cannot_be_sent() -> None:
-    async with new_connection():
-        await learn()
+    async with known_block():
         async with transaction.atomic():
             with pytest.raises((DatabaseError, ValueError)):
                 await Tag.objects.acreate(name="nul \0")
@@ -299,8 +290,7 @@ async def test_cancelled_between_begin_and_its_first_statement() -> None:
             inside.set()
             await asyncio.sleep(30)
 
-    async with new_connection() as conn:
-        await learn()
+    async with known_block() as conn:
         await cancelled(work())
         assert inside.is_set()
         assert conn.connection.unsettled == []
@@ -310,8 +300,7 @@ async def test_cancelled_between_begin_and_its_first_statement() -> None:
 
 
 async def test_the_server_ends_the_session_before_the_first_statement(dsn: str) -> None:
-    async with new_connection() as conn:
-        await learn()
+    async with known_block() as conn:
         pid = conn.connection.info.backend_pid
         with pytest.raises(OperationalError, match=r"terminating|closed"):
             async with transaction.atomic():
@@ -372,8 +361,7 @@ async def test_savepoints_by_hand() -> None:
 
 async def test_on_commit_of_a_savepoint() -> None:
     done: list[str] = []
-    async with new_connection(), transaction.atomic():
-        await learn()
+    async with known_block(), transaction.atomic():
         async with transaction.atomic():
             transaction.on_commit(lambda: done.append("kept"))
         with pytest.raises(LookupError):
@@ -446,8 +434,7 @@ async def test_several_tasks_and_their_savepoints() -> None:
         _, created = await Tag.objects.aget_or_create(name=name)
         return bool(created)
 
-    async with new_connection(), transaction.atomic():
-        await learn()
+    async with known_block(), transaction.atomic():
         names = [str(number % 5) for number in range(20)]
         created = await asyncio.gather(*map(get_or_create, names))
     assert sum(created) == await Tag.objects.acount() == 5

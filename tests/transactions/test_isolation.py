@@ -9,9 +9,10 @@ from django.db import transaction as django_transaction
 from django.db.transaction import TransactionManagementError
 from psycopg import IsolationLevel
 
-from django_async_fast import new_connection, run_sync
+from django_async_fast import new_connection
 from django_async_fast.transaction import atomic
 from tests.support.cancelling import cancelled
+from tests.support.in_a_block import in_a_block
 from tests.testapp.models import Tag
 
 SHOW = (
@@ -70,21 +71,14 @@ async def test_async(alias: str, options: dict[str, Any], expected: Any) -> None
 
 
 @pytest.mark.parametrize(("options", "expected"), CASES)
-async def test_in_bridged_code(options: dict[str, Any], expected: Any) -> None:
+def test_in_synchronous_code(options: dict[str, Any], expected: Any) -> None:
     def work() -> None:
         with atomic(**options):
             assert shown_sync() == expected
         assert shown_sync() == DEFAULT
 
-    async with new_connection():
-        await run_sync(work)
-
-
-@pytest.mark.parametrize(("options", "expected"), CASES)
-def test_outside_of_a_block(options: dict[str, Any], expected: Any) -> None:
-    with atomic(**options):
-        assert shown_sync() == expected
-    assert shown_sync() == DEFAULT
+    in_a_block(work)
+    work()
     connection.close()
 
 
@@ -144,23 +138,23 @@ async def test_after_a_lost_connection() -> None:
         assert await shown(conn) == DEFAULT
 
 
+async def refused(**options: Any) -> None:
+    with pytest.raises(TransactionManagementError, match="outermost"):
+        async with atomic(**options):
+            pass
+
+
 async def test_only_the_outermost_block() -> None:
     async with new_connection() as conn:
         async with django_transaction.atomic():
-            with pytest.raises(TransactionManagementError, match="outermost"):
-                async with atomic(isolation_level="serializable"):
-                    pass
+            await refused(isolation_level="serializable")
             assert await shown(conn) == DEFAULT
         async with atomic(read_only=True):
-            with pytest.raises(TransactionManagementError, match="outermost"):
-                async with atomic(read_only=True):
-                    pass
+            await refused(read_only=True)
             assert (await shown(conn))[1] == "on"
         assert await shown(conn) == DEFAULT
         await django_transaction.aset_autocommit(False)
-        with pytest.raises(TransactionManagementError, match="outermost"):
-            async with atomic(read_only=True):
-                pass
+        await refused(read_only=True)
 
 
 async def test_in_a_test_only_read_only_has_an_effect() -> None:

@@ -9,6 +9,7 @@ import pytest
 from django.db import DatabaseError, transaction
 
 from django_async_fast import new_connection, run_sync
+from tests.support.tags import tags
 from tests.testapp.models import Tag
 
 
@@ -27,11 +28,6 @@ async def in_async_atomic() -> AsyncIterator[None]:
 def leave(held: list[Any]) -> None:
     held.append(in_atomic())
     next(held[0])
-
-
-async def names() -> list[str]:
-    async with new_connection():
-        return [tag.name async for tag in Tag.objects.order_by("name")]
 
 
 class Other:
@@ -87,9 +83,9 @@ async def test_nobody_elses_transaction_ends(leave: Any, collect: Any) -> None:
             await asyncio.sleep(0.05)
             assert conn.in_atomic_block
             await Tag.objects.acreate(name="ours too")
-            assert await names() == []
+            assert await tags() == []
         other.go_on.set()
-    assert await names() == ["ours", "ours too"]
+    assert await tags() == ["ours", "ours too"]
 
 
 async def test_an_atomic_block_ends_where_it_began() -> None:
@@ -102,7 +98,7 @@ async def test_an_atomic_block_ends_where_it_began() -> None:
         async with transaction.atomic():
             await Tag.objects.acreate(name="kept")
             await anext(steps)
-        assert await names() == ["kept"]
+        assert await tags() == ["kept"]
         await steps.aclose()
 
 
@@ -116,4 +112,4 @@ async def test_closed_in_another_block_of_its_own_task() -> None:
         assert await Tag.objects.acount() == 0
         async with transaction.atomic():
             await Tag.objects.acreate(name="later")
-    assert await names() == ["later"]
+    assert await tags() == ["later"]
