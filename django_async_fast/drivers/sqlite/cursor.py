@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from itertools import chain, islice
 from typing import Any
@@ -161,6 +162,11 @@ class Cursor(sqlite3.Cursor):
             self.connection.enter_soon(super().close)
             if self.connection.lock_queue.waiting:
                 self.connection.lock_queue.wake()
+
+    def __del__(self) -> None:
+        if self.connection.lock_queue.cache is not None:
+            with suppress(Exception):
+                self.close()  # SQLite would wait for a statement of its own thread
 
 
 class _RemainingParams:

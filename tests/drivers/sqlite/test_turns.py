@@ -310,6 +310,31 @@ async def test_blocks_that_begin_and_end_while_others_are_stopped(log: str) -> N
         assert await tags.acount() == 103
 
 
+async def test_a_cursor_that_is_forgotten_while_another_block_is_stopped(
+    log: str,
+) -> None:
+    """It has rows left, and nobody closes it."""
+
+    def unread(alias: str) -> Any:
+        connections[alias].ensure_connection()
+        return connections[alias].connection.execute("SELECT * FROM testapp_tag")
+
+    async def count_beside() -> Any:
+        both = f"{NUMBERS} SELECT count(*) FROM n, testapp_tag"
+        async with new_connection(log):
+            return await run_sync(execute, both, [30_000], using=log)
+
+    async with new_connection(log):
+        await fill(log, 100)
+        cursor = await run_sync(unread, log)
+        counting = asyncio.create_task(count_beside())
+        await asyncio.sleep(0.005)
+        assert not counting.done()
+        del cursor
+        assert await counting == [(3_000_000,)]
+        assert len(await names(log)) == 100
+
+
 @pytest.mark.parametrize("how", HOWS)
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.usefixtures("often")
