@@ -5,7 +5,7 @@ row takes others with it on the server, one deletes them all by an array of the 
 """
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from django.db.models import Model, deletion, sql
@@ -88,9 +88,6 @@ class _DeleteCall(writes.WriteCall):
         self._query = query
         self._pk_list = pk_list
 
-    def django(self) -> Any:
-        return delete_batch.__wrapped__(self._query, self._pk_list, self.using)
-
     def compiled(self) -> Delete | None:
         compiler = self._compiler()
         if not writes.can_compile(compiler, ()):
@@ -135,13 +132,10 @@ class _CallOfMany(_DeleteCall):
         return DeleteMany(compiler, text, key, prepared)
 
     def statement(self, write: DeleteMany, wrapper: Any) -> writes.Statement:
-        return write.sql, write.array(self._pk_list), self.django
-
-    def __call__(self) -> Any:
-        """Do it at once: to compile costs less than Django's second statement."""
-        self.learn()
-        run = writes.run_of(self) if self.key in self.known else None
-        return self.django() if run is None else run()
+        djangos = partial(
+            delete_batch.__wrapped__, self._query, self._pk_list, self.using
+        )
+        return write.sql, write.array(self._pk_list), djangos
 
 
 def _prepared(

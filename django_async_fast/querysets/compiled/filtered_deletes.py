@@ -14,7 +14,7 @@ from ...unpatched import Unpatched, unpatched_class
 from . import writes
 from .filtered_writes import FilteredCall
 from .keys import Refused
-from .paths import STEPS, djangos, peeking
+from .paths import STEPS, peeking
 from .steps import path_of
 
 # What is not called here, or is as Django's Collector has it.
@@ -69,10 +69,7 @@ class _Call(FilteredCall):
         super().__init__(queryset, path, using)
         self.key = "delete", using
 
-    def django(self) -> Any:
-        return raw_delete.__wrapped__(djangos(self.queryset, self.path), self.using)
-
-    def compiler(self, query: Any) -> Any:
+    def compiler(self, query: Any, *, is_blank: bool = False) -> Any:
         query = query.clone()
         query.__class__ = sql.DeleteQuery
         return query.get_compiler(self.using)

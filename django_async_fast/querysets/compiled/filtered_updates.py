@@ -155,8 +155,15 @@ class _Call(FilteredCall):
     def given(self) -> list[Any]:
         return [each for value in self._values.values() for each in _leaves(value)]
 
-    def compiler(self, query: Any) -> Any:
+    def compiler(self, query: Any, *, is_blank: bool = False) -> Any:
         query = _query(query, self._values)
+        if is_blank:
+            query.values = [
+                (writes.Blank(field), model, writes.blank(value))
+                if writes.is_plain(value)
+                else (field, model, value)
+                for field, model, value in query.values
+            ]
         query.clear_select_clause()
         return query.get_compiler(self.using)
 

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from django.db import connections
-
 from ...drivers.psycopg.statement import execute, unobserved
 from .. import whole_results
 from . import authors, entry, writes
@@ -74,8 +72,11 @@ class FilteredCall(writes.WriteCall):
         self.queryset = queryset
         self.path = path
 
-    def compiler(self, query: Any) -> Any:
-        """Return Django's compiler of the write of a query's rows."""
+    def compiler(self, query: Any, *, is_blank: bool = False) -> Any:
+        """Return Django's compiler of the write of a query's rows.
+
+        With no values of this call if it `is_blank`, but those of its conditions.
+        """
         raise NotImplementedError
 
     def prepares(self, compiler: Any) -> list[Prepare] | None:
@@ -88,13 +89,14 @@ class FilteredCall(writes.WriteCall):
 
     def compiled(self) -> FilteredWrite | None:
         query = replay(self.queryset, self.path)
-        punched = punch(query, self.path.node.slots)
-        with authors.compiled_nodes(connections[self.using]) as nodes:
-            compiler = self.compiler(punched)
-            # Before its text, for which some compilers ask the database.
-            prepare = self.prepares(compiler)
-            if prepare is None or query.annotations:
-                return None
+        djangos = self.compiler(query)
+        # Before its text, for which some compilers ask the database.
+        prepare = self.prepares(djangos)
+        if prepare is None or query.annotations:
+            return None
+        with authors.compiled_nodes(djangos.connection) as nodes:
+            punched = punch(query, self.path.node.slots)
+            compiler = self.compiler(punched, is_blank=True)
             text, constants = compiler.as_sql()
         authors.check(compiler, nodes)
         # An entry takes numbers for constants.
@@ -105,18 +107,17 @@ class FilteredCall(writes.WriteCall):
         where = entry.new(self.path.node.holes, parts)
         where.compiler = compiler
         entry.simplify(where, self.path, compiler.connection, nodes)
-        compiler.connection, wrapper = None, compiler.connection
+        compiler.connection = None
         if None not in where.simple:
             where.compiler = None
         # Nothing of this call is kept.
-        values = vars(compiler.query).pop("values", None) or ()
-        fields = [field for field, _, _ in values]
-        write = self.write(self.compiler(query), text, fields, prepare, where)
-        made, params, _ = self._written_out(write, wrapper)
-        wanted, djangos_params = self.compiler(query).as_sql()
-        if made != wanted or not entry.same(params, djangos_params):
+        vars(compiler.query).pop("values", None)
+        made, params, _ = entry.fill(where, self.path, self.using)
+        wanted, wanted_params = self.compiler(query, is_blank=True).as_sql()
+        if made != wanted or not entry.same(params, wanted_params[len(prepare) :]):
             return None
-        return write
+        fields = [field for field, _, _ in getattr(djangos.query, "values", ())]
+        return self.write(djangos, text, fields, prepare, where)
 
     def statement(self, write: FilteredWrite, wrapper: Any) -> writes.Statement:
         arrays: list[Any] = []

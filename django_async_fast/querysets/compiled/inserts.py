@@ -113,23 +113,7 @@ class InsertCall(writes.WriteCall):
         # What is saved: each field's `pre_save()` is called once.
         self.values: dict[int, Any] = {}
 
-    def django(self) -> Any:
-        return insert.__wrapped__(
-            self._queryset,
-            [self._instance],
-            self._fields,
-            returning_fields=self._returning,
-            raw=self._raw,
-            using=self.using,
-            on_conflict=self._on_conflict,
-        )
-
     def compiled(self) -> Insert | None:
-        for field in self._fields:
-            # As it is: `pre_save()` has been called already.
-            self.values[id(field)] = value = getattr(self._instance, field.attname)
-            if not writes.is_plain(value):
-                raise Missed
         compiler = self._compiler()
         authors.check_selected(self._returning)
         table = self._queryset.model._meta.db_table
@@ -137,8 +121,9 @@ class InsertCall(writes.WriteCall):
             [each.get_col(table) for each in self._returning]
         ):
             return None
-        text, params = self.as_sql()
-        self.values = {}
+        compiler.pre_save_val = lambda field, instance: None
+        compiler.prepare_value = lambda field, value: value
+        text, params = self._text(compiler)
         if not text.count("%s") == len(params) == len(self._fields):
             return None
         return Insert(compiler, text, self._returning)
@@ -163,7 +148,9 @@ class InsertCall(writes.WriteCall):
         return partial(self._compiler().execute_sql, self._returning)
 
     def as_sql(self) -> tuple[str, Any]:
-        compiler = self._compiler()
+        return self._text(self._compiler())
+
+    def _text(self, compiler: Any) -> tuple[str, Any]:
         compiler.returning_fields = self._returning
         ((text, params),) = compiler.as_sql()
         return text, params

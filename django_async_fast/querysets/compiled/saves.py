@@ -196,8 +196,6 @@ def save_table(
     if type(row) is not Row or verify.ON or _get_running_loop() is not None:
         call = SaveCall(self, cls, using, how, known, key, pk)
         run = writes.run_of(call)
-        if run is call:
-            return run()
         if run is not None:
             return _saved(self, cls, using, how, call.inserts, run())
     else:
@@ -269,13 +267,6 @@ class SaveCall(writes.WriteCall):
             )
         )
 
-    def django(self) -> Any:
-        insert, update, names = self._how
-        instance, model, using = self._instance, self._model, self.using
-        return save_table.__wrapped__(
-            instance, False, model, insert, update, using, names
-        )
-
     def compiled(self) -> Row | None:
         meta, inserts = self._model._meta, self.inserts
         if (
@@ -338,19 +329,20 @@ class SaveCall(writes.WriteCall):
 
     def _inner(self, fields: list[Any]) -> writes.WriteCall:
         """Return the call of the write that Django's own `_save_table()` ends with."""
-        manager, instance = self._model._base_manager, self._instance
-        _, force_update, names = self._how
+        manager, using = self._model._base_manager, self.using
+        # `pre_save()` has been called, or nobody asks for them yet.
+        values = [self._instance.__dict__.get(each.attname) for each in fields]
         if self.inserts:
             returning = self._model._meta.db_returning_fields
             call = inserts.InsertCall(
-                manager, instance, fields, returning, False, self.using, None
+                manager, self._instance, fields, returning, False, using, None
             )
-            # `pre_save()` has been called.
-            call.values = {id(each): getattr(instance, each.attname) for each in fields}
+            call.values = dict(zip(map(id, fields), values, strict=True))
             return call
-        values = [(each, None, getattr(instance, each.attname)) for each in fields]
-        args = self._pk, values, names, names or force_update, ()
-        return updates.UpdateCall(instance, manager.using(self.using), self.using, args)
+        found = [
+            (each, None, value) for each, value in zip(fields, values, strict=True)
+        ]
+        return updates.UpdateCall(manager.using(using), using, self._pk, found)
 
     def statement(self, write: Row, wrapper: Any) -> writes.Statement:
         return write.statement(self._instance, self._pk, wrapper)

@@ -65,19 +65,17 @@ def _run(
         or not unpatched_class(type(base_qs), QuerySet, _OF_QUERYSET).holds()
     ):
         return None
-    args = pk_val, values, update_fields, forced_update, returning_fields
-    return writes.run_of(UpdateCall(instance, base_qs, using, args))
+    return writes.run_of(UpdateCall(base_qs, using, pk_val, values))
 
 
 class UpdateCall(writes.WriteCall):
     """One call of `Model._do_update()`."""
 
-    def __init__(self, instance: Any, base_qs: Any, using: str, args: Any) -> None:
+    def __init__(self, base_qs: Any, using: str, pk: Any, values: list[Any]) -> None:
         self.using = using
-        self._instance = instance
         self._base_qs = base_qs
-        self._args = args
-        self._pk_val, self._values, *_ = args
+        self._pk_val = pk
+        self._values = values
         model = base_qs.model
         fields = tuple([id(field) for field, _, _ in self._values])
         nulls = NULL_IN_TEXT and tuple([each is None for _, _, each in self._values])
@@ -85,19 +83,17 @@ class UpdateCall(writes.WriteCall):
         kind: Any = type(self._pk_val)
         self.key = "update", using, kind, fields, nulls
 
-    def django(self) -> Any:
-        args = self._args if django.VERSION >= (6,) else self._args[:-1]
-        return do_update.__wrapped__(self._instance, self._base_qs, self.using, *args)
-
     def compiled(self) -> Update | None:
         fields = [field for field, _, _ in self._values]
-        if not all(writes.is_plain(value) for _, _, value in self._values):
-            raise Missed
-        compiler = self._compiler()
+        values = [
+            (writes.Blank(field), model, writes.blank(value))
+            for field, model, value in self._values
+        ]
+        compiler = self._compiler(values)
         if not writes.can_compile(compiler, fields):
             return None
         text, params = compiler.as_sql()
-        nulls = NULL_IN_TEXT and sum(value is None for _, _, value in self._values)
+        nulls = NULL_IN_TEXT and sum(value is None for _, _, value in values)
         if not text.count("%s") == len(params) == len(fields) - nulls + 1:
             return None
         key = writes.Key(compiler.query.where, self._pk_val, compiler)
@@ -117,10 +113,10 @@ class UpdateCall(writes.WriteCall):
         return params
 
     def as_sql(self) -> tuple[str, Any]:
-        text, params = self._compiler().as_sql()
+        text, params = self._compiler(self._values).as_sql()
         return text, params
 
-    def _compiler(self) -> Any:
+    def _compiler(self, values: list[Any]) -> Any:
         query = self._base_qs.filter(pk=self._pk_val).query.chain(sql.UpdateQuery)
-        query.add_update_fields(self._values)
+        query.add_update_fields(values)
         return query.get_compiler(self.using)

@@ -1,12 +1,12 @@
 """What compiled INSERTs, UPDATEs and DELETEs of one row have in common.
 
-A statement's text is compiled by Django once. A value goes through its field's own
-`get_db_prep_save()` each time, and takes the place of a `%s`; what is not a plain value
-(an expression, a database default) is left to Django.
+A statement's text is compiled by Django once, without values. A value goes through its
+field's own `get_db_prep_save()` each time, once, and takes the place of a `%s`; what is
+not a plain value (an expression, a database default) is left to Django.
 
 Key: by model, what decides the text. Kept in the model's `_meta`, as long as that
-lives. Bound and end: as the statements of querysets (`tree`). A miss costs to compile
-twice.
+lives. Bound and end: as the statements of querysets (`tree`). A miss costs Django's
+compiling of the text.
 """
 
 import datetime as dt
@@ -20,7 +20,7 @@ from typing import Any
 
 import django
 from django.core.exceptions import EmptyResultSet, FullResultSet
-from django.db import connections
+from django.db import Error, connections
 from django.db.backends.postgresql.operations import DatabaseOperations
 from django.db.models.expressions import Col
 from django.db.models.lookups import Exact, In
@@ -126,6 +126,23 @@ class Write:
         return execute(wrapper, *statement)
 
 
+class Blank:
+    """A field in a statement that has no values yet: any will do in their place."""
+
+    def __init__(self, field: Any) -> None:
+        self.column = field.column
+        self.generated = field.generated
+
+    def get_db_prep_save(self, value: Any, connection: Any) -> Any:
+        """Return what stands for a value."""
+        return value
+
+
+def blank(value: Any) -> Any:
+    """Return what stands for a plain value: before Django 6.1 there may be `NULL`."""
+    return None if value is None and NULL_IN_TEXT else 0
+
+
 class WriteCall:
     """One call of a write: what of it decides the text, and what fills that in."""
 
@@ -133,10 +150,6 @@ class WriteCall:
     known: dict[Any, Any]
     key: Any
     using: str
-
-    def django(self) -> Any:
-        """Do what Django does."""
-        raise NotImplementedError
 
     def as_sql(self) -> tuple[str, Any]:
         """Return text and parameters, which Django compiles."""
@@ -158,23 +171,17 @@ class WriteCall:
         """Return what does it once that has raised Missed, None for Django."""
         return None
 
-    def learn(self) -> None:
-        """Keep the statement. It never fails: the write has been executed."""
+    def learn(self) -> Any:
+        """Keep the statement and return it; None where this call is left to Django."""
         try:
             found = self.compiled()
-        except (EmptyResultSet, Missed):
-            return  # the next one may have values of which there can be
+        except (EmptyResultSet, Error, Missed):
+            return None  # the next one may have values of which there can be
         except Exception:
-            # Django compiles, say, what the field's `pre_save()` has made of the value.
-            found = None
+            found = None  # Django meets it again, in its own place
         self.known[self.key] = found
         tree.grown()
-
-    def __call__(self) -> Any:
-        """Do what Django does, and keep the statement for the next call."""
-        done = self.django()
-        self.learn()
-        return done
+        return found
 
 
 def run_of(call: WriteCall) -> Run | None:
@@ -185,11 +192,8 @@ def run_of(call: WriteCall) -> Run | None:
         write = call.known[call.key]
     except KeyError:
         if not _compiles.holds():
-            return None  # a tool would see that it is compiled twice
-        if not verify.ON:
-            return call
-        call.learn()
-        write = call.known.get(call.key)
+            return None  # a tool would not see what is compiled
+        write = call.learn()
     wrapper = connections[call.using]
     if write is None or not write.holds(wrapper):
         return None

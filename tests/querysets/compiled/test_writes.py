@@ -2,14 +2,15 @@
 
 import gc
 import weakref
+from typing import Any
 from unittest import mock
 
 import pytest
 from django.core.exceptions import SynchronousOnlyOperation
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, connection, models, transaction
 from django.db.models import F, Value
 from django.db.models.functions import Upper
-from django.test.utils import CaptureQueriesContext
+from django.test.utils import CaptureQueriesContext, isolate_apps
 
 from django_async_fast import new_connection, run_sync
 from django_async_fast.querysets.compiled import (
@@ -22,7 +23,7 @@ from django_async_fast.querysets.compiled import (
     updates,
     verify,
 )
-from tests.support.tables import restart_sequences
+from tests.support.tables import Isolated, restart_sequences, table_of
 from tests.testapp.models import Author, Book, Tag, Unique
 
 from .writing import WRITES, djangos_writes, forget, outcome, refused, write_all
@@ -99,8 +100,34 @@ def test_deletes_that_are_compiled_once(name: str) -> None:
     for _ in range(2):
         expected = outcome(WRITES[name])
     call, delete = filtered_deletes._Call, filtered_deletes.delete
-    with refused(call, "django"), refused(delete, "__wrapped__"):
+    with refused(call, "compiled"), refused(delete, "__wrapped__"):
         assert outcome(WRITES[name]) == expected
+
+
+@isolate_apps("tests.testapp")
+def test_a_field_is_asked_once_for_each_value() -> None:
+    asked: list[Any] = []
+
+    class Asked(models.IntegerField):
+        def get_db_prep_save(self, value: Any, connection: Any) -> Any:
+            asked.append(value)
+            return super().get_db_prep_save(value, connection)
+
+    class Counter(Isolated):
+        count = Asked()
+
+    def write() -> list[Any]:
+        asked.clear()
+        counter = Counter.objects.create(count=1)
+        counter.count = 2
+        counter.save()
+        counter.save(update_fields=["count"])
+        Counter.objects.filter(pk=counter.pk).update(count=3)
+        Counter.objects.bulk_create([Counter(count=4)])
+        return asked.copy()
+
+    with table_of(Counter):
+        assert [write() for _ in range(3)] == [[1, 2, 2, 3, 4]] * 3
 
 
 def test_logged_as_djangos() -> None:
