@@ -110,8 +110,9 @@ class InsertCall(writes.WriteCall):
         self._returning = list(returning or ())
         self._raw = raw
         self._on_conflict = on_conflict
-        # What is saved: each field's `pre_save()` is called once.
+        # What is saved, and what that becomes: each field is asked once.
         self.values: dict[int, Any] = {}
+        self._prepared: dict[int, Any] = {}
 
     def compiled(self) -> Insert | None:
         compiler = self._compiler()
@@ -129,25 +130,26 @@ class InsertCall(writes.WriteCall):
         return Insert(compiler, text, self._returning)
 
     def params(self, write: Insert, wrapper: Any) -> list[Any]:
-        return [
-            writes.prepared(field, self._value(field), wrapper)
-            for field in self._fields
-        ]
+        return [self._param(field, wrapper) for field in self._fields]
 
-    def _value(self, field: Any) -> Any:
+    def _param(self, field: Any, wrapper: Any) -> Any:
         if self._raw:
             value = getattr(self._instance, field.attname)
         else:
             value = field.pre_save(self._instance, add=True)
         self.values[id(field)] = value
-        if not writes.is_plain(value):
-            raise Missed
-        return value
+        if writes.is_plain(value):
+            param = field.get_db_prep_save(value, connection=wrapper)
+            self._prepared[id(field)] = param
+            if writes.is_plain(param):
+                return param
+        raise Missed
 
     def after_values(self) -> writes.Run:
         return partial(self._compiler().execute_sql, self._returning)
 
     def as_sql(self) -> tuple[str, Any]:
+        self._prepared = {}
         return self._text(self._compiler())
 
     def _text(self, compiler: Any) -> tuple[str, Any]:
@@ -160,12 +162,14 @@ class InsertCall(writes.WriteCall):
         query = sql.InsertQuery(self._queryset.model, on_conflict=self._on_conflict)
         query.insert_values(self._fields, [self._instance], raw=self._raw)
         compiler = query.get_compiler(using=self.using)
-        pre_save_val = compiler.pre_save_val
-
-        def once(field: Any, instance: Any) -> Any:
-            if id(field) in self.values:
-                return self.values[id(field)]
-            return pre_save_val(field, instance)
-
-        compiler.pre_save_val = once
+        for name, known in (
+            ("pre_save_val", self.values),
+            ("prepare_value", self._prepared),
+        ):
+            setattr(compiler, name, partial(_once, known, getattr(compiler, name)))
         return compiler
+
+
+def _once(known: dict[int, Any], ask: Any, field: Any, given: Any) -> Any:
+    """Return what is known of a field; else ask Django."""
+    return known[id(field)] if id(field) in known else ask(field, given)

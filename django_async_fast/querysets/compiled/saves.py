@@ -142,30 +142,31 @@ class Row:
             each for each in self._may_stamp if each.auto_now or each.auto_now_add
         ]
         if stamps:
-            if not all(
-                writes.is_plain(values.get(attname, _MISSING))
-                for attname, *_ in self._columns
-            ):
-                raise Missed
+            self._look(values)
             for field in stamps * (_CALLS if self.inserts else 1):
                 field.pre_save(instance, self.inserts)
-        known: list[Any] | None = _native.rows.saved_values(values, self._columns)
-        return self._params(values, wrapper) if known is None else known
-
-    def _params(self, values: dict[str, Any], wrapper: Any) -> list[Any]:
-        """Return the parameters, of which Django prepares some. Raises Missed."""
-        params = []
-        for attname, kinds, field in self._columns:
-            value = values.get(attname, _MISSING)
-            try:
-                wrap = kinds[type(value)]
-                param = value if wrap is None else wrap(value)
-            except KeyError:
-                if not writes.is_plain(value):
-                    raise Missed from None
-                param = writes.prepared(field, value, wrapper)
-            params.append(param)
+        params: list[Any] | None = _native.rows.saved_values(values, self._columns)
+        if params is None:
+            self._look(values)
+            params = [
+                _param(values[attname], kinds, field, wrapper)
+                for attname, kinds, field in self._columns
+            ]
         return params
+
+    def _look(self, values: dict[str, Any]) -> None:
+        """Raise Missed if Django is to ask for one of the values, or compiles it."""
+        for attname, *_ in self._columns:
+            if not writes.is_plain(values.get(attname, _MISSING)):
+                raise Missed
+
+
+def _param(value: Any, kinds: dict[type, Any], field: Any, wrapper: Any) -> Any:
+    try:
+        wrap = kinds[type(value)]
+        return value if wrap is None else wrap(value)
+    except KeyError:
+        return writes.prepared(field, value, wrapper)
 
 
 @wraps(Model._save_table)

@@ -100,11 +100,9 @@ class UpdateCall(writes.WriteCall):
         return Update(compiler, text, fields, key)
 
     def params(self, write: Update, wrapper: Any) -> list[Any]:
-        params = []
-        for field, _, value in self._values:
-            if not writes.is_plain(value):
-                raise Missed
-            params.append(writes.prepared(field, value, wrapper))
+        if not all(writes.is_plain(value) for _, _, value in self._values):
+            raise Missed
+        params = [writes.prepared(each, x, wrapper) for each, _, x in self._values]
         if NULL_IN_TEXT:
             params = [each for each in params if each is not None]
         params.append(write.key.param(self._pk_val, wrapper))

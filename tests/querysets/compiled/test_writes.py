@@ -115,6 +115,7 @@ def test_a_field_is_asked_once_for_each_value() -> None:
 
     class Counter(Isolated):
         count = Asked()
+        name = models.TextField(default="")
 
     def write() -> list[Any]:
         asked.clear()
@@ -124,10 +125,14 @@ def test_a_field_is_asked_once_for_each_value() -> None:
         counter.save(update_fields=["count"])
         Counter.objects.filter(pk=counter.pk).update(count=3)
         Counter.objects.bulk_create([Counter(count=4)])
+        # What Django compiles, it asks for the rest of.
+        counter = Counter.objects.create(count=5, name=Upper(Value("x")))
+        counter.count, counter.name = 6, Upper(Value("y"))
+        counter.save()
         return asked.copy()
 
     with table_of(Counter):
-        assert [write() for _ in range(3)] == [[1, 2, 2, 3, 4]] * 3
+        assert [write() for _ in range(3)] == [[1, 2, 2, 3, 4, 5, 6]] * 3
 
 
 def test_logged_as_djangos() -> None:
