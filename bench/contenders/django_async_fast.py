@@ -7,14 +7,7 @@ from functools import partial
 from operator import methodcaller
 from typing import Any
 
-from bench.contenders.django_sync import (
-    BULK,
-    CHUNK,
-    QUERIES,
-    STREAMS,
-    DjangoSync,
-    Find,
-)
+from bench.contenders.django_sync import BULK, CHUNK, QUERIES, STREAMS, DjangoSync, Find
 from bench.harness.timed_run import TimedRun
 from bench.shop import dataset, settings
 

@@ -66,18 +66,14 @@ async def test_autocommit_never_restored(warnings: Told) -> None:
     assert await tags() == []
 
 
-async def test_what_is_meant_to_be_rolled_back_is_no_warning(
-    warnings: Told,
-) -> None:
+async def test_what_is_meant_to_be_rolled_back_is_no_warning(warnings: Told) -> None:
     async with new_connection(force_rollback=True), transaction.atomic():
         await Tag.objects.acreate(name="gone")
     assert warnings() == []
     assert await tags() == []
 
 
-async def test_left_open_inside_of_a_forced_rollback(
-    warnings: Told,
-) -> None:
+async def test_left_open_inside_of_a_forced_rollback(warnings: Told) -> None:
     async with new_connection(force_rollback=True):
         await transaction.atomic().__aenter__()
         await Tag.objects.acreate(name="gone")
@@ -85,9 +81,7 @@ async def test_left_open_inside_of_a_forced_rollback(
     assert await tags() == []
 
 
-async def test_a_child_in_an_atomic_block_is_not_waited_for(
-    warnings: Told,
-) -> None:
+async def test_a_child_in_an_atomic_block_is_not_waited_for(warnings: Told) -> None:
     inside, ended = asyncio.Event(), asyncio.Event()
 
     async def child() -> None:
@@ -151,9 +145,7 @@ async def test_a_childs_commit_is_waited_for(warnings: Told) -> None:
     assert await tags() == ["called back", "committed"]
 
 
-async def test_a_childs_statement_in_flight_is_waited_for(
-    warnings: Told,
-) -> None:
+async def test_a_childs_statement_in_flight_is_waited_for(warnings: Told) -> None:
     async def child(conn: Any) -> None:
         async with transaction.atomic(), conn.acursor() as cursor:
             await cursor.execute("SELECT pg_sleep(0.2)")

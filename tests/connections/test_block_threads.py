@@ -310,9 +310,7 @@ async def test_a_thread_that_outlives_its_block() -> None:
 
 
 @pytest.mark.parametrize("name", ["{}", "{}.database_only"])
-async def test_functions_that_are_bridged(
-    settings_override: Callable[..., None], name: str
-) -> None:
+async def test_functions_that_are_bridged(settings_override: Any, name: str) -> None:
     settings_override(DJANGO_ASYNC_FAST={"BRIDGED": [name.format(__name__)]})
     async with new_connection():
         assert await sync_to_async(database_only)() is threading.current_thread()

@@ -313,7 +313,7 @@ SCHEMA, SYNCHRONOUS = f"{__name__}.SchemaMiddleware", f"{__name__}.synchronous"
 
 @pytest.fixture(params=["asynchronous", "behind synchronous middleware"])
 def served(
-    schemas: str, request: pytest.FixtureRequest, settings_override: Callable[..., None]
+    schemas: str, request: pytest.FixtureRequest, settings_override: Any
 ) -> None:
     for name in SCHEMAS:
         execute(f"INSERT INTO {name}.testapp_author VALUES (1, '{name}')")
@@ -340,9 +340,7 @@ async def test_a_view_has_what_middleware_has_set(url: str) -> None:
     assert response.status_code == 404
 
 
-def test_middleware_in_the_wrong_order_is_told(
-    settings_override: Callable[..., None],
-) -> None:
+def test_middleware_in_the_wrong_order_is_told(settings_override: Any) -> None:
     settings_override(DJANGO_ASYNC_FAST={"CONNECTION_MIDDLEWARE": [SCHEMA]})
     for middleware, told in (
         ([OURS, "nonsense.Nonsense", SCHEMA], []),

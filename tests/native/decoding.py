@@ -4,9 +4,9 @@ import datetime as dt
 from functools import partial
 from typing import Any
 
-import psycopg
 import pytest
 from hypothesis import settings
+from psycopg import Connection
 
 from tests.support.forged_results import forged
 from tests.support.reading import BINARY, Rows, compare, compare_errors, compare_values
@@ -24,11 +24,7 @@ def decoder_for(result: Any, **options: Any) -> Any:
 
 
 def decoded(
-    connection: psycopg.Connection,
-    format: int,
-    query: str,
-    params: Any = None,
-    **options: Any,
+    connection: Connection, format: int, query: str, params: Any = None, **options: Any
 ) -> Rows:
     """The rows of a result in `format`, as the core reads them."""
     with connection.cursor(binary=format == BINARY) as cursor:
@@ -50,7 +46,7 @@ def reads_all(connection: Any, type_: str, values: list[Any], **options: Any) ->
     return compare_values(connection, partial(decoded, **options), type_, values)
 
 
-def fails(connection: psycopg.Connection, query: str, **options: Any) -> None:
+def fails(connection: Connection, query: str, **options: Any) -> None:
     """Assert that all ways raise DataError, with the same words."""
     compare_errors(connection, partial(decoded, **options), query)
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 from django.db.backends.postgresql.psycopg_any import get_adapters_template
+from psycopg import Connection
 
 from tests.support.reading import BINARY, FORMATS
 
@@ -74,9 +75,7 @@ def test_timestamptz_out_of_range_of_other_sessions(abroad: Any, value: str) -> 
     fails(connection, f"SELECT '{value}'::timestamptz", session_timezone=zone)
 
 
-def test_a_zone_that_returns_no_datetime_or_raises(
-    connection: psycopg.Connection,
-) -> None:
+def test_a_zone_that_returns_no_datetime_or_raises(connection: Connection) -> None:
     class Odd(dt.tzinfo):
         fromutc = mock.Mock(side_effect=["noon", LookupError("lost")])
 
@@ -98,18 +97,18 @@ def test_a_zone_that_returns_no_datetime_or_raises(
         "'999999999 days 1 mon -00:00:00.5'::interval",
     ],
 )
-def test_out_of_range(connection: psycopg.Connection, expression: str) -> None:
+def test_out_of_range(connection: Connection, expression: str) -> None:
     fails(connection, f"SELECT {expression}")
 
 
-def test_interval_beyond_any_timedelta(connection: psycopg.Connection) -> None:
+def test_interval_beyond_any_timedelta(connection: Connection) -> None:
     # psycopg's compiled loader wraps around here; its Python one raises, as we do.
     for format in FORMATS:
         with pytest.raises(psycopg.DataError, match="178000000 years"):
             decoded(connection, format, "SELECT '178000000 years'::interval")
 
 
-def test_infinite_interval_is_nothing_as_today(connection: psycopg.Connection) -> None:
+def test_infinite_interval_is_nothing_as_today(connection: Connection) -> None:
     if connection.info.server_version < 170000:
         pytest.skip("PostgreSQL 17 has infinite intervals")
     reads_all(connection, "interval", ["infinity", "-infinity"])

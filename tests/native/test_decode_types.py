@@ -11,10 +11,10 @@ import weakref
 from decimal import Decimal
 from typing import Any
 
-import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg import Connection
 
 from tests.support.reading import BINARY, FORMATS
 
@@ -124,13 +124,13 @@ CONSTANTS = {
 
 
 @pytest.mark.parametrize("type_", CONSTANTS)
-def test_constants(connection: psycopg.Connection, type_: str) -> None:
+def test_constants(connection: Connection, type_: str) -> None:
     expected = reads_all(connection, type_, CONSTANTS[type_])
     assert len(expected) == len(CONSTANTS[type_])
 
 
 @pytest.mark.parametrize("type_", CONSTANTS)
-def test_nulls_and_domains(connection: psycopg.Connection, type_: str) -> None:
+def test_nulls_and_domains(connection: Connection, type_: str) -> None:
     value = CONSTANTS[type_][-1]
     connection.execute(f"CREATE DOMAIN pg_temp.mine AS {type_}")
     try:
@@ -140,11 +140,11 @@ def test_nulls_and_domains(connection: psycopg.Connection, type_: str) -> None:
         connection.execute("DROP DOMAIN mine")
 
 
-def test_unknown_and_postgres_own_columns(connection: psycopg.Connection) -> None:
+def test_unknown_and_postgres_own_columns(connection: Connection) -> None:
     reads(connection, "SELECT 'a', oid, relname, relkind, relhasindex FROM pg_class")
 
 
-def test_shared_values_are_shared(connection: psycopg.Connection) -> None:
+def test_shared_values_are_shared(connection: Connection) -> None:
     query = "SELECT true, false, 5::int2, -5::int4, 256::int8, ''::text, 'a'::text"
     for format in FORMATS:
         row = decoded(connection, format, query)[0]
@@ -170,7 +170,7 @@ def test_formats_are_checked() -> None:
         _decode.RowDecoder([16], result_format=2)
 
 
-def test_every_oid_has_constants(connection: psycopg.Connection) -> None:
+def test_every_oid_has_constants(connection: Connection) -> None:
     names = ", ".join(f"$${name}$$::regtype::oid::int8" for name in CONSTANTS)
     tested = set(connection.execute(f"SELECT {names}").fetchone() or ())
     assert tested | {UNKNOWN, XML} == _decode.BINARY_OIDS == _decode.TEXT_OIDS
@@ -216,11 +216,11 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 @pytest.mark.parametrize("type_", VALUES)
 @examples
 @given(data=st.data())
-def test_any_values(connection: psycopg.Connection, type_: str, data: Any) -> None:
+def test_any_values(connection: Connection, type_: str, data: Any) -> None:
     reads_all(connection, type_, data.draw(st.lists(VALUES[type_], max_size=100)))
 
 
-def test_numeric_of_every_size(connection: psycopg.Connection) -> None:
+def test_numeric_of_every_size(connection: Connection) -> None:
     rng = random.Random(4)
     values = [
         f"{sign}{''.join(rng.choices('0123456789', k=before))}"
@@ -235,7 +235,7 @@ def test_numeric_of_every_size(connection: psycopg.Connection) -> None:
 @examples
 @given(st.lists(decimals(), min_size=2, max_size=10), st.sampled_from(FORMATS))
 def test_decimals_compute_as_any_other(
-    connection: psycopg.Connection, values: list[str], format: int
+    connection: Connection, values: list[str], format: int
 ) -> None:
     """What we filled by hand must survive every kind of use."""
     query = "SELECT x::numeric FROM unnest(%s::text[]) AS t(x)"
@@ -251,7 +251,7 @@ def test_decimals_compute_as_any_other(
         assert sys.getsizeof(got) <= sys.getsizeof(same)
 
 
-def test_float4_near_every_power_of_two(connection: psycopg.Connection) -> None:
+def test_float4_near_every_power_of_two(connection: Connection) -> None:
     values = [
         float4((exponent << 23) + step)
         for exponent in range(1, 255)
@@ -263,7 +263,7 @@ def test_float4_near_every_power_of_two(connection: psycopg.Connection) -> None:
 
 @examples
 @given(st.lists(st.uuids(), min_size=1))
-def test_uuid(connection: psycopg.Connection, values: list[uuid.UUID]) -> None:
+def test_uuid(connection: Connection, values: list[uuid.UUID]) -> None:
     reads_all(connection, "uuid", values)
     query, texts = "SELECT unnest(%s::uuid[])", [str(value) for value in values]
     for (got,) in decoded(connection, BINARY, query, [texts]):
@@ -283,7 +283,7 @@ ADDRESSES = st.ip_addresses(v=4) | st.ip_addresses(v=6) | GROUPS.map(":".join)
 
 @examples
 @given(st.lists(ADDRESSES, min_size=1), st.integers(0, 128))
-def test_inet(connection: psycopg.Connection, values: list[Any], mask: int) -> None:
+def test_inet(connection: Connection, values: list[Any], mask: int) -> None:
     reads_all(connection, "inet", values)
     masked = [f"{x}/{mask if ':' in str(x) else mask % 33}" for x in values]
     reads_all(connection, "inet", masked)
@@ -293,12 +293,12 @@ def test_inet(connection: psycopg.Connection, values: list[Any], mask: int) -> N
 
 @examples
 @given(st.binary())
-def test_bytea(connection: psycopg.Connection, value: bytes) -> None:
+def test_bytea(connection: Connection, value: bytes) -> None:
     for output in ("escape", "hex"):
         connection.execute(f"SET bytea_output = {output}")
         assert reads(connection, "SELECT %b::bytea", [value]) == [(value,)]
 
 
-def test_every_char(connection: psycopg.Connection) -> None:
+def test_every_char(connection: Connection) -> None:
     codes = [f"\\{code:03o}" if code > 127 else chr(code) for code in range(1, 256)]
     reads_all(connection, '"char"', codes)

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from psycopg import pq
+from psycopg import Connection, pq
 from psycopg.postgres import types
 from psycopg.types.range import Range
 
@@ -125,7 +125,7 @@ SENT = sorted({*SAME, "numeric", "timestamptz"} - {"tsrange"})
 
 @of_each(SENT, tries=30)
 def test_the_server_gets_what_psycopg_sends_of_lists(
-    connection: psycopg.Connection, name: str, data: Any
+    connection: Connection, name: str, data: Any
 ) -> None:
     value = data.draw(lists(elements(name)))
     same(connection, f"{name}[]", types[name].array_oid, value)
@@ -133,7 +133,7 @@ def test_the_server_gets_what_psycopg_sends_of_lists(
 
 @of_each([each for each in SENT if each in RANGES], tries=30)
 def test_the_server_gets_what_psycopg_sends_of_ranges(
-    connection: psycopg.Connection, name: str, data: Any
+    connection: Connection, name: str, data: Any
 ) -> None:
     same(connection, name, types[name].oid, data.draw(ranges(name)))
 

@@ -16,7 +16,7 @@ from django.db.models import TextChoices
 from django.utils.safestring import SafeString
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from psycopg import pq
+from psycopg import Connection, pq
 from psycopg.types.json import Jsonb
 from psycopg.types.numeric import Int4
 
@@ -101,7 +101,7 @@ TYPES = {
 }
 
 
-def send(connection: psycopg.Connection, query: str, array: bytes, name: str) -> Any:
+def send(connection: Connection, query: str, array: bytes, name: str) -> Any:
     """Execute a query with a binary array for its `$1`; return its binary result."""
     info = connection.adapters.types[name]
     result = connection.pgconn.exec_params(
@@ -121,7 +121,7 @@ def some_of(kind: Encoded) -> st.SearchStrategy[list[Any]]:
 
 @of_each(TYPES)
 def test_the_server_gets_what_psycopg_sends(
-    connection: psycopg.Connection, name: str, data: Any
+    connection: Connection, name: str, data: Any
 ) -> None:
     kind = TYPES[name]
     values = data.draw(some_of(kind))
@@ -139,7 +139,7 @@ def test_the_server_gets_what_psycopg_sends(
 
 @of_each(TYPES)
 def test_what_is_encoded_is_decoded_again(
-    connection: psycopg.Connection, name: str, data: Any
+    connection: Connection, name: str, data: Any
 ) -> None:
     kind = TYPES[name]
     values = data.draw(some_of(kind))
@@ -176,7 +176,7 @@ def _as_read(name: str, value: Any) -> Any:
     return value
 
 
-def test_an_empty_list_is_an_empty_array(connection: psycopg.Connection) -> None:
+def test_an_empty_list_is_an_empty_array(connection: Connection) -> None:
     array = _decode.array_of(23, [])
     result = send(connection, "SELECT cardinality(($1)::int4[])", array, "int4")
     assert result.get_value(0, 0) == bytes(4)

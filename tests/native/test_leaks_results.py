@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
+from psycopg import Connection
 
 from tests.support.reading import BINARY, FORMATS
 
@@ -52,7 +53,7 @@ class Result:
     """A result, and the decoders of its columns."""
 
     def __init__(
-        self, connection: psycopg.Connection, query: str, format: int = BINARY
+        self, connection: Connection, query: str, format: int = BINARY
     ) -> None:
         self.format = format
         cursor = connection.cursor(binary=format == BINARY)
@@ -76,7 +77,7 @@ class Result:
 
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("zone", [None, KOLKATA])
-def test_values(connection: psycopg.Connection, zone: Any, format: int) -> None:
+def test_values(connection: Connection, zone: Any, format: int) -> None:
     result = Result(connection, VALUES, format)
     decoder = result.decoder(timezone=dt.UTC, session_timezone=zone)
     plan = result.plan()
@@ -84,7 +85,7 @@ def test_values(connection: psycopg.Connection, zone: Any, format: int) -> None:
     steady(lambda: decoder.decode(result.pointer, 0), *SHARED, decoder)
 
 
-def test_decoders_and_capsules(connection: psycopg.Connection) -> None:
+def test_decoders_and_capsules(connection: Connection) -> None:
     result = Result(connection, VALUES)
 
     def act() -> None:
@@ -98,7 +99,7 @@ def test_decoders_and_capsules(connection: psycopg.Connection) -> None:
 
 
 @pytest.mark.parametrize("error", ERRORS)
-def test_values_that_python_has_not(connection: psycopg.Connection, error: str) -> None:
+def test_values_that_python_has_not(connection: Connection, error: str) -> None:
     result = Result(connection, f"SELECT 'before', 12.50, {ERRORS[error]}, 'after'")
     decoder = result.decoder(timezone=dt.UTC, session_timezone=KOLKATA)
     plan = result.plan()
@@ -111,7 +112,7 @@ def test_values_that_python_has_not(connection: psycopg.Connection, error: str) 
     steady(act, *SHARED, decoder, plan, psycopg.DataError)
 
 
-def test_loaders_that_fail(connection: psycopg.Connection) -> None:
+def test_loaders_that_fail(connection: Connection) -> None:
     result = Result(connection, "SELECT 'before', point '(1,2)', 'after'")
     decoder = result.decoder(loaders={1: fail})
 

@@ -124,7 +124,7 @@ def frames_in_line() -> list[int]:
 
 @pytest.mark.skipif(sys.version_info < (3, 13), reason="its frames have objects")
 async def test_what_stands_in_line_has_no_objects_for_its_frames(
-    settings_override: Callable[..., None],
+    settings_override: Any,
 ) -> None:
     async with an_empty_pool() as (theirs, _):
         for watch, few in (None, True), (60.0, False):

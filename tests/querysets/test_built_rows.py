@@ -110,8 +110,7 @@ def either_format(request: pytest.FixtureRequest) -> Iterator[str]:
         if request.param == "text":
             patch.setattr(results.Decoders, "reads_binary", lambda *given: False)
             none = property(
-                lambda self: {},
-                lambda self, value: vars(self).update(readable=value),
+                lambda self: {}, lambda self, value: vars(self).update(readable=value)
             )
             patch.setattr(results.Decoders, "readable", none, raising=False)
         yield request.param

@@ -1,14 +1,14 @@
 """What tests of requests share: a site, its settings, and what a request may not leave."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 
 @pytest.fixture
-def served(settings_override: Callable[..., None]) -> Iterator[None]:
+def served(settings_override: Any) -> Iterator[None]:
     """The site of handler_site.py, with the middleware of the benchmarks' pages."""
     from . import handler_site  # Django is not set up when this is imported
 

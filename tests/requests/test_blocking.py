@@ -108,7 +108,7 @@ urlpatterns = [path(each.__name__, each) for each in VIEWS]
 
 
 @pytest.fixture(autouse=True)
-def served(settings_override: Callable[..., None]) -> Iterator[Callable[..., None]]:
+def served(settings_override: Any) -> Iterator[Callable[..., None]]:
     settings_override(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], MIDDLEWARE=[])
     seen.clear()
     yield settings_override

@@ -76,7 +76,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("which", REQUESTS)
 @pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume")
 def test_the_response_is_djangos(
-    which: str, settings_override: Callable[..., None], finished: list[Any]
+    which: str, settings_override: Any, finished: list[Any]
 ) -> None:
     settings_override(CSRF_COOKIE_SECURE=True)
     books()
@@ -130,9 +130,7 @@ async def test_the_connection_is_given_back(sessions: States) -> None:
     await gone(sessions, 5)
 
 
-async def test_a_slow_client_keeps_no_connection(
-    sessions: States,
-) -> None:
+async def test_a_slow_client_keeps_no_connection(sessions: States) -> None:
     exchange = Exchange(get_asgi_application(), "/where")
     exchange.send_slowly = asyncio.Event()
     task = exchange.start()
@@ -142,9 +140,7 @@ async def test_a_slow_client_keeps_no_connection(
     await task
 
 
-async def test_lazy_access_can_be_refused(
-    settings_override: Callable[..., None],
-) -> None:
+async def test_lazy_access_can_be_refused(settings_override: Any) -> None:
     settings_override(DJANGO_ASYNC_FAST={"LAZY": "refuse"})
     await asyncio.to_thread(books)
     exchange = await get("/lazy")
@@ -231,7 +227,7 @@ class Hooks:
 
 @pytest.mark.parametrize("lazy", ["await", "refuse"])
 async def test_middleware_of_both_kinds(
-    lazy: str, settings_override: Callable[..., None], no_new_threads: None
+    lazy: str, settings_override: Any, no_new_threads: None
 ) -> None:
     chain = ["only_sync", "only_async", "only_sync", "only_async", "Hooks"]
     settings_override(
@@ -253,7 +249,7 @@ async def test_middleware_of_both_kinds(
 
 
 def test_the_connection_middleware_joins_in(
-    settings_override: Callable[..., None], no_new_threads: None
+    settings_override: Any, no_new_threads: None
 ) -> None:
     settings_override(
         MIDDLEWARE=["django_async_fast.middleware.ConnectionMiddleware", *MIDDLEWARE]
@@ -270,7 +266,7 @@ async def test_views_in_threads() -> None:
     assert (await get("/failing", application)).status == 500
 
 
-async def test_the_setting(settings_override: Callable[..., None]) -> None:
+async def test_the_setting(settings_override: Any) -> None:
     settings_override(DJANGO_ASYNC_FAST={"SYNC": "thread"})
     await get("/where")
     assert seen["thread"] != threading.get_ident()

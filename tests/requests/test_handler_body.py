@@ -1,7 +1,6 @@
 """The body of a request: where it is kept, and whose code reads it."""
 
 import tempfile
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -46,7 +45,7 @@ def seeing(application: ASGIHandler, seen: list[Any]) -> ASGIHandler:
     ids=repr,
 )
 async def test_it_is_where_django_has_it(
-    body: Any, limit: int | None, settings_override: Callable[..., None]
+    body: Any, limit: int | None, settings_override: Any
 ) -> None:
     settings_override(FILE_UPLOAD_MAX_MEMORY_SIZE=limit)
     found: list[Any] = []

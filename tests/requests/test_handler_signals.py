@@ -4,7 +4,6 @@ import asyncio
 import gc
 import threading
 import weakref
-from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
@@ -184,7 +183,7 @@ async def test_a_finished_signal_answers_as_djangos() -> None:
     assert ours == djangos != []
 
 
-async def test_the_query_log_is_emptied(settings_override: Callable[..., None]) -> None:
+async def test_the_query_log_is_emptied(settings_override: Any) -> None:
     settings_override(DEBUG=True, MIDDLEWARE=[])
     logged = []
     with receiving(

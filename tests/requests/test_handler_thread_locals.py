@@ -126,14 +126,14 @@ urlpatterns = [path(view.__name__, view) for view in VIEWS]
 
 
 @pytest.fixture(autouse=True)
-def _these_views(served: None, settings_override: Callable[..., None]) -> None:
+def _these_views(served: None, settings_override: Any) -> None:
     settings_override(ROOT_URLCONF=__name__)
 
 
 @pytest.mark.parametrize("url", [f"/{view.__name__}" for view in TOLD])
 def test_nobody_sees_anothers_thread_locals(
     url: str,
-    settings_override: Callable[..., None],
+    settings_override: Any,
     no_new_threads: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -158,7 +158,7 @@ def test_nobody_sees_anothers_thread_locals(
 
 
 async def test_error_pages_behind_asynchronous_middleware(
-    settings_override: Callable[..., None], no_new_threads: None
+    settings_override: Any, no_new_threads: None
 ) -> None:
     names = "KeepsTheUser", "failing"
     settings_override(MIDDLEWARE=[f"{__name__}.{name}" for name in names])

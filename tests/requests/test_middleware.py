@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("served")
 
 
 @pytest.fixture
-def served(settings_override: Callable[..., None]) -> Iterator[None]:
+def served(settings_override: Any) -> Iterator[None]:
     settings_override(
         ROOT_URLCONF=middleware_site.__name__,
         ALLOWED_HOSTS=["*"],
@@ -62,9 +62,7 @@ async def asked(path: str, application: Any = None) -> ApplicationCommunicator:
     return served
 
 
-async def test_nothing_opens_before_the_first_query(
-    sessions: States,
-) -> None:
+async def test_nothing_opens_before_the_first_query(sessions: States) -> None:
     response = await client().get("/lazy")
     assert response.json() == {"wrappers": []}
     assert sessions() == []
@@ -113,7 +111,7 @@ def synchronous_middleware(get_response: Callable[[Any], Any]) -> Callable[[Any]
 
 @pytest.mark.parametrize("ours_first", [True, False])
 async def test_with_synchronous_middleware(
-    settings_override: Callable[..., None], ours_first: bool
+    settings_override: Any, ours_first: bool
 ) -> None:
     chain = [MIDDLEWARE, f"{__name__}.synchronous_middleware"]
     settings_override(MIDDLEWARE=chain if ours_first else chain[::-1])
@@ -151,7 +149,7 @@ class TestAtomicRequests:
         await sync_to_async(connections.close_all)()
 
     async def test_without_the_middleware_django_refuses(
-        self, settings_override: Callable[..., None]
+        self, settings_override: Any
     ) -> None:
         settings_override(MIDDLEWARE=[])
         with pytest.raises(RuntimeError, match="ATOMIC_REQUESTS"):
@@ -252,9 +250,7 @@ async def test_f23_the_client_goes_away_during_the_stream(
 @pytest.mark.skipif(
     django.VERSION < (6, 1), reason="Django's handler leaves the view's task running"
 )
-async def test_f23_the_server_cancels_the_request(
-    sessions: States,
-) -> None:
+async def test_f23_the_server_cancels_the_request(sessions: States) -> None:
     seen["inside"] = asyncio.Event()
     app = await asked("slow")
     await asyncio.wait_for(seen["inside"].wait(), 5)
@@ -278,10 +274,7 @@ async def test_a_request_to_the_end(sessions: States, finished: list[Any]) -> No
     [("autocommit_off", 1), ("atomic_not_left", 2), ("child_in_atomic", 1)],
 )
 async def test_f22_a_transaction_left_open_is_rolled_back_with_a_warning(
-    view: str,
-    places: int,
-    sessions: States,
-    caplog: pytest.LogCaptureFixture,
+    view: str, places: int, sessions: States, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, "django_async_fast"):
         async with asyncio.timeout(10):  # nobody waits for a child's transaction

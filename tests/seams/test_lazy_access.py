@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -59,7 +58,7 @@ async def test_where_nobody_drives_it_is_refused() -> None:
             await names()
 
 
-async def test_the_setting(settings_override: Callable[..., None]) -> None:
+async def test_the_setting(settings_override: Any) -> None:
     settings_override(DJANGO_ASYNC_FAST={"LAZY": "refuse"})
     await make()
     with pytest.raises(SynchronousOnlyOperation, match=r"Book\.author is not loaded"):
@@ -118,7 +117,7 @@ async def test_many_at_once_and_cancelled() -> None:
 
 
 @pytest.fixture
-def debug(settings_override: Callable[..., None]) -> None:
+def debug(settings_override: Any) -> None:
     settings_override(DEBUG=True)
     lazy_access._reported.clear()
 
@@ -158,9 +157,7 @@ async def test_a_manager_too(debug: None, caplog: pytest.LogCaptureFixture) -> N
 
 
 async def test_what_is_not_told(
-    debug: None,
-    caplog: pytest.LogCaptureFixture,
-    settings_override: Callable[..., None],
+    debug: None, caplog: pytest.LogCaptureFixture, settings_override: Any
 ) -> None:
     await make()
 

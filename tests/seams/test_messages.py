@@ -36,9 +36,7 @@ Told = Callable[[str], list[str]]
 
 
 @pytest.fixture(params=["DEBUG", "the loop's"])
-def debug(
-    request: pytest.FixtureRequest, settings_override: Callable[..., None]
-) -> Iterator[Start]:
+def debug(request: pytest.FixtureRequest, settings_override: Any) -> Iterator[Start]:
     """Call it on the loop, before the block, to be in debug mode."""
     if request.param == "DEBUG":
         settings_override(DEBUG=True)
@@ -70,7 +68,7 @@ urlpatterns = [path("synchronous", synchronous), path("asynchronous", asynchrono
 
 
 async def test_f31_djangos_handler_keeps_its_threads_connections(
-    settings_override: Callable[..., None],
+    settings_override: Any,
 ) -> None:
     middleware = "django_async_fast.middleware.ConnectionMiddleware"
     settings_override(ROOT_URLCONF=__name__, MIDDLEWARE=[middleware])

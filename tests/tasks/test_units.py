@@ -166,9 +166,7 @@ async def test_one_that_waits_to_begin_outlives_its_block() -> None:
     assert all(r is None or isinstance(r, InterfaceError) for r in results), results
 
 
-async def test_waiting_long_is_fine_while_others_go_on(
-    settings_override: Callable[..., None],
-) -> None:
+async def test_waiting_long_is_fine_while_others_go_on(settings_override: Any) -> None:
     settings_override(DJANGO_ASYNC_FAST={"SCOPE_TIMEOUT": 0.2})
     async with new_connection():
         sleep = "SELECT pg_sleep(0.02)"

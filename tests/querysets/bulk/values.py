@@ -63,6 +63,5 @@ odd = st.fixed_dictionaries(
 )
 
 odd_keys = st.lists(
-    st.integers(-5, 255) | st.sampled_from([None, True, "7", 2**63, 10**20]),
-    max_size=6,
+    st.integers(-5, 255) | st.sampled_from([None, True, "7", 2**63, 10**20]), max_size=6
 )
