@@ -166,19 +166,12 @@ async def test_a_blocks_connection_in_a_thread() -> None:
         assert await abackend_pid()
 
 
-async def test_awaiting_where_nobody_can() -> None:
+async def test_awaiting_in_a_thread() -> None:
     async def never() -> None:
         pytest.fail("awaited")
 
     with pytest.raises(bridge.BridgeError, match="run_sync"):
-        bridge.await_(never())
-    with pytest.raises(bridge.BridgeError, match="run_sync"):
         await sync_to_async(bridge.await_)(never())
-
-
-def test_awaiting_without_a_loop() -> None:
-    with pytest.raises(bridge.BridgeError, match="run_sync"):
-        bridge.await_(asyncio.sleep(0))
 
 
 def test_a_loop_ends_while_its_pool_grows() -> None:

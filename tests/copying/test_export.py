@@ -272,6 +272,17 @@ def test_no_copy_where_the_database_has_none(tmp_path: Path) -> None:
 # ----- in pieces
 
 
+def refused() -> Any:
+    return pytest.raises(InterfaceError, match="A COPY is under way")
+
+
+async def begun() -> Any:
+    """Return the pieces of a COPY that is under way."""
+    pieces = acopy_chunks(Everything.objects.all())
+    await anext(pieces)
+    return pieces
+
+
 async def test_a_reader_who_takes_its_time_holds_up_the_server(
     many: int, admin: Any
 ) -> None:
@@ -307,12 +318,11 @@ async def test_it_can_be_left(many: int, in_transaction: bool) -> None:
 
 async def test_the_readers_own_statement_is_refused(many: int) -> None:
     async with new_connection():
-        pieces = acopy_chunks(Everything.objects.all())
-        await anext(pieces)
+        pieces = await begun()
         for _ in range(2):
-            with pytest.raises(InterfaceError, match="A COPY is under way"):
+            with refused():
                 await Everything.objects.acount()
-        with pytest.raises(InterfaceError, match="A COPY is under way"):
+        with refused():
             async with transaction.atomic():
                 pass
         rest = [len(piece) async for piece in pieces]
@@ -323,12 +333,9 @@ async def test_the_readers_own_statement_is_refused(many: int) -> None:
 def test_the_readers_own_statement_in_synchronous_code(many: int) -> None:
     pieces = copy_chunks(Everything.objects.all())
     next(pieces)
-    with pytest.raises(InterfaceError, match="A COPY is under way"):
+    with refused():
         Everything.objects.count()
-    with (
-        pytest.raises(InterfaceError, match="A COPY is under way"),
-        transaction.atomic(),
-    ):
+    with refused(), transaction.atomic():
         pass
     pieces.close()
     assert Everything.objects.count() == many
@@ -336,8 +343,7 @@ def test_the_readers_own_statement_in_synchronous_code(many: int) -> None:
 
 async def test_other_tasks_wait(many: int) -> None:
     async with new_connection():
-        pieces = acopy_chunks(Everything.objects.all())
-        await anext(pieces)
+        pieces = await begun()
         other = asyncio.create_task(Everything.objects.acount())
         for _ in range(3):
             await anext(pieces)
@@ -357,8 +363,7 @@ async def test_a_copy_is_a_statement_of_a_unit(books: list[Book]) -> None:
 
 async def test_the_block_ends_meanwhile(many: int) -> None:
     async with new_connection():
-        pieces = acopy_chunks(Everything.objects.all())
-        await anext(pieces)
+        pieces = await begun()
     with pytest.raises(InterfaceError, match="has been given back"):
         await anext(pieces)
     async with new_connection():
@@ -367,8 +372,7 @@ async def test_the_block_ends_meanwhile(many: int) -> None:
 
 async def test_the_session_is_killed(many: int, admin: Any) -> None:
     async with new_connection() as conn:
-        pieces = acopy_chunks(Everything.objects.all())
-        await anext(pieces)
+        pieces = await begun()
         pid = conn.connection.info.backend_pid
         admin.execute("SELECT pg_terminate_backend(%s)", [pid])
         with pytest.raises(OperationalError):
@@ -430,6 +434,6 @@ async def test_a_cursors_copy_in_debug_mode(books: list[Book]) -> None:
         async with conn.acursor() as cursor:
             async with cursor.copy("COPY testapp_author TO STDOUT") as copy:
                 assert [piece async for piece in copy]
-            with pytest.raises(InterfaceError, match="A COPY is under way"):
+            with refused():
                 async with cursor.copy("COPY testapp_author TO STDOUT"):
                     await Author.objects.acount()

@@ -50,6 +50,8 @@ if django.VERSION >= (6, 1):
     QUERYSETS["peers"] = lambda: Book.objects.fetch_mode(FETCH_PEERS).order_by("pk")
     QUERYSETS["raise"] = lambda: Book.objects.fetch_mode(FETCH_RAISE).order_by("pk")
 
+Fetch = Callable[[str], list[Any]]
+
 # A namedtuple class made by a query cannot be found again. Django's cannot either.
 UNPICKLABLE = {"named"}
 
@@ -80,7 +82,7 @@ async def fetched_in_a_block(name: str) -> list[Any]:
 
 
 @pytest.fixture(params=["sync", "block"])
-def fetch(request: pytest.FixtureRequest) -> Callable[[str], list[Any]]:
+def fetch(request: pytest.FixtureRequest) -> Fetch:
     if request.param == "sync":
         return lambda name: fetched(QUERYSETS[name])
     return async_to_sync(fetched_in_a_block)
@@ -92,10 +94,7 @@ def fetch(request: pytest.FixtureRequest) -> Callable[[str], list[Any]]:
 @pytest.mark.parametrize("name", QUERYSETS)
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
 def test_copies_equal_djangos(
-    name: str,
-    copied: Callable[[Any], Any],
-    fetch: Callable[[str], list[Any]],
-    without_core: Any,
+    name: str, copied: Callable[[Any], Any], fetch: Fetch, without_core: Any
 ) -> None:
     def copies(found: list[Any]) -> Any:
         rows, *querysets = found
@@ -150,7 +149,7 @@ def loaded_without_the_package(pickles: dict[str, list[bytes]]) -> dict[str, str
 
 
 def test_pickles_equal_djangos_where_the_package_is_not_installed(
-    fetch: Callable[[str], list[Any]], without_core: Any
+    fetch: Fetch, without_core: Any
 ) -> None:
     names = sorted(set(QUERYSETS) - UNPICKLABLE)
     with without_core():

@@ -26,6 +26,8 @@ from tests.testapp.models import Tag
 from .exchanges import get
 
 seen: list[tuple[str, bool, int]] = []
+Served = Callable[..., None]
+Watched = Callable[[str], list[str]]
 
 
 def see(what: str) -> None:
@@ -108,7 +110,7 @@ urlpatterns = [path(each.__name__, each) for each in VIEWS]
 
 
 @pytest.fixture(autouse=True)
-def served(settings_override: Any) -> Iterator[Callable[..., None]]:
+def served(settings_override: Any) -> Iterator[Served]:
     settings_override(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], MIDDLEWARE=[])
     seen.clear()
     yield settings_override
@@ -135,7 +137,7 @@ def test_elsewhere_it_is_called_as_it_is() -> None:
 
 @pytest.mark.parametrize("name", ["Middle", "middle"])
 @pytest.mark.parametrize("url", ["view", "blocking_view", "async_view"])
-async def test_middleware(served: Callable[..., None], name: str, url: str) -> None:
+async def test_middleware(served: Served, name: str, url: str) -> None:
     served(MIDDLEWARE=[f"{__name__}.{name}"] * 2)
     exchange = await get(f"/{url}")
     assert exchange.body == b"seen"
@@ -153,7 +155,7 @@ async def test_what_cannot_block() -> None:
         blocking(async_view)
 
 
-async def test_the_setting(served: Callable[..., None]) -> None:
+async def test_the_setting(served: Served) -> None:
     served(DJANGO_ASYNC_FAST={"BLOCKING": [f"{__name__}.Other.slow"]})
     plain = vars(Other)["slow"]
     ((owner, name, replacement),) = blocking_code.named()
@@ -176,15 +178,13 @@ class Other:
 
 
 @pytest.mark.parametrize("path", ["tests.nowhere.view", f"{__name__}.nothing", "x"])
-def test_a_setting_that_names_nothing(served: Callable[..., None], path: str) -> None:
+def test_a_setting_that_names_nothing(served: Served, path: str) -> None:
     served(DJANGO_ASYNC_FAST={"BLOCKING": [path]})
     with pytest.raises(ImproperlyConfigured, match="BLOCKING"):
         blocking_code.named()
 
 
-def test_a_setting_that_names_a_package_that_is_not_installed(
-    served: Callable[..., None],
-) -> None:
+def test_a_setting_that_names_a_package_that_is_not_installed(served: Served) -> None:
     served(DJANGO_ASYNC_FAST={"BLOCKING": ["not_installed.Charge.create"]})
     with pytest.raises(ImproperlyConfigured, match="No module named 'not_installed'"):
         blocking_code.named()
@@ -195,10 +195,8 @@ def test_a_setting_that_names_a_package_that_is_not_installed(
 
 @pytest.fixture
 def watched(
-    served: Callable[..., None],
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Callable[[str], list[str]]]:
+    served: Served, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Watched]:
     served(DJANGO_ASYNC_FAST={"STALL_WATCH": 0.15})
     monkeypatch.setattr(stall_watch, "_reported", {})
     caplog.set_level(logging.WARNING, "django_async_fast")
@@ -212,9 +210,7 @@ def watched(
         time.sleep(0.01)
 
 
-async def test_f40_code_that_holds_the_loop_is_named_once(
-    watched: Callable[[str], list[str]],
-) -> None:
+async def test_f40_code_that_holds_the_loop_is_named_once(watched: Watched) -> None:
     for _ in range(3):
         assert (await get("/computes")).body == b"computed"
     (message,) = watched("computes (")
@@ -223,9 +219,7 @@ async def test_f40_code_that_holds_the_loop_is_named_once(
     assert "threading.Lock" not in message
 
 
-async def test_f40_a_lock_held_over_a_query(
-    watched: Callable[[str], list[str]],
-) -> None:
+async def test_f40_a_lock_held_over_a_query(watched: Watched) -> None:
     holding = asyncio.create_task(get("/holds_lock"))
     await until(standing.locked)
     assert (await get("/takes_lock")).body == b"got it"
@@ -235,9 +229,7 @@ async def test_f40_a_lock_held_over_a_query(
     assert "holds_lock (" in message
 
 
-async def test_waiting_is_no_standing_still(
-    watched: Callable[[str], list[str]],
-) -> None:
+async def test_waiting_is_no_standing_still(watched: Watched) -> None:
     assert (await get("/holds_lock")).body == b"held it"
     await asyncio.sleep(0.5)
     assert watched(__file__) == []
@@ -245,7 +237,7 @@ async def test_waiting_is_no_standing_still(
 
 @pytest.mark.core
 async def test_a_loop_whose_calls_go_on_is_not_asked(
-    watched: Callable[[str], list[str]], monkeypatch: pytest.MonkeyPatch
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
 
@@ -268,7 +260,7 @@ async def test_a_loop_whose_calls_go_on_is_not_asked(
     assert asked
 
 
-async def test_without_the_setting_nobody_watches(served: Callable[..., None]) -> None:
+async def test_without_the_setting_nobody_watches(served: Served) -> None:
     served(DJANGO_ASYNC_FAST={})
     await get("/view")
     assert stall_watch._watcher is None

@@ -199,26 +199,6 @@ async def test_decorator() -> None:
         assert await _names() == ["False"]
 
 
-async def test_on_commit_sync_and_async() -> None:
-    seen = []
-
-    async def later() -> None:
-        seen.append(await Tag.objects.acount())
-
-    async with new_connection():
-        async with transaction.atomic():
-            transaction.on_commit(lambda: seen.append(Tag.objects.count()))
-            transaction.on_commit(later)
-            await Tag.objects.acreate(name="a")
-            assert seen == []
-        assert seen == [1, 1]
-        with pytest.raises(ValueError):
-            async with transaction.atomic():
-                transaction.on_commit(later)
-                raise ValueError
-        assert seen == [1, 1]
-
-
 async def test_force_rollback() -> None:
     async with new_connection(force_rollback=True):
         async with transaction.atomic(durable=True):
