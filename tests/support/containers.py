@@ -13,11 +13,11 @@ from .tables import Isolated
 
 with isolate_apps("tests.testapp"):
 
-    class Container(Isolated):
-        number = models.IntegerField(null=True)
-        ints = postgres.ArrayField(models.IntegerField(null=True), null=True)
+    class Containers(Isolated):
+        """Columns of lists and ranges that every server has."""
+
         grid = postgres.ArrayField(
-            postgres.ArrayField(models.CharField(max_length=5)), null=True
+            postgres.ArrayField(models.CharField(max_length=10)), null=True
         )
         prices = postgres.ArrayField(
             models.DecimalField(max_digits=10, decimal_places=2), null=True
@@ -30,6 +30,13 @@ with isolate_apps("tests.testapp"):
         worth = postgres.DecimalRangeField(null=True)
         during = postgres.DateTimeRangeField(null=True)
         days = postgres.DateRangeField(null=True)
+
+        class Meta(Isolated.Meta):
+            abstract = True
+
+    class Container(Containers):
+        number = models.IntegerField(null=True)
+        ints = postgres.ArrayField(models.IntegerField(null=True), null=True)
 
 
 NAMES = [each.name for each in Container._meta.fields if each.name != "id"]

@@ -10,7 +10,8 @@ from django.db import models
 from django.db.models import F
 from django.test.utils import isolate_apps
 
-from tests.support.tables import table_of
+from tests.support.containers import Containers
+from tests.support.tables import Isolated, table_of
 
 
 class OfType(models.Field):
@@ -31,25 +32,11 @@ class OfType(models.Field):
 # Apart from the test application: their tables exist only while they are tested.
 with isolate_apps("tests.testapp"):
 
-    class Shelf(models.Model):
+    class Shelf(Containers):
         """What every server has."""
 
         numbers = postgres.ArrayField(models.IntegerField(null=True), null=True)
-        grid = postgres.ArrayField(
-            postgres.ArrayField(models.CharField(max_length=10)), null=True
-        )
-        instants = postgres.ArrayField(models.DateTimeField(), null=True)
-        prices = postgres.ArrayField(
-            models.DecimalField(max_digits=10, decimal_places=2), null=True
-        )
-        keys = postgres.ArrayField(models.UUIDField(), null=True)
         documents = postgres.ArrayField(models.JSONField(null=True), null=True)
-        span = postgres.IntegerRangeField(null=True)
-        large = postgres.BigIntegerRangeField(null=True)
-        worth = postgres.DecimalRangeField(null=True)
-        during = postgres.DateTimeRangeField(null=True)
-        days = postgres.DateRangeField(null=True)
-        spans = postgres.ArrayField(postgres.IntegerRangeField(), null=True)
         words = SearchVectorField(null=True)
         size = models.IntegerField(default=1)
         double = models.GeneratedField(
@@ -58,10 +45,7 @@ with isolate_apps("tests.testapp"):
             db_persist=True,
         )
 
-        class Meta:
-            app_label = "testapp"
-
-    class Sack(models.Model):
+    class Sack(Isolated):
         """What needs extensions."""
 
         pairs = postgres.HStoreField(null=True)
@@ -69,10 +53,7 @@ with isolate_apps("tests.testapp"):
         name = OfType("citext")
         names = postgres.ArrayField(OfType("citext"), null=True)
 
-        class Meta:
-            app_label = "testapp"
-
-    class Own(models.Model):
+    class Own(Isolated):
         """Fields that Django knows nothing of; the enum is made by the test."""
 
         place = OfType("point")
@@ -80,15 +61,9 @@ with isolate_apps("tests.testapp"):
         flags = OfType("bit(3)")
         mood = OfType("testmood")
 
-        class Meta:
-            app_label = "testapp"
-
-    class Priced(models.Model):
+    class Priced(Isolated):
         price = OfType("money")
         size = models.IntegerField(default=1)
-
-        class Meta:
-            app_label = "testapp"
 
 
 @contextmanager
