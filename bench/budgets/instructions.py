@@ -10,16 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .python_calls import Counted
+
 # Names the files that callgrind writes; set where it runs.
 OUT = "BENCH_CALLGRIND_OUT"
 ASKS = Path(__file__).with_name("callgrind.c")
 TOTALS = re.compile(r"^(?:totals|summary): (\d+)", re.MULTILINE)
-
-
-class Instructions:
-    """What was counted."""
-
-    count = 0
 
 
 def missing() -> str:
@@ -49,11 +45,11 @@ def command() -> Iterator[tuple[list[str], dict[str, str]]]:
 
 
 @contextmanager
-def counted() -> Iterator[Instructions]:
+def counted() -> Iterator[Counted]:
     """Count the instructions of this process while it is entered."""
     out = Path(os.environ[OUT])
     asks = ctypes.CDLL(str(out.with_name("asks.so")))
-    found = Instructions()
+    found = Counted()
     for old in out.parent.glob("out*"):
         old.unlink()
     asks.begin()

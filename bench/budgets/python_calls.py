@@ -6,20 +6,19 @@ from contextlib import contextmanager
 from types import CodeType, FrameType
 
 
-class Calls:
+class Counted:
     """What was counted; a generator or coroutine that goes on counts as a call."""
 
-    def __init__(self) -> None:
-        self.count = 0
+    count = 0
 
 
 if sys.version_info >= (3, 12):
     _events = sys.monitoring.events
 
     @contextmanager
-    def counted() -> Iterator[Calls]:
+    def counted() -> Iterator[Counted]:
         """Count the calls of all threads and greenlets while it is entered."""
-        calls = Calls()
+        calls = Counted()
 
         def call(code: CodeType, offset: int) -> None:
             calls.count += 1
@@ -38,9 +37,9 @@ if sys.version_info >= (3, 12):
 else:
 
     @contextmanager
-    def counted() -> Iterator[Calls]:
+    def counted() -> Iterator[Counted]:
         """Count the calls of this thread and its greenlets while it is entered."""
-        calls = Calls()
+        calls = Counted()
 
         def profile(frame: FrameType, event: str, argument: object) -> None:
             if event == "call":

@@ -1,5 +1,7 @@
 """Pages: Starlette, SQLAlchemy over asyncpg, Jinja2."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from bench.contenders import Contender, sqlalchemy
@@ -21,8 +23,7 @@ class This(Contender):
     async def open(self) -> None:
         self.database = sqlalchemy.This(self.dsn, self.pool_size)
         await self.database.open()
-        application = _application(self.database)
-        self.applications = {False: application}
+        self.applications = {False: site(partial(_views, self.database))}
 
 
 for _name, _page in pages.PAGES.items():
@@ -30,27 +31,41 @@ for _name, _page in pages.PAGES.items():
         setattr(This, f"page_{_name}", page(_name))
 
 
-def _application(database: Any) -> Any:
+def turn_of(request: Any) -> int:
+    return int(request.query_params["turn"])
+
+
+def site(make_views: Callable[[Callable[..., Any]], tuple[Any, ...]]) -> Any:
+    """Return an application; views get a function that makes the fortunes' page."""
     from jinja2 import Environment
+    from starlette.applications import Starlette
+    from starlette.responses import HTMLResponse, PlainTextResponse
+    from starlette.routing import Route
+
+    template = Environment(autoescape=True).from_string(TEMPLATE)
+
+    async def plain(request: Any) -> Any:
+        return PlainTextResponse("hello")
+
+    def fortunes_page(found: list[tuple[int, str]]) -> Any:
+        rows = sorted([*found, (0, "Additional <one>")], key=lambda row: row[1])
+        return HTMLResponse(template.render(rows=rows))
+
+    views = (plain, *make_views(fortunes_page))
+    return Starlette(routes=[Route(f"/{view.__name__}/", view) for view in views])
+
+
+def _views(database: Any, fortunes_page: Callable[..., Any]) -> tuple[Any, ...]:
     from sqlalchemy import func, select
     from sqlalchemy.ext.asyncio import AsyncSession
     from sqlalchemy.orm import joinedload, selectinload
-    from starlette.applications import Starlette
     from starlette.requests import Request
-    from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse
-    from starlette.routing import Route
+    from starlette.responses import JSONResponse
 
     from bench.contenders.sqlalchemy_models import City, Company, Person, Visit
 
-    fortunes_page = Environment(autoescape=True).from_string(TEMPLATE)
     # As Django has it: no BEGIN and ROLLBACK around what only reads.
     reading = database.autocommit
-
-    def turn_of(request: Request) -> int:
-        return int(request.query_params["turn"])
-
-    async def plain(request: Request) -> Any:
-        return PlainTextResponse("hello")
 
     async def db(request: Request) -> Any:
         async with reading() as session:
@@ -67,9 +82,7 @@ def _application(database: Any) -> Any:
         async with reading() as session:
             query = select(Company).where(Company.id <= pages.FORTUNES)
             found = (await session.scalars(query)).all()
-        rows = [(row.id, row.name) for row in found] + [(0, "Additional <one>")]
-        rows.sort(key=lambda row: row[1])
-        return HTMLResponse(fortunes_page.render(rows=rows))
+        return fortunes_page([(row.id, row.name) for row in found])
 
     async def updates(request: Request) -> Any:
         ids = pages.visits(turn_of(request))
@@ -100,5 +113,4 @@ def _application(database: Any) -> Any:
             name = one.name if one else None
         return JSONResponse({"count": count, "first": name, "cities": found})
 
-    views = (plain, db, queries, fortunes, updates, books, shop)
-    return Starlette(routes=[Route(f"/{view.__name__}/", view) for view in views])
+    return db, queries, fortunes, updates, books, shop

@@ -1,10 +1,12 @@
 """Pages: Starlette, asyncpg without an ORM, Jinja2."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from bench.contenders import Contender, asyncpg
 from bench.contenders.pages_asgi import page
-from bench.contenders.pages_starlette import TEMPLATE
+from bench.contenders.pages_starlette import site, turn_of
 from bench.pages import pages
 
 COMPANY = "SELECT id, name, rating, city_id FROM bench_company WHERE id = $1"
@@ -21,27 +23,16 @@ class This(Contender):
     async def open(self) -> None:
         self.database = asyncpg.This(self.dsn, self.pool_size)
         await self.database.open()
-        self.applications = {False: _application(self.database.pool)}
+        self.applications = {False: site(partial(_views, self.database.pool))}
 
 
 for _name in ("plain", "db", "queries", "fortunes", "updates"):
     setattr(This, f"page_{_name}", page(_name))
 
 
-def _application(pool: Any) -> Any:
-    from jinja2 import Environment
-    from starlette.applications import Starlette
+def _views(pool: Any, fortunes_page: Callable[..., Any]) -> tuple[Any, ...]:
     from starlette.requests import Request
-    from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse
-    from starlette.routing import Route
-
-    fortunes_page = Environment(autoescape=True).from_string(TEMPLATE)
-
-    def turn_of(request: Request) -> int:
-        return int(request.query_params["turn"])
-
-    async def plain(request: Request) -> Any:
-        return PlainTextResponse("hello")
+    from starlette.responses import JSONResponse
 
     async def db(request: Request) -> Any:
         async with pool.acquire() as connection:
@@ -57,9 +48,7 @@ def _application(pool: Any) -> Any:
     async def fortunes(request: Request) -> Any:
         async with pool.acquire() as connection:
             found = await connection.fetch(FIRST_COMPANIES, pages.FORTUNES)
-        rows = [(row["id"], row["name"]) for row in found] + [(0, "Additional <one>")]
-        rows.sort(key=lambda row: row[1])
-        return HTMLResponse(fortunes_page.render(rows=rows))
+        return fortunes_page([(row["id"], row["name"]) for row in found])
 
     async def updates(request: Request) -> Any:
         ids = pages.visits(turn_of(request))
@@ -69,5 +58,4 @@ def _application(pool: Any) -> Any:
                 await connection.execute(UPDATE, row["count"] + 1, i)
         return JSONResponse(ids)
 
-    views = (plain, db, queries, fortunes, updates)
-    return Starlette(routes=[Route(f"/{view.__name__}/", view) for view in views])
+    return db, queries, fortunes, updates

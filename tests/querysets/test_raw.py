@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, connection, models, transaction
+from django.db import connection, models, transaction
 from django.db.models.query import RawQuerySet
 from django.test.utils import override_settings
 
@@ -153,10 +153,3 @@ def test_the_router_is_asked_once_for_the_instances() -> None:
     with override_settings(DATABASE_ROUTERS=[Fickle()]):
         (author,) = RawQuerySet(f"SELECT * FROM {A}", model=Author)
     assert author._state.db == "default"
-
-
-def test_an_error_while_rows_are_read_is_djangos() -> None:
-    rows = Everything.objects.raw("SELECT 1 AS id, 'infinity'::date AS date")
-    with pytest.raises(DatabaseError) as caught:
-        list(rows)
-    assert caught.value.__cause__ is not None

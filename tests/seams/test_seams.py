@@ -221,31 +221,6 @@ def test_install_without_the_app() -> None:
     )
 
 
-def test_uninstalled_django_is_djangos() -> None:
-    run(
-        SETUP,
-        f"""
-        setup({APPS}, "django_async_fast")
-        from django.db import transaction
-        from django_async_fast import new_connection, uninstall
-        from django.contrib.contenttypes.models import ContentType
-        uninstall()
-        from django.db import connection
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-            assert cursor.fetchone() == (1,)
-        connection.close()
-
-        @transaction.atomic
-        def work():
-            return connection.in_atomic_block
-
-        assert work()
-        connection.close()
-        """,
-    )
-
-
 def test_a_wrong_implementation_is_told() -> None:
     importing = "import django_async_fast._native"
     done = ended("-c", importing, DJANGO_ASYNC_FAST_IMPL="nonsense")
