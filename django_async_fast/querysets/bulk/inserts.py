@@ -7,7 +7,7 @@ on. Django's parameters are a list for each column, which psycopg makes text of.
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import wraps
+from functools import partial, wraps
 from types import SimpleNamespace
 from typing import Any
 
@@ -94,7 +94,7 @@ def _run(compiler: Any, returning: Any) -> writes.Run | None:
         params = []
     if not sending.can_be_sent(params):
         return found.djangos(compiler, returning)
-    return writes.Again(entry.insert, wrapper, raw, params)
+    return partial(entry.insert, wrapper, raw, params)
 
 
 def _left_to_the_database(query: Any) -> tuple[str, ...]:

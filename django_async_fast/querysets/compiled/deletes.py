@@ -11,7 +11,7 @@ from typing import Any
 from django.db.models import Model, deletion, sql
 from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE
 
-from ...drivers.psycopg.statement import execute, unobserved
+from ...drivers.psycopg import statement
 from .. import whole_results
 from ..plain_fields import KEYS
 from . import arrays, prepared_values, verify, writes
@@ -54,13 +54,13 @@ class DeleteMany(Delete):
             raise Missed
         return found
 
-    def send(self, wrapper: Any, statement: writes.Statement) -> Any:
+    def send(self, wrapper: Any, filled: writes.Statement) -> Any:
         """Send the statement, or Django's to who sees it; return how many rows went."""
-        text, array, djangos = statement
-        raw = unobserved(wrapper)
+        text, array, djangos = filled
+        raw = statement.unobserved(wrapper)
         if raw is None or not whole_results.takes_arrays(raw):
             return djangos()
-        return execute(wrapper, raw, text, (), self.template, [array])
+        return statement.execute(wrapper, raw, text, (), self.template, [array])
 
 
 @wraps(sql.DeleteQuery.delete_batch)

@@ -45,10 +45,10 @@ class FilteredUpdate(FilteredWrite):
 
     not_called = tuple([(kind, kind, _COMPILING) for kind in _EXPRESSIONS])
 
-    def send(self, wrapper: Any, statement: writes.Statement) -> Any:
+    def send(self, wrapper: Any, filled: writes.Statement) -> Any:
         """Send the statement; return how many rows it has changed."""
         with transaction.mark_for_rollback_on_error(using=wrapper.alias):
-            return super().send(wrapper, statement)
+            return super().send(wrapper, filled)
 
 
 @wraps(QuerySet.update)
@@ -59,8 +59,11 @@ def update(self: Any, /, **values: Any) -> Any:
         call = [values, self]
         del self, values
         return update.__wrapped__(call.pop(), **call.pop())
+    done = _native.rows.Hidden(self)
     del self, values
-    return run()
+    changed = run()
+    done.queryset._result_cache = None
+    return changed
 
 
 def _run(queryset: Any, values: dict[str, Any]) -> writes.Run | None:
@@ -88,7 +91,7 @@ def _run(queryset: Any, values: dict[str, Any]) -> writes.Run | None:
     if queryset.db != using:
         return None
     call = _Call(queryset, path, using, known, values)
-    return _Done(writes.run_of(call) or call.django, queryset)
+    return writes.run_of(call) or call.django
 
 
 def _kind(value: Any) -> Any:
@@ -108,21 +111,6 @@ def _kind(value: Any) -> Any:
     ):
         return Value, type(value.value)
     raise Missed
-
-
-class _Done:
-    """An UPDATE; after it the queryset has no rows any more."""
-
-    __slots__ = ("_queryset", "_run")
-
-    def __init__(self, run: writes.Run, queryset: Any) -> None:
-        self._run = run
-        self._queryset = queryset
-
-    def __call__(self) -> Any:
-        changed = self._run()
-        self._queryset._result_cache = None
-        return changed
 
 
 class _Call(FilteredCall):

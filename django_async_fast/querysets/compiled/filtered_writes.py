@@ -11,8 +11,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ...drivers.psycopg.statement import execute, unobserved
-from .. import whole_results
 from . import authors, entry, writes
 from .holes import punch
 from .keys import Missed
@@ -38,27 +36,6 @@ class FilteredWrite(writes.Write):
         self.prepare = prepare
         # The statement, but for the parameters that come first.
         self.where = where
-
-    def send(self, wrapper: Any, statement: writes.Statement) -> Any:
-        """Send the statement; return how many rows it has changed."""
-        if len(statement) == 3:
-            return super().send(wrapper, statement)
-        return _execute(wrapper, *statement)
-
-
-def _execute(
-    wrapper: Any,
-    sql: str,
-    params: Any,
-    template: bytes,
-    arrays: Any,
-    written_out: Callable[[], writes.Statement],
-) -> int:
-    """Execute a statement with arrays, or as Django writes it for who sees it."""
-    raw = unobserved(wrapper)
-    if raw is None or not whole_results.takes_arrays(raw):
-        return writes.execute(wrapper, *written_out())
-    return execute(wrapper, raw, sql, params, template, arrays)
 
 
 class FilteredCall(writes.WriteCall):

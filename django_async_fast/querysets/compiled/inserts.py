@@ -30,12 +30,12 @@ class Insert(writes.Write):
         self._width = len(returning)
         self._plan = plan_cache.of_tuples(db, self._width)
 
-    def send(self, wrapper: Any, statement: writes.Statement) -> list[Any]:
+    def send(self, wrapper: Any, filled: writes.Statement) -> list[Any]:
         """Send the statement; return what it returns."""
         if not self._width:
-            super().send(wrapper, statement)
+            super().send(wrapper, filled)
             return []
-        sql, params, template = statement
+        sql, params, template = filled
         batch = whole_results.fetch(
             *(wrapper, self._plan, self._types, self._width),
             *(sql, tuple(params), template, OF_INSERTS),

@@ -115,9 +115,9 @@ class Row:
             and bool(self.write.holds(wrapper))
         )
 
-    def send(self, wrapper: Any, statement: writes.Statement) -> Any:
+    def send(self, wrapper: Any, filled: writes.Statement) -> Any:
         """Send the statement; return what its write does."""
-        return self.write.send(wrapper, statement)
+        return self.write.send(wrapper, filled)
 
     def statement(self, instance: Any, pk: Any, wrapper: Any) -> writes.Statement:
         """Return what is to be sent for an instance. Raises Missed."""
@@ -204,12 +204,12 @@ def save_table(
         wrapper = connections[using]
         if row.holds(wrapper):
             try:
-                statement = row.statement(self, pk, wrapper)
+                filled = row.statement(self, pk, wrapper)
             except Missed:
-                statement = None
-            if statement is not None:
+                filled = None
+            if filled is not None:
                 row.used = STEPS.clock
-                found = row.write.send(wrapper, statement)
+                found = row.write.send(wrapper, filled)
                 return _saved(self, cls, using, how, row.inserts, found)
     return save_table.__wrapped__(
         self, raw, cls, force_insert, force_update, using, update_fields

@@ -27,9 +27,9 @@ class Update(writes.Write):
         self._watches += key.watches
         self.width = text.count("%s")
 
-    def send(self, wrapper: Any, statement: writes.Statement) -> Any:
+    def send(self, wrapper: Any, filled: writes.Statement) -> Any:
         """Send the statement; return what Django's `_do_update()` does."""
-        changed = super().send(wrapper, statement)
+        changed = super().send(wrapper, filled)
         return changed > 0 if django.VERSION < (6,) else [()] * changed
 
 

@@ -15,6 +15,7 @@ import uuid
 from asyncio import _get_running_loop
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -32,7 +33,8 @@ from django.db.models.sql.compiler import (
     SQLUpdateCompiler,
 )
 
-from ... import _native, drivers
+from ... import _native
+from ...drivers.psycopg import statement
 from ...unpatched import Unpatched
 from .. import changes, whole_results
 from . import authors, room, tree, verify
@@ -98,7 +100,7 @@ class Write:
     ) -> None:
         self.used = STEPS.clock
         self.sql = sql
-        self.template = drivers.psycopg.statement.template_of(sql)
+        self.template = statement.template_of(sql)
         wrapper = compiler.connection
         self._features = _features(wrapper.features)
         unpatched = Unpatched(
@@ -121,9 +123,9 @@ class Write:
             _native.rows.all_hold(self._watches)
         ) and self._features == _features(wrapper.features)
 
-    def send(self, wrapper: Any, statement: Statement) -> Any:
+    def send(self, wrapper: Any, filled: Statement) -> Any:
         """Send the statement; return how many rows it has changed."""
-        return execute(wrapper, *statement)
+        return execute(wrapper, *filled)
 
 
 class Blank:
@@ -199,34 +201,33 @@ def run_of(call: WriteCall) -> Run | None:
         return None
     write.used = STEPS.clock
     try:
-        statement = call.statement(write, wrapper)
+        filled = call.statement(write, wrapper)
     except Missed:
         return call.after_values()
     if verify.ON:
         # With values in arrays it is another text: compared is what else would be sent.
-        text, params, *_ = statement[-1]() if len(statement) > 3 else statement
+        text, params, *_ = filled[-1]() if len(filled) > 3 else filled
         verify.same(text, params, call.as_sql())
-    return Again(write.send, wrapper, statement)
+    return partial(write.send, wrapper, filled)
 
 
-class Again:
-    """A write like one before, with its values, which tools see in no frame."""
+def execute(
+    wrapper: Any,
+    sql: str,
+    params: Any,
+    template: bytes,
+    arrays: Any = None,
+    written_out: Callable[[], Statement] | None = None,
+) -> int:
+    """Execute a statement without rows; return how many it has changed.
 
-    __slots__ = ("_given", "_send")
-
-    def __init__(self, send: Callable[..., Any], *given: Any) -> None:
-        self._send = send
-        self._given = given
-
-    def __call__(self) -> Any:
-        return self._send(*self._given)
-
-
-def execute(wrapper: Any, sql: str, params: Any, template: bytes) -> int:
-    """Execute a statement without rows; return how many it has changed."""
-    raw = drivers.psycopg.statement.unobserved(wrapper)
+    One with arrays is `written_out`, as Django does it, for who sees it.
+    """
+    raw = statement.unobserved(wrapper)
+    if written_out is not None and (raw is None or not whole_results.takes_arrays(raw)):
+        return execute(wrapper, *written_out())
     if raw is not None:
-        return drivers.psycopg.statement.execute(wrapper, raw, sql, params, template)
+        return statement.execute(wrapper, raw, sql, params, template, arrays)
     with closing(wrapper.cursor()) as cursor:
         whole_results.send(cursor, sql, tuple(params))
         return int(cursor.rowcount)

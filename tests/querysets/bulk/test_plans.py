@@ -14,7 +14,6 @@ from psycopg.adapt import Transformer
 
 from django_async_fast import explain_writes
 from django_async_fast.drivers.psycopg import statement
-from django_async_fast.querysets.compiled import deletes, filtered_writes
 from tests.support.sql import execute
 from tests.support.tables import Isolated, table_of
 from tests.testapp.models import Tag, UuidKey
@@ -75,8 +74,7 @@ def plans() -> Iterator[list[str]]:
 
     with (
         mock.patch.object(statement, "execute_arrays", of_columns),
-        mock.patch.object(deletes, "execute", of_keys),
-        mock.patch.object(filtered_writes, "execute", of_keys),
+        mock.patch.object(statement, "execute", of_keys),
     ):
         yield found
 

@@ -41,16 +41,17 @@ def arrays() -> Iterator[list[int]]:
 
 
 @contextmanager
-def arrays_by(module: Any) -> Iterator[list[int]]:
+def arrays_of_keys() -> Iterator[list[int]]:
     """Count the arrays of each statement with some that a compiled write sends."""
     sent: list[int] = []
-    execute = module.execute
+    execute = statement.execute
 
     def counting(*args: Any) -> Any:
-        sent.append(len(args[-1]))
+        if args[-1] is not None:
+            sent.append(len(args[-1]))
         return execute(*args)
 
-    with mock.patch.object(module, "execute", counting):
+    with mock.patch.object(statement, "execute", counting):
         yield sent
 
 

@@ -13,9 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from django_async_fast import new_connection, run_sync
-from django_async_fast.querysets.compiled import filtered_writes
 from tests.querysets.bulk.values import odd_keys
-from tests.querysets.bulk.ways import arrays_by, outcome
+from tests.querysets.bulk.ways import arrays_of_keys, outcome
 from tests.testapp.models import Author, Book, Everything, Tag
 
 from .writing import djangos_writes
@@ -71,11 +70,11 @@ def test_writes_of_many_keys_are_djangos(name: str) -> None:
         expected = written(name, keys)
     for _ in range(2):
         assert written(name, keys) == expected
-    with arrays_by(filtered_writes) as sent:
+    with arrays_of_keys() as sent:
         assert written(name, keys) == expected
     assert sent == [2 if name == "update of two lists" else 1]
     with (
-        arrays_by(filtered_writes) as sent,
+        arrays_of_keys() as sent,
         CaptureQueriesContext(connection) as queries,
     ):
         assert written(name, keys) == expected
@@ -104,7 +103,7 @@ def test_a_cascade_to_many_rows() -> None:
         expected = write()
     for _ in range(2):
         assert write() == expected
-    with arrays_by(filtered_writes) as sent:
+    with arrays_of_keys() as sent:
         assert write() == expected
     assert sent
 
@@ -134,7 +133,7 @@ def test_in_a_transaction_that_is_rolled_back() -> None:
 
     for _ in range(3):
         write()
-    with arrays_by(filtered_writes) as sent:
+    with arrays_of_keys() as sent:
         write()
     assert sent == [1]
     assert Everything.objects.count() == COUNT
@@ -152,7 +151,7 @@ async def test_in_a_block(way: str) -> None:
 
     async with new_connection():
         for _ in range(3):
-            with arrays_by(filtered_writes) as sent:
+            with arrays_of_keys() as sent:
                 if way == "async":
                     found = Everything.objects.filter(pk__in=KEYS[:120])
                     async with transaction.atomic():

@@ -15,9 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from django_async_fast import new_connection, run_sync
-from django_async_fast.querysets.compiled import deletes
 from tests.querysets.bulk.values import odd_keys
-from tests.querysets.bulk.ways import arrays_by, outcome
+from tests.querysets.bulk.ways import arrays_of_keys, outcome
 from tests.support.noted import noted
 from tests.support.signals import receiving
 from tests.support.sql import execute
@@ -83,7 +82,7 @@ def test_deletes_are_djangos(name: str) -> None:
     with djangos_writes():
         expected = deleted(delete)
     for _ in range(2):
-        with arrays_by(deletes) as sent:
+        with arrays_of_keys() as sent:
             assert deleted(delete) == expected
         assert sent == [1] * count
 
@@ -103,7 +102,7 @@ def test_whatever_the_keys_are(odd: list[Any], count: int) -> None:
 
 def test_whoever_watches_sees_djangos_statements() -> None:
     for _ in range(2):
-        with arrays_by(deletes) as sent, CaptureQueriesContext(connection) as queries:
+        with arrays_of_keys() as sent, CaptureQueriesContext(connection) as queries:
             deleted(DELETES["a table"][0])
         assert sent == []
         texts = [each["sql"] for each in queries]
@@ -128,7 +127,7 @@ def test_rows_that_the_server_takes_along_are_counted_as_by_django() -> None:
 
         with djangos_writes(), signalled():
             expected = outcome(Node.objects.all().delete, Node)
-        with arrays_by(deletes) as sent, signalled():
+        with arrays_of_keys() as sent, signalled():
             assert outcome(Node.objects.all().delete, Node) == expected
         assert sent == []
 
@@ -136,7 +135,7 @@ def test_rows_that_the_server_takes_along_are_counted_as_by_django() -> None:
 def test_a_field_that_is_patched_is_asked() -> None:
     deleted(DELETES["a table"][0])
     with (
-        arrays_by(deletes) as sent,
+        arrays_of_keys() as sent,
         noted(models.UUIDField, "get_db_prep_value") as called,
     ):
         deleted(DELETES["a table"][0])
@@ -153,7 +152,7 @@ async def test_in_a_block(way: str) -> None:
         return found
 
     wanted = COUNT, {"testapp.UuidKey": COUNT}
-    with signalled() as said, arrays_by(deletes) as sent:
+    with signalled() as said, arrays_of_keys() as sent:
         async with new_connection():
             if way == "async":
                 async with transaction.atomic():
