@@ -51,7 +51,9 @@ class _OnLoop:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for name in ("setUpClass", "tearDownClass"):
-            if (own := cls.__dict__.get(name)) is not None:
+            # Django's, of the classes below.
+            inherited = getattr(cls, name) if _OnLoop in cls.__bases__ else None
+            if (own := cls.__dict__.get(name, inherited)) is not None:
                 setattr(cls, name, classmethod(on_class_loop(own.__func__)))
 
     @classmethod
@@ -133,14 +135,6 @@ class TransactionTestCase(_OnLoop, test.TransactionTestCase):
     Code under test has connections of its own, in blocks and in threads.
     """
 
-    @classmethod
-    def setUpClass(cls) -> None:
-        super().setUpClass()
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        super().tearDownClass()
-
     def _fixture_teardown(self) -> None:
         _roll_back_inner(dict.fromkeys(self._databases_names()))
         async_to_sync(close_threads_connections)()
@@ -171,10 +165,6 @@ class TestCase(_OnLoop, test.TestCase):
                 del cls.setUpTestData
             else:
                 cls.setUpTestData = own
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        super().tearDownClass()
 
     def _fixture_teardown(self) -> None:
         _roll_back_inner(self.atomics)
