@@ -61,7 +61,7 @@ def _waits(kind: type[Any], alias: str, took: float) -> Finding:
     text = f"{kind.display_name}, in a thread for each connection: {took:.1f} ms"
     if alias in conf.get("THREADED"):
         return note(text, f"THREADED says so: take {alias!r} out for a fast disk")
-    return note(text, "only PostgreSQL and SQLite are waited for on the loop")
+    return note(text, "on the loop are PostgreSQL, SQLite, MySQL and MariaDB")
 
 
 def _postgresql(settings: dict[str, Any], alias: str) -> Iterator[Finding]:

@@ -275,7 +275,6 @@ async def _cancellation(alias: str) -> str:
     return f"after {took * 1000 - 100:.0f} ms"
 
 
-# The blocks of one coroutine nest, and both connections are used in turn by it.
 _TRANSACTION_MODE = "as behind a pooler in transaction mode"
 
 
