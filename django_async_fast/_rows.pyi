@@ -765,6 +765,19 @@ class DrivenSteps:
     def drive_alone(self, coroutine: Any) -> Any: ...
     def take(self, worker: Any, coroutine: Any) -> Any: ...
 
+def setting_reader(kind: type[Any], watch: ClassWatch) -> Callable[[Any, str], Any]: ...
+
+@final
+class LocalMethods:
+    def __init__(
+        self,
+        owner: type[Any],
+        kind: type[Any],
+        storage: type[Any],
+        watch: ClassWatch,
+    ) -> None: ...
+    def methods(self) -> tuple[Callable[..., Any], ...]: ...
+
 @final
 class IdleConnections:
     def __init__(

@@ -48,7 +48,9 @@ CASES = {
         "stream_dicts",
         "sync_list",
     ],
-    "pages_fast": ["page_plain", "page_db", "page_books", "page_site"],
+    "pages_fast": [
+        *("page_plain", "page_db", "page_fortunes", "page_books", "page_site"),
+    ],
 }
 
 Counts = dict[str, float]

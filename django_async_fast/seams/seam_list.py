@@ -171,7 +171,11 @@ def _request_seams() -> Iterator[Seam]:
     from django.core import signals
     from django.utils.deprecation import MiddlewareMixin
 
-    from ..requests import prepared_connection, receivers
+    from .. import _native
+    from ..requests import lookups, prepared_connection, receivers
+
+    if _native.COMPILED:
+        yield from (Seam(*each) for each in lookups.seams())
 
     reason = "in a request that has no connection none is looked for"
     yield Seam(signals.request_finished, "send", receivers.send_finished, reason)

@@ -761,3 +761,14 @@ cdef class StraightRead(RoundTrip):
     cdef object wrapper
     cdef object gate
     cdef object decoders
+
+
+cdef class LocalMethods:
+    cdef object owner
+    cdef object kind
+    cdef object storage
+    cdef ClassWatch watch
+
+    cdef object variable(self, object local, object name)
+    cdef dict values(self, object variable)
+    cdef int set_values(self, object variable, dict values) except -1

@@ -208,7 +208,9 @@ _TOGETHER = {
     "psycopg_pool.AsyncConnectionPool.getconn": "pool/loop_pool.py; native/idle_connections.pxi: take; pool/waiting_line.py",
     "psycopg_pool.AsyncConnectionPool.putconn": "pool/loop_pool.py; native/idle_connections.pxi: give",
     "psycopg_pool.pool_async.WaitingClient": "pool/waiting_client.py",
-    "asgiref.local._CVar": "requests/receivers.py: has_caches",
+    "asgiref.local._CVar": "requests/receivers.py: has_caches; native/lookups.pxi",
+    "asgiref.local._Storage": "native/lookups.pxi",
+    "django.utils.functional.LazyObject.__getattribute__": "native/lookups.pxi: setting_reader",
     "asgiref.sync.AsyncToSync.__call__": "connections/dispatch.py: async_to_sync_call",
     "asgiref.sync.SyncToAsync.__call__": "connections/block_threads.py: run",
 }

@@ -1,0 +1,116 @@
+# What each request asks for many times, where Django's and asgiref's ways to it are long.
+#
+# In: an object of theirs and a name. Out: what their own method would return. That is
+# called in any case but the usual one.
+
+from contextvars import ContextVar
+
+
+cdef extern from "Python.h":
+    PyObject *_PyType_Lookup(PyTypeObject *kind, object name) noexcept
+
+
+# Their values are no methods of a proxy, which is what Django looks for.
+cdef frozenset PLAIN = frozenset((bool, dict, int, list, str, tuple, type(None)))
+
+
+def setting_reader(kind, ClassWatch watch not None):
+    """Return a `__getattribute__` for `kind`, the class of Django's settings.
+
+    Those that were asked for are in their `__dict__`. `kind` has none of its own.
+    """
+
+    def read(instance, name):
+        cdef PyObject *found
+        if type(instance) is kind and is_right(watch):
+            found = PyDict_GetItemWithError(
+                <dict> PyObject_GenericGetDict(instance, NULL), name
+            )
+            if (
+                found is not NULL
+                and type(<object> found) in PLAIN
+                and _PyType_Lookup(<PyTypeObject *> kind, name) is NULL
+            ):
+                return <object> found
+        return super(kind, instance).__getattribute__(name)
+
+    return read
+
+
+@cython.final
+cdef class LocalMethods:
+    """Methods of asgiref's `Local`, whose `_storage` is of class `kind`.
+
+    That has a context variable, `_data`, with the values in one of class `storage`,
+    which are those of its thread. `watch` is for both, `owner` is the local's class.
+    """
+
+    def __init__(self, owner, kind, storage, ClassWatch watch not None):
+        self.owner = owner
+        self.kind = kind
+        self.storage = storage
+        self.watch = watch
+
+    cdef object variable(self, local, name):
+        """The context variable of `local`; None where asgiref has to do it."""
+        variables = PyObject_GenericGetAttr(local, "_storage")
+        if type(variables) is not self.kind or name == "_data" or not is_right(self.watch):
+            return None
+        variable = PyObject_GenericGetAttr(variables, "_data")
+        return variable if type(variable) is ContextVar else None
+
+    cdef dict values(self, variable):
+        """What the thread has, not to be changed; None for nothing."""
+        found = value_of(variable)
+        if found is None or found.thread_id != PyThread_get_thread_ident():
+            return None
+        return found.data
+
+    cdef int set_values(self, variable, dict values) except -1:
+        variable.set(self.storage(PyThread_get_thread_ident(), values))
+        return 0
+
+    def methods(self):
+        """Return `__getattr__`, `__setattr__` and `__delattr__`."""
+        get, set, delete = (
+            self.owner.__getattr__, self.owner.__setattr__, self.owner.__delattr__
+        )
+
+        def get_attribute(local, name):
+            cdef PyObject *found
+            variable = self.variable(local, name)
+            if variable is None or _PyType_Lookup(<PyTypeObject *> self.kind, name):
+                return get(local, name)
+            values = self.values(variable)
+            if values is not None:
+                found = PyDict_GetItemWithError(values, name)
+                if found is not NULL:
+                    return <object> found
+            raise lacking(local, name)
+
+        def set_attribute(local, name, value):
+            variable = self.variable(local, name)
+            if variable is None:
+                return set(local, name, value)
+            values = self.values(variable)
+            values = {} if values is None else values.copy()
+            values[name] = value
+            self.set_values(variable, values)
+
+        def delete_attribute(local, name):
+            variable = self.variable(local, name)
+            if variable is None:
+                return delete(local, name)
+            values = self.values(variable)
+            if values is None or name not in values:
+                raise lacking(local, name)
+            values = values.copy()
+            del values[name]
+            self.set_values(variable, values)
+
+        return get_attribute, set_attribute, delete_attribute
+
+
+cdef object lacking(local, name):
+    variables = PyObject_GenericGetAttr(local, "_storage")
+    return AttributeError(f"{variables!r} object has no attribute {name!r}")

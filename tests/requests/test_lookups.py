@@ -1,0 +1,159 @@
+"""Settings and asgiref's locals, which the core finds: as if Django had, and asgiref."""
+
+from contextvars import copy_context
+from functools import wraps
+from importlib.util import module_from_spec, spec_from_file_location
+from threading import Thread
+from typing import Any
+from unittest import mock
+
+import pytest
+from asgiref import local
+from django.conf import LazySettings, settings
+from django.test import override_settings
+from django.utils.functional import LazyObject
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def test_settings_are_those_of_now() -> None:
+    assert settings.PREPEND_WWW is False
+    with override_settings(PREPEND_WWW=True):
+        assert settings.PREPEND_WWW is True
+        settings.PREPEND_WWW = "no"
+        assert settings.PREPEND_WWW == "no"
+        del settings.PREPEND_WWW
+        assert not hasattr(settings, "PREPEND_WWW")
+    assert settings.PREPEND_WWW is False
+
+
+def test_a_property_goes_before_what_was_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert settings.PREPEND_WWW is settings.__dict__["PREPEND_WWW"] is False
+    asked = property(lambda self: "asked")
+    monkeypatch.setattr(LazySettings, "PREPEND_WWW", asked, raising=False)
+    assert settings.PREPEND_WWW == "asked"
+
+
+def test_what_masks_the_wrapped_is_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    masked = mock.Mock(_mask_wrapped=False)
+    monkeypatch.setitem(settings.__dict__, "PREPEND_WWW", masked)
+    assert settings.PREPEND_WWW is False
+    assert settings.__class__ is settings._wrapped.__class__
+
+
+def test_a_tool_that_asks_lazy_objects_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[str] = []
+    before = LazyObject.__getattribute__
+
+    @wraps(before)
+    def noted(self: Any, name: str) -> Any:
+        seen.append(name)
+        return before(self, name)
+
+    assert settings.PREPEND_WWW is False
+    monkeypatch.setattr(LazyObject, "__getattribute__", noted)
+    assert settings.PREPEND_WWW is False
+    assert seen == ["PREPEND_WWW"]
+
+
+def test_a_subclass_is_asked_its_own_way() -> None:
+    class Shouting:
+        def __getattribute__(self, name: str) -> Any:
+            return super().__getattribute__(name if name[0] == "_" else "DEBUG")
+
+    class Settings(LazySettings, Shouting):
+        pass
+
+    own = Settings()
+    own.__dict__["DEBUG"] = "found"
+    assert own.anything == "found"
+
+
+def _stock_local() -> Any:
+    spec = spec_from_file_location("stock_local", local.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+STOCK = _stock_local()
+NAMES = st.sampled_from(["x", "y", "_data", "_storage", "_lock", "__class__", "é"])
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["get", "set", "delete", "thread", "leave"]), NAMES)
+)
+
+
+def _taken(module: Any, steps: list[tuple[str, str]]) -> list[str]:
+    """Return what comes of `steps` on a local of `module`, and what it holds then."""
+    ours, found = module.Local(), list[str]()
+
+    def step(what: str, name: str) -> None:
+        try:
+            if what == "set":
+                setattr(ours, name, f"{name} {len(found)}")
+            elif what == "delete":
+                delattr(ours, name)
+            value = getattr(ours, name, "nothing")
+            found.append(value if isinstance(value, str) else type(value).__name__)
+        except Exception as exc:
+            found.append(f"{type(exc).__name__}: {_nameless(exc, module)}")
+
+    for what, name in steps:
+        if what == "thread":
+            # Which has a copy of the context, as those of a free-threaded Python have.
+            thread = Thread(target=copy_context().run, args=(step, "get", name))
+            thread.start()
+            thread.join()
+        elif what == "leave":
+            copy_context().run(step, "set", name)
+        else:
+            step(what, name)
+    own = object.__getattribute__(ours, "__dict__")["_storage"]
+    kept = getattr(own, "_data", None)
+    return [*found, str(kept and getattr(kept.get(None), "data", None))]
+
+
+def _nameless(exc: Exception, module: Any) -> str:
+    text = str(exc).replace(module.__name__, "asgiref.local")
+    return text.partition(" at 0x")[0] + text.rpartition(">")[2]
+
+
+@given(STEPS)
+def test_locals_do_as_asgirefs(steps: list[tuple[str, str]]) -> None:
+    assert _taken(local, steps) == _taken(STOCK, steps)
+
+
+def test_a_local_without_a_value_says_what_asgirefs_does() -> None:
+    for module in (local, STOCK):
+        ours = module.Local()
+        with pytest.raises(AttributeError) as caught:
+            _ = ours.x
+        own = object.__getattribute__(ours, "_storage")
+        assert str(caught.value) == f"{own!r} object has no attribute 'x'"
+
+
+def test_a_tool_that_asks_locals_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+
+    def noting(name: str) -> None:
+        before = getattr(local._CVar, name)
+
+        @wraps(before)
+        def noted(self: Any, *args: Any) -> Any:
+            seen.append((name, *args))
+            return before(self, *args)
+
+        monkeypatch.setattr(local._CVar, name, noted)
+
+    ours = local.Local()
+    ours.x = 1
+    for name in ("__getattr__", "__setattr__", "__delattr__"):
+        noting(name)
+    ours.x = 2
+    assert ours.x == 2
+    del ours.x
+    assert seen == [("__setattr__", "x", 2), ("__getattr__", "x"), ("__delattr__", "x")]
