@@ -6,6 +6,8 @@ cdef extern from "Python.h":
         unsigned long tp_flags
         PyObject *tp_dict
         PyObject *tp_mro
+    ctypedef struct DictValues "PyDictObject":
+        void *ma_values
     unsigned long Py_TPFLAGS_HEAPTYPE
     object PyLong_FromVoidPtr(void *pointer)
     int PyDict_Next(
@@ -114,6 +116,8 @@ cdef class ClassWatch:
             if not isinstance(each, dict):
                 raise TypeError(f"expected a dict, got {each!r}")
             watch(<PyObject *> each)
+            if (<DictValues *> each).ma_values is not NULL:
+                self.changes = 0  # an object's own: CPython does not tell of all
         for i in range(len(self.classes)):
             for each in <tuple> self.mros[i]:
                 # Others nobody can change.

@@ -222,6 +222,21 @@ def test_classes_come_and_go() -> None:
     assert many() - many() > -200
 
 
+def test_a_change_of_an_object_whose_dict_is_watched() -> None:
+    found = Other()
+    found.value = 0  # type: ignore[attr-defined]
+
+    def ask() -> bool:
+        watch.look(vars(found))
+        return vars(found)["value"] < 1  # type: ignore[no-any-return]
+
+    watch = rows.ClassWatch(Other, asked=ask)
+    assert watch.holds()
+    assert watch.holds()
+    found.value = 1  # type: ignore[attr-defined]
+    assert not watch.holds()
+
+
 # Of what CPython has eight of.
 TAKE_ALL = """
 import ctypes, sys
