@@ -125,9 +125,11 @@ def owner_of(kind: type[Any], name: str) -> Any:
 
 
 def is_djangos_own(kind: type[Any], name: str) -> bool:
-    """Tell whether what a class has by a name, if anything, was defined by Django."""
+    """Tell whether what a class has by a name, if anything, is as Django defines it."""
     owner = owner_of(kind, name)
-    return owner in (None, object) or is_djangos(owner)
+    if owner in (None, object):
+        return True
+    return is_djangos(owner) and _is_own(vars(owner)[name], owner)
 
 
 def djangos_class(kind: Any) -> Any:

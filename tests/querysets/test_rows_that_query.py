@@ -1,10 +1,11 @@
 """Code of the project's that runs for each row may use the database, however it is read."""
 
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from django.db import connection
-from django.db.models import CharField
+from django.db.models import CharField, query
 from django.db.models.functions import Lower
 from django.db.models.signals import post_init
 
@@ -61,6 +62,23 @@ async def test_from_db(monkeypatch: pytest.MonkeyPatch) -> None:
         for name in NAMES:
             await OwnFromDb.objects.acreate(name=name)
         assert [r.tags async for r in OwnFromDb.objects.aiterator(2)] == [0, 0, 0]
+
+
+def mocked(function: Any) -> Any:
+    return Mock(side_effect=function)
+
+
+@pytest.mark.skipif(hasattr(query, "_get_from_db"), reason="Django 6.1 takes no other")
+@pytest.mark.parametrize("kind", [staticmethod, mocked])
+async def test_from_db_that_is_no_class_method(
+    kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Author(name="made")
+    monkeypatch.setattr(Author, "from_db", kind(lambda *row: made))
+    async with new_connection():
+        await Author.objects.acreate(name="a")
+        assert [author async for author in Author.objects.all()] == [made]
+        assert await Author.objects.aget(name="a") is made
 
 
 LEFT = """

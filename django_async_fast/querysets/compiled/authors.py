@@ -22,6 +22,7 @@ from ...unpatched import (
     owner_of,
     unpatched_class,
 )
+from .. import changes
 from . import compilers
 from .keys import AGGREGATES, Refused
 
@@ -44,7 +45,7 @@ _OF_JOIN = (
     *("get_joining_fields", "get_joining_columns", "get_path_info", "path_infos"),
     *("foreign_related_fields", "related_fields"),
 )
-_AS_SQL = "as_sql", "as_postgresql", "as_sqlite", "as_mysql", "as_oracle"
+_OF_NODE = (*changes.OF_NODE, "as_oracle", "get_db_converters")
 # What compilers ask a backend for.
 _OF_OPERATIONS = tuple(
     name
@@ -95,16 +96,14 @@ def check(compiler: Any, nodes: Iterable[Any]) -> None:
     _check_backend(compiler)
     models = {compiler.query.model}
     for node in nodes:
-        kind = type(node)
         if isinstance(node, TimezoneMixin):
             # MySQL's text names no zone where the current one is the connection's.
-            raise Refused(f"a {kind.__name__} depends on the current time zone")
-        if not hasattr(node, "_daf_hole") and not (
-            is_djangos(kind) and unpatched_class(kind, kind, _AS_SQL).holds()
-        ):
-            raise Refused(f"a {kind.__name__} may write another text each time")
+            raise Refused(f"a {type(node).__name__} depends on the current time zone")
         if isinstance(node, Join):
             models |= _joined(node.join_field)
+    for kind in kinds(nodes, compiler.query):
+        if not (is_djangos(kind) and unpatched_class(kind, kind, _OF_NODE).holds()):
+            raise Refused(f"a {kind.__name__} may write another text each time")
     for model in models:
         check_model(model)
     check_selected(each._output_field_or_none for each, _, _ in compiler.select or ())

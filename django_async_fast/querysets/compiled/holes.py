@@ -10,7 +10,7 @@ from django.db.models.lookups import BuiltinLookup, Exact, In, IsNull, Lookup
 from django.db.models.sql.where import WhereNode
 
 from ... import _native
-from ...unpatched import is_djangos, is_djangos_own
+from ...unpatched import is_djangos, is_djangos_own, unpatched_class
 from .. import changes
 from .authors import OF_NAMED
 from .keys import Items, Refused
@@ -31,7 +31,11 @@ _PLAIN_SQL = (
 
 
 def _is_simple(kind: Any) -> bool:
-    return kind.__module__.startswith("django.db.models.") and kind.as_sql in _PLAIN_SQL
+    return (
+        kind.__module__.startswith("django.db.models.")
+        and kind.as_sql in _PLAIN_SQL
+        and unpatched_class(kind, kind, changes.OF_CONDITION).holds()
+    )
 
 
 def leaves(where: Any) -> list[Any]:

@@ -9,6 +9,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import DatabaseError, connection, models, transaction
 from django.db.models import Count, F, Max
 from django.db.models.expressions import Col
+from django.db.models.lookups import BuiltinLookup
 from django.db.models.sql.where import WhereNode
 
 from django_async_fast import explain_plan
@@ -342,6 +343,35 @@ def test_a_field_that_was_given_a_method_is_asked_each_time(
     learnt = {done() for _ in range(4)}
     with of_tenant(2):
         assert done() not in learnt
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (models.Field, "get_col"),
+        (models.Field, "select_format"),
+        (models.Field, "get_lookup"),
+        (models.Field, "get_db_converters"),
+        (BuiltinLookup, "process_lhs"),
+        (BuiltinLookup, "get_rhs_op"),
+        (F, "resolve_expression"),
+        (Col, "get_db_converters"),
+    ],
+)
+def test_a_replaced_method_of_djangos_is_called_each_time(
+    owner: Any, name: str
+) -> None:
+    def read() -> None:
+        found = Author.objects.filter(name__contains="n").annotate(n=Count("pk"))
+        assert not found.values_list("name", flat=True)
+
+    for _ in range(4):
+        read()
+    with noted(owner, name) as called:
+        for _ in range(6):
+            called.clear()
+            read()
+            assert called
 
 
 def test_a_content_type_that_has_got_another_key_is_looked_up() -> None:
