@@ -49,6 +49,8 @@ OF_COLUMN = (
     *("db_converters", "cached_col", "get_lookup", "get_transform"),
 )
 OF_PLACEHOLDER = "get_placeholder", "get_placeholder_sql"
+# And of a field that is saved, which is asked for each plain value.
+OF_SAVED = *OF_PLACEHOLDER, "get_db_prep_save"
 OF_CONDITION = (
     *("as_sql", "as_postgresql", "as_sqlite", "as_mysql", "process_lhs"),
     *("get_rhs_op", "param_pattern"),

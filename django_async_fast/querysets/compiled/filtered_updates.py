@@ -20,6 +20,7 @@ from django.db.models import F, QuerySet, Value, sql
 from django.db.models.expressions import Col, CombinedExpression, DurationExpression
 
 from ... import _native
+from ...unpatched import is_djangos_own
 from . import writes
 from .filtered_writes import FilteredCall, FilteredWrite, Prepare
 from .keys import Missed
@@ -136,6 +137,9 @@ class _Call(FilteredCall):
             not writes.can_compile(compiler, [field for field, _, _ in values])
             or compiler.query.related_updates
             or len(values) != len(self._values)
+            or not all(
+                writes.is_plain(value) or _hands_on(field) for field, _, value in values
+            )
         ):
             return None
         return [each for field, _, value in values for each in _prepare(field, value)]
@@ -160,6 +164,12 @@ def _query(query: Any, values: dict[str, Any]) -> Any:
     query = query.chain(sql.UpdateQuery)
     query.add_update_values(values)
     return query
+
+
+def _hands_on(field: Any) -> bool:
+    """Tell whether a field gives an expression to Django as it is."""
+    name = "get_db_prep_save"
+    return name not in vars(field) and is_djangos_own(type(field), name)
 
 
 def _leaves(value: Any) -> Iterator[Any]:

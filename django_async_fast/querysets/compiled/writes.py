@@ -112,7 +112,7 @@ class Write:
         kinds = map(type, fields)
         self._watches = (
             unpatched.watch,
-            *changes.watches(kinds, changes.OF_PLACEHOLDER),
+            *changes.watches(kinds, changes.OF_SAVED),
         )
         # What the key names by its identity: nobody else may get that meanwhile.
         self._kept = kept

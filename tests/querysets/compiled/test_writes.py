@@ -135,6 +135,26 @@ def test_a_field_is_asked_once_for_each_value() -> None:
         assert [write() for _ in range(3)] == [[1, 2, 2, 3, 4, 5, 6]] * 3
 
 
+@isolate_apps("tests.testapp")
+def test_a_field_makes_another_of_each_expression() -> None:
+    more = 0
+
+    class Growing(models.IntegerField):
+        def get_db_prep_save(self, value: Any, connection: Any) -> Any:
+            if hasattr(value, "resolve_expression"):
+                return Value(more)
+            return super().get_db_prep_save(value, connection)
+
+    class Plant(Isolated):
+        height = Growing()
+
+    with table_of(Plant):
+        Plant.objects.create(height=0)
+        for more in (1, 2, 3):
+            Plant.objects.update(height=F("height") + 1)
+            assert Plant.objects.get().height == more
+
+
 def test_logged_as_djangos() -> None:
     logged = []
     for _ in range(3):
