@@ -31,7 +31,6 @@ async def test_two_tasks_ask_first_in_one_block() -> None:
 
 
 async def test_two_tasks_of_a_block_wait_in_line() -> None:
-    await warm()
     release, tasks = await crowd()
     async with new_connection("pooled"):
         asked = [asyncio.create_task(get()) for _ in range(3)]
@@ -45,7 +44,6 @@ async def test_two_tasks_of_a_block_wait_in_line() -> None:
 
 @pytest.mark.parametrize("late", [False, True])
 async def test_cancelled_in_line(late: bool) -> None:
-    await warm()
     release, tasks = await crowd()
     waiting = asyncio.create_task(block())
     await asyncio.sleep(0.05)
@@ -61,9 +59,8 @@ async def test_cancelled_in_line(late: bool) -> None:
 
 
 async def test_a_full_pool_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    await warm()
-    (entry,) = loop_pool._pools[asyncio.get_running_loop()].values()
     release, tasks = await crowd()
+    (entry,) = loop_pool._pools[asyncio.get_running_loop()].values()
     monkeypatch.setattr(entry.pool, "timeout", 0.1)
     with pytest.raises(OperationalError, match="all 4 of at most 4 connections"):
         await block()
@@ -72,7 +69,6 @@ async def test_a_full_pool_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_blocks_take_what_others_have_had() -> None:
-    await warm()
     release, tasks = await crowd()
     waiting = [asyncio.create_task(block()) for _ in range(8)]
     await asyncio.sleep(0.05)
@@ -90,7 +86,6 @@ OTHERS: dict[str, Callable[[], Coroutine[Any, Any, Any]]] = {
 @pytest.mark.parametrize("other", OTHERS)
 async def test_tasks_of_a_block_wait_for_one_connection(other: str) -> None:
     # With one more for each, every block would have one and wait for another.
-    await warm()
     release, tasks = await crowd()
 
     async def two() -> None:
@@ -106,7 +101,6 @@ async def test_tasks_of_a_block_wait_for_one_connection(other: str) -> None:
 
 
 async def test_the_second_goes_on_when_the_first_is_cancelled() -> None:
-    await warm()
     release, tasks = await crowd()
     async with new_connection("pooled"):
         first, second = (asyncio.create_task(get()) for _ in range(2))
@@ -165,7 +159,6 @@ async def test_nobody_comes_between_the_statements_of_a_receiver() -> None:
 async def test_a_block_that_ends_while_its_task_is_in_line(
     ask: Callable[[], Coroutine[Any, Any, Any]], closed: bool
 ) -> None:
-    await warm()
     release, tasks = await crowd()
     left = new_connection("pooled")
     await left.__aenter__()

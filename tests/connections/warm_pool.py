@@ -93,6 +93,8 @@ async def all_taken(release: asyncio.Event) -> None:
 
 
 async def crowd() -> tuple[asyncio.Event, list[asyncio.Task[None]]]:
+    """Have all of a warm pool's connections taken until the event is set."""
+    await warm()
     release = asyncio.Event()
     tasks = [asyncio.create_task(all_taken(release)) for _ in range(4)]
     await until(lambda: len(pool_connections_out()) == 4)
