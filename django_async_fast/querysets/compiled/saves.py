@@ -125,13 +125,21 @@ class Row:
         if not self.inserts:
             if NULL_IN_TEXT:
                 nulls = tuple([each is None for each in params])
-                model = self._meta.model
-                found = writes.of(model).get((*self.key[:-1], nulls))
+                known = writes.of(self._meta.model)
+                found = known.get((*self.key[:-1], nulls)) or self._learn(params, pk)
                 if found is None:
                     raise Missed
                 params = [each for each in params if each is not None]
             params.append(found.key.param(pk, wrapper))
         return found.sql, params, found.template
+
+    def _learn(self, params: list[Any], pk: Any) -> Any:
+        """Return the statement with NULL in the place of each None."""
+        _, using, *_ = self.key
+        fields = [field for _, _, field in self._columns]
+        values = [(each, None, x) for each, x in zip(fields, params, strict=True)]
+        rows = self._manager.using(using)
+        return updates.UpdateCall(rows, using, pk, values).learn()
 
     def params(self, instance: Any, wrapper: Any) -> list[Any]:
         """Return the columns' parameters. Raises Missed."""

@@ -80,6 +80,7 @@ def test_stamps_are_as_many_as_djangos() -> None:
         made = models.DateTimeField(auto_now_add=True)
         changed = models.DateTimeField(auto_now=True)
         day = models.DateField(auto_now=True)
+        size = models.IntegerField(null=True)
 
     def stamps() -> Any:
         now = mock.Mock(
@@ -91,6 +92,8 @@ def test_stamps_are_as_many_as_djangos() -> None:
             one.save()
             seen += [one.made, one.changed]
             one.save(update_fields=["changed"])
+            one.size = 1
+            one.save()
             one.refresh_from_db()
             return [*seen, one.made, one.changed, now.call_count]
 
