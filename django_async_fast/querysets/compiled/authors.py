@@ -26,21 +26,14 @@ from .. import changes
 from . import compilers
 from .keys import AGGREGATES, Refused
 
+_OF_NAMED_METHODS = "get_col", "get_lookup", "get_transform"
 # What a model's fields are asked for when a query names them, and selected ones for.
+# Besides methods it is what each field has of its own.
 OF_NAMED = (
-    *("get_col", "cached_col", "get_lookup", "get_transform", "__getattribute__"),
-    *("attname", "column", "null", "target_field"),
+    *_OF_NAMED_METHODS,
+    *("attname", "cached_col", "column", "null", "target_field", "__getattribute__"),
 )
 _OF_SELECTED = "select_format", "get_db_converters"
-# Methods that one field may have been given.
-_OF_FIELD = {
-    *_OF_SELECTED,
-    "get_internal_type",
-    "get_col",
-    "get_lookup",
-    "get_transform",
-}
-
 _OF_JOIN = (
     *("get_joining_fields", "get_joining_columns", "get_path_info", "path_infos"),
     *("foreign_related_fields", "related_fields"),
@@ -113,8 +106,9 @@ def check_model(model: Any) -> None:
     """Raise Refused if fields of a model may be named or cast otherwise each time."""
     fields = model._meta.concrete_fields
     _check_fields({*map(type, fields)}, OF_NAMED)
+    methods = {*_OF_NAMED_METHODS, *_OF_SELECTED, "get_internal_type"}
     for field in fields:
-        if not _OF_FIELD.isdisjoint(vars(field)):
+        if not methods.isdisjoint(vars(field)):
             raise Refused(f"{field.name} has methods of its own")
         code = getattr(field.get_internal_type, "__code__", None)
         # Many say their column's type; what asks nobody says the same each time.
