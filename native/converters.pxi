@@ -106,15 +106,38 @@ cdef bint read_clock(const char *text, Py_ssize_t size, Clock *clock) noexcept:
     )
 
 
-cdef object read_datetime(const char *text, Py_ssize_t size, zone):
-    """Read a day, a space and a time; None if that is not what there is."""
+cdef object date_of(text):
+    """The date that a text is, None for another text."""
+    cdef Py_ssize_t size = 0
+    cdef const char *characters = ascii_text(text, &size)
+    cdef Day day
+    if characters is not NULL and size == 10 and read_day(characters, &day):
+        return date_new(day.year, day.month, day.day)
+    return None
+
+
+cdef object time_of(text):
+    """The time that a text is, None for another text."""
+    cdef Py_ssize_t size = 0
+    cdef const char *characters = ascii_text(text, &size)
+    cdef Clock clock
+    if characters is not NULL and read_clock(characters, size, &clock):
+        return time_new(clock.hour, clock.minute, clock.second, clock.microsecond, None)
+    return None
+
+
+cdef object datetime_of(text, zone):
+    """The day and time, with a space between, that a text is; None for another text."""
+    cdef Py_ssize_t size = 0
+    cdef const char *characters = ascii_text(text, &size)
     cdef Day day
     cdef Clock clock
     if (
-        size >= 19
-        and read_day(text, &day)
-        and text[10] == c" "
-        and read_clock(text + 11, size - 11, &clock)
+        characters is not NULL
+        and size >= 19
+        and read_day(characters, &day)
+        and characters[10] == c" "
+        and read_clock(characters + 11, size - 11, &clock)
     ):
         return datetime_new(
             day.year, day.month, day.day, clock.hour, clock.minute, clock.second,
@@ -176,45 +199,29 @@ cdef class BooleanConverter(CompiledConverter):
 @cython.final
 cdef class DateConverter(CompiledConverter):
     cdef object convert(self, object value, object expression, object connection, zone):
-        cdef Py_ssize_t size = 0
-        cdef const char *text
-        cdef Day day
         if value is None or PyDate_CheckExact(value):
             return value
-        text = ascii_text(value, &size)
-        if text is not NULL and size == 10 and read_day(text, &day):
-            return date_new(day.year, day.month, day.day)
-        return self.ask(value, expression, connection)
+        found = date_of(value)
+        return self.ask(value, expression, connection) if found is None else found
 
 
 @cython.final
 cdef class TimeConverter(CompiledConverter):
     cdef object convert(self, object value, object expression, object connection, zone):
-        cdef Py_ssize_t size = 0
-        cdef const char *text
-        cdef Clock clock
         if value is None or PyTime_CheckExact(value):
             return value
-        text = ascii_text(value, &size)
-        if text is not NULL and read_clock(text, size, &clock):
-            return time_new(
-                clock.hour, clock.minute, clock.second, clock.microsecond, None
-            )
-        return self.ask(value, expression, connection)
+        found = time_of(value)
+        return self.ask(value, expression, connection) if found is None else found
 
 
 @cython.final
 cdef class DateTimeConverter(CompiledConverter):
     cdef object convert(self, object value, object expression, object connection, zone):
-        cdef Py_ssize_t size = 0
-        cdef const char *text
         if value is None or (zone is None and PyDateTime_CheckExact(value)):
             return value
-        text = ascii_text(value, &size)
-        if text is NULL:
+        found = datetime_of(value, zone)
+        if found is None:
             found = made_aware(value, zone)
-        else:
-            found = read_datetime(text, size, zone)
         return self.ask(value, expression, connection) if found is None else found
 
 

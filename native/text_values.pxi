@@ -16,34 +16,19 @@ cdef class TextReader:
 @cython.final
 cdef class DateText(TextReader):
     def __call__(self, text):
-        cdef Py_ssize_t size = 0
-        cdef const char *characters = ascii_text(text, &size)
-        cdef Day day
-        if characters is not NULL and size == 10 and read_day(characters, &day):
-            return date_new(day.year, day.month, day.day)
-        return self.otherwise(text)
+        found = date_of(text)
+        return self.otherwise(text) if found is None else found
 
 
 @cython.final
 cdef class TimeText(TextReader):
     def __call__(self, text):
-        cdef Py_ssize_t size = 0
-        cdef const char *characters = ascii_text(text, &size)
-        cdef Clock clock
-        if characters is not NULL and read_clock(characters, size, &clock):
-            return time_new(
-                clock.hour, clock.minute, clock.second, clock.microsecond, None
-            )
-        return self.otherwise(text)
+        found = time_of(text)
+        return self.otherwise(text) if found is None else found
 
 
 @cython.final
 cdef class DateTimeText(TextReader):
     def __call__(self, text):
-        cdef Py_ssize_t size = 0
-        cdef const char *characters = ascii_text(text, &size)
-        if characters is not NULL:
-            found = read_datetime(characters, size, None)
-            if found is not None:
-                return found
-        return self.otherwise(text)
+        found = datetime_of(text, None)
+        return self.otherwise(text) if found is None else found
