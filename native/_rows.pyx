@@ -1,5 +1,5 @@
 # cython: language_level=3
-# cython: boundscheck=False, wraparound=False, initializedcheck=False
+# cython: wraparound=False
 # cython: auto_pickle=False, autotestdict=False
 """Rows into what a queryset yields, and the iterators that yield it.
 

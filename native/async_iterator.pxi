@@ -124,7 +124,8 @@ cdef class AsyncRowIterator:
             # In a pause nothing is lost: the iteration may go on.
             self.paused = False
             self.since = 0
-            raise_given(error)
+            # As of a generator that has not begun: it raises them, or refuses them.
+            return (each for each in ()).throw(*error)
         self.waiting_for = None
         self.running = True
         try:
@@ -334,15 +335,6 @@ cdef int close_awaitable(object awaitable) except -1:
     if close is not None:
         close()
     return 0
-
-
-cdef int raise_given(tuple error) except -1:
-    """Raise the arguments of a throw()."""
-    kind = error[0]
-    if isinstance(kind, BaseException):
-        raise kind
-    value = error[1] if len(error) > 1 else None
-    raise value if isinstance(value, BaseException) else kind
 
 
 set_await_slots(AsyncRowIterator, <void *> next_step, <void *> send_step)

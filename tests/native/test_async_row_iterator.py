@@ -178,6 +178,10 @@ def test_async_close_and_throw_of_an_idle_awaitable_change_nothing() -> None:
         iterator.throw(ZeroDivisionError)
     with pytest.raises(ZeroDivisionError, match="text"):
         iterator.throw(ZeroDivisionError("text"))
+    with pytest.raises(ZeroDivisionError, match="text"):
+        iterator.throw(ZeroDivisionError, "text")
+    with pytest.raises(TypeError, match="throw"):
+        iterator.throw()
     assert asyncio.run(collect(iterator)) == [1]
 
 
