@@ -380,8 +380,8 @@ class Steps:
 
 @final
 class Parameter:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         watch: ClassWatch,
         kind: type[Any],
         *,
@@ -392,7 +392,7 @@ class Parameter:
         attname: str | None = None,
         many: bool = False,
         array: Callable[[list[Any]], tuple[bytes, int, int] | None] | None = None,
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def kind(self) -> type[Any]: ...
     @property
@@ -657,14 +657,14 @@ class KnownStatements:
 
 @final
 class StraightReads:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         statements: KnownStatements,
         *,
         methods: dict[Any, tuple[int, str | None, Callable[[Hidden, list[Any]], Any]]],
         filter_by: Any,
         limit: Any,
-    ) -> None: ...
+    ) -> Self: ...
     def begin(self, worker: object, call: list[Any]) -> StraightRead | None: ...
 
 @disjoint_base
@@ -744,24 +744,22 @@ class Bridge:
 
 @final
 class Caller:
-    def __init__(
-        self, bridge: Bridge, *, current_task: Callable[[Any], Any]
-    ) -> None: ...
+    def __new__(cls, bridge: Bridge, *, current_task: Callable[[Any], Any]) -> Self: ...
     def in_bridge(self) -> bool: ...
     def can_wait(self) -> bool: ...
     def serves(self, loop: AbstractEventLoop) -> bool: ...
 
 @final
 class DrivenSteps:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         bridge: Bridge,
         *,
         current_task: Callable[[AbstractEventLoop], Any],
         hand_on: Callable[[Any], Any],
         go_on: Callable[[Any, Any, Any], Any],
         waiting_worker: Callable[[Any], Any],
-    ) -> None: ...
+    ) -> Self: ...
     def drive_alone(self, coroutine: Any) -> Any: ...
     def take(self, worker: Any, coroutine: Any) -> Any: ...
 
@@ -822,13 +820,13 @@ class Routes:
 
 @final
 class Turns:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         bridge: Bridge,
         *,
         entered_scope: ContextVar[Any],
         outer_call: ContextVar[Any],
-    ) -> None: ...
+    ) -> Self: ...
     def take(self, gate: Any) -> bool: ...
 
 @final

@@ -179,7 +179,7 @@ cdef class Bridge:
 cdef class Caller:
     """Tells whether whoever calls may wait. `current_task` is asyncio's."""
 
-    def __init__(self, Bridge bridge not None, *, current_task):
+    def __cinit__(self, Bridge bridge not None, *, current_task):
         self.bridge = bridge
         self.current_task = current_task
 
@@ -229,7 +229,7 @@ cdef class DrivenSteps:
     the other steps. Both are of `bridge/driving.py`, `waiting_worker` of `waiting.py`.
     """
 
-    def __init__(
+    def __cinit__(
         self, Bridge bridge not None, *, current_task, hand_on, go_on, waiting_worker
     ):
         self.bridge = bridge

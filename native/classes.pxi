@@ -108,9 +108,10 @@ cdef class ClassWatch:
         """
         cdef Py_ssize_t i
         cdef list seen = []
+        cdef unsigned long long now = changes
         self.seen = None
-        self.changes = changes
         self.mros = tuple([mro_of(each) for each in self.classes])
+        self.changes = now
         self.dicts = dicts
         for each in dicts:
             if not isinstance(each, dict):
@@ -165,12 +166,19 @@ cdef bint is_unchanged(ClassWatch self):
     return True
 
 
-cdef inline bint has_mros(ClassWatch self):
-    """Whether each class inherits from what it did: in no dict that is seen."""
+cdef inline bint has_mros(ClassWatch self) noexcept:
+    """Whether each class inherits from what it did: in no dict that is seen.
+
+    Asked dozens of times for a statement: as pointers, and only after `look()`.
+    """
+    cdef PyObject *classes = <PyObject *> self.classes
+    cdef PyObject *mros = <PyObject *> self.mros
     cdef Py_ssize_t i
-    cdef tuple mros = self.mros
-    for i in range(len(mros)):
-        if (<ClassVersion *> self.classes[i]).tp_mro != <PyObject *> mros[i]:
+    for i in range(PyTuple_GET_SIZE(mros)):
+        if (
+            (<ClassVersion *> PyTuple_GET_ITEM(classes, i)).tp_mro
+            != PyTuple_GET_ITEM(mros, i)
+        ):
             return False
     return True
 
@@ -234,10 +242,8 @@ cdef bint compare(ClassWatch self, Py_ssize_t i, list seen, bint take) except -1
                 continue
             at += 1
             for name in names:
-                value = PyDict_GetItemWithError(<dict> owner.tp_dict, name)
-                if value is NULL:
-                    value = <PyObject *> ABSENT
-                if not is_next(seen, &at, value, take):
+                has = (<dict> owner.tp_dict).get(name, ABSENT)
+                if not is_next(seen, &at, <PyObject *> has, take):
                     return False
         else:
             next = 0
@@ -267,3 +273,11 @@ cdef inline unsigned int version_of(object kind):
 
 cdef inline bint is_right(ClassWatch watch) except -1:
     return watch.answer if is_unchanged(watch) else watch.holds()
+
+
+cdef inline ClassWatch watch_for(kind, dict watches, watch_of):
+    """What `watch_of` returns for a class, which is asked once."""
+    watch = watches.get(kind)
+    if watch is None:
+        watch = watches[kind] = watch_of(kind)
+    return <ClassWatch?> watch

@@ -76,11 +76,7 @@ cdef class HiddenWrappers:
     cdef bint keep(self, hidden) except -1:
         """Leave it in the pool with its connection; False if it is not as it came."""
         cdef dict values = <dict> PyObject_GenericGetDict(hidden, NULL)
-        kind = type(hidden)
-        cdef PyObject *known = PyDict_GetItemWithError(self.watches, kind)
-        if known is NULL:
-            self.watches[kind] = self.watch_of(kind)
-            known = PyDict_GetItemWithError(self.watches, kind)
+        cdef ClassWatch watch = watch_for(type(hidden), self.watches, self.watch_of)
         for name in self.names:
             if name in values:
                 return False
@@ -101,7 +97,7 @@ cdef class HiddenWrappers:
             or gate.waiting
             or units.calls
             or values["_thread_ident"] != PyThread_get_thread_ident()
-            or not is_right(<ClassWatch> known)
+            or not is_right(watch)
         ):
             return False
         session, entry = raw.session, values["pool"]._entry

@@ -113,15 +113,12 @@ cdef class Databases:
         if type(router) is not self.kind or not is_right(self.watch):
             return None
         cdef dict own = <dict> PyObject_GenericGetDict(router, NULL)
-        cdef PyObject *routers = PyDict_GetItemWithError(own, "routers")
+        routers = own.get("routers")
         # Besides what it was made of: somebody may have given it another method.
-        if routers is NULL or <object> routers or len(own) > 2:
+        if routers is None or routers or len(own) > 2:
             return None
-        cdef dict hints = values["_hints"]
-        cdef PyObject *instance = PyDict_GetItemWithError(hints, "instance")
-        if instance is NULL or <object> instance is None:
-            return self.default
-        return (<object> instance)._state.db or self.default
+        instance = (<dict?> values["_hints"]).get("instance")
+        return self.default if instance is None else instance._state.db or self.default
 
 
 @cython.final
@@ -210,8 +207,8 @@ cdef class KnownStatements:
     cpdef object kind_of_rows(self, dict values):
         """The kind of the statement for a queryset's rows, None for somebody's own."""
         iterable, fetch_mode = values["_iterable_class"], values.get("_fetch_mode")
-        cdef PyObject *known = PyDict_GetItemWithError(self.iterates, iterable)
-        if known is NULL or iterable.__iter__ is not <object> known:
+        iterates = self.iterates.get(iterable)
+        if iterates is None or iterable.__iter__ is not iterates:
             return None
         # One of the project's may be equal to another, or have no hash.
         if type(fetch_mode) not in self.fetch_modes:
@@ -238,8 +235,8 @@ cdef class KnownStatements:
             if not asks or not has_statement(path.node, kind):
                 return None
             alias = call.alias = call.queryset.db
-        cdef PyObject *entry = PyDict_GetItemWithError(path.node.entries, (kind, alias))
-        if entry is NULL or type(<object> entry) is not Statement:
+        entry = path.node.entries.get((kind, alias))
+        if type(entry) is not Statement:
             return None
         cdef Statement statement = <Statement> entry
         if not self.is_as_learnt(statement, asks):

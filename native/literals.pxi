@@ -42,8 +42,6 @@ cdef class Literals:
         """Return the parameters' literals on a connection. Raises psycopg's errors."""
         cdef list found = []
         cdef tuple writes
-        cdef PyObject *dumper
-        cdef PyObject *known
         adapters = raw._adapters or raw.adapters  # which psycopg makes when it is asked
         if type(adapters) is not self.adapters_map:
             literal = self.transformer(raw).as_literal
@@ -52,12 +50,11 @@ cdef class Literals:
         literal = None
         for each in params:
             kind = type(each)
-            known = PyDict_GetItemWithError(self.kinds, kind)
-            if known is not NULL:
-                writes = <tuple> <object> known
-                dumper = PyDict_GetItemWithError(dumpers, kind)
-                if dumper is not NULL and (
-                    writes[1] is <object> dumper or self.learns(kind, <object> dumper)
+            writes = self.kinds.get(kind)
+            if writes is not None:
+                dumper = dumpers.get(kind)
+                if dumper is not None and (
+                    writes[1] is dumper or self.learns(kind, dumper)
                 ):
                     value = self.literal(raw, writes[0], each)
                     if value is not None:

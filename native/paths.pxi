@@ -48,11 +48,11 @@ cdef class Steps:
     # ----- where a queryset is
 
     cdef Path path_on(self, dict values):
-        cdef PyObject *path = PyDict_GetItemWithError(values, ON)
+        path = values.get(ON)
         # It may have been given a query since, or a method of its own.
-        if path is NULL or QUERY in values or self.has_own_method(values):
+        if path is None or QUERY in values or self.has_own_method(values):
             return None
-        return <Path> path
+        return <Path?> path
 
     cdef bint has_own_method(self, dict values) except -1:
         if len(values) == len(self.fresh) + 1:
@@ -133,14 +133,15 @@ cdef class Steps:
         if model is None:
             return None
         cdef dict meta = <dict> PyObject_GenericGetDict(model._meta, NULL)
-        cdef PyObject *roots = PyDict_GetItemWithError(meta, ROOTS)
-        if roots is NULL:
+        roots = meta.get(ROOTS)
+        if roots is None:
             return None
-        cdef PyObject *known = PyDict_GetItemWithError(<dict> roots, kind)
-        if known is NULL:
-            return None
-        cdef Root root = <Root> known
-        if root.node.epoch is not self.epoch or not is_right(root.watch):
+        cdef Root root = (<dict?> roots).get(kind)
+        if (
+            root is None
+            or root.node.epoch is not self.epoch
+            or not is_right(root.watch)
+        ):
             return None
         return self.begin_at(kind, model, manager._db, manager._hints, root.node)
 
@@ -324,8 +325,8 @@ cdef class Steps:
             or not values.get("_cloning_enabled", True)
         ):
             return None
-        cdef PyObject *known = PyDict_GetItemWithError(node.children, key)
-        if known is NULL:
+        child = node.children.get(key)
+        if child is None:
             if looks:
                 return None
             node.unknown += 1
@@ -338,7 +339,6 @@ cdef class Steps:
                 return key, items or [], may_change
             return None
         node.unknown = 0
-        child = <Node> known
         child.used = self.clock
         if child.why_not:
             return None
@@ -424,13 +424,11 @@ cdef class Steps:
 
     cdef Node child_of(self, Node node, key):
         """The node of a step that needs not be learnt."""
-        cdef Node child
-        cdef PyObject *known = PyDict_GetItemWithError(node.children, key)
-        if known is not NULL:
-            return <Node> known
-        self.size += 1
-        child = node.children[key] = Node(node.slots, "", node.epoch)
-        child.used = self.clock
+        cdef Node child = node.children.get(key)
+        if child is None:
+            self.size += 1
+            child = node.children[key] = Node(node.slots, "", node.epoch)
+            child.used = self.clock
         return child
 
     cdef int lead(self, Path path) except -1:
@@ -457,19 +455,19 @@ cdef class Steps:
             or not values.get("_cloning_enabled", True)
         ):
             return None
-        cdef PyObject *found
-        found = PyDict_GetItemWithError(path.node.leads, lead_of(name, args))
-        if found is NULL:
+        cdef Node node
+        lead = path.node.leads.get(lead_of(name, args))
+        if lead is None:
             return None
-        for watch in <tuple> (<tuple> found)[3]:
-            if not is_right(<ClassWatch> watch):
+        node, steps, limits, watches = <tuple?> lead
+        for watch in <tuple?> watches:
+            if not is_right(<ClassWatch?> watch):
                 return None
-        cdef Node node = (<tuple> found)[0]
         node.used = self.clock
         step = path.steps
-        for function, args, kwargs in <list> (<tuple> found)[1]:
+        for function, args, kwargs in <list?> steps:
             step = step, function, args, kwargs
-        return new_path(node, step, path.values, (<tuple> found)[2])
+        return new_path(node, step, path.values, limits)
 
     def sliced(self, queryset, function, low, high):
         """Take the step of `queryset[low:high]`; None where that is Django's to make."""

@@ -11,7 +11,7 @@ cdef class Turns:
     `entered_scope` and `outer_call` are the context variables of these names.
     """
 
-    def __init__(self, Bridge bridge not None, *, entered_scope, outer_call):
+    def __cinit__(self, Bridge bridge not None, *, entered_scope, outer_call):
         self.bridge = bridge
         self.entered_scope = entered_scope
         self.outer_call = outer_call

@@ -93,10 +93,7 @@ cdef class Routes:
 
     cdef object built(self, block, alias):
         """The wrapper of a block that is connected; None for another."""
-        cdef PyObject *found = PyDict_GetItemWithError(<dict?> block.wrappers, alias)
-        if found is NULL:
-            return None
-        wrapper = <object> found
+        wrapper = (<dict?> block.wrappers).get(alias)
         built = getattr(type(wrapper), "built", None)
         if built is True:
             return wrapper

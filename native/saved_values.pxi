@@ -10,20 +10,16 @@ def saved_values(dict values not None, list columns not None):
     itself. None where a class is not there.
     """
     cdef list found = []
-    cdef PyObject *value
-    cdef PyObject *wrap
+    cdef tuple column
     for column in columns:
-        value = PyDict_GetItemWithError(values, (<tuple> column)[0])
-        if value is NULL:
+        value = values.get(column[0], ABSENT)
+        wrap = (<dict?> column[1]).get(type(value), ABSENT)
+        if wrap is ABSENT:
             return None
-        each = <object> value
-        wrap = PyDict_GetItemWithError((<tuple> column)[1], type(each))
-        if wrap is NULL:
-            return None
-        if <object> wrap is not None:
+        if wrap is not None:
             try:
-                each = (<object> wrap)(each)
+                value = wrap(value)
             except KeyError:
                 return None
-        found.append(each)
+        found.append(value)
     return found

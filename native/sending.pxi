@@ -90,10 +90,9 @@ cdef class Sender:
 
     cdef bint debugs(self) except -1:
         # As Django's settings keep it, once it was asked for.
-        cdef PyObject *known = PyDict_GetItemWithError(
-            <dict> PyObject_GenericGetDict(self.settings, NULL), "DEBUG"
-        )
-        return self.settings.DEBUG if known is NULL else <object> known
+        cdef dict own = <dict> PyObject_GenericGetDict(self.settings, NULL)
+        debugs = own.get("DEBUG")
+        return self.settings.DEBUG if debugs is None else debugs
 
     def unobserved(self, wrapper):
         """Return the open psycopg connection if the statement may skip the cursor."""
@@ -101,12 +100,7 @@ cdef class Sender:
 
     cdef object open_connection(self, wrapper, bint binds, bint waits=True):
         # Where the caller must not wait it is None too.
-        kind = type(wrapper)
-        cdef PyObject *known = PyDict_GetItemWithError(self.watches, kind)
-        if known is NULL:
-            self.watches[kind] = self.watch_of(kind)
-            known = PyDict_GetItemWithError(self.watches, kind)
-        if not is_right(<ClassWatch> known):
+        if not is_right(watch_for(type(wrapper), self.watches, self.watch_of)):
             return None
         cdef dict own = wrapper.__dict__
         for name in self.names:
@@ -411,18 +405,14 @@ cdef class Reader:
 
     cdef object decoders(self, raw, bint asks=True):
         """The decoders of a session, as `decoders_of()`, if it is asked, returns them."""
-        cdef PyObject *found
         cdef dict own = <dict> PyObject_GenericGetDict(raw, NULL)
-        found = PyDict_GetItemWithError(own, "session")
-        if found is not NULL:
-            own = <dict> PyObject_GenericGetDict(<object> found, NULL)
-        found = PyDict_GetItemWithError(own, "_daf_decoders")
-        if (
-            found is NULL
-            or (<object> found).json_loads is not self.json_loader._loads
-        ):
+        session = own.get("session")
+        if session is not None:
+            own = <dict> PyObject_GenericGetDict(session, NULL)
+        found = own.get("_daf_decoders")
+        if found is None or found.json_loads is not self.json_loader._loads:
             return self.decoders_of(raw) if asks else None
-        return <object> found
+        return found
 
     cdef object batch(self, Plan plan, decoder, result):
         address = result.pgresult_ptr

@@ -18,7 +18,7 @@ cdef class Parameter:
     makes of very many one parameter, or None.
     """
 
-    def __init__(
+    def __cinit__(
         self, ClassWatch watch not None, kind, *, wrap=None, low=None, high=None,
         str pattern=None, str attname=None, bint many=False, array=None,
     ):
@@ -73,17 +73,12 @@ cdef class Parameter:
 
     cdef object plain(self, value):
         """The value, or that of an instance; None where Django is to be asked."""
-        cdef PyObject *found
         if self.takes(value):
             return value
         if self.attname is None:
             return None
-        found = PyDict_GetItemWithError(
-            <dict> PyObject_GenericGetDict(value, NULL), self.attname
-        )
-        if found is NULL or type(<object> found) is not self.kind:
-            return None
-        return <object> found
+        found = (<dict> PyObject_GenericGetDict(value, NULL)).get(self.attname)
+        return found if type(found) is self.kind else None
 
     cdef object array_of(self, tuple values):
         """The one parameter of many values, None where Django is to be asked."""

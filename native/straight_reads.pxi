@@ -28,7 +28,7 @@ cdef class StraightReads:
     other case; `filter_by` and `limit` are the steps of `get()`.
     """
 
-    def __init__(
+    def __cinit__(
         self, KnownStatements statements not None, *, dict methods, filter_by, limit
     ):
         self.statements = statements
@@ -47,9 +47,9 @@ cdef class StraightReads:
         function = call[2]
         if type(function) is not MethodType:
             return None
-        cdef PyObject *found = PyDict_GetItemWithError(self.methods, function.__func__)
+        what = self.methods.get(function.__func__)
         if (
-            found is NULL
+            what is None
             or readers != 0
             or statements.verify is not None
             or statements.reader is None
@@ -58,14 +58,14 @@ cdef class StraightReads:
         ):
             return None
         cdef Hidden hidden = Hidden(function.__self__, call[1], call[0])
-        known = self.known(hidden, <tuple> found)
+        known = self.known(hidden, <tuple?> what)
         if known is None:
             return None
         read = self.read(known, worker)
         if read is None:
             give_back(known)
             return None
-        read.call, read.what = hidden, <tuple> found
+        read.call, read.what = hidden, <tuple> what
         # Tools show what is in the frames around a query: the queryset is in none.
         call.clear()
         read.begin(statements.reader.sender.round_trips)
@@ -174,6 +174,7 @@ cdef class StraightRead(RoundTrip):
     `go_on()` is to be called in the worker, unless `end()` was True.
     """
 
+    @cython.nonecheck(True)
     def end(self, value):
         """Take what the operation has returned; tell whether the call has ended.
 
@@ -208,6 +209,7 @@ cdef class StraightRead(RoundTrip):
         bridge.end_call(self.worker)
         return True
 
+    @cython.nonecheck(True)
     def go_on(self):
         """Do in the call what is left of it."""
         cdef KnownStatements statements = self.statements
