@@ -7,6 +7,7 @@ from django.db.backends.postgresql.base import DatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.utils.functional import cached_property
 
+from .. import bridge
 from ..drivers.psycopg import connect_hooks, due_statements, open_cursors, server_names
 from ..drivers.psycopg.transaction_status import IDLE
 from ..pool import loop_pool
@@ -61,6 +62,13 @@ class PostgresqlWrapper(BlockWrapper):
         # Each block's connection is asked for what it has.
         if not self.connection.has_autocommit(autocommit):
             super()._set_autocommit(autocommit)
+
+    def chunked_cursor(self) -> Any:
+        if bridge.can_wait():
+            # Django asks at once whether a transaction is open: not another task's.
+            self.gate.acquire()
+            self.gate.release()
+        return super().chunked_cursor()
 
     def create_cursor(self, name: str | None = None) -> Any:
         if name is not None and name.startswith(server_names.DJANGOS):

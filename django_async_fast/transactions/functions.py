@@ -3,6 +3,7 @@
 import functools
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from asgiref.sync import iscoroutinefunction
@@ -21,11 +22,33 @@ T = TypeVar("T")
 @functools.wraps(BaseDatabaseWrapper.on_commit)
 def on_commit(self: Any, func: Callable[..., Any], robust: bool = False) -> None:
     """`BaseDatabaseWrapper.on_commit`: `func` may be an `async def`."""
+    seen = _as_caller_has_it(self)
     if iscoroutinefunction(func):
-        if not self.in_atomic_block and not bridge.in_bridge() and current_block():
-            _refuse_at_once(self, func)
+        if not seen.in_atomic_block and not bridge.in_bridge() and current_block():
+            _refuse_at_once(seen, func)
         func = dispatch.awaiting(func)
-    on_commit.__wrapped__(self, func, robust)
+    on_commit.__wrapped__(seen, func, robust)
+
+
+def _as_caller_has_it(wrapper: Any) -> Any:
+    """Return a wrapper, or what has of it the atomic blocks that the caller is in.
+
+    A task beside it may have others open; what they roll back is not the caller's.
+    """
+    gate = getattr(wrapper, "gate", None)
+    if gate is None or not wrapper.in_atomic_block:
+        return wrapper
+    depth = gate.caller_scope().depth()
+    if depth == gate.innermost.depth():
+        return wrapper
+    blocks = depth + (wrapper.rollback_atomic is not None)
+    return SimpleNamespace(
+        alias=wrapper.alias,
+        in_atomic_block=blocks > 0,
+        get_autocommit=lambda: True,
+        savepoint_ids=wrapper.savepoint_ids[: max(blocks - 1, 0)],
+        run_on_commit=wrapper.run_on_commit,
+    )
 
 
 def _refuse_at_once(wrapper: Any, func: Any) -> None:

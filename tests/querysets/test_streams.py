@@ -126,6 +126,28 @@ async def test_begun_while_another_task_begins_the_transaction() -> None:
             assert await asyncio.gather(Tag.objects.acount(), read()) == [3, ROWS + 1]
 
 
+async def read_synchronously() -> int:
+    return len(await run_sync(list, Book.objects.iterator(4)))
+
+
+@pytest.mark.parametrize("read", [read, read_synchronously])
+async def test_begun_while_another_task_has_a_transaction_open(read: Any) -> None:
+    async def hold() -> None:
+        async with transaction.atomic():
+            await Tag.objects.acount()
+            inside.set()
+            await asyncio.sleep(0.01)
+
+    async def read_beside() -> int:
+        await inside.wait()
+        found: int = await read()
+        return found
+
+    async with new_connection():
+        inside = asyncio.Event()
+        assert await asyncio.gather(hold(), read_beside()) == [None, ROWS + 1]
+
+
 def of_a_generator() -> Iterator[Any]:
     cursor = connection.chunked_cursor()
     try:

@@ -1,6 +1,8 @@
 """The scope rule: tasks on one connection take turns by transaction."""
 
 import asyncio
+from contextlib import nullcontext
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -54,6 +56,32 @@ async def test_a_siblings_statement_is_not_rolled_back_with_a_transaction() -> N
 
         await asyncio.gather(rolled_back(), sibling(), return_exceptions=True)
         assert await _names() == ["kept"]
+
+
+@pytest.mark.parametrize("around", [nullcontext, transaction.atomic])
+async def test_on_commit_beside_a_siblings_transaction(around: Any) -> None:
+    """It is called, whatever becomes of that."""
+    called = []
+
+    async def rolled_back() -> None:
+        async with transaction.atomic():
+            await Tag.objects.acreate(name="gone")
+            transaction.on_commit(lambda: called.append("gone"))
+            inside.set()
+            await done.wait()
+            raise ValueError
+
+    async def sibling() -> None:
+        await inside.wait()
+        transaction.on_commit(lambda: called.append("kept"))
+        done.set()
+
+    async with new_connection():
+        inside, done = asyncio.Event(), asyncio.Event()
+        async with around():
+            both = rolled_back(), sibling()
+            await asyncio.gather(*both, return_exceptions=True)
+    assert called == ["kept"]
 
 
 async def test_children_belong_to_the_transaction_they_are_started_in() -> None:
