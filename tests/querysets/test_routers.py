@@ -127,6 +127,12 @@ READS: dict[str, Callable[[], Any]] = {
         lambda: Tag.objects.filter(pk=2).first(),
     ),
     "get of a lock": lambda: Tag.objects.select_for_update().get(pk=1),
+    "get of a lock of none": lambda: Tag.objects.select_for_update().get(pk=2**70),
+    "get of a lock, then of none": in_turn(
+        lambda: Tag.objects.select_for_update().get(pk=1),
+        lambda: Tag.objects.select_for_update().get(pk=1),
+        lambda: Tag.objects.select_for_update().get(pk=2**70),
+    ),
     "first": lambda: Tag.objects.order_by("name").first(),
     "last": lambda: Tag.objects.last(),
     "earliest": lambda: Tag.objects.earliest("name"),

@@ -133,8 +133,7 @@ def learn(queryset: Any, path: Any, ask: Ask, make_plan: Any, alias: str) -> Any
         raise Refused("a condition is not once in its SQL")
     entry.no_limit = no_limit
     entry.compiler, entry.kind = compiler, type(compiler)
-    locks = wrapper.features.has_select_for_update
-    entry.locks = locks and compiler.query.select_for_update
+    entry.locks = compiler.query.select_for_update
     entry.columns = compiler.col_count
     # Where an expression stands twice, two values beside the text are not one.
     entry.binds = not constants or not any(
