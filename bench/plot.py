@@ -75,7 +75,7 @@ def drawing(height: int, lines: Iterable[str]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 {height}" '
         'font-family="sans-serif" font-size="12" fill="#555">'
     )
-    return "\n".join([head, *lines, "</svg>\n"])
+    return f"{head}\n{''.join(lines)}\n</svg>\n"
 
 
 def _figures(run: Any) -> Figures:

@@ -82,11 +82,7 @@ def _call(self: Any, environ: dict[str, Any]) -> Any:
     length = int(environ.get("CONTENT_LENGTH") or 0)
     body = environ["wsgi.input"].read(length) if length else b""
     exchange = Exchange(self, body, environ)
-    application = _application(self)
-    bridge.await_(_serve(application, _scope(environ), exchange))
-    response = exchange.response
-    if exchange.request is not None:
-        conditional_content_removal(exchange.request, response)
+    response = bridge.await_(_serve(_application(self), _scope(environ), exchange))
     if response.streaming:
         response.streaming_content = iter(exchange.parts())
     response.wsgi_request = exchange.request
@@ -98,11 +94,7 @@ async def _acall(self: Any, scope: dict[str, Any]) -> Any:
     body_file = scope.pop("_body_file", None)
     body = body_file.read() if body_file is not None else b""
     exchange = Exchange(self, body, {})
-    application = _application(self)
-    await _serve(application, scope, exchange)
-    response = exchange.response
-    if exchange.request is not None:
-        conditional_content_removal(exchange.request, response)
+    response = await _serve(_application(self), scope, exchange)
     if response.streaming:
         parts = exchange.parts()
         is_async = response.is_async
@@ -116,7 +108,8 @@ async def _each(parts: list[bytes]) -> Any:
         yield part
 
 
-async def _serve(application: Any, scope: dict[str, Any], exchange: Exchange) -> None:
+async def _serve(application: Any, scope: dict[str, Any], exchange: Exchange) -> Any:
+    """Return the response."""
     counts["requests through the application"] += 1
     scope = {**scope, "exchange": exchange}
     # Each request has a context of its own, but for those of a test.
@@ -125,6 +118,9 @@ async def _serve(application: Any, scope: dict[str, Any], exchange: Exchange) ->
         await application(scope, exchange.receive, exchange.send)
     finally:
         set_script_prefix(prefix)
+    if exchange.request is not None:
+        conditional_content_removal(exchange.request, exchange.response)
+    return exchange.response
 
 
 def _scope(environ: dict[str, Any]) -> dict[str, Any]:

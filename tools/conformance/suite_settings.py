@@ -6,7 +6,8 @@ Where several classes run at once SQLite's databases are files, else in memory.
 import os
 
 import django
-from psycopg.conninfo import conninfo_to_dict
+
+from tools.postgres import django_database
 
 _url = os.environ["DATABASE_URL"]
 _shard = os.environ.get("CONFORMANCE_SHARD", "0")
@@ -17,16 +18,8 @@ def _database(name):
         return _file(name)
     if _url.startswith("mysql:"):
         return _on_socket(name)
-    server = conninfo_to_dict(_url)
-    return {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": "postgres",
-        "USER": server.get("user", ""),
-        "PASSWORD": server.get("password", ""),
-        "HOST": server.get("host", ""),
-        "PORT": str(server.get("port", "")),
-        "TEST": {"NAME": f"conformance_{name}_{_shard}"},
-    }
+    test = {"NAME": f"conformance_{name}_{_shard}"}
+    return django_database(_url, "postgres", TEST=test)
 
 
 def _on_socket(name):
