@@ -15,6 +15,7 @@ from bench import served
 from bench.harness.contender_processes import pinned, split_cpus
 from bench.pages.client import HEADERS
 from bench.shop import dataset
+from examples.demo.streaming import table_of_two
 
 PAGE = "site_sync"
 CLIENTS, WARM_UP, TURN, TURNS = 32, 1.0, 2.5, 2
@@ -99,14 +100,10 @@ async def _ask(port: int, path: str, answers: list[int]) -> None:
 
 
 def show(stock: Served, native: Served, console: Any) -> None:
-    from rich.table import Table
-
     pair = (stock, native)
     ratio = native.requests_a_second / stock.requests_a_second
-    table = Table(title="a page of a site: middleware, session, user, 20 rows")
-    table.add_column("")
-    table.add_column("stock ASGI", justify="right")
-    table.add_column("django-async-fast", justify="right", style="bold green")
+    title = "a page of a site: middleware, session, user, 20 rows"
+    table = table_of_two(title, "stock ASGI")
     table.add_row(
         "requests per second", *(f"{one.requests_a_second:,.0f}" for one in pair)
     )

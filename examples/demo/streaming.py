@@ -244,14 +244,19 @@ def run(dsn: str, rounds: int, progress: Any) -> tuple[Streamer, Streamer]:
         return stock, native
 
 
-def show(stock: Streamer, native: Streamer, server: str, console: Any) -> None:
+def table_of_two(title: str, stock: str) -> Any:
     from rich.table import Table
 
-    ratio = native.rows_per_s / stock.rows_per_s
-    table = Table(title=f"async for book in Book.objects.aiterator(): {ROWS:,} rows")
-    table.add_column("")
-    table.add_column("stock Django", justify="right")
+    table = Table("", title=title)
+    table.add_column(stock, justify="right")
     table.add_column("django-async-fast", justify="right", style="bold green")
+    return table
+
+
+def show(stock: Streamer, native: Streamer, server: str, console: Any) -> None:
+    ratio = native.rows_per_s / stock.rows_per_s
+    title = f"async for book in Book.objects.aiterator(): {ROWS:,} rows"
+    table = table_of_two(title, "stock Django")
     pair = (stock, native)
     table.add_row("rows per second", *(f"{one.rows_per_s:,.0f}" for one in pair))
     table.add_row("ratio", "1.00", f"{ratio:.2f}")
