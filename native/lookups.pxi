@@ -10,29 +10,29 @@ cdef extern from "Python.h":
     PyObject *_PyType_Lookup(PyTypeObject *kind, object name) noexcept
 
 
-# Their values are no methods of a proxy, which is what Django looks for.
+# What is of these is no method of a proxy, which is what Django looks for.
 cdef frozenset PLAIN = frozenset((bool, dict, int, list, str, tuple, type(None)))
 
 
-def setting_reader(kind, ClassWatch watch not None):
-    """Return a `__getattribute__` for `kind`, the class of Django's settings.
+def lazy_reader(kind):
+    """Return a `__getattribute__` for `kind`, Django's LazyObject: as its own.
 
-    Those that were asked for are in their `__dict__`. `kind` has none of its own.
+    Settings are one, and `request.user`. What its methods hide is of the object inside.
     """
+    otherwise = kind.__getattribute__
 
     def read(instance, name):
-        cdef PyObject *found
-        if type(instance) is kind and is_right(watch):
-            found = PyDict_GetItemWithError(
-                <dict> PyObject_GenericGetDict(instance, NULL), name
-            )
-            if (
-                found is not NULL
-                and type(<object> found) in PLAIN
-                and _PyType_Lookup(<PyTypeObject *> kind, name) is NULL
-            ):
-                return <object> found
-        return super(kind, instance).__getattribute__(name)
+        cdef tuple bases = mro_of(type(instance))
+        if len(bases) < 2 or bases[len(bases) - 2] is not kind:
+            return otherwise(instance, name)
+        value = PyObject_GenericGetAttr(instance, name)
+        if (
+            type(value) not in PLAIN
+            and name != "_wrapped"
+            and not getattr(value, "_mask_wrapped", True)
+        ):
+            raise AttributeError
+        return value
 
     return read
 

@@ -10,11 +10,16 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from functools import lru_cache, partial, wraps
+from functools import partial, wraps
 from types import FunctionType
 from typing import Any, TypeAlias
 
-from asgiref.sync import AsyncToSync, SyncToAsync, iscoroutinefunction
+from asgiref.sync import (
+    AsyncToSync,
+    SyncToAsync,
+    ThreadSensitiveContext,
+    iscoroutinefunction,
+)
 from asgiref.sync import sync_to_async as threaded
 from django.conf import settings
 from django.core import signals
@@ -23,7 +28,6 @@ from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.urls import set_script_prefix
 
 from .. import _native, bridge
-from ..bridge import driving
 from ..bridge.thread_local_values import own_thread_locals
 from ..unpatched import Unpatched
 from . import lifespan
@@ -31,6 +35,7 @@ from .awaited_requests import respond
 from .clients import Client, Clients
 from .receivers import OF_CONNECTIONS, OnlyReceivers
 from .request_block import BridgedRequest
+from .views import adapted, adapted_once, in_thread
 
 Scope: TypeAlias = dict[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Any]]
@@ -62,6 +67,10 @@ class Handler(_Served):
         names = "run_get_response", "get_response_async"
         self._synchronous = Unpatched((type(self), ASGIHandler, names))
         self._reads_body = Unpatched((type(self), ASGIHandler, ("read_body",)))
+        self._enters = Unpatched(
+            (type(self), ASGIHandler, ("__call__",)),
+            (ThreadSensitiveContext, ThreadSensitiveContext),
+        )
         super().__init__()
 
     # ----- the chain
@@ -97,8 +106,8 @@ class Handler(_Served):
         """Wrap the view as Django does; an `async def` is driven from there."""
         atomic = super().make_view_atomic(view)
         if atomic is view and type(view) is FunctionType:
-            return _adapted_once(view, self.in_threads)
-        return _adapted(atomic, self.in_threads)
+            return adapted_once(view, self.in_threads)
+        return adapted(atomic, self.in_threads)
 
     async def get_response_async(self, request: Any) -> Any:
         """Return the response of the synchronous chain, for `run_get_response()`."""
@@ -107,6 +116,26 @@ class Handler(_Served):
         return self.get_response(request)
 
     # ----- one request
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Have a thread for the request, as Django; most never ask for one."""
+        threads = SyncToAsync.thread_sensitive_context
+        if (
+            scope["type"] != "http"
+            or threads.get(None) is not None
+            or not self._enters.holds()
+        ):
+            await super().__call__(scope, receive, send)
+            return
+        context: Any = ThreadSensitiveContext()
+        context.token = threads.set(context)
+        try:
+            await self.handle(scope, receive, send)
+        finally:
+            if _has_thread(context):
+                await context.__aexit__(None, None, None)
+            else:
+                threads.reset(context.token)
 
     async def read_body(self, receive: Receive) -> Any:
         """Return the body as a file; most are empty or short, and in one message.
@@ -175,7 +204,9 @@ class Handler(_Served):
             close = response.close
         # Where the request has used a thread, Django's own connections that it has
         # opened in there are to be found by the signal's receivers.
-        (_in_thread(close) if _has_thread() and bridge.can_wait() else close)()
+        context = SyncToAsync.thread_sensitive_context.get(None)
+        has_thread = _has_thread(context) and bridge.can_wait()
+        (in_thread(close) if has_thread else close)()
 
     def _respond(self, served: BridgedRequest, scope: Scope, body_file: Any) -> Any:
         set_script_prefix(get_script_prefix(scope))
@@ -254,48 +285,11 @@ def _bridged(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
     return inner
 
 
-def _adapted(view: Callable[..., Any], in_threads: bool) -> Callable[..., Any]:
-    """Return what the synchronous chain calls for `view`."""
-    if iscoroutinefunction(view):
-        return _driven(view)
-    return _in_thread(view) if in_threads else view
-
-
-# Not asked again for each request. By view, as many as most sites have.
-_adapted_once = lru_cache(maxsize=1024)(_adapted)
-
-
-def _driven(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Return what Django makes of it with `async_to_sync()`."""
-
-    def inner(*args: Any, **kwargs: Any) -> Any:
-        if bridge.can_wait():
-            made = view(*args, **kwargs)
-            # An asynchronous view is no unit. It is part of one where the middleware
-            # around it has asked something before.
-            if bridge.getcurrent().holds_nothing() and driving.drives(made):
-                return bridge.drive_alone(made)
-            return driving.await_driven(made)
-        return AsyncToSync(view)(*args, **kwargs)
-
-    return inner
-
-
-def _in_thread(function: Callable[..., Any]) -> Callable[..., Any]:
-    call = threaded(function, thread_sensitive=True)
-
-    @wraps(function, updated=())
-    def inner(*args: Any, **kwargs: Any) -> Any:
-        return bridge.await_(call(*args, **kwargs))
-
-    return inner
-
-
-def _has_thread() -> bool:
-    """Tell whether asgiref has started a thread for the request."""
+def _has_thread(context: Any) -> bool:
+    """Tell whether asgiref has started a thread for the request of `context`."""
     executors = SyncToAsync.context_to_thread_executor
-    context = SyncToAsync.thread_sensitive_context.get(None)
-    return bool(executors) and context in executors
+    # Its own length is a call.
+    return bool(vars(executors)["data"]) and context in executors
 
 
 async def _parts(parts: Iterator[bytes], source: Any) -> AsyncIterator[bytes]:

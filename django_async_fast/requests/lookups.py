@@ -1,8 +1,7 @@
-"""Settings and asgiref's locals, found by the core.
+"""What is in settings, in lazy objects and in asgiref's locals, found by the core.
 
 A page asks for dozens: each number in a template for the language, in a local, and for
-settings. What is there already is found in one step, where Django takes a call and
-asgiref four. Everything else is theirs to answer.
+settings. Django takes a call for one, asgiref four.
 """
 
 from collections.abc import Iterator
@@ -10,7 +9,6 @@ from functools import update_wrapper
 from typing import Any
 
 from asgiref import local
-from django.conf import LazySettings
 from django.utils.functional import LazyObject
 
 from .. import _native
@@ -21,15 +19,13 @@ OF_LOCAL = "__getattr__", "__setattr__", "__delattr__"
 
 def seams() -> Iterator[tuple[Any, str, Any, str]]:
     """Yield what is replaced: owner, name, replacement, reason."""
-    unpatched = Unpatched((LazyObject, LazyObject, ("__getattribute__",)))
-    method = _native.rows.setting_reader(LazySettings, unpatched.watch)
-    update_wrapper(method, LazyObject.__getattribute__)
-    reason = "a setting that was asked for is found without a call"
-    yield LazySettings, "__getattribute__", method, reason
+    owner, name = LazyObject, "__getattribute__"
+    method = update_wrapper(_native.rows.lazy_reader(owner), owner.__getattribute__)
+    yield owner, name, method, "a setting, or what is of a lazy object, needs no call"
     # Releases before 3.13 keep their values otherwise.
     if (storage := getattr(local, "_Storage", None)) is None:
         return
-    owner, kind = local._DefaultLocal, local._CVar
+    kind, owner = local._CVar, local._DefaultLocal
     unpatched = Unpatched(
         (kind, kind, (*OF_LOCAL, "_storage")), (storage, storage, ("__init__",))
     )

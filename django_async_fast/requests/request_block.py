@@ -7,14 +7,8 @@ Nothing is opened before the first query. A request is served in one bridged cal
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
-
-from asgiref.sync import iscoroutinefunction
-from django.core.handlers.base import BaseHandler
-from django.db import connections
-from django.db.transaction import Atomic
 
 from .. import bridge
 from ..bridge import users_code
@@ -24,8 +18,6 @@ from ..tasks import scopes
 from ..transactions.atomic import roll_back_inside
 
 logger = logging.getLogger("django_async_fast")
-
-django_make_view_atomic = BaseHandler.make_view_atomic
 
 # The block of the request that this context serves.
 served_request: ContextVar[RequestBlock | None] = ContextVar(
@@ -136,22 +128,3 @@ class BridgedRequest(RequestBlock):
             entered_block.set(self.before)
             if scopes.entered_scope.get() is not self.around:
                 scopes.entered_scope.set(self.around)
-
-
-def make_view_atomic(self: BaseHandler, view: Callable[..., Any]) -> Any:
-    """`BaseHandler.make_view_atomic`: ATOMIC_REQUESTS for an asynchronous view."""
-    try:
-        return django_make_view_atomic(self, view)
-    except RuntimeError:  # which is how it refuses one
-        if not in_request() or not iscoroutinefunction(view):
-            raise
-    return _atomic_requests(view)
-
-
-def _atomic_requests(view: Callable[..., Any]) -> Any:
-    """Return the `async def` view in the transactions that ATOMIC_REQUESTS asks for."""
-    non_atomic_requests: set[str] = getattr(view, "_non_atomic_requests", set())
-    for alias, settings in connections.settings.items():
-        if settings["ATOMIC_REQUESTS"] and alias not in non_atomic_requests:
-            view = Atomic(alias, True, False)(view)
-    return view

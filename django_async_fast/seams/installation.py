@@ -114,10 +114,11 @@ def _patch_module(module: ModuleType) -> None:
 
 
 def _patch_handler(module: ModuleType) -> None:
-    from ..requests import request_block
+    from ..requests import views
 
     # ATOMIC_REQUESTS for asynchronous views, inside the middleware.
-    _apply(module.BaseHandler, "make_view_atomic", request_block.make_view_atomic)
+    for owner, name, replacement in views.seams(module):
+        _apply(owner, name, replacement)
 
 
 class _PatchOnImport(MetaPathFinder):

@@ -27,7 +27,7 @@ _TOGETHER = {
     "django.core.cache.close_caches": "requests/receivers.py: has_caches",
     "django.utils.connection.BaseConnectionHandler.all": "requests/receivers.py: has_caches",
     "django.core.handlers.asgi.ASGIHandler.read_body": "requests/handler.py: read_body",
-    "django.core.handlers.base.BaseHandler.make_view_atomic": "requests/request_block.py: make_view_atomic",
+    "django.core.handlers.base.BaseHandler.make_view_atomic": "requests/views.py: make_view_atomic",
     "django.db.backends.base.base.BaseDatabaseWrapper.chunked_cursor": "querysets/streams.py: Stream._begin_chunks",
     "django.db.backends.base.base.BaseDatabaseWrapper.__init__": "connections/wrapper_attributes.py: init_attributes",
     "django.db.backends.base.base.BaseDatabaseWrapper.close_if_health_check_failed validate_thread_sharing": "native/sending.pxi: open_connection",
@@ -210,7 +210,8 @@ _TOGETHER = {
     "psycopg_pool.pool_async.WaitingClient": "pool/waiting_client.py",
     "asgiref.local._CVar": "requests/receivers.py: has_caches; native/lookups.pxi",
     "asgiref.local._Storage": "native/lookups.pxi",
-    "django.utils.functional.LazyObject.__getattribute__": "native/lookups.pxi: setting_reader",
+    "asgiref.sync.ThreadSensitiveContext": "requests/handler.py: __call__",
+    "django.core.handlers.asgi.ASGIHandler.__call__": "requests/handler.py: __call__",
     "asgiref.sync.AsyncToSync.__call__": "connections/dispatch.py: async_to_sync_call",
     "asgiref.sync.SyncToAsync.__call__": "connections/block_threads.py: run",
 }

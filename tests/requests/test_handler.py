@@ -7,9 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from asgiref.sync import (
+    SyncToAsync,
+    ThreadSensitiveContext,
+    async_to_sync,
+    sync_to_async,
+)
 from django.core.handlers.asgi import ASGIHandler
 from django.db import connections
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import async_only_middleware, sync_only_middleware
 
 from django_async_fast import _native, new_connection
@@ -18,6 +24,7 @@ from django_async_fast.connections.blocks import current_block
 from django_async_fast.requests.request_block import in_request
 from django_async_fast.test import shared_connection
 from tests.support.fresh_python import run
+from tests.support.noted import noted
 from tests.support.request_sessions import States, gone
 from tests.support.tags import tags
 from tests.support.until import until
@@ -174,6 +181,33 @@ async def test_who_awaits_a_request_is_not_in_it_afterwards() -> None:
         assert not in_request()
 
 
+async def test_the_thread_that_a_request_has_asked_for_ends_with_it() -> None:
+    threads: list[threading.Thread] = []
+
+    def view(request: HttpRequest) -> HttpResponse:
+        threads.append(async_to_sync(sync_to_async(threading.current_thread))())
+        return HttpResponse("threaded")
+
+    application = get_asgi_application()
+    application.get_response = view  # type: ignore[method-assign]
+    assert (await get("/", application)).body == b"threaded"
+    assert threads[0] is not threading.current_thread()
+    assert not threads[0].is_alive()
+    assert SyncToAsync.thread_sensitive_context.get(None) is None
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(ASGIHandler, "__call__"), (ThreadSensitiveContext, "__aenter__")],
+)
+async def test_tools_around_a_request_are_called(owner: Any, name: str) -> None:
+    application = get_asgi_application()
+    await get("/plain", application)
+    with noted(owner, name) as called:
+        assert (await get("/plain", application)).status == 200
+    assert len(called) == 1
+
+
 def test_asgi_py_needs_no_setup_before_it() -> None:
     program = (
         "from django_async_fast.asgi import get_asgi_application\n"
@@ -280,7 +314,7 @@ def test_without_the_compiled_part_requests_take_no_turns_in_a_thread() -> None:
         import asyncio, threading
         import django
         from django.conf import settings
-        from django.http import HttpResponse
+        from django.http import HttpRequest, HttpResponse
         from django.urls import path
 
         def sync(request):
