@@ -1,7 +1,6 @@
 """Settings and asgiref's locals, which the core finds: as if Django had, and asgiref."""
 
 from contextvars import copy_context
-from functools import wraps
 from importlib.util import module_from_spec, spec_from_file_location
 from threading import Thread
 from typing import Any
@@ -14,6 +13,8 @@ from django.test import override_settings
 from django.utils.functional import LazyObject
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.support.noted import noted
 
 
 def test_settings_are_those_of_now() -> None:
@@ -41,21 +42,11 @@ def test_what_masks_the_wrapped_is_not_found(monkeypatch: pytest.MonkeyPatch) ->
     assert settings.__class__ is settings._wrapped.__class__
 
 
-def test_a_tool_that_asks_lazy_objects_is_asked(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    seen: list[str] = []
-    before = LazyObject.__getattribute__
-
-    @wraps(before)
-    def noted(self: Any, name: str) -> Any:
-        seen.append(name)
-        return before(self, name)
-
+def test_a_tool_that_asks_lazy_objects_is_asked() -> None:
     assert settings.PREPEND_WWW is False
-    monkeypatch.setattr(LazyObject, "__getattribute__", noted)
-    assert settings.PREPEND_WWW is False
-    assert seen == ["PREPEND_WWW"]
+    with noted(LazyObject, "__getattribute__") as asked:
+        assert settings.PREPEND_WWW is False
+    assert [name for _, name in asked] == ["PREPEND_WWW"]
 
 
 def test_a_subclass_is_asked_its_own_way() -> None:
@@ -136,24 +127,16 @@ def test_a_local_without_a_value_says_what_asgirefs_does() -> None:
         assert str(caught.value) == f"{own!r} object has no attribute 'x'"
 
 
-def test_a_tool_that_asks_locals_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Any] = []
-
-    def noting(name: str) -> None:
-        before = getattr(local._CVar, name)
-
-        @wraps(before)
-        def noted(self: Any, *args: Any) -> Any:
-            seen.append((name, *args))
-            return before(self, *args)
-
-        monkeypatch.setattr(local._CVar, name, noted)
-
+def test_a_tool_that_asks_locals_is_asked() -> None:
     ours = local.Local()
     ours.x = 1
-    for name in ("__getattr__", "__setattr__", "__delattr__"):
-        noting(name)
-    ours.x = 2
-    assert ours.x == 2
-    del ours.x
-    assert seen == [("__setattr__", "x", 2), ("__getattr__", "x"), ("__delattr__", "x")]
+    with (
+        noted(local._CVar, "__getattr__") as got,
+        noted(local._CVar, "__setattr__") as was_set,
+        noted(local._CVar, "__delattr__") as deleted,
+    ):
+        ours.x = 2
+        assert ours.x == 2
+        del ours.x
+    asked = [[args for _, *args in each] for each in (got, was_set, deleted)]
+    assert asked == [[["x"]], [["x", 2]], [["x"]]]

@@ -99,3 +99,25 @@ def test_a_field_is_asked_as_often_as_by_django(name: str) -> None:
         wanted = warnings()
     changes.hold()  # notices that
     assert warnings() == wanted
+
+
+@pytest.mark.parametrize("first", [["True"], ["", "True"]])
+def test_null_is_excluded_as_by_the_values_of_each_call(first: list[str]) -> None:
+    Everything.objects.bulk_create(
+        Everything(boolean=value) for value in (None, None, True, False)
+    )
+    want = {
+        tuple(values): sorted(
+            Everything.objects.exclude(boolean__in=list(values))
+            .extra(where=["true"])  # nothing is learnt of it
+            .values_list("boolean", flat=True),
+            key=str,
+        )
+        for values in (("True",), ("", "True"))
+    }
+    other = ["", "True"] if first == ["True"] else ["True"]
+    for values in (first, first, first, other, first):
+        found = Everything.objects.exclude(boolean__in=values)
+        rows = sorted(found.values_list("boolean", flat=True), key=str)
+        assert rows == want[tuple(values)]
+        assert found.count() == len(rows)

@@ -24,7 +24,7 @@ from django_async_fast.querysets.compiled import (
     verify,
 )
 from tests.support.tables import Isolated, restart_sequences, table_of
-from tests.testapp.models import Author, Book, Tag, Unique
+from tests.testapp.models import Author, Book, Reading, Tag, Unique
 
 from .writing import WRITES, djangos_writes, forget, outcome, refused, write_all
 
@@ -153,6 +153,19 @@ def test_a_field_makes_another_of_each_expression() -> None:
         for more in (1, 2, 3):
             Plant.objects.update(height=F("height") + 1)
             assert Plant.objects.get().height == more
+
+
+def test_a_delete_of_locked_rows_locks_none() -> None:
+    for i in range(4):
+        author = Author.objects.create(name=str(i))
+        book = Book.objects.create(author=author, title="x", pages=1)
+        Reading.objects.create(book=book, reader=author)
+        rows = Reading.objects.select_for_update()
+        with CaptureQueriesContext(connection) as queries:
+            rows.filter(book__title=book.title, book__pages=1).delete()
+        sent = " ".join(query["sql"] for query in queries)
+        assert "DELETE" in sent
+        assert "FOR UPDATE" not in sent
 
 
 def test_logged_as_djangos() -> None:
