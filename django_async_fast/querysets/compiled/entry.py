@@ -22,7 +22,7 @@ from ...drivers.psycopg.statement import template_of
 from ...unpatched import unpatched_class
 from .. import changes, streams
 from ..plans import compiled_converters, plan_cache, row_plan
-from . import authors, paths
+from . import authors, paths, verify
 from .holes import classes_of, conditions, punch
 from .keys import Missed, Refused
 from .prepared_values import parameter_of
@@ -149,7 +149,7 @@ def learn(queryset: Any, path: Any, ask: Ask, make_plan: Any, alias: str) -> Any
     compiler.connection = None
     simplify(entry, path, wrapper, nodes)
     filled, given, _ = fill(entry, path, alias)
-    if filled != sql or not same(given, params):
+    if filled != sql or not verify.are_same(given, params):
         raise Refused("its SQL is not made of its conditions' alone")
     if entry.made[0] is not None and None not in entry.simple:
         entry.compiler = None  # the most of an entry's memory
@@ -275,22 +275,3 @@ def _text(lookup: Any, prepared: Any, compiler: Any) -> str | None:
     if places == "%s":
         return str(text)
     return str(text.removesuffix(places)) if text.endswith(places) else None
-
-
-def same(params: Any, others: Any) -> bool:
-    """Tell whether parameters are of the same types and values."""
-    return len(params) == len(others) and all(map(_same, params, others))
-
-
-def _same(param: Any, other: Any) -> bool:
-    if type(param) is not type(other):
-        return False
-    if isinstance(param, (list, tuple)):
-        return same(param, other)
-    return (
-        bool(param == other) or repr(param) == repr(other) or _wrap_same(param, other)
-    )
-
-
-def _wrap_same(param: Any, other: Any) -> bool:
-    return hasattr(param, "obj") and hasattr(other, "obj") and param.obj == other.obj

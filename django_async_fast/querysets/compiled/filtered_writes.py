@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from . import authors, entry, writes
+from . import authors, entry, verify, writes
 from .holes import punch
 from .keys import Missed
 from .paths import replay
@@ -91,7 +91,7 @@ class FilteredCall(writes.WriteCall):
         vars(compiler.query).pop("values", None)
         made, params, _ = entry.fill(where, self.path, self.using)
         wanted, wanted_params = self.compiler(query, is_blank=True).as_sql()
-        if made != wanted or not entry.same(params, wanted_params[len(prepare) :]):
+        if made != wanted or not verify.are_same(params, wanted_params[len(prepare) :]):
             return None
         fields = [field for field, _, _ in getattr(djangos.query, "values", ())]
         return self.write(djangos, text, fields, prepare, where)

@@ -25,10 +25,15 @@ def same(sql: str, params: Any, djangos: tuple[str, Any]) -> None:
     global compared
     compared += 1
     wanted, values = djangos
-    if sql != wanted or _plain(params) != _plain(values):
+    if sql != wanted or not are_same(params, values):
         difference = f"{sql!r} {params!r}, Django's is {wanted!r} {values!r}"
         log(f"DIFFERENT {difference}")
         raise Difference(difference)
+
+
+def are_same(params: Any, others: Any) -> bool:
+    """Tell whether parameters are of the same types and values."""
+    return _plain(params) == _plain(others)
 
 
 def log(line: str) -> None:

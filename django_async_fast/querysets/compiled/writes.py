@@ -61,15 +61,9 @@ _features = attrgetter(
 )
 # What is not called here of the backend's operations.
 _OPS = (
-    *(
-        "binary_placeholder_sql",
-        "bulk_insert_sql",
-        "compiler",
-        "fetch_returned_rows",
-        "insert_statement",
-    ),
-    *("modify_insert_params", "on_conflict_suffix_sql", "quote_name"),
-    *("lookup_cast", "returning_columns"),
+    *("binary_placeholder_sql", "bulk_insert_sql", "compiler", "fetch_returned_rows"),
+    *("insert_statement", "lookup_cast", "modify_insert_params"),
+    *("on_conflict_suffix_sql", "quote_name", "returning_columns"),
 )
 
 
