@@ -259,8 +259,13 @@ def _name(owner: Any) -> str:
 
 
 def known_prints() -> dict[str, dict[str, str]]:
-    """Return dotted name -> release -> how it looked; a line each in the file."""
-    return json.loads(FILE.read_text()) if FILE.exists() else {}
+    """Return dotted name -> release -> how it looked; a line for each owner's."""
+    owners = json.loads(FILE.read_text()) if FILE.exists() else {}
+    return {
+        f"{owner}.{name}": prints
+        for owner, names in owners.items()
+        for name, prints in names.items()
+    }
 
 
 def release(name: str) -> str:
@@ -341,10 +346,14 @@ def main() -> None:
         known.setdefault(name, {}).update(kept)
     for name in names:
         known[name][release(name)] = print_of(name)
+    owners: dict[str, dict[str, Any]] = {}
+    for name, prints in known.items():
+        owner, _, attribute = name.rpartition(".")
+        if prints:
+            owners.setdefault(owner, {})[attribute] = prints
     lines = (
-        f" {json.dumps(name)}: {json.dumps(known[name], sort_keys=True)}"
-        for name in sorted(known)
-        if known[name]
+        f" {json.dumps(owner)}: {json.dumps(owners[owner], sort_keys=True)}"
+        for owner in sorted(owners)
     )
     FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
