@@ -79,46 +79,12 @@ cdef inline object last_of(list items):
 cdef class StatementRun:
     """One run of a statement."""
 
+    cdef str sql(self):
+        return self.template.decode()
+
     def written_out(self):
         """Return Django's SQL and parameters, where others were to be sent."""
         return self.statement.fill(self.path, self.connections, self.alias)[:2]
-
-
-@cython.final
-cdef class Databases:
-    """Tells on which database a queryset's rows are.
-
-    `names` has Django's `router`, of the class `kind`, whose methods are its own while
-    `watch` holds; `db` is the property of querysets, None if that is not Django's own;
-    `default` is the alias where nobody says another.
-    """
-
-    def __init__(
-        self, dict names not None, ClassWatch watch not None, *, kind, db, default
-    ):
-        self.names = names
-        self.watch = watch
-        self.kind = kind
-        self.db = db
-        self.default = default
-
-    cdef object of(self, queryset, dict values):
-        """What `queryset.db` is; None where somebody has to be asked."""
-        if type(queryset).db is not self.db:
-            return None
-        alias = values["_db"]
-        if alias:
-            return alias
-        router = self.names["router"]
-        if type(router) is not self.kind or not is_right(self.watch):
-            return None
-        cdef dict own = <dict> PyObject_GenericGetDict(router, NULL)
-        routers = own.get("routers")
-        # Besides what it was made of: somebody may have given it another method.
-        if routers is None or routers or len(own) > 2:
-            return None
-        instance = (<dict?> values["_hints"]).get("instance")
-        return self.default if instance is None else instance._state.db or self.default
 
 
 @cython.final
@@ -253,7 +219,7 @@ cdef class KnownStatements:
         known.keeps = plan is not None
         known.arrays = []
         try:
-            filled = statement.fill(
+            filled = statement.filled(
                 path, self.connections if asks else None, alias, known.arrays
             )
             if filled is None:
@@ -274,7 +240,7 @@ cdef class KnownStatements:
         except self.missed:
             return None
         known.statement, known.plan, known.alias = statement, plan, alias
-        known.sql, known.params, known.template = filled
+        known.template, known.params = filled
         known.path, known.connections = path, self.connections
         if not asks:
             return known
@@ -302,23 +268,21 @@ cdef class KnownStatements:
         cdef Statement statement = known.statement
         cdef bytes template = known.template if known.keeps else None
         cdef list arrays = known.arrays or None
-        if (
-            self.reader is not None
-            and wrapper._thread_ident == PyThread_get_thread_ident()
-        ):
-            batch = self.reader.read(
-                wrapper, known.plan, known.types, statement.columns, known.sql,
-                known.params, template, statement.binds, arrays,
+        if self.reader is None or wrapper._thread_ident != PyThread_get_thread_ident():
+            return self.fetch(
+                wrapper, known.plan, known.types, statement.columns, known.sql(),
+                known.params, template, how, statement.binds, arrays, known,
             )
-            if batch is not None:
-                return batch
-            return self.by_cursor(
-                wrapper, known.sql, known.params, None if arrays is None else known,
-                known.plan, known.types, statement.columns, how,
-            )
-        return self.fetch(
-            wrapper, known.plan, known.types, statement.columns, known.sql,
-            known.params, template, how, statement.binds, arrays, known,
+        batch = self.reader.read(
+            wrapper, known.plan, known.types, statement.columns,
+            known.sql() if template is None else None,  # which nobody needs beside it
+            known.params, template, statement.binds, arrays,
+        )
+        if batch is not None:
+            return batch
+        return self.by_cursor(
+            wrapper, known.sql(), known.params, None if arrays is None else known,
+            known.plan, known.types, statement.columns, how,
         )
 
     def values(self, Hidden call not None, kind, ask):
@@ -359,7 +323,7 @@ cdef class KnownStatements:
         if known is None or known.arrays:
             return None  # a cursor is declared without values beside its text
         return (
-            known.statement, known.alias, known.plan, known.types, known.sql,
+            known.statement, known.alias, known.plan, known.types, known.sql(),
             known.params,
         )
 

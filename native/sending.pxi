@@ -1,8 +1,8 @@
 # One statement whose rows are wanted whole, sent without a cursor.
 #
 # In: a wrapper, the text as psycopg keeps it, and parameters.
-# Out: the result, in binary; or a batch of its rows.
-# Next: `batches.pxi`.
+# Out: the result, in binary.
+# Next: `round_trips.pxi`.
 
 cdef extern from "Python.h":
     unsigned long PyThread_get_thread_ident() noexcept
@@ -36,6 +36,12 @@ def forget_readers():
     global readers, forks
     readers = 0
     forks += 1
+
+
+cdef inline object attribute(obj, dict own, str name):
+    """An attribute, most likely its own: to ask for one costs four times as much."""
+    found = own.get(name, ABSENT)
+    return getattr(obj, name) if found is ABSENT else found
 
 
 @cython.final
@@ -102,14 +108,14 @@ cdef class Sender:
         # Where the caller must not wait it is None too.
         if not is_right(watch_for(type(wrapper), self.watches, self.watch_of)):
             return None
-        cdef dict own = wrapper.__dict__
+        cdef dict own = wrapper.__dict__  # which builds a lazy one
         for name in self.names:
             if name in own:
                 return None
         if (
             self.utils["CursorWrapper"] is not self.cursor_wrapper
-            or wrapper.force_debug_cursor
-            or wrapper.execute_wrappers
+            or attribute(wrapper, own, "force_debug_cursor")
+            or attribute(wrapper, own, "execute_wrappers")
             or self.debugs()
             or not self.apps.ready
         ):
@@ -117,11 +123,11 @@ cdef class Sender:
         # What Django does with a connection before it makes a cursor.
         if waits and self.running_loop() is not None:
             self.refuse()
-        if wrapper.health_check_enabled:
+        if attribute(wrapper, own, "health_check_enabled"):
             if not waits:
                 return None
             wrapper.close_if_health_check_failed()
-        raw = wrapper.connection
+        raw = attribute(wrapper, own, "connection")
         if raw is None or raw.pgconn.status == BAD:
             if not waits:
                 return None
@@ -129,22 +135,24 @@ cdef class Sender:
             raw = wrapper.connection
             if raw.pgconn.status == BAD:
                 return None  # in a transaction that is lost: a cursor says so
-        if wrapper._thread_ident != PyThread_get_thread_ident():
+        if attribute(wrapper, own, "_thread_ident") != PyThread_get_thread_ident():
             if not waits:
                 return None
             wrapper.validate_thread_sharing()
             if "block" in own:
                 return None  # in a thread of the block, which waits for a cursor's
+        # Not by `isinstance()`: a proxy pretends.
+        if type(raw) not in self.connections:
+            return None
+        own = <dict> PyObject_GenericGetDict(raw, NULL)
+        factory = attribute(raw, own, "cursor_factory")
         if (
-            # Not by `isinstance()`: a proxy pretends.
-            type(raw) not in self.connections
-            or "cursor" in <dict> PyObject_GenericGetDict(raw, NULL)
+            "cursor" in own
             or not (
-                raw.cursor_factory is self.cursor
-                or (binds and raw.cursor_factory is self.binding_cursor)
+                factory is self.cursor or (binds and factory is self.binding_cursor)
             )
-            or raw._pipeline
-            or raw.row_factory is not self.tuple_row
+            or attribute(raw, own, "_pipeline")
+            or attribute(raw, own, "row_factory") is not self.tuple_row
         ):
             return None
         return raw
@@ -209,7 +217,7 @@ cdef class Sender:
     ):
         """Execute a statement and return its result. Raises Django's errors.
 
-        A `template` of the same `sql` saves reading it and counting the parameters.
+        A `template` in the place of `sql` saves reading it and counting the parameters.
         With `bound` its values are sent beside it. `arrays` are the parameters that are
         not written into it: bytes, OID, format.
         """
@@ -253,172 +261,3 @@ cdef object only(Sender sender, raw, list results):
     if len(results) == 1 and (results[0].status == 1 or results[0].status == 2):
         return results[0]  # PGRES_COMMAND_OK, PGRES_TUPLES_OK
     return sender.more_results(raw, results)
-
-
-@cython.final
-cdef class Bound:
-    """A statement whose values are sent beside it.
-
-    `query` and `types` are what psycopg knows a prepared statement by.
-    """
-
-
-cdef object INT4 = 23
-cdef object INT4_LEAST = -(2**31)
-cdef object INT4_MOST = 2**31 - 1
-cdef object INT8 = 20
-cdef object INT8_LEAST = -(2**63)
-cdef object INT8_MOST = 2**63 - 1
-cdef enum:
-    MOST_VALUES = 65535  # the protocol counts them in two bytes
-
-
-def bound_operation(Sender sender not None, raw, Bound bound not None, bint again=False):
-    """Yield what psycopg waits for while it executes a query; return the result.
-
-    psycopg's own manager tells whether the server is to prepare it first. What the
-    server has forgotten is prepared `again` once: a pooler may forget it each time.
-    """
-    if not raw._autocommit:
-        yield from raw._start_query()
-    pgconn, manager = raw.pgconn, sender.manager_of(raw)
-    if manager._to_flush:  # before one is prepared: it may be a DEALLOCATE ALL
-        yield from manager.maintain_gen(raw)
-    prepare, name = manager.get(bound)
-    if prepare is sender.no_prepare:
-        pgconn.send_query_params(
-            bound.query, bound.values, bound.types, bound.formats, sender.result_format
-        )
-    else:
-        if prepare is sender.should_prepare:
-            pgconn.send_prepare(name, bound.query, bound.types)
-            results = yield from sender.execute(pgconn)
-            if len(results) != 1 or results[0].status != 1:
-                return sender.more_results(raw, results)
-        pgconn.send_query_prepared(
-            name, bound.values, bound.formats, sender.result_format
-        )
-    key = manager.maybe_add_to_cache(bound, prepare, name)
-    results = yield from sender.execute(pgconn)
-    if key is not None:
-        manager.validate(key, prepare, name, results)
-    if len(results) == 1 and (results[0].status == 1 or results[0].status == 2):
-        return results[0]
-    if (
-        not again
-        and prepare is not sender.no_prepare
-        and len(results) == 1
-        and sender.forgotten(manager, bound, name, results[0])
-        and pgconn.transaction_status == 0  # PQTRANS_IDLE
-    ):
-        # The server has refused to run it: nothing is sent twice.
-        return (yield from bound_operation(sender, raw, bound, True))
-    return sender.more_results(raw, results)
-
-
-@cython.final
-cdef class Reader:
-    """What reads the rows of a statement that `sender` sends.
-
-    `decoders_of` returns a session's decoders, which were made with the `_loads` of
-    `json_loader`; `converted` the batch of a result that comes for the first time;
-    `failed` is told of an error; `takes_arrays` tells whether arrays may be sent in a
-    session.
-    """
-
-    def __init__(
-        self, Sender sender not None, *, decoders_of, json_loader, converted, failed,
-        takes_arrays,
-    ):
-        self.sender = sender
-        self.decoders_of = decoders_of
-        self.json_loader = json_loader
-        self.converted = converted
-        self.failed = failed
-        self.takes_arrays = takes_arrays
-
-    cpdef object read(
-        self, wrapper, Plan plan, types, Py_ssize_t columns, sql, params,
-        bytes template, bint binds=False, list arrays=None,
-    ):
-        """Return the rows of a query as a batch, None where a cursor is to read them.
-
-        `binds` tells that the values may be sent beside the text, where the connection
-        is asked to prepare.
-        """
-        cdef Bound bound = None
-        oids = types.oids
-        if oids is None:
-            return None
-        binds = binds and template is not None and arrays is None
-        raw = self.sender.open_connection(wrapper, binds)
-        if raw is None:
-            return None
-        decoders = self.decoders(raw)
-        # Django gives a cursor the wrapper's time zone where it is another.
-        if decoders.zone != wrapper.timezone:
-            return None
-        if (
-            oids not in <dict?> decoders.readable
-            or raw.pgconn.parameter_status(CLIENT_ENCODING) != UTF8
-        ) and not decoders.reads_binary(raw, oids):
-            return None
-        if arrays is not None and not self.takes_arrays(raw):
-            return None
-        if binds:
-            bound = self.sender.bound(raw, template, params)
-            if bound is None and raw.cursor_factory is self.sender.binding_cursor:
-                return None
-        try:
-            result = self.sender.send(
-                wrapper, raw, sql, params, template, bound, arrays
-            )
-            if result.status != 2:
-                self.failed(wrapper, types, None)
-        except BaseException as error:
-            # Whoever has the error has the wrapper, in its frames.
-            self.failed(wrapper, types, error)
-            raise
-        return self.batch_of(wrapper, raw, decoders, plan, types, columns, result)
-
-    cdef Batch batch_of(
-        self, wrapper, raw, decoders, Plan plan, types, Py_ssize_t columns, result
-    ):
-        """The rows of a result."""
-        batch = self.known_batch(raw, decoders, plan, types, result)
-        if batch is not None:
-            return batch
-        return self.converted(wrapper, raw, decoders, plan, types, columns, result)
-
-    cdef Batch known_batch(self, raw, decoders, Plan plan, types, result):
-        """The rows of a result that is decoded as one before; None for a first one."""
-        known = (<dict?> decoders.readable).get(types.oids)
-        if (
-            known is not None
-            and (<tuple> known)[1] == raw.pgconn.parameter_status(TIME_ZONE)
-        ):
-            try:
-                return self.batch(plan, (<tuple> known)[0], result)
-            except ValueError:
-                pass  # a column has another type now
-        return None
-
-    cdef object decoders(self, raw, bint asks=True):
-        """The decoders of a session, as `decoders_of()`, if it is asked, returns them."""
-        cdef dict own = <dict> PyObject_GenericGetDict(raw, NULL)
-        session = own.get("session")
-        if session is not None:
-            own = <dict> PyObject_GenericGetDict(session, NULL)
-        found = own.get("_daf_decoders")
-        if found is None or found.json_loads is not self.json_loader._loads:
-            return self.decoders_of(raw) if asks else None
-        return found
-
-    cdef object batch(self, Plan plan, decoder, result):
-        address = result.pgresult_ptr
-        return ResultBatch(plan, decoder, result, address, decoder.check(address))
-
-
-cdef bytes TIME_ZONE = b"TimeZone"
-cdef bytes CLIENT_ENCODING = b"client_encoding"
-cdef bytes UTF8 = b"UTF8"

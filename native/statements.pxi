@@ -4,161 +4,6 @@
 # Out: SQL, parameters, and the text as psycopg keeps it.
 # Next: `drivers/psycopg/statement.py`.
 
-from datetime import datetime
-
-
-@cython.final
-cdef class Parameter:
-    """How a value becomes the parameter that Django would make of it.
-
-    `watch` tells whether the methods that are not called are Django's. Values are of
-    exactly the class `kind` and from `low` to `high`, datetimes know their time zone;
-    `wrap` makes psycopg's number of one. `pattern` is LIKE's. With `attname` an
-    instance's attribute is the value, with `many` there are several in a list; `array`
-    makes of very many one parameter, or None.
-    """
-
-    def __cinit__(
-        self, ClassWatch watch not None, kind, *, wrap=None, low=None, high=None,
-        str pattern=None, str attname=None, bint many=False, array=None,
-    ):
-        self.watch = watch
-        self.kind = kind
-        self.aware = kind is datetime
-        self.wrap = wrap
-        self.low = low
-        self.high = high
-        self.pattern = pattern
-        self.attname = attname
-        self.many = many
-        self.array = array
-
-    cdef bint takes(self, value) except -1:
-        if type(value) is not self.kind:
-            return False
-        # Of others Django warns, and takes the current time zone.
-        return not self.aware or value.utcoffset() is not None
-
-    cdef object one(self, value):
-        """The parameter, None where Django is to be asked."""
-        if not self.takes(value):
-            return None
-        if self.low is not None and not self.low <= value <= self.high:
-            return None
-        if self.pattern is not None:
-            value = (
-                (<str> value).replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
-            )
-            return self.pattern % value
-        return value if self.wrap is None else self.wrap(value)
-
-    def param(self, value):
-        """Return the parameter for one value, None where Django is to be asked."""
-        return self.one(value) if is_right(self.watch) else None
-
-    cdef object key_of(self, value):
-        """What is kept of a value when it is given; None where Django is to be asked."""
-        if self.many:
-            if len(value) > MANY and self.array is None:
-                return None
-            # Each once, in their order: as Django's OrderedSet.
-            values = {}
-            for each in value:
-                each = self.plain(each)
-                if each is None:
-                    return None
-                values[each] = None
-            return tuple(values)
-        return self.plain(value)
-
-    cdef object plain(self, value):
-        """The value, or that of an instance; None where Django is to be asked."""
-        if self.takes(value):
-            return value
-        if self.attname is None:
-            return None
-        found = (<dict> PyObject_GenericGetDict(value, NULL)).get(self.attname)
-        return found if type(found) is self.kind else None
-
-    cdef object array_of(self, tuple values):
-        """The one parameter of many values, None where Django is to be asked."""
-        if self.low is not None and not (
-            self.low <= min(values) and max(values) <= self.high
-        ):
-            return None
-        return self.array(list(values))
-
-
-# As many values of a list are parameters that are not looked at by Django. From about
-# as many on an array costs less than they do.
-cdef enum:
-    MANY = 100
-
-
-@cython.final
-cdef class Hole:
-    """A lookup without its value, as it was on a database of Django's name `vendor`.
-
-    The classes of `watches` have chosen it.
-    """
-
-    def __init__(
-        self, kind, lhs, bint simple, Parameter prepared=None, str vendor="postgresql",
-        tuple watches=(),
-    ):
-        self.kind = kind
-        self.lhs = lhs
-        self.vendor = vendor
-        self.watches = watches
-        # Whether only the parameter differs while the right side is one `%s`.
-        self.simple = simple
-        # How a value becomes a parameter without a lookup; None where Django is asked.
-        self.prepared = prepared
-
-    cdef bint is_chosen(self) except -1:
-        """Tell whether Django would choose this lookup, as it did."""
-        for watch in self.watches:
-            if not is_right(<ClassWatch> watch):
-                return False
-        return True
-
-    cdef object make(self, value):
-        """What is kept of `value`; None where this is Django's way, this time.
-
-        That is a value that `prepared` knows, or the lookup that Django makes.
-        """
-        if not self.is_chosen():
-            return None
-        if self.prepared is not None:
-            kept = self.prepared.key_of(value)
-            if kept is not None:
-                return kept
-        return self.lookup(value)
-
-    def kept(self, value, lookup):
-        """Return what is kept of `value`, of which Django has made `lookup`."""
-        kept = None if self.prepared is None else self.prepared.key_of(value)
-        return self.known(lookup) if kept is None else kept
-
-    def lookup(self, value):
-        """Return the lookup of `value`; None as `known()`."""
-        return self.known(self.kind(self.lhs, value))
-
-    def known(self, lookup):
-        """Return `lookup`, None if it is an expression's or IS NULL.
-
-        Also where a None is among its values: `exclude()` has IS NULL beside them then.
-        """
-        rhs = lookup.rhs
-        if rhs is None or hasattr(rhs, "as_sql"):
-            return None
-        if isinstance(rhs, (list, tuple, set, frozenset)):
-            for each in rhs:
-                if each is None:
-                    return None
-        return lookup
-
-
 @cython.final
 cdef class Statement:
     """A statement that can be filled in.
@@ -189,69 +34,26 @@ cdef class Statement:
         raise. Very many values go to `arrays`, if it is given: they are the server's
         parameters $1, $2 ...
         """
+        found = self.filled(path, connections, alias, arrays)
+        return None if found is None else (found[0].decode(), found[1], found[0])
+
+    cdef tuple filled(self, Path path, connections, alias, list arrays):
+        """The template, which has `%s` where the text has it, and the parameters."""
         cdef list texts = []
         cdef list params = []
         cdef bint usual = True
-        cdef Hole hole
-        cdef Parameter prepared
-        cdef object wrapper = None
+        cdef int filled
         for part in self.parts:
             if type(part) is tuple:
                 texts.append((<tuple> part)[0])
                 params.extend(<tuple> (<tuple> part)[1])
                 continue
-            hole, value = self.holes[part], path.values[part]
-            text = self.simple[part]
-            prepared = self.prepared[part]
-            if prepared is not None and text is not None and is_right(prepared.watch):
-                if not prepared.many:
-                    param = prepared.one(value)
-                    if param is not None:
-                        texts.append(text)
-                        params.append(param)
-                        continue
-                elif type(value) is tuple:
-                    usual = False
-                    if len(<tuple> value) > MANY:
-                        found = None
-                        if arrays is not None and (<str> text).endswith(IN):
-                            found = prepared.array_of(<tuple> value)
-                        if found is not None:
-                            arrays.append(found)
-                            text = (<str> text).removesuffix(IN)
-                            texts.append(f"{text} = ANY(${len(arrays)})")
-                            continue
-                    else:
-                        found = self.many(prepared, <tuple> value)
-                    if found is not None:
-                        texts.append(text + PLACES[len(<list> found)])
-                        params.extend(<list> found)
-                        continue
-            if connections is None:
+            filled = self.fill_hole(
+                part, path.values[part], texts, params, connections, alias, arrays
+            )
+            if filled == LEFT:
                 return None
-            if wrapper is None:
-                wrapper = connections[alias]
-            if type(value) is not hole.kind:
-                value = hole.lookup(value)
-                if value is None:
-                    return None
-            if text is not None:
-                # Without a compiler, which only expressions ask for.
-                sql, found = value.process_rhs(None, wrapper)
-                if prepared is not None and prepared.many:
-                    usual = False
-                    text = (<str> text) + sql if sql == places(len(found)) else None
-                elif sql != "%s":
-                    text = None
-            if text is None:
-                usual = False
-                if self.compiler is None:
-                    return None
-                text, found = self.compiler_for(wrapper).compile(value)
-                if (<str> text).replace("%%", "").count("%s") != len(found):
-                    return None  # psycopg refuses it
-            texts.append(text)
-            params.extend(found)
+            usual = usual and filled == AS_EVER
         if not usual:
             template = self.template_of("".join(texts))
         else:
@@ -264,8 +66,61 @@ cdef class Statement:
                 limit = limit_of(path.limits, self.no_limit) + self.tail
                 limited = self.limited = path.limits, limit.encode()
             template = <bytes> template + <bytes> limited[1]
-        # That has `%s` where the text has it, and is kept in its place.
-        return (<bytes> template).decode(), tuple(params), template
+        return template, tuple(params)
+
+    cdef int fill_hole(
+        self, Py_ssize_t place, value, list texts, list params, connections, alias,
+        list arrays,
+    ) except -1:
+        """Add a hole's text and parameters, or leave it to Django."""
+        cdef Parameter prepared = self.prepared[place]
+        text = self.simple[place]
+        if prepared is not None and text is not None and is_right(prepared.watch):
+            if not prepared.many:
+                param = prepared.one(value)
+                if param is not None:
+                    texts.append(text)
+                    params.append(param)
+                    return AS_EVER
+            elif type(value) is tuple and fill_many(
+                prepared, text, <tuple> value, texts, params, arrays
+            ):
+                return OTHERWISE
+        if connections is None:
+            return LEFT
+        return self.ask(place, value, texts, params, connections[alias])
+
+    cdef int ask(
+        self, Py_ssize_t place, value, list texts, list params, wrapper
+    ) except -1:
+        """Add what Django's lookup, which `value` is or becomes, says for a hole."""
+        cdef Hole hole = self.holes[place]
+        cdef Parameter prepared = self.prepared[place]
+        if type(value) is not hole.kind:
+            value = hole.lookup(value)
+            if value is None:
+                return LEFT
+        text = self.simple[place]
+        if text is not None:
+            # Without a compiler, which only expressions ask for.
+            sql, found = value.process_rhs(None, wrapper)
+            if prepared is not None and prepared.many:
+                if sql == places(len(found)):
+                    texts.append(text + sql)
+                    params.extend(found)
+                    return OTHERWISE
+            elif sql == "%s":
+                texts.append(text)
+                params.extend(found)
+                return AS_EVER
+        if self.compiler is None:
+            return LEFT
+        text, found = self.compiler_for(wrapper).compile(value)
+        if (<str> text).replace("%%", "").count("%s") != len(found):
+            return LEFT  # psycopg refuses it
+        texts.append(text)
+        params.extend(found)
+        return OTHERWISE
 
     cdef bint is_ordered_so(self):
         """Tell whether lists that models are ordered by are as they were."""
@@ -281,15 +136,6 @@ cdef class Statement:
                     return False
         return True
 
-    cdef list many(self, Parameter prepared, tuple values):
-        cdef list found = []
-        for each in values:
-            param = prepared.one(each)
-            if param is None:
-                return None
-            found.append(param)
-        return found
-
     def compiler_for(self, wrapper):
         """Return the compiler of the query without values, for a connection."""
         compiler = self.compiler
@@ -299,12 +145,42 @@ cdef class Statement:
         return new
 
 
+# How a hole was filled in: not at all, with the text that it always has, or another.
+cdef enum:
+    LEFT
+    AS_EVER
+    OTHERWISE
+
 cdef str IN = " IN "
 cdef list PLACES = [places(count) for count in range(MANY + 1)]
 
 
 cdef str places(Py_ssize_t count):
     return "(" + ", ".join(["%s"] * count) + ")"
+
+
+cdef bint fill_many(
+    Parameter prepared, str text, tuple values, list texts, list params, list arrays
+) except -1:
+    """Add the values of a list, very many as one of `arrays`; False for Django's."""
+    cdef list found = []
+    if len(values) > MANY:
+        array = None
+        if arrays is not None and text.endswith(IN):
+            array = prepared.array_of(values)
+        if array is None:
+            return False
+        arrays.append(array)
+        texts.append(f"{text.removesuffix(IN)} = ANY(${len(arrays)})")
+        return True
+    for each in values:
+        param = prepared.one(each)
+        if param is None:
+            return False
+        found.append(param)
+    texts.append(text + PLACES[len(found)])
+    params.extend(found)
+    return True
 
 
 def around_limit(str text not None, tuple limits not None, no_limit):

@@ -450,7 +450,14 @@ cdef class Statement:
     cdef object template  # where no value changes it
     cdef tuple limited  # the last slice, and its text
 
-    cdef list many(self, Parameter prepared, tuple values)
+    cdef tuple filled(self, Path path, connections, alias, list arrays)
+    cdef int fill_hole(
+        self, Py_ssize_t place, value, list texts, list params, connections, alias,
+        list arrays,
+    ) except -1
+    cdef int ask(
+        self, Py_ssize_t place, value, list texts, list params, wrapper
+    ) except -1
     cdef bint is_ordered_so(self)
 
 
@@ -553,12 +560,13 @@ cdef class StatementRun:
     cdef object lent
     cdef bint keeps
     cdef object alias
-    cdef object sql
-    cdef object params
-    cdef object template
+    cdef tuple params
+    cdef bytes template
     cdef list arrays
     cdef Path path
     cdef object connections
+
+    cdef str sql(self)
 
 
 cdef class Databases:

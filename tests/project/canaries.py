@@ -114,7 +114,7 @@ _TOGETHER = {
     "psycopg._copy.Copy.finish": "drivers/psycopg/copies.py: copying, Savepoint",
     "psycopg.cursor.Cursor.copy": "drivers/psycopg/copies.py: copying",
     "psycopg._cursor_base.BaseCursor._execute_gen _maybe_prepare_gen": "native/sending.pxi: operation",
-    "psycopg._preparing.PrepareManager": "drivers/psycopg/prepared_statements.py; native/sending.pxi: bound_operation",
+    "psycopg._preparing.PrepareManager": "drivers/psycopg/prepared_statements.py; native/bound_statements.pxi: bound_operation",
     "psycopg._queries.PostgresClientQuery": "drivers/psycopg/statement.py: merged",
     "psycopg._queries._query2pg_client_nocache": "drivers/psycopg/statement.py: template_of",
     "django.db.models.query_utils.RegisterLookupMixin": "querysets/compiled/methods.py: Registering",

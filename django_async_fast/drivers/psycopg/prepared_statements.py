@@ -1,8 +1,8 @@
 """Statements that the server prepares, counted and named by psycopg's own manager.
 
 With `OPTIONS["prepare_threshold"]` psycopg prepares a text that has been executed so
-often. A known statement has one text for all of its values (`native/sending.pxi`), so
-that it is prepared, where psycopg alone would see another text for each value.
+often. A known statement has one text for all of its values, so that it is prepared
+(`native/bound_statements.pxi`), where psycopg alone would see another text for each.
 """
 
 import datetime as dt
