@@ -11,6 +11,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from django.db import transaction
+
 from . import authors, entry, verify, writes
 from .holes import punch
 from .keys import Missed
@@ -113,9 +115,11 @@ class FilteredCall(writes.WriteCall):
                 prepare(value, wrapper)
                 for prepare, value in zip(write.prepare, self.given(), strict=True)
             ]
+        except Missed:
+            raise
         except Exception:
-            # Django meets it again, where a transaction is to be rolled back.
-            raise Missed from None
+            with transaction.mark_for_rollback_on_error(using=self.using):
+                raise
         return text, [*params, *where], template
 
     def as_sql(self) -> tuple[str, Any]:
