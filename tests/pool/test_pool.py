@@ -2,12 +2,11 @@
 
 import asyncio
 import sys
-import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from django.db import InterfaceError, OperationalError, connections
+from django.db import InterfaceError, connections
 
 from django_async_fast import new_connection, run_sync
 from django_async_fast.pool import fast_checkout, loop_pool
@@ -41,29 +40,6 @@ async def test_nothing_is_taken_before_the_first_query() -> None:
         assert not loop_pool._pools.get(asyncio.get_running_loop())
 
 
-async def test_a_full_pool_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with new_connection("pooled"):
-        await Tag.objects.using("pooled").acount()
-    (entry,) = loop_pool._pools[asyncio.get_running_loop()].values()
-    entry.pool.timeout = 0.2
-    taken, release = asyncio.Barrier(SIZE + 1), asyncio.Event()
-
-    async def hold() -> None:
-        async with new_connection("pooled") as conn:
-            await abackend_pid(conn)
-            await taken.wait()
-            await release.wait()
-
-    holders = [asyncio.create_task(hold()) for _ in range(SIZE)]
-    await taken.wait()
-    with pytest.raises(OperationalError, match=f"at most {SIZE}"):
-        await one_request(set())
-    entry.pool.timeout = 60
-    release.set()
-    await asyncio.gather(*holders)
-    await one_request(set())
-
-
 async def test_a_session_is_clean_for_the_next_block() -> None:
     async with new_connection("pooled") as conn, conn.acursor() as cursor:
         await cursor.execute("BEGIN")
@@ -76,30 +52,6 @@ async def test_the_time_zone_is_djangos() -> None:
     async with new_connection("pooled") as conn, conn.acursor() as cursor:
         await cursor.execute("SHOW timezone")
         assert await cursor.fetchone() == ("UTC",)
-
-
-def test_a_pool_for_each_loop() -> None:
-    pids: list[set[int]] = [set(), set()]
-
-    def other_loop() -> None:
-        asyncio.run(one_request(pids[1]))
-
-    async def main() -> None:
-        await one_request(pids[0])
-        thread = threading.Thread(target=other_loop)
-        thread.start()
-        await asyncio.to_thread(thread.join)
-        await one_request(pids[0])
-
-    asyncio.run(main())
-    assert len(pids[0]) == len(pids[1]) == 1
-    assert pids[0] != pids[1]
-
-
-def test_a_pool_ends_with_its_loop(recwarn: pytest.WarningsRecorder) -> None:
-    for _ in range(3):
-        asyncio.run(one_request(set()))
-    assert not [w for w in recwarn if issubclass(w.category, ResourceWarning)]
 
 
 @pytest.mark.parametrize("taken", [False, True])
@@ -137,14 +89,6 @@ async def test_to_close_a_pool_is_broken_off(ticks: int) -> None:
     (other,) = loop_pool._pools[asyncio.get_running_loop()].values()
     assert other is not entry
     assert entry.pool.closed
-
-
-async def test_blocks_nest() -> None:
-    async with new_connection("pooled") as outer:
-        first = await abackend_pid(outer)
-        async with new_connection("pooled") as inner:
-            assert await abackend_pid(inner) != first
-        assert await abackend_pid(outer) == first
 
 
 # ----- what outlives a block, and what does not

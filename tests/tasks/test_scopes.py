@@ -10,7 +10,6 @@ from django.db.transaction import TransactionManagementError
 
 from django_async_fast import new_connection
 from django_async_fast.tasks.gate_errors import ScopeTimeout
-from tests.support.cancelling import cancelled
 from tests.testapp.models import Tag
 
 
@@ -178,18 +177,6 @@ async def test_cancelled_while_waiting_its_turn() -> None:
         assert await Tag.objects.acount() == 0
 
 
-async def test_cancelled_in_a_transaction_rolls_back() -> None:
-    async with new_connection():
-
-        async def work() -> None:
-            async with transaction.atomic():
-                await Tag.objects.acreate(name="gone")
-                await asyncio.sleep(10)
-
-        await cancelled(work())
-        assert await _names() == []
-
-
 async def test_left_in_another_task_than_entered() -> None:
     async with new_connection():
         atomic = transaction.atomic()
@@ -234,19 +221,3 @@ async def test_force_rollback() -> None:
         assert await _names() == ["a"]
     async with new_connection():
         assert await _names() == []
-
-
-async def test_autocommit_functions() -> None:
-    async with new_connection() as conn:
-        assert await transaction.aget_autocommit()
-        await transaction.aset_autocommit(False)
-        await Tag.objects.acreate(name="a")
-        sid = await transaction.asavepoint()
-        await Tag.objects.acreate(name="b")
-        await transaction.asavepoint_rollback(sid)
-        await transaction.acommit()
-        await Tag.objects.acreate(name="c")
-        await conn.arollback()
-        await Tag.objects.acreate(name="left over")
-    async with new_connection():
-        assert await _names() == ["a"]
