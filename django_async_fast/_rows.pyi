@@ -524,6 +524,7 @@ class Sender:
     def bound(
         self, raw: Any, template: bytes, params: tuple[Any, ...]
     ) -> Bound | None: ...
+    def text(self, raw: Any, sql: str, params: Any) -> bytes: ...
     def send(
         self,
         wrapper: Any,

@@ -211,6 +211,19 @@ cdef class Sender:
         new.query, new.types = template % tuple(places), tuple(types)
         return new
 
+    cpdef object text(self, raw, sql, params):
+        """The text of a statement with its parameters in it, as psycopg merges them.
+
+        It reads the text in Python. Where no percent sign is but the placeholders',
+        there is nothing to find.
+        """
+        if type(sql) is str and type(params) is tuple and (<str> sql).isascii():
+            places = (<str> sql).count("%s")
+            if places == len(<tuple> params) and places == (<str> sql).count("%"):
+                template = (<str> sql).encode("ascii")
+                return template % tuple(self.literals.written(raw, params))
+        return self.merged(raw, sql, params)
+
     def send(
         self, wrapper, raw, sql, params, bytes template=None, Bound bound=None,
         list arrays=None,
@@ -227,7 +240,7 @@ cdef class Sender:
             if bound is not None:
                 return self.round_trips.run(raw, bound_operation(self, raw, bound))
             if template is None:
-                query = self.merged(raw, sql, params)
+                query = self.text(raw, sql, params)
             else:
                 query = template % tuple(self.literals.written(raw, params))
             if arrays is None and not raw._autocommit and (

@@ -510,6 +510,7 @@ cdef class Sender:
     cdef object open_connection(self, wrapper, bint binds, bint waits=*)
     cdef bint goes_with_others(self, raw) except -1
     cpdef Bound bound(self, raw, bytes template, tuple params)
+    cpdef object text(self, raw, sql, params)
 
 
 cdef class WaitingRead:

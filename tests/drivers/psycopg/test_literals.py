@@ -16,10 +16,11 @@ from django.utils.safestring import SafeString
 from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.adapt import Transformer
+from psycopg.sql import SQL, Literal
 from psycopg.types.numeric import Int2, Int4, Int8, IntNumeric
 from psycopg.types.string import StrDumper
 
-from django_async_fast.drivers.psycopg import literals
+from django_async_fast.drivers.psycopg import literals, statement
 from tests.support.describe import outcome
 
 pytestmark = pytest.mark.core
@@ -148,3 +149,40 @@ def test_a_map_of_adapters_of_ones_own(raw: Any) -> None:
 
     with mock.patch.object(raw, "_adapters", Map(raw.adapters)):
         assert written(raw, "a") == psycopgs(raw, "a") == [b"'A'"]
+
+
+TEXTS = [
+    ("SELECT 1", ()),
+    ("SELECT %s", ("it's",)),
+    ("SELECT %s, '%s', %s", (1, -1, None)),
+    ("SELECT %s", [1]),
+    ("SELECT %s LIKE 'a%%'", (1,)),
+    ("SELECT '%%s', %s", (1,)),
+    ("SELECT 'a%', %s", (1,)),
+    ("SELECT %(a)s", {"a": 1}),
+    ("SELECT %(a)s", (1,)),
+    ("SELECT %t, %s", (1, 2)),
+    ("SELECT %s%s", (1, Jsonb({"%s": 1}))),
+    ("SELECT 'é', %s", (1,)),
+    ("SELECT %s", ()),
+    ("SELECT %s", (1, 2)),
+    ("SELECT 1", (1,)),
+    ("SELECT 1 -- %", ()),
+    ("SELECT 1 -- %", None),
+    (b"SELECT %s", (1,)),
+    (SQL("SELECT {}").format(Literal(1)), ()),
+]
+
+
+@pytest.mark.parametrize(("sql", "params"), TEXTS, ids=repr)
+def test_a_text_with_its_values(raw: Any, sql: Any, params: Any) -> None:
+    expected = outcome(statement.merged, raw, sql, params)
+    assert outcome(statement.SENDER.text, raw, sql, params) == expected
+
+
+def test_a_plain_text_is_not_read_by_psycopg(raw: Any) -> None:
+    with mock.patch.object(statement, "PostgresClientQuery", side_effect=OSError):
+        text = statement.SENDER.text(raw, "SELECT %s, %s", (1, "%s"))
+        with pytest.raises(OSError):
+            statement.SENDER.text(raw, "SELECT %s %%", (1,))
+    assert text == b"SELECT 1, '%s'"
