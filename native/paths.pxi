@@ -414,7 +414,9 @@ cdef class Steps:
             or type(keys) not in (list, tuple)
             or not keys
             or values["_fields"] is not None
-            or values["model"].pk is not self.keys.model.pk
+            # Not by asking for it: a composite key's has no value of a class.
+            or _PyType_Lookup(<PyTypeObject *> values["model"], "pk")
+            != _PyType_Lookup(<PyTypeObject *> self.keys.model, "pk")
         ):
             return None
         found = self.by_conditions(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 from unittest import mock
+from uuid import UUID
 
 import pytest
 from django.core.exceptions import FieldError
@@ -18,6 +19,7 @@ from django_async_fast.bridge import running
 from django_async_fast.querysets.compiled import steps, tree
 from django_async_fast.querysets.compiled.paths import PATH
 from tests.support.describe import Queries
+from tests.support.generated_models import make_model
 from tests.support.routers import Router
 from tests.testapp.models import Author, Book, Publisher, Tag
 
@@ -212,6 +214,24 @@ async def test_in_bulk_is_read_before_its_call(books: Any, reads: list[Any]) -> 
         for _ in range(4):
             titles = Book.objects.values("title")
             assert await titles.ain_bulk([first]) == {first: {"title": "t0"}}
+
+
+async def test_in_bulk_by_a_composite_key(books: Any) -> None:
+    model: Any = make_model("composite", [])
+
+    def create() -> None:
+        with connection.schema_editor(atomic=False) as editor:
+            editor.create_model(model)
+
+    keys = [(number, UUID(int=number)) for number in range(3)]
+    async with new_connection(), transaction.atomic():
+        await run_sync(create)
+        for left, right in keys:
+            await model(left=left, right=right).asave(force_insert=True)
+        for i in range(4):
+            found = await model.objects.ain_bulk(keys[i % 2 :])
+            assert list(found) == keys[i % 2 :]
+        transaction.set_rollback(True)
 
 
 def test_the_earliest_of_ones_own_is_asked(books: Any) -> None:
