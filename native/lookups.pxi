@@ -50,6 +50,7 @@ cdef class LocalMethods:
         self.kind = kind
         self.storage = storage
         self.watch = watch
+        self.said = {}
 
     cdef object variable(self, local, name):
         """The context variable of `local`; None where asgiref has to do it."""
@@ -70,6 +71,19 @@ cdef class LocalMethods:
         variable.set(self.storage(PyThread_get_thread_ident(), values))
         return 0
 
+    cdef object lacking(self, local, name):
+        """What asgiref says then. A number in a template asks for a language in vain."""
+        variables = PyObject_GenericGetAttr(local, "_storage")
+        # It has the address, which is all that there is to say of one.
+        key = PyLong_FromVoidPtr(<void *> <PyObject *> variables), name
+        cdef PyObject *found = PyDict_GetItemWithError(self.said, key)
+        if found is not NULL:
+            return <object> found
+        if len(self.said) > 100:
+            self.said.clear()
+        self.said[key] = f"{variables!r} object has no attribute {name!r}"
+        return self.said[key]
+
     def methods(self):
         """Return `__getattr__`, `__setattr__` and `__delattr__`."""
         get, set, delete = (
@@ -86,7 +100,7 @@ cdef class LocalMethods:
                 found = PyDict_GetItemWithError(values, name)
                 if found is not NULL:
                     return <object> found
-            raise lacking(local, name)
+            raise AttributeError(self.lacking(local, name))
 
         def set_attribute(local, name, value):
             variable = self.variable(local, name)
@@ -103,14 +117,9 @@ cdef class LocalMethods:
                 return delete(local, name)
             values = self.values(variable)
             if values is None or name not in values:
-                raise lacking(local, name)
+                raise AttributeError(self.lacking(local, name))
             values = values.copy()
             del values[name]
             self.set_values(variable, values)
 
         return get_attribute, set_attribute, delete_attribute
-
-
-cdef object lacking(local, name):
-    variables = PyObject_GenericGetAttr(local, "_storage")
-    return AttributeError(f"{variables!r} object has no attribute {name!r}")

@@ -27,7 +27,8 @@ def seams() -> Iterator[tuple[Any, str, Any, str]]:
         return
     kind, owner = local._CVar, local._DefaultLocal
     unpatched = Unpatched(
-        (kind, kind, (*OF_LOCAL, "_storage")), (storage, storage, ("__init__",))
+        (kind, kind, (*OF_LOCAL, "__repr__", "_storage")),
+        (storage, storage, ("__init__",)),
     )
     methods = _native.rows.LocalMethods(owner, kind, storage, unpatched.watch)
     reason = "a value of a local is found, or set, in one step"

@@ -777,7 +777,9 @@ cdef class LocalMethods:
     cdef object kind
     cdef object storage
     cdef ClassWatch watch
+    cdef dict said
 
     cdef object variable(self, object local, object name)
+    cdef object lacking(self, object local, object name)
     cdef dict values(self, object variable)
     cdef int set_values(self, object variable, dict values) except -1

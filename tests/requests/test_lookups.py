@@ -119,12 +119,12 @@ def test_locals_do_as_asgirefs(steps: list[tuple[str, str]]) -> None:
 
 
 def test_a_local_without_a_value_says_what_asgirefs_does() -> None:
-    for module in (local, STOCK):
-        ours = module.Local()
-        with pytest.raises(AttributeError) as caught:
-            _ = ours.x
+    for ours in (local.Local(), local.Local(), STOCK.Local()):
         own = object.__getattribute__(ours, "_storage")
-        assert str(caught.value) == f"{own!r} object has no attribute 'x'"
+        for name in ("x", "y", "x"):
+            with pytest.raises(AttributeError) as caught:
+                getattr(ours, name)
+            assert str(caught.value) == f"{own!r} object has no attribute {name!r}"
 
 
 def test_a_tool_that_asks_locals_is_asked() -> None:
