@@ -165,20 +165,18 @@ class Column:
             return self.field.get_db_prep_save(asked, connection=wrapper) is asked
         return False
 
-    def prepared(self, values: list[Any], wrapper: Any) -> list[Any]:
-        """Return what Django makes of each value.
+    def prepare(self, values: list[Any], wrapper: Any, found: list[Any]) -> None:
+        """Add to `found` what Django makes of each value.
 
         Raises Missed for an expression, or what becomes one.
         """
-        prepare, found = self.field.get_db_prep_save, []
+        prepare = self.field.get_db_prep_save
         for value in values:
             if hasattr(value, "resolve_expression"):
                 raise Missed
-            value = prepare(value, connection=wrapper)
-            if hasattr(value, "as_sql"):
+            found.append(prepare(value, connection=wrapper))
+            if hasattr(found[-1], "as_sql"):
                 raise Missed
-            found.append(value)
-        return found
 
     def encoded(self, prepared: list[Any], wrapper: Any) -> Array | list[Any]:
         """Return what Django has made of values, as an array if it can be one."""

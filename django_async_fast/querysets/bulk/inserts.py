@@ -6,6 +6,7 @@ on. Django's parameters are a list for each column, which psycopg makes text of.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial, wraps
 from types import SimpleNamespace
@@ -112,11 +113,15 @@ def _left_to_the_database(query: Any) -> tuple[str, ...]:
 
 
 class _Values:
-    """What is saved of objects: each field's `pre_save()` is called once for each."""
+    """What is saved of objects, and what it becomes: each field is asked once for each.
+
+    By field, as far as it is found: an expression is Django's.
+    """
 
     def __init__(self, objs: Any) -> None:
         self._objs = objs
         self._found: dict[int, list[Any]] = {}
+        self._prepared: dict[int, list[Any]] = {}
 
     def of(self, column: Column, wrapper: Any) -> Any:
         """Return a column's parameter. Raises Missed; Django takes it from there."""
@@ -132,33 +137,36 @@ class _Values:
         array = column.array(values)
         if array is not None:
             return array
-        return column.encoded(column.prepared(values, wrapper), wrapper)
+        prepared = self._prepared[id(field)] = []
+        column.prepare(values, wrapper, prepared)
+        return column.encoded(prepared, wrapper)
 
     def _of_field(self, column: Column, wrapper: Any) -> Any:
         """Ask a field object by object: after an error the later ones are not."""
         values = self._found[id(column.field)] = []
-        found: list[Any] = []
+        prepared = self._prepared[id(column.field)] = []
         for each in self._objs:
             values.append(column.field.pre_save(each, add=True))
-            found += column.prepared(values[-1:], wrapper)
-        return column.encoded(found, wrapper)
+            column.prepare(values[-1:], wrapper, prepared)
+        return column.encoded(prepared, wrapper)
 
     def djangos(self, compiler: Any, returning: Any) -> writes.Run:
-        """Return Django's own INSERT, with the values that are found already."""
-        pre_save_val = compiler.pre_save_val
-        found = {field: iter(values) for field, values in self._found.items()}
+        """Return Django's own INSERT, with what is found already."""
+        for name, by_field in (
+            ("pre_save_val", self._found),
+            ("prepare_value", self._prepared),
+        ):
+            found = {field: iter(values) for field, values in by_field.items()}
+            setattr(compiler, name, partial(_next, found, getattr(compiler, name)))
+        return partial(execute_sql.__wrapped__, compiler, returning)
 
-        def once(field: Any, obj: Any) -> Any:
-            try:
-                return next(found[id(field)])
-            except (KeyError, StopIteration):
-                return pre_save_val(field, obj)
 
-        def run() -> Any:
-            compiler.pre_save_val = once
-            return execute_sql.__wrapped__(compiler, returning)
-
-        return run
+def _next(found: dict[int, Iterator[Any]], ask: Any, field: Any, given: Any) -> Any:
+    """Return what is found of a field's next object; else ask Django."""
+    try:
+        return next(found[id(field)])
+    except (KeyError, StopIteration):
+        return ask(field, given)
 
 
 def compiled(

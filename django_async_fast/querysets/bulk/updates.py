@@ -245,8 +245,9 @@ def _params(entry: Join, objs: Sequence[Any], wrapper: Any) -> list[Any]:
             # What Django saves is an expression: it asks the field of that, too.
             if not column.saves_expressions(wrapper):
                 raise Missed
-            values = column.prepared(values, wrapper)
-            array = column.encoded(values, wrapper)
+            prepared: list[Any] = []
+            column.prepare(values, wrapper, prepared)
+            values, array = prepared, column.encoded(prepared, wrapper)
         if column.is_float and any(map(_is_negative_zero, values)):
             raise Missed
         found.append(array)

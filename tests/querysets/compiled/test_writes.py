@@ -130,12 +130,15 @@ def test_a_field_is_asked_once_for_each_value() -> None:
         counter = Counter.objects.create(count=5, name=Upper(Value("x")))
         counter.count, counter.name = 6, Upper(Value("y"))
         counter.save()
+        Counter.objects.bulk_create(
+            [Counter(count=7), Counter(count=8, name=Upper(Value("x")))]
+        )
         with suppress(ValueError):
             Counter.objects.update(name="n", count="x")
         return asked.copy()
 
     with table_of(Counter):
-        assert [write() for _ in range(3)] == [[1, 2, 2, 3, 4, 5, 6, "x"]] * 3
+        assert [write() for _ in range(3)] == [[1, 2, 2, 3, 4, 5, 6, 7, 8, "x"]] * 3
 
 
 @isolate_apps("tests.testapp")
