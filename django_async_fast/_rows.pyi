@@ -138,7 +138,7 @@ class ModelPlan(Plan):
         from_db: Callable[[str, list[str], Sequence[Any]], Any] | None = None,
         annotations: Iterable[_AnnotationColumn] = (),
         relations: Iterable[Relation] = (),
-        known: Iterable[Known] = (),
+        known: Iterable[KnownRelated] = (),
         converters: Iterable[_ConverterTriple] = (),
         connection: object = None,
         translate_error: _TranslateError | None = None,
@@ -156,7 +156,7 @@ class Relation:
     ) -> None: ...
 
 @final
-class Known:
+class KnownRelated:
     def __init__(
         self, field: Any, related: dict[Any, Any], attnames: Iterable[str]
     ) -> None: ...
@@ -227,7 +227,7 @@ class ClassWatch:
     def holds(self) -> bool: ...
 
 @final
-class Told:
+class AttributeHooks:
     def __init__(
         self,
         kind: type[Any],
@@ -586,7 +586,7 @@ class Reader:
     ) -> Batch | None: ...
 
 @final
-class Hidden:
+class QuerysetCall:
     def __init__(
         self, queryset: Any, args: _Args = (), kwargs: _KwArgs | None = None
     ) -> None: ...
@@ -648,12 +648,14 @@ class KnownStatements:
     reader: Reader | None
     fetch: Callable[..., Batch]
     def kind_of_rows(self, values: dict[str, Any]) -> tuple[Any, Any] | None: ...
-    def values(self, call: Hidden, kind: object, ask: Any) -> list[Any] | None: ...
-    def rows(self, call: Hidden) -> list[Any] | None: ...
-    def stream(self, call: Hidden) -> tuple[Any, ...] | None: ...
-    def rows_led(self, call: Hidden, name: str) -> list[Any] | None: ...
+    def values(
+        self, call: QuerysetCall, kind: object, ask: Any
+    ) -> list[Any] | None: ...
+    def rows(self, call: QuerysetCall) -> list[Any] | None: ...
+    def stream(self, call: QuerysetCall) -> tuple[Any, ...] | None: ...
+    def rows_led(self, call: QuerysetCall, name: str) -> list[Any] | None: ...
     def rows_of_get(
-        self, call: Hidden, filter_by: Any, limit: Any
+        self, call: QuerysetCall, filter_by: Any, limit: Any
     ) -> list[Any] | None: ...
 
 @final
@@ -662,7 +664,9 @@ class StraightReads:
         cls,
         statements: KnownStatements,
         *,
-        methods: dict[Any, tuple[int, str | None, Callable[[Hidden, list[Any]], Any]]],
+        methods: dict[
+            Any, tuple[int, str | None, Callable[[QuerysetCall, list[Any]], Any]]
+        ],
         filter_by: Any,
         limit: Any,
     ) -> Self: ...
@@ -764,7 +768,7 @@ class DrivenSteps:
     def drive_alone(self, coroutine: Any) -> Any: ...
     def take(self, worker: Any, coroutine: Any) -> Any: ...
 
-def setting_reader(kind: type[Any], watch: ClassWatch) -> Callable[[Any, str], Any]: ...
+def lazy_reader(kind: type[Any]) -> Callable[[Any, str], Any]: ...
 
 @final
 class LocalMethods:

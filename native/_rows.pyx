@@ -22,6 +22,21 @@ from sys import intern
 from time import monotonic_ns
 
 
+cdef extern from "Python.h":
+    ctypedef object (*allocfunc)(PyTypeObject *cls, Py_ssize_t items)
+    ctypedef object (*unaryfunc)(object)
+    ctypedef struct AsyncSlots "PyAsyncMethods":
+        unaryfunc am_await
+    # Of a class, what Cython's PyTypeObject does not show.
+    ctypedef struct ClassStruct "PyTypeObject":
+        allocfunc tp_alloc
+        AsyncSlots *tp_as_async
+        unsigned int tp_version_tag
+        unsigned long tp_flags
+        PyObject *tp_dict
+        PyObject *tp_mro
+
+
 cdef extern from "python_slots.h":
     const char *BUILD_PROFILE
     unsigned int CYTHON_HEX_VERSION
@@ -29,18 +44,16 @@ cdef extern from "python_slots.h":
     int propagate_error() except -1
     void raise_stop_iteration(PyObject *stop, PyObject *item) noexcept
     bint can_reuse_stop_iteration(PyObject *stop) noexcept
-    void finalize_state(object state) noexcept
-    int intern_names() except -1
-    object new_state_finalizer(PyTypeObject *state_class)
     void set_await_slots(type cls, void *iternext, void *send) noexcept
 
 
-include "classes.pxi"
-include "changes.pxi"
+include "class_watches.pxi"
+include "attribute_hooks.pxi"
 include "converters.pxi"
 include "text_values.pxi"
 include "plans.pxi"
 include "model_plan.pxi"
+include "state_finalizer.pxi"
 include "batches.pxi"
 include "iterators.pxi"
 include "async_iterator.pxi"
@@ -67,22 +80,6 @@ include "known_statements.pxi"
 include "straight_reads.pxi"
 
 
-def state_finalizer(state):
-    """Do what Django 6.1's `ModelState.__del__` does, without making `fields_cache`."""
-    finalize_state(state)
-
-
-def state_finalizer_for(state_class):
-    """Return `state_finalizer` as a `__del__` of `state_class` that costs no call.
-
-    A slot wrapper: CPython takes its C function as the class's finalizer (45 ns a row,
-    where any callable costs 110 and Django's 350).
-    """
-    if not isinstance(state_class, type):
-        raise TypeError(f"expected a class, got {state_class!r}")
-    return new_state_finalizer(<PyTypeObject *> state_class)
-
-
 def build_info():
     """Say how this module was built: `cython`, `profile` (release or debug)."""
     cdef unsigned int version = CYTHON_HEX_VERSION
@@ -90,6 +87,3 @@ def build_info():
         "cython": f"{version >> 24}.{version >> 16 & 255}.{version >> 8 & 255}",
         "profile": BUILD_PROFILE.decode(),
     }
-
-
-intern_names()

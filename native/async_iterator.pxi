@@ -10,11 +10,6 @@ cdef extern from *:
         PYGEN_RETURN
         PYGEN_ERROR
         PYGEN_NEXT
-    ctypedef object (*unaryfunc)(object)
-    ctypedef struct AsyncSlots "PyAsyncMethods":
-        unaryfunc am_await
-    ctypedef struct AwaitType "PyTypeObject":
-        AsyncSlots *tp_as_async
     # An error stays set: told by the result.
     PySendResult PyIter_Send(PyObject *it, PyObject *value, PyObject **result) noexcept
     bint PyCoro_CheckExact(object obj) noexcept
@@ -76,7 +71,7 @@ cdef object awaitable_iterator(object awaitable):
     cdef AsyncSlots *slots
     if PyCoro_CheckExact(awaitable):
         return awaitable
-    slots = (<AwaitType *> Py_TYPE(awaitable)).tp_as_async
+    slots = (<ClassStruct *> Py_TYPE(awaitable)).tp_as_async
     if slots is NULL or slots.am_await is NULL:
         raise TypeError(f"a source returns awaitables or batches, not {awaitable!r}")
     return slots.am_await(awaitable)

@@ -15,7 +15,6 @@ cdef extern from "thread_locals.h":
 
 cdef extern from "Python.h":
     object PyObject_GenericGetAttr(object obj, object name)
-    object PyLong_FromVoidPtr(void *pointer)
     void PyErr_Clear() noexcept
     PyObject *PyObject_CallOneArg(PyObject *function, PyObject *argument) noexcept
     int PyContextVar_Get(object variable, PyObject *default, PyObject **value) except -1

@@ -29,7 +29,7 @@ cdef class Databases:
         if alias:
             return alias
         router = self.names["router"]
-        if type(router) is not self.kind or not is_right(self.watch):
+        if type(router) is not self.kind or not holds(self.watch):
             return None
         cdef dict own = <dict> PyObject_GenericGetDict(router, NULL)
         routers = own.get("routers")

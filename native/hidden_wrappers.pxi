@@ -97,7 +97,7 @@ cdef class HiddenWrappers:
             or gate.waiting
             or units.calls
             or values["_thread_ident"] != PyThread_get_thread_ident()
-            or not is_right(watch)
+            or not holds(watch)
         ):
             return False
         session, entry = raw.session, values["pool"]._entry

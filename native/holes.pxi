@@ -54,7 +54,7 @@ cdef class Parameter:
 
     def param(self, value):
         """Return the parameter for one value, None where Django is to be asked."""
-        return self.one(value) if is_right(self.watch) else None
+        return self.one(value) if holds(self.watch) else None
 
     cdef object key_of(self, value):
         """What is kept of a value when it is given; None where Django is to be asked."""
@@ -118,7 +118,7 @@ cdef class Hole:
     cdef bint is_chosen(self) except -1:
         """Tell whether Django would choose this lookup, as it did."""
         for watch in self.watches:
-            if not is_right(<ClassWatch> watch):
+            if not holds(<ClassWatch> watch):
                 return False
         return True
 

@@ -4,7 +4,7 @@
 # Next: `connections/first_statement.py`, `sending.pxi`.
 
 @cython.final
-cdef class Hidden:
+cdef class QuerysetCall:
     """Keeps what a method was called with where no tool that shows frames asks for it.
 
     The repr of a queryset is another query.
@@ -154,7 +154,7 @@ cdef class KnownStatements:
                 self.forget()
             return False
         for watch in statement.kinds:
-            if not is_right(<ClassWatch> watch):
+            if not holds(<ClassWatch> watch):
                 return False
         if not statement.is_ordered_so():
             if asks:
@@ -163,7 +163,7 @@ cdef class KnownStatements:
         if statement.watches is None:
             return asks and self.holds(statement)
         for watch in statement.watches:
-            if not is_right(<ClassWatch> watch):
+            if not holds(<ClassWatch> watch):
                 return asks and self.holds(statement)
         # A tool may have replaced what reads the cursors.
         if self.compilers["cursor_iter"] is not statement.cursor_iter:
@@ -182,7 +182,7 @@ cdef class KnownStatements:
         return iterable, fetch_mode
 
     cdef StatementRun known(
-        self, Hidden call, dict values, Path path, kind, ask, bint asks=True
+        self, QuerysetCall call, dict values, Path path, kind, ask, bint asks=True
     ):
         """The statement filled in; None if it is not known.
 
@@ -252,7 +252,7 @@ cdef class KnownStatements:
             self.verify(ask, call, alias, *known.written_out())
         return known
 
-    cdef list run(self, StatementRun known, Hidden call, how):
+    cdef list run(self, StatementRun known, QuerysetCall call, how):
         if readers != 0:
             self.announce(known.statement)
         # Last: nothing may be waited for between this and the statement.
@@ -285,18 +285,18 @@ cdef class KnownStatements:
             known.plan, known.types, statement.columns, how,
         )
 
-    def values(self, Hidden call not None, kind, ask):
+    def values(self, QuerysetCall call not None, kind, ask):
         """Return the rows of a statement for one value."""
         cdef dict values = <dict> PyObject_GenericGetDict(call.queryset, NULL)
         known = self.known(call, values, self.steps.path_of(values), kind, ask)
         return None if known is None else self.run(known, call, self.of_one)
 
-    def rows(self, Hidden call not None):
+    def rows(self, QuerysetCall call not None):
         """Return a queryset's rows."""
         cdef dict values = <dict> PyObject_GenericGetDict(call.queryset, NULL)
         return self.rows_on(call, values, self.steps.path_of(values))
 
-    cdef list rows_on(self, Hidden call, dict values, Path path):
+    cdef list rows_on(self, QuerysetCall call, dict values, Path path):
         if path is None:
             return None
         kind = self.kind_of_rows(values)
@@ -309,7 +309,7 @@ cdef class KnownStatements:
             call.queryset.db  # once more, as get() asks whether the lock has a limit
         return self.run(known, call, self.of_querysets)
 
-    def stream(self, Hidden call not None):
+    def stream(self, QuerysetCall call not None):
         """Return what a stream of a queryset's rows is made of; None as `rows()` does.
 
         The statement, the alias, the plan, the types, SQL and parameters.
@@ -327,7 +327,7 @@ cdef class KnownStatements:
             known.params,
         )
 
-    def rows_led(self, Hidden call not None, str name not None):
+    def rows_led(self, QuerysetCall call not None, str name not None):
         """Return the rows that a method of Django's looks at, None if it is to look."""
         cdef dict values = <dict> PyObject_GenericGetDict(call.queryset, NULL)
         path = self.steps.led(values, self.steps.path_of(values), name, call.args)
@@ -335,7 +335,7 @@ cdef class KnownStatements:
             return None
         return self.rows_on(call, values, path)
 
-    def rows_of_get(self, Hidden call not None, filter_by, limit):
+    def rows_of_get(self, QuerysetCall call not None, filter_by, limit):
         """Return the rows that `get()` looks at.
 
         If it is None `call.limited` is the queryset that has them, or a step to be

@@ -55,7 +55,7 @@ cdef class LocalMethods:
     cdef object variable(self, local, name):
         """The context variable of `local`; None where asgiref has to do it."""
         variables = PyObject_GenericGetAttr(local, "_storage")
-        if type(variables) is not self.kind or name == "_data" or not is_right(self.watch):
+        if type(variables) is not self.kind or name == "_data" or not holds(self.watch):
             return None
         variable = PyObject_GenericGetAttr(variables, "_data")
         return variable if type(variable) is ContextVar else None

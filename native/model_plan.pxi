@@ -5,9 +5,6 @@
 # Next: the caller's loop.
 
 cdef extern from *:
-    ctypedef object (*allocfunc)(PyTypeObject *cls, Py_ssize_t items)
-    ctypedef struct ClassSlots "PyTypeObject":
-        allocfunc tp_alloc
     object PyObject_GenericGetDict(object obj, void *context)
     int PyObject_SetAttr(object obj, object name, object value) except -1
     object PyWeakref_NewRef(object obj, PyObject *callback)
@@ -25,7 +22,7 @@ cdef extern from "inline_values.h":
 
 cdef inline object allocate(object cls):
     """As object.__new__, for a class that `check_class` has passed."""
-    return (<ClassSlots *> cls).tp_alloc(<PyTypeObject *> cls, 0)
+    return (<ClassStruct *> cls).tp_alloc(<PyTypeObject *> cls, 0)
 
 
 cdef int check_class(cls) except -1:
@@ -94,8 +91,8 @@ cdef class ModelPlan(Plan):
         self.set_relations(tuple(relations))
         self.known = tuple(known)
         for item in self.known:
-            if type(item) is not Known:
-                raise TypeError(f"known takes Known, not {item!r}")
+            if type(item) is not KnownRelated:
+                raise TypeError(f"known takes KnownRelated, not {item!r}")
         self.uses_state = track_peers or any(
             [(<Relation> relation).local_cache is not None for relation in self.relations]
         )
@@ -248,7 +245,7 @@ cdef class ModelPlan(Plan):
         cdef dict cache = None
         cdef _Annotation annotation
         cdef Relation relation
-        cdef Known known
+        cdef KnownRelated known
         cdef object child
         if self.peers is not None:
             self.peers.append(PyWeakref_NewRef(obj, NULL))
@@ -332,7 +329,7 @@ cdef class Relation:
 
 
 @cython.final
-cdef class Known:
+cdef class KnownRelated:
     """Objects known before the query, as ModelIterable's known_related_objects."""
 
     def __init__(self, field, dict related not None, attnames):

@@ -140,7 +140,7 @@ cdef class Steps:
         if (
             root is None
             or root.node.epoch is not self.epoch
-            or not is_right(root.watch)
+            or not holds(root.watch)
         ):
             return None
         return self.begin_at(kind, model, manager._db, manager._hints, root.node)
@@ -463,7 +463,7 @@ cdef class Steps:
             return None
         node, steps, limits, watches = <tuple?> lead
         for watch in <tuple?> watches:
-            if not is_right(<ClassWatch?> watch):
+            if not holds(<ClassWatch?> watch):
                 return None
         node.used = self.clock
         step = path.steps

@@ -124,7 +124,7 @@ cdef class RoundTrips:
 
     cdef object run(self, raw, gen):
         """Do as `with raw.lock: return raw.wait(gen)`."""
-        if type(raw) is not self.view or not is_right(self.watch):
+        if type(raw) is not self.view or not holds(self.watch):
             with raw.lock:
                 return raw.wait(gen)
         gate = raw.gate

@@ -74,7 +74,7 @@ cdef class Routes:
     cdef bint is_for(self, replay, settings) except -1:
         watch = replay.watch
         if changes != 0 and watch is not None and settings is replay.settings:
-            return is_right(<ClassWatch?> watch)
+            return holds(<ClassWatch?> watch)
         return replay.is_for(settings)
 
     cdef object pool(self, replay, loop, alias):

@@ -106,7 +106,7 @@ cdef class Sender:
 
     cdef object open_connection(self, wrapper, bint binds, bint waits=True):
         # Where the caller must not wait it is None too.
-        if not is_right(watch_for(type(wrapper), self.watches, self.watch_of)):
+        if not holds(watch_for(type(wrapper), self.watches, self.watch_of)):
             return None
         cdef dict own = wrapper.__dict__  # which builds a lazy one
         for name in self.names:
@@ -248,7 +248,7 @@ cdef class Sender:
                 or getattr(raw, "due", None) is not None
             ):
                 return self.in_transaction(raw, query)
-            if readers != 0 and arrays is None and is_right(self.round_trips.watch):
+            if readers != 0 and arrays is None and holds(self.round_trips.watch):
                 results = self.join(raw, query)
                 if results is not None:
                     return only(self, raw, results)

@@ -75,7 +75,7 @@ cdef class Statement:
         """Add a hole's text and parameters, or leave it to Django."""
         cdef Parameter prepared = self.prepared[place]
         text = self.simple[place]
-        if prepared is not None and text is not None and is_right(prepared.watch):
+        if prepared is not None and text is not None and holds(prepared.watch):
             if not prepared.many:
                 param = prepared.one(value)
                 if param is not None:

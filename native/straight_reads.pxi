@@ -24,8 +24,8 @@ cdef class StraightReads:
     A call enters its greenlet, leaves it to wait, enters and leaves it again: a fifth
     of what a `get()` costs. Here it never does, unless something is not as usual.
     `methods` has for Django's methods what their rows become, the kind of their
-    statement or the method's name, and what is called with Hidden and the rows in any
-    other case; `filter_by` and `limit` are the steps of `get()`.
+    statement or the method's name, and what is called with the QuerysetCall and the rows
+    in any other case; `filter_by` and `limit` are the steps of `get()`.
     """
 
     def __cinit__(
@@ -57,15 +57,15 @@ cdef class StraightReads:
             or type(bridge.getcurrent()) is bridge.worker
         ):
             return None
-        cdef Hidden hidden = Hidden(function.__self__, call[1], call[0])
-        known = self.known(hidden, <tuple?> what)
+        cdef QuerysetCall asked = QuerysetCall(function.__self__, call[1], call[0])
+        known = self.known(asked, <tuple?> what)
         if known is None:
             return None
         read = self.read(known, worker)
         if read is None:
             give_back(known)
             return None
-        read.call, read.what = hidden, <tuple> what
+        read.call, read.what = asked, <tuple> what
         # Tools show what is in the frames around a query: the queryset is in none.
         call.clear()
         read.begin(statements.reader.sender.round_trips)
@@ -74,7 +74,7 @@ cdef class StraightReads:
             bridge.steps += 1
         return read
 
-    cdef StatementRun known(self, Hidden call, tuple what):
+    cdef StatementRun known(self, QuerysetCall call, tuple what):
         cdef KnownStatements statements = self.statements
         cdef dict values = <dict> PyObject_GenericGetDict(call.queryset, NULL)
         path = statements.steps.path_of(values, ALONE)
@@ -124,7 +124,7 @@ cdef class StraightReads:
         if (
             raw is None
             or type(raw) is not trips.view
-            or not is_right(trips.watch)
+            or not holds(trips.watch)
             or wrapper.needs_rollback
             or (known.statement.binds and raw._prepared.prepare_threshold is not None)
         ):

@@ -166,6 +166,6 @@ def seams() -> Iterator[tuple[Any, str, Any, str]]:
         (BaseDatabaseFeatures, *of_connection),
     )
     for kind, bound, quiet, changed in told:
-        methods = _native.rows.Told(kind, bound, quiet, changed).methods()
+        methods = _native.rows.AttributeHooks(kind, bound, quiet, changed).methods()
         for name, method in zip(("__setattr__", "__delattr__"), methods, strict=True):
             yield kind, name, method, learnt

@@ -176,7 +176,7 @@ cdef class Relation:
     cdef str remote_cache
 
 
-cdef class Known:
+cdef class KnownRelated:
     cdef object field
     cdef str name
     cdef dict related
@@ -276,13 +276,13 @@ cdef class ClassWatch:
     cdef unsigned int versions[WATCHED_CLASSES]
 
 
-cdef class Told:
+cdef class AttributeHooks:
     cdef object kind
     cdef str bound
     cdef frozenset quiet
     cdef object changed
 
-    cdef object next(self, instance, str method)
+    cdef object next_owner(self, instance, str method)
     cdef int tell(self, instance, name, before) except -1
 
 
@@ -544,7 +544,7 @@ cdef class Reader:
     cdef object batch(self, Plan plan, decoder, result)
 
 
-cdef class Hidden:
+cdef class QuerysetCall:
     cdef public object queryset
     cdef public tuple args
     cdef public dict kwargs
@@ -610,10 +610,10 @@ cdef class KnownStatements:
     cdef bint is_as_learnt(self, Statement statement, bint asks) except -1
     cpdef object kind_of_rows(self, dict values)
     cdef StatementRun known(
-        self, Hidden call, dict values, Path path, kind, ask, bint asks=*
+        self, QuerysetCall call, dict values, Path path, kind, ask, bint asks=*
     )
-    cdef list rows_on(self, Hidden call, dict values, Path path)
-    cdef list run(self, StatementRun known, Hidden call, how)
+    cdef list rows_on(self, QuerysetCall call, dict values, Path path)
+    cdef list run(self, StatementRun known, QuerysetCall call, how)
     cdef Batch batch(self, StatementRun known, wrapper, how)
     cdef list built(self, StatementRun known, Batch batch)
 
@@ -743,7 +743,7 @@ cdef class StraightReads:
     cdef object filter_by
     cdef object limit
 
-    cdef StatementRun known(self, Hidden call, tuple what)
+    cdef StatementRun known(self, QuerysetCall call, tuple what)
     cdef StraightRead read(self, StatementRun known, worker)
 
 
@@ -764,7 +764,7 @@ cdef class RoundTrip:
 cdef class StraightRead(RoundTrip):
     cdef KnownStatements statements
     cdef StatementRun known
-    cdef Hidden call
+    cdef QuerysetCall call
     cdef tuple what
     cdef object worker
     cdef object wrapper

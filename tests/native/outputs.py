@@ -78,7 +78,7 @@ def known(
     related: Any, *attnames: str, is_cached: Any = nothing, **options: Any
 ) -> Any:
     field = types.SimpleNamespace(name="found", is_cached=is_cached)
-    known = rows.Known(field, related, attnames or ["author_id"])
+    known = rows.KnownRelated(field, related, attnames or ["author_id"])
     return model_plan(Book, known=[known], **options)
 
 

@@ -151,14 +151,14 @@ def test_relations_have_their_own_peers() -> None:
 def test_known_related_objects(
     cached: bool, related: Any, attnames: Any, expected: Any
 ) -> None:
-    known = rows.Known(KnownField(cached), related, attnames)
+    known = rows.KnownRelated(KnownField(cached), related, attnames)
     (story,) = build(model_plan(Story, known=[known]), (1, "T", 2, None, 3))
     assert getattr(story, "known_object", None) == expected
 
 
 def test_known_related_objects_of_a_real_field() -> None:
     ada = from_db(Writer, (5, "Ada"))
-    known = rows.Known(WRITER, {5: ada}, ["writer_id"])
+    known = rows.KnownRelated(WRITER, {5: ada}, ["writer_id"])
     plan = model_plan(Story, known=[known])
     ours, other = build(plan, (1, "T", 5, None, 3), (2, "T", 6, None, 3))
     assert ours.writer is ada
@@ -169,7 +169,7 @@ def test_known_related_objects_of_a_real_field() -> None:
 
 
 def test_known_related_objects_give_way_to_select_related() -> None:
-    known = [rows.Known(WRITER, {5: from_db(Writer, (5, "Ada"))}, ["writer_id"])]
+    known = [rows.KnownRelated(WRITER, {5: from_db(Writer, (5, "Ada"))}, ["writer_id"])]
     relations = [rows.Relation(model_plan(Writer, 5), local_cache="writer")]
     plan = model_plan(Story, width=7, relations=relations, known=known)
     (ours,) = build(plan, (1, "T", 5, None, 3, 5, "Loaded"))

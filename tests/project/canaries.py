@@ -56,7 +56,7 @@ _TOGETHER = {
     "django.db.models.base.Model.__init__ from_db": "querysets/plans/row_plan.py: why_from_db; native/model_plan.pxi",
     "django.db.models.base.Model.__setattr__": "querysets/plans/row_plan.py: why_from_db",
     "django.db.models.base.ModelBase.__call__": "querysets/plans/row_plan.py: why_from_db",
-    "django.db.models.base.ModelState": "native/model_plan.pxi, python_slots.h",
+    "django.db.models.base.ModelState": "native/model_plan.pxi, state_finalizer.h",
     "django.db.models.fields.files.FileDescriptor.__set__": "querysets/plans/row_plan.py: PLAIN_DESCRIPTORS",
     "django.db.models.fields.files.ImageFileDescriptor.__set__": "querysets/plans/row_plan.py",
     "django.db.models.fields.mixins.FieldCacheMixin": "querysets/plans/row_plan.py: _cache_name",

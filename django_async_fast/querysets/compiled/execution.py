@@ -90,7 +90,7 @@ def _by_django(method: Callable[..., Any], call: Any) -> Any:
         or call.queryset._result_cache is not None
     ):
         return method(call.queryset, *call.args, **call.kwargs)
-    asked = _native.rows.Hidden(object.__new__(type(call.queryset)))
+    asked = _native.rows.QuerysetCall(object.__new__(type(call.queryset)))
     asked.queryset.__dict__ = {**call.queryset.__dict__, "_db": call.alias}
     try:
         return method(asked.queryset, *call.args, **call.kwargs)
@@ -183,7 +183,7 @@ _FETCHES_ALONE = is_like(QuerySet, QuerySet, ("_fetch_all",))
 @wraps(QuerySet._fetch_all)
 def fetch_all(self: Any) -> Any:
     # Tools show what is in the frames around a query: the queryset is in none.
-    call = _native.rows.Hidden(self)
+    call = _native.rows.QuerysetCall(self)
     del self
     if call.queryset._result_cache is None:
         rows = KNOWN.rows(call)
@@ -214,7 +214,7 @@ def _known_stream(queryset: Any) -> Any:
 
     Else the alias that a router has answered, if one was asked.
     """
-    call = _native.rows.Hidden(queryset)
+    call = _native.rows.QuerysetCall(queryset)
     del queryset
     if (found := _asked(KNOWN.stream, call)) is None:
         return None, call.alias
@@ -232,7 +232,7 @@ if KNOWN:
 def _one_value(name: str, ask: Ask, make_plan: Any, value: Any) -> Any:
     @wraps(getattr(QuerySet, name))
     def method(self: Any) -> Any:
-        call = _native.rows.Hidden(self)
+        call = _native.rows.QuerysetCall(self)
         del self
         rows = KNOWN.values(call, name, ask)
         if rows is None and _learn(call, name, ask, make_plan):
@@ -248,7 +248,7 @@ def _one_value(name: str, ask: Ask, make_plan: Any, value: Any) -> Any:
 
 @wraps(QuerySet.aggregate)
 def aggregate(self: Any, *args: Any, **kwargs: Any) -> Any:
-    call = _native.rows.Hidden(self, args, kwargs)
+    call = _native.rows.QuerysetCall(self, args, kwargs)
     del self, args, kwargs
     if PATH in call.queryset.__dict__ and call.queryset._result_cache is None:
         key = KEYS.key_of_aggregates("aggregate", call.args, call.kwargs)
@@ -285,7 +285,7 @@ def _led(name: str, row: Callable[[Any, list[Any]], Any]) -> Any:
 
     @wraps(look.__wrapped__)
     def method(self: Any, *args: Any) -> Any:
-        call = _native.rows.Hidden(self, args)
+        call = _native.rows.QuerysetCall(self, args)
         del self, args
         rows = KNOWN.rows_led(call, name)
         return _by_django(look, call) if rows is None else row(call, rows)
@@ -328,7 +328,7 @@ class _Filtered:
 
 @wraps(QuerySet._earliest)
 def by_order(self: Any, *fields: Any) -> Any:
-    call = _native.rows.Hidden(self, fields)
+    call = _native.rows.QuerysetCall(self, fields)
     del self, fields
     order = call.args or call.queryset.model._meta.get_latest_by
     if type(order) is str:
@@ -339,7 +339,7 @@ def by_order(self: Any, *fields: Any) -> Any:
         and all(type(name) is str and name != "?" for name in order)
     ):
         # As Django orders and slices, for `get()` to look at the row.
-        limited = _native.rows.Hidden(call.queryset.order_by(*order)[:1])
+        limited = _native.rows.QuerysetCall(call.queryset.order_by(*order)[:1])
         rows = _rows_of(limited)
         if rows is not None:
             if rows:
@@ -351,7 +351,7 @@ def by_order(self: Any, *fields: Any) -> Any:
 
 @wraps(QuerySet.get)
 def get(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-    call = _native.rows.Hidden(self, args, kwargs)
+    call = _native.rows.QuerysetCall(self, args, kwargs)
     del self, args, kwargs
     rows = KNOWN.rows_of_get(call, METHODS["filter"].__wrapped__, _ordered_and_sliced)
     if rows is None:
@@ -380,7 +380,7 @@ earliest, latest = _led("earliest", _only), _led("latest", _only)
 
 def _rows_of_get(call: Any) -> Any:
     """Return the rows that `get()` looks at, not for the third time; or None."""
-    limited = _native.rows.Hidden(_limited(call))
+    limited = _native.rows.QuerysetCall(_limited(call))
     if limited.queryset is None:
         return None
     limited.of_get, limited.alias = True, call.alias

@@ -60,7 +60,7 @@ def update(self: Any, /, **values: Any) -> Any:
         call = [values, self]
         del self, values
         return update.__wrapped__(call.pop(), **call.pop())
-    done = _native.rows.Hidden(self)
+    done = _native.rows.QuerysetCall(self)
     del self, values
     changed = run()
     done.queryset._result_cache = None
@@ -127,7 +127,7 @@ class _Call(FilteredCall):
 
     def django(self) -> Any:
         # The queryset itself stays on its path; its routers have been asked.
-        call = _native.rows.Hidden(djangos(self.queryset, self.path))
+        call = _native.rows.QuerysetCall(djangos(self.queryset, self.path))
         call.queryset._db = self.using
         return update.__wrapped__(call.queryset, **self._values)
 

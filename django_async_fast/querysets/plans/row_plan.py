@@ -351,5 +351,5 @@ def _known(queryset: Any, loaded: list[str]) -> list[Any]:
         if django.VERSION < (6, 1) and not set(attnames) <= set(loaded):
             # Django before 6.1 fetches the deferred attribute here.
             raise Declined("a known related object's key is deferred")
-        found.append(_native.rows.Known(field, related, attnames))
+        found.append(_native.rows.KnownRelated(field, related, attnames))
     return found

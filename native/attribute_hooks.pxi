@@ -1,7 +1,7 @@
 # Who sets an attribute of an object that something was learnt of.
 
 @cython.final
-cdef class Told:
+cdef class AttributeHooks:
     """`__setattr__` and `__delattr__` of a class, after which `changed` is told.
 
     `changed(instance, name, before)` is called when an instance that has `bound` gets
@@ -18,17 +18,17 @@ cdef class Told:
         self.quiet = quiet
         self.changed = changed
 
-    cdef object next(self, instance, str method):
+    cdef object next_owner(self, instance, str method):
         """The class among the bases that has the method, None for object's own."""
         cdef bint after = False
         cdef object owner = type(instance)
-        for each in <tuple> (<ClassVersion *> owner).tp_mro:
+        for each in <tuple> (<ClassStruct *> owner).tp_mro:
             if each is self.kind:
                 after = True
             elif (
                 after
-                and (<ClassVersion *> each).tp_flags & Py_TPFLAGS_HEAPTYPE
-                and method in <dict> (<ClassVersion *> each).tp_dict
+                and (<ClassStruct *> each).tp_flags & Py_TPFLAGS_HEAPTYPE
+                and method in <dict> (<ClassStruct *> each).tp_dict
             ):
                 return each
         return None
@@ -42,8 +42,8 @@ cdef class Told:
         """Return the two methods."""
 
         def set_attribute(instance, name, value):
-            before = had(instance, name)
-            found = self.next(instance, "__setattr__")
+            before = own_attribute(instance, name)
+            found = self.next_owner(instance, "__setattr__")
             if found is None:
                 PyObject_GenericSetAttr(instance, name, value)
             else:
@@ -51,8 +51,8 @@ cdef class Told:
             self.tell(instance, name, before)
 
         def delete_attribute(instance, name):
-            before = had(instance, name)
-            found = self.next(instance, "__delattr__")
+            before = own_attribute(instance, name)
+            found = self.next_owner(instance, "__delattr__")
             if found is None:
                 object.__delattr__(instance, name)
             else:
@@ -62,6 +62,6 @@ cdef class Told:
         return set_attribute, delete_attribute
 
 
-cdef object had(instance, name):
+cdef object own_attribute(instance, name):
     """What an instance has by a name, besides its class."""
     return (<dict> PyObject_GenericGetDict(instance, NULL)).get(name, ABSENT)

@@ -1,11 +1,6 @@
 # Whether classes have been changed, without looking each of their attributes up.
 
 cdef extern from "Python.h":
-    ctypedef struct ClassVersion "PyTypeObject":
-        unsigned int tp_version_tag
-        unsigned long tp_flags
-        PyObject *tp_dict
-        PyObject *tp_mro
     ctypedef struct DictValues "PyDictObject":
         void *ma_values
     unsigned long Py_TPFLAGS_HEAPTYPE
@@ -74,7 +69,7 @@ cdef int watch(PyObject *values, tuple names=None) except -1:
 
 
 cdef tuple mro_of(kind):
-    return <tuple> (<ClassVersion *> kind).tp_mro
+    return <tuple> (<ClassStruct *> kind).tp_mro
 
 
 @cython.final
@@ -122,8 +117,8 @@ cdef class ClassWatch:
         for i in range(len(self.classes)):
             for each in <tuple> self.mros[i]:
                 # Others nobody can change.
-                if (<ClassVersion *> each).tp_flags & Py_TPFLAGS_HEAPTYPE:
-                    watch((<ClassVersion *> each).tp_dict, self.names and self.names[i])
+                if (<ClassStruct *> each).tp_flags & Py_TPFLAGS_HEAPTYPE:
+                    watch((<ClassStruct *> each).tp_dict, self.names and self.names[i])
             take_version(self, i)
             if self.names is not None:
                 seen.append([])
@@ -148,7 +143,7 @@ cdef class ClassWatch:
 def all_hold(tuple watches not None):
     """Tell whether `holds()` of each ClassWatch does."""
     for each in watches:
-        if not is_right(<ClassWatch?> each):
+        if not holds(<ClassWatch?> each):
             return False
     return True
 
@@ -176,7 +171,7 @@ cdef inline bint has_mros(ClassWatch self) noexcept:
     cdef Py_ssize_t i
     for i in range(PyTuple_GET_SIZE(mros)):
         if (
-            (<ClassVersion *> PyTuple_GET_ITEM(classes, i)).tp_mro
+            (<ClassStruct *> PyTuple_GET_ITEM(classes, i)).tp_mro
             != PyTuple_GET_ITEM(mros, i)
         ):
             return False
@@ -222,14 +217,14 @@ cdef bint compare(ClassWatch self, Py_ssize_t i, list seen, bint take) except -1
     """Compare what a class has with what was seen, or take it down."""
     cdef Py_ssize_t at = 0, next
     cdef unsigned int version
-    cdef ClassVersion *owner
+    cdef ClassStruct *owner
     cdef PyObject *value
     cdef tuple names = self.names[i]
     cdef tuple mro = mro_of(self.classes[i])
     if not is_next(seen, &at, <PyObject *> mro, take):
         return False
     for each in mro:
-        owner = <ClassVersion *> each
+        owner = <ClassStruct *> each
         if not owner.tp_flags & Py_TPFLAGS_HEAPTYPE:
             continue  # nobody can change it
         if names:
@@ -268,10 +263,10 @@ cdef object ABSENT = object()
 
 
 cdef inline unsigned int version_of(object kind):
-    return (<ClassVersion *> kind).tp_version_tag
+    return (<ClassStruct *> kind).tp_version_tag
 
 
-cdef inline bint is_right(ClassWatch watch) except -1:
+cdef inline bint holds(ClassWatch watch) except -1:
     return watch.answer if is_unchanged(watch) else watch.holds()
 
 
