@@ -1,4 +1,4 @@
-"""alist, achunks, afetch_related and explain_plan."""
+"""alist, achunks and explain_plan."""
 
 from collections.abc import AsyncIterator
 
@@ -8,7 +8,6 @@ from django.test.utils import CaptureQueriesContext
 
 from django_async_fast import (
     achunks,
-    afetch_related,
     alist,
     bridge,
     explain_plan,
@@ -64,22 +63,6 @@ async def test_achunks_prefetches_and_can_be_left() -> None:
 async def test_achunks_refuses_nonsense() -> None:
     with pytest.raises(ValueError, match="positive"):
         await anext(achunks(numbers(1), 0))
-
-
-async def test_afetch_related() -> None:
-    async with new_connection() as conn:
-        mentor = await Author.objects.acreate(name="m")
-        author = await Author.objects.acreate(name="a", mentor=mentor)
-        await Book.objects.acreate(title="b", author=author)
-        book = await Book.objects.aget()
-        assert await afetch_related(book, "author__mentor", "tags") is book
-        with CaptureQueriesContext(conn) as queries:
-            assert book.author.mentor.name == "m"
-            assert list(book.tags.all()) == []
-        assert len(queries) == 0
-        books = await alist(Book.objects.all())
-        await afetch_related(books, "author")
-        assert books[0].author.name == "a"
 
 
 @pytest.mark.core

@@ -83,6 +83,16 @@ async def test_on_commit_beside_a_siblings_transaction(around: Any) -> None:
     assert called == ["kept"]
 
 
+async def test_an_error_marks_its_transaction() -> None:
+    async with new_connection():
+        async with transaction.atomic():
+            with pytest.raises(ValueError):
+                async with transaction.amark_for_rollback_on_error():
+                    await _in_atomic("a", fail=True)
+            assert await transaction.aget_rollback()
+        assert await _names() == []
+
+
 async def test_children_belong_to_the_transaction_they_are_started_in() -> None:
     async with new_connection():
         with pytest.raises(ValueError):
