@@ -5,7 +5,6 @@ import contextvars
 import gc
 
 import pytest
-from asgiref.sync import async_to_sync
 from django.dispatch import Signal
 
 from django_async_fast import bridge
@@ -127,13 +126,6 @@ async def test_an_abandoned_call_cannot_wait_any_more() -> None:
     del coroutine
     gc.collect()
     assert await bridge.run(wait, "next") == "next"
-
-
-async def test_async_to_sync_shares_the_loop() -> None:
-    async def which() -> asyncio.AbstractEventLoop:
-        return asyncio.get_running_loop()
-
-    assert await bridge.run(async_to_sync(which)) is asyncio.get_running_loop()
 
 
 async def test_async_receivers_of_a_sync_signal_share_the_loop() -> None:

@@ -152,17 +152,6 @@ async def test_tasks_take_turns(log: str, driver: str) -> None:
         assert len(threads()) == (driver == "threads")
 
 
-async def test_a_transaction_left_open_is_rolled_back(
-    log: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with new_connection(log):
-        await transaction.aset_autocommit(False, using=log)
-        await Tag.objects.using(log).acreate(name="a")
-    assert "left a transaction on 'log' open" in caplog.text
-    async with new_connection(log):
-        assert await names(log) == []
-
-
 async def test_deadlocks_of_two_blocks_are_errors(log: str) -> None:
     tags = Tag.objects.using(log)
     async with new_connection(log):
