@@ -10,6 +10,8 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
+# Names in small letters are acts, and no files.
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*/\1/p' $(MAKEFILE_LIST))
 
 VENV ?= .venv
 ARGS ?=
@@ -39,15 +41,12 @@ COMPILED_FROM := pyproject.toml setup.cfg $(shell find native rust \
 
 # --- what people type -------------------------------------------------------------
 
-.PHONY: help
 help: ## list the acts
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: demo
 demo: $(VENV)/.package ## stream 200,000 rows, serve a site: stock Django, and this package
 	@$(RUN) examples/demo $(ARGS)
 
-.PHONY: test
 test: $(VENV)/.package ## run the tests on a real PostgreSQL (ARGS=... goes to pytest)
 	DJANGO_ASYNC_FAST_IMPL=native $(RUN) -m pytest $(ARGS)
 ifeq ($(ARGS),)
@@ -55,16 +54,13 @@ ifeq ($(ARGS),)
 	$(MAKE) test-rust
 endif
 
-.PHONY: test-rust
 test-rust: ## run rust/'s own tests, among them what fuzzing found, in seconds
 	cargo test --manifest-path rust/Cargo.toml --quiet --package wire --package properties
 
 # The other tests run on psycopg[binary], which has a libpq of its own.
-.PHONY: test-psycopg
 test-psycopg: ## run the type tests on psycopg's C and Python implementations
 	$(MAKE) test-psycopg-run VENV=.venvs/psycopg-c
 
-.PHONY: test-psycopg-run
 test-psycopg-run: $(VENV)/.psycopg-c
 	for implementation in c python; do \
 		PSYCOPG_IMPL=$$implementation DJANGO_ASYNC_FAST_IMPL=native \
@@ -72,42 +68,33 @@ test-psycopg-run: $(VENV)/.psycopg-c
 	done
 
 # In an environment of its own: mysqlclient is compiled where it is installed.
-.PHONY: test-mysql
 test-mysql: ## run the tests of MySQL on Debian's MariaDB
 	$(MAKE) test-mysql-run VENV=.venvs/mysql
 
-.PHONY: test-mysql-run
 test-mysql-run: $(VENV)/.mysql
 	DJANGO_ASYNC_FAST_IMPL=native $(RUN) -m pytest $(or $(ARGS),tests/drivers/mysql)
 
 # In an environment of their own: ddtrace is a plugin of pytest's, for one.
-.PHONY: test-beside
 test-beside: ## run other people's tools beside the package: debug toolbar, Sentry, servers ...
 	$(MAKE) test-beside-run VENV=.venvs/beside
 
-.PHONY: test-beside-run
 test-beside-run: $(VENV)/.beside
 	BESIDE_REQUIRED=1 DJANGO_ASYNC_FAST_IMPL=native \
 		$(RUN) -m pytest -p no:ddtrace $(or $(ARGS),$(BESIDE))
 
 # In an environment of their own: the package itself is checked without types of Django's.
-.PHONY: test-typing
 test-typing: ## check a project that uses the package with mypy and pyright
 	$(MAKE) test-typing-run VENV=.venvs/typing
 
-.PHONY: test-typing-run
 test-typing-run: $(VENV)/.typing
 	TYPING_REQUIRED=1 $(RUN) -m pytest $(or $(ARGS),tests/typing)
 
-.PHONY: sanitize
 sanitize: $(VENV)/.compile ## run tests/native on compiled parts that watch their memory
 	tools/sanitize $(RUN) $(ARGS)
 
-.PHONY: sanitize-greenlets
 sanitize-greenlets: $(VENV)/.compile ## run any tests so, the heap alone, on psycopg's C
 	tools/sanitize --greenlets $(RUN) $(ARGS)
 
-.PHONY: fuzz
 fuzz: ## look for bytes that break rust/wire (FUZZ="numeric inet" TIME=600)
 	cd rust && for property in $(FUZZ); do \
 		mkdir -p fuzz/found/$$property fuzz/artifacts/$$property && PROPERTY=$$property \
@@ -116,7 +103,6 @@ fuzz: ## look for bytes that break rust/wire (FUZZ="numeric inet" TIME=600)
 			-max_total_time=$(TIME) -max_len=256 -print_final_stats=1 || exit 1; \
 	done
 
-.PHONY: fuzz-corpus
 fuzz-corpus: ## keep of what fuzzing found what reaches code that the corpus does not
 	cd rust && for property in $(FUZZ); do \
 		mkdir -p fuzz/found/$$property && PROPERTY=$$property \
@@ -124,27 +110,22 @@ fuzz-corpus: ## keep of what fuzzing found what reaches code that the corpus doe
 			-merge=1 -use_counters=0 || exit 1; \
 	done
 
-.PHONY: test-matrix
 test-matrix: $(MATRIX:%=test-django-%) ## run the tests on every supported Django
 
 test-django-%:
 	$(MAKE) test VENV=.venvs/$* DJANGO='Django~=$*.0'
 
-.PHONY: test-314
 test-314: ## run the tests on CPython 3.14, in a Debian unstable where there is none
 	if command -v python3.14 >/dev/null && python3.14 -m ensurepip --version >/dev/null; \
 	then $(MAKE) test VENV=.venvs/3.14 PYTHON=python3.14 ARGS='$(or $(ARGS),tests)'; \
 	else tools/debian make test PYTHON=python3.14 ARGS='$(or $(ARGS),tests)'; fi
 
-.PHONY: soak
 soak: $(VENV)/.package ## run the tests TIMES times; what C writes, and cores, are kept
 	tools/soak $(RUN) $(TIMES) $(ARGS)
 
-.PHONY: soak-requests
 soak-requests: $(VENV)/.package ## 20,000 requests, clients leaving, sessions killed
 	$(RUN) -m tests.faults.soak $(ARGS)
 
-.PHONY: conformance
 conformance: ## Django's own suite (DJANGO=5.2 MODE="sync bridge" LABELS=orm DATABASE=sqlite)
 ifeq ($(DJANGO),)
 	$(MAKE) conformance-run
@@ -152,85 +133,68 @@ else
 	$(MAKE) conformance-run VENV=.venvs/$(DJANGO) DJANGO='Django~=$(DJANGO).0'
 endif
 
-.PHONY: conformance-run
 conformance-run: $(VENV)/.conformance
 	$(RUN) -m tools.conformance $(if $(MODE),--mode '$(MODE)') \
 		$(if $(DATABASE),--database $(DATABASE)) \
 		$(if $(PARALLEL),--parallel $(PARALLEL)) \
 		$(if $(TASKS),--tasks $(TASKS)) $(LABELS)
 
-.PHONY: conformance-all
 conformance-all: ## every mode on every supported Django, then the report
 	for django in $(MATRIX); do \
 		$(MAKE) conformance DJANGO=$$django MODE='stock sync bridge concurrent' \
 			|| failed=1; \
 	done; $(MAKE) conformance-report; [ -z "$$failed" ]
 
-.PHONY: conformance-report
 conformance-report: $(VENV)/.package ## write docs/conformance.md from the runs
 	$(RUN) -m tools.conformance.report
 
-.PHONY: dev
 dev: $(VENV)/.dev ## rebuild both compiled parts in place, in seconds
 	$(IN_PLACE) build_ext --inplace --force
 	@touch $(VENV)/.package
 
-.PHONY: dev-rust
 dev-rust: $(VENV)/.dev ## rebuild rust/ alone, with maturin
 	cd rust && $(abspath $(RUN)) -m maturin develop --quiet --release
 
-.PHONY: build
 build: $(VENV)/.dev ## build dist/: the sdist, and the wheel from it
 	$(RUN) -m build --outdir dist
 
 # What this machine does not have to build them with, a Debian unstable has.
-.PHONY: wheels
 wheels: ## build the wheels of a release for Linux (ARGS="--twice --python 3.13")
 	export SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct); \
 	if command -v python3.14 >/dev/null; then $(MAKE) wheels-here; \
 	else BRING=dist DEBIAN_PACKAGES="rust-src binutils" \
 		tools/debian make wheels-here ARGS='$(ARGS)'; fi
 
-.PHONY: wheels-here
 wheels-here: ## the same with the CPythons and Rust targets that are here
 	"$${PYTHON:-$$(tools/find_python)}" -m tools.wheels $(ARGS)
 
-.PHONY: test-wheel
 test-wheel: ## try the wheels that this machine can run in bare environments
 	"$${PYTHON:-$$(tools/find_python)}" -m tools.wheels.trial $(ARGS)
 
-.PHONY: bench
 bench: $(VENV)/.dev ## run the benchmarks
 	$(RUN) -m bench $(ARGS)
 
-.PHONY: bench-calls
 bench-calls: $(VENV)/.package ## are the Python calls of each operation within budget?
 	$(RUN) -m bench.budgets $(ARGS)
 
-.PHONY: bench-budgets
 bench-budgets: $(VENV)/.package ## write what is counted now to bench/budgets/budgets.json
 	$(RUN) -m bench.budgets --instructions --write $(ARGS)
 
-.PHONY: bench-record
 bench-record: $(VENV)/.dev ## run the benchmarks, and keep a small record in bench/history/
 	$(RUN) -m bench $(ARGS)
 	$(RUN) -m bench.dashboard record
 
-.PHONY: bench-check
 bench-check: $(VENV)/.dev ## the budgets, and a run against the last record (ARGS="--only rows")
 	$(RUN) -m bench.budgets --instructions
 	$(RUN) -m bench $(ARGS)
 	$(RUN) -m bench.dashboard check
 
-.PHONY: dashboard
 dashboard: $(VENV)/.package ## one page of all records: build/dashboard/index.html
 	$(RUN) -m bench.dashboard page
 
-.PHONY: bench-memory
 bench-memory: $(VENV)/.dev ## stream 5,000,000 rows, and watch the memory
 	$(RUN) -m bench.suites.memory $(ARGS)
 
-.PHONY: lint
 lint: $(VENV)/.dev ## check style, types, Cython and Rust
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
@@ -243,17 +207,14 @@ lint: $(VENV)/.dev ## check style, types, Cython and Rust
 	cargo fmt --manifest-path rust/Cargo.toml --check
 	cargo clippy --manifest-path rust/Cargo.toml --quiet --all-targets -- -D warnings
 
-.PHONY: docs
 docs: $(VENV)/.docs ## build the documentation into build/site, and check its links
 	$(RUN) -m sphinx -W --keep-going -q docs build/site
 	DOCS_REQUIRED=1 $(RUN) -m pytest -q tests/docs
 	@echo "build/site/index.html"
 
-.PHONY: docs-links
 docs-links: $(VENV)/.docs ## ask for the addresses outside that the documentation names
 	$(RUN) -m sphinx -q -b linkcheck docs build/links
 
-.PHONY: clean
 clean: ## remove what was built (the environments stay: rm -r .venv .venvs)
 	rm -rf build dist *.egg-info rust/target native/*.c native/*.html
 	rm -rf rust/fuzz/target rust/fuzz/found rust/fuzz/artifacts
