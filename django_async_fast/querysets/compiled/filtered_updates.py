@@ -37,6 +37,8 @@ _EXPRESSIONS = Col, CombinedExpression, DurationExpression, F, Value
 # What these have when nobody has told them more.
 _COMBINED = frozenset({"_constructor_args", "connector", "lhs", "rhs"})
 _VALUE = frozenset({"_constructor_args", "value"})
+# What of a field's may make another value of None, the first also of an expression.
+_OF_NULL = "get_db_prep_save", "get_db_prep_value", "get_prep_value"
 
 
 class FilteredUpdate(FilteredWrite):
@@ -137,9 +139,7 @@ class _Call(FilteredCall):
             not writes.can_compile(compiler, [field for field, _, _ in values])
             or compiler.query.related_updates
             or len(values) != len(self._values)
-            or not all(
-                writes.is_plain(value) or _hands_on(field) for field, _, value in values
-            )
+            or not all(_hands_on(field, value) for field, _, value in values)
         ):
             return None
         return [each for field, _, value in values for each in _prepare(field, value)]
@@ -166,10 +166,17 @@ def _query(query: Any, values: dict[str, Any]) -> Any:
     return query
 
 
-def _hands_on(field: Any) -> bool:
-    """Tell whether a field gives an expression to Django as it is."""
-    name = "get_db_prep_save"
-    return name not in vars(field) and is_djangos_own(type(field), name)
+def _hands_on(field: Any, value: Any) -> bool:
+    """Tell whether a field has no say in what stands in the text for a value."""
+    if value is None and NULL_IN_TEXT:
+        names: tuple[str, ...] = _OF_NULL
+    elif writes.is_plain(value):
+        return True
+    else:
+        names = _OF_NULL[:1]
+    return not any(
+        name in vars(field) or not is_djangos_own(type(field), name) for name in names
+    )
 
 
 def _leaves(value: Any) -> Iterator[Any]:

@@ -19,13 +19,12 @@ _OF_QUERYSET = "_update", "filter", "db"
 class Update(writes.Write):
     """A compiled UPDATE, and how its row is asked for."""
 
-    __slots__ = ("key", "width")
+    __slots__ = ("key",)
 
     def __init__(self, compiler: Any, text: str, kept: Any, key: writes.Key) -> None:
         super().__init__(compiler, text, kept, kept)
         self.key = key
         self._watches += key.watches
-        self.width = text.count("%s")
 
     def send(self, wrapper: Any, filled: writes.Statement) -> Any:
         """Send the statement; return what Django's `_do_update()` does."""
@@ -104,10 +103,10 @@ class UpdateCall(writes.WriteCall):
             raise Missed
         params = [writes.prepared(each, x, wrapper) for each, _, x in self._values]
         if NULL_IN_TEXT:
+            if self.key[-1] != tuple([each is None for each in params]):
+                raise Missed
             params = [each for each in params if each is not None]
         params.append(write.key.param(self._pk_val, wrapper))
-        if len(params) != write.width:
-            raise Missed
         return params
 
     def as_sql(self) -> tuple[str, Any]:

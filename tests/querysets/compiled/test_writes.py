@@ -7,6 +7,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from django import VERSION
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import DatabaseError, connection, models, transaction
 from django.db.models import F, Value
@@ -159,6 +160,38 @@ def test_a_field_makes_another_of_each_expression() -> None:
         for more in (1, 2, 3):
             Plant.objects.update(height=F("height") + 1)
             assert Plant.objects.get().height == more
+
+
+@isolate_apps("tests.testapp")
+def test_a_field_makes_another_of_none() -> None:
+    class Filled(models.TextField):
+        def get_prep_value(self, value: Any) -> Any:
+            return super().get_prep_value("unknown" if value is None else value)
+
+    class Emptied(models.TextField):
+        def get_prep_value(self, value: Any) -> Any:
+            return value or None
+
+    class Plant(Isolated):
+        name = Filled(null=True)
+        other = Emptied(null=True)
+
+    with table_of(Plant):
+        plant = Plant.objects.create(name="x", other="y")
+        rows = Plant.objects.filter(pk=plant.pk)
+        values = {each.name: each for each in Plant._meta.fields}
+        given = [(values["name"], None, None), (values["other"], None, "")]
+        rest = (None, False, ())[: 3 if VERSION >= (6,) else 2]
+        for _ in range(3):
+            rows.update(name="x", other="y")
+            rows.update(name=None)
+            assert rows.values_list("name", "other").get() == ("unknown", "y")
+            rows.update(other="")
+            assert rows.values_list("name", "other").get() == ("unknown", None)
+            rows.update(name="x", other="y")
+            all_rows = Plant._base_manager.using("default")
+            plant._do_update(all_rows, "default", plant.pk, given, *rest)
+            assert rows.values_list("name", "other").get() == ("unknown", None)
 
 
 def test_a_delete_of_locked_rows_locks_none() -> None:
