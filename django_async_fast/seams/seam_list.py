@@ -115,6 +115,12 @@ def _transaction_seams() -> Iterator[Seam]:
         functions.on_commit,
         "callbacks may be async def",
     )
+    yield Seam(
+        transaction,
+        "mark_for_rollback_on_error",
+        functions.mark_for_rollback_on_error,
+        "an error is of its task's transaction",
+    )
     for name, function in functions.ADDED.items():
         yield Seam(transaction, name, function, "DEP 0009's functions")
 

@@ -1,8 +1,8 @@
 """The functions of `django.db.transaction`, for coroutines."""
 
 import functools
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -14,6 +14,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from .. import bridge
 from ..connections import dispatch
 from ..connections.blocks import current_block
+
+djangos_mark_for_rollback_on_error = transaction.mark_for_rollback_on_error
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,12 +38,11 @@ def _as_caller_has_it(wrapper: Any) -> Any:
     A task beside it may have others open; what they roll back is not the caller's.
     """
     gate = getattr(wrapper, "gate", None)
-    if gate is None or not wrapper.in_atomic_block:
+    if gate is None or (scope := gate.caller_scope()) is gate.innermost:
         return wrapper
-    depth = gate.caller_scope().depth()
-    if depth == gate.innermost.depth():
-        return wrapper
-    blocks = depth + (wrapper.rollback_atomic is not None)
+    while not scope.open and scope.outer is not None:
+        scope = scope.outer
+    blocks = scope.depth() + (wrapper.rollback_atomic is not None)
     return SimpleNamespace(
         alias=wrapper.alias,
         in_atomic_block=blocks > 0,
@@ -49,6 +50,20 @@ def _as_caller_has_it(wrapper: Any) -> Any:
         savepoint_ids=wrapper.savepoint_ids[: max(blocks - 1, 0)],
         run_on_commit=wrapper.run_on_commit,
     )
+
+
+@contextmanager
+@functools.wraps(transaction.mark_for_rollback_on_error)
+def mark_for_rollback_on_error(using: str | None = None) -> Iterator[None]:
+    """`transaction.mark_for_rollback_on_error`, but for the caller's transaction."""
+    try:
+        yield
+    except Exception:
+        wrapper = transaction.get_connection(using)
+        if _as_caller_has_it(wrapper) is not wrapper:
+            raise  # what is open is another task's
+        with djangos_mark_for_rollback_on_error(using):
+            raise
 
 
 def _refuse_at_once(wrapper: Any, func: Any) -> None:

@@ -93,6 +93,55 @@ async def test_an_error_marks_its_transaction() -> None:
         assert await _names() == []
 
 
+async def test_on_commit_while_a_sibling_begins_and_commits() -> None:
+    called = []
+
+    async def begin_and_commit() -> None:
+        for name in "abc":
+            async with transaction.atomic():
+                await Tag.objects.acreate(name=name)
+
+    async with new_connection():
+        sibling, given = asyncio.create_task(begin_and_commit()), 0
+        while not sibling.done():
+            transaction.on_commit(lambda: called.append(None))
+            given += 1
+            await asyncio.sleep(0)
+        await sibling
+    assert len(called) == given
+
+
+async def _save_a_text() -> None:
+    await Tag(pk="text").asave()
+
+
+async def _update_to_a_text() -> None:
+    await Tag.objects.aupdate(id="text")
+
+
+@pytest.mark.parametrize("write", [_save_a_text, _update_to_a_text])
+async def test_a_siblings_error_is_not_a_transactions(write: Any) -> None:
+    async def hold() -> None:
+        async with transaction.atomic():
+            await Tag.objects.acreate(name="a")
+            inside.set()
+            await done.wait()
+            await Tag.objects.acreate(name="b")
+
+    async def fail() -> None:
+        await inside.wait()
+        try:
+            with pytest.raises(ValueError, match="text"):
+                await write()
+        finally:
+            done.set()
+
+    async with new_connection():
+        inside, done = asyncio.Event(), asyncio.Event()
+        await asyncio.gather(hold(), fail())
+        assert await _names() == ["a", "b"]
+
+
 async def test_children_belong_to_the_transaction_they_are_started_in() -> None:
     async with new_connection():
         with pytest.raises(ValueError):
