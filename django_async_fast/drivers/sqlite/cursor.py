@@ -165,8 +165,12 @@ class Cursor(sqlite3.Cursor):
 
     def __del__(self) -> None:
         if self.connection.lock_queue.cache is not None:
-            with suppress(Exception):
-                self.close()  # SQLite would wait for a statement of its own thread
+            # Now SQLite might wait for a statement of this thread.
+            self.connection.enter_soon(self._end_statement)
+
+    def _end_statement(self) -> None:
+        with suppress(Exception):  # the connection may be closed, or another thread's
+            super().close()
 
 
 class _RemainingParams:

@@ -310,8 +310,9 @@ async def test_blocks_that_begin_and_end_while_others_are_stopped(log: str) -> N
         assert await tags.acount() == 103
 
 
+@pytest.mark.parametrize("closes", [False, True])
 async def test_a_cursor_that_is_forgotten_while_another_block_is_stopped(
-    log: str,
+    log: str, closes: bool
 ) -> None:
     """It has rows left, and nobody closes it."""
 
@@ -324,12 +325,14 @@ async def test_a_cursor_that_is_forgotten_while_another_block_is_stopped(
         async with new_connection(log):
             return await run_sync(execute, both, [30_000], using=log)
 
-    async with new_connection(log):
+    async with new_connection(log) as conn:
         await fill(log, 100)
         cursor = await run_sync(unread, log)
         counting = asyncio.create_task(count_beside())
         await asyncio.sleep(0.005)
         assert not counting.done()
+        if closes:
+            conn.connection.close()
         del cursor
         assert await counting == [(3_000_000,)]
         assert len(await names(log)) == 100
