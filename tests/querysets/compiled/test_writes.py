@@ -106,6 +106,7 @@ def test_deletes_that_are_compiled_once(name: str) -> None:
         assert outcome(WRITES[name]) == expected
 
 
+@pytest.mark.not_verified
 @isolate_apps("tests.testapp")
 def test_a_field_is_asked_once_for_each_value() -> None:
     asked: list[Any] = []
