@@ -148,18 +148,6 @@ async def test_short_statements_let_the_loop_go_on(log: str) -> None:
         assert ticks.number > 5
 
 
-async def test_a_statement_is_ended_by_a_cancellation(log: str) -> None:
-    async with new_connection(log) as conn:
-        await names(log)
-        before = conn.connection
-        for _ in range(3):
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.02):
-                    await run_sync(count, log, ENDLESS)
-        assert conn.connection is before
-        assert await run_sync(count, log, 1000) == 1000
-
-
 async def test_a_query_in_a_transaction_is_ended_alone(log: str) -> None:
     async with new_connection(log):
         async with transaction.atomic(using=log):
