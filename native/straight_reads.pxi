@@ -4,7 +4,7 @@
 # then the rows. Whatever is not as usual, and every error, is seen to in the greenlet.
 # Next: `waiting.pxi`.
 
-from types import MethodType
+from types import FunctionType, MethodType
 
 
 cdef enum:
@@ -45,7 +45,11 @@ cdef class StraightReads:
         cdef Bridge bridge = statements.routes.bridge
         cdef PyThreadState *thread
         function = call[2]
-        if type(function) is not MethodType:
+        if (
+            type(function) is not MethodType
+            # What else a method may be made of may have no hash.
+            or type(function.__func__) is not FunctionType
+        ):
             return None
         what = self.methods.get(function.__func__)
         if (

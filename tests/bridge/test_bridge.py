@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import gc
+from types import MethodType
 
 import pytest
 from django.dispatch import Signal
@@ -27,6 +28,16 @@ async def test_returns_and_raises() -> None:
     with pytest.raises(KeyError, match="x"):
         await bridge.run(fail)
     assert await bridge.run(wait, 9) == 9
+
+
+async def test_a_method_of_what_has_no_hash() -> None:
+    class Unhashable:
+        __hash__ = None  # type: ignore[assignment]
+
+        def __call__(self, instance: object) -> object:
+            return wait(instance)
+
+    assert await bridge.run(MethodType(Unhashable(), "it")) == "it"
 
 
 async def test_exceptions_of_what_is_awaited_can_be_caught_below() -> None:
