@@ -390,6 +390,17 @@ def _touching(name: str, calls_back: bool) -> Any:
     return method
 
 
+def _entering(name: str) -> Any:
+    def method(self: Connection, *args: Any, **kwargs: Any) -> Any:
+        call = partial(getattr(super(Connection, self), name), *args, **kwargs)
+        if self.lock_queue.cache is None:
+            return call()
+        return self.run(StatementKind.OTHER, "", call)
+
+    method.__name__ = name
+    return method
+
+
 _CALLING_BACK = (
     *("create_aggregate", "create_collation", "create_function"),
     *("create_window_function", "set_authorizer", "set_trace_callback"),
@@ -399,3 +410,8 @@ _OTHERS = "enable_load_extension", "load_extension", "setconfig", "setlimit"
 for _name in _CALLING_BACK + _OTHERS:
     if hasattr(sqlite3.Connection, _name):
         setattr(Connection, _name, _touching(_name, _name in _CALLING_BACK))
+
+# They enter a shared cache as statements do, and in turn with those.
+for _name in ("backup", "blobopen", "deserialize", "serialize"):
+    if hasattr(sqlite3.Connection, _name):
+        setattr(Connection, _name, _entering(_name))

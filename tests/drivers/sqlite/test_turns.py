@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import sqlite3
 import time
 import weakref
+from contextlib import closing
 from contextvars import Context, ContextVar
 from typing import Any
 
@@ -298,6 +300,29 @@ async def test_blocks_that_begin_and_end_while_others_are_stopped(log: str) -> N
         assert await tags.acount() == 103
 
 
+async def count_beside(alias: str) -> Any:
+    """Count 30,000 numbers for each tag, in a block of its own."""
+    both = f"{NUMBERS} SELECT count(*) FROM n, testapp_tag"
+    async with new_connection(alias):
+        return await run_sync(execute, both, [30_000], using=alias)
+
+
+async def test_a_copy_that_is_made_while_another_block_is_stopped(log: str) -> None:
+    def copy(alias: str) -> int:
+        raw = connections[alias].connection
+        with closing(sqlite3.connect(":memory:")) as other:
+            raw.backup(other)
+            return len(other.execute("SELECT * FROM testapp_tag").fetchall())
+
+    async with new_connection(log):
+        await fill(log, 100)
+        counting = asyncio.create_task(count_beside(log))
+        await asyncio.sleep(0.005)
+        assert not counting.done()
+        assert await run_sync(copy, log) == 100
+        assert await counting == [(3_000_000,)]
+
+
 @pytest.mark.parametrize("closes", [False, True])
 async def test_a_cursor_that_is_forgotten_while_another_block_is_stopped(
     log: str, closes: bool
@@ -308,15 +333,10 @@ async def test_a_cursor_that_is_forgotten_while_another_block_is_stopped(
         connections[alias].ensure_connection()
         return connections[alias].connection.execute("SELECT * FROM testapp_tag")
 
-    async def count_beside() -> Any:
-        both = f"{NUMBERS} SELECT count(*) FROM n, testapp_tag"
-        async with new_connection(log):
-            return await run_sync(execute, both, [30_000], using=log)
-
     async with new_connection(log) as conn:
         await fill(log, 100)
         cursor = await run_sync(unread, log)
-        counting = asyncio.create_task(count_beside())
+        counting = asyncio.create_task(count_beside(log))
         await asyncio.sleep(0.005)
         assert not counting.done()
         if closes:
