@@ -10,8 +10,15 @@ cdef extern from "Python.h":
     PyObject *_PyType_Lookup(PyTypeObject *kind, object name) noexcept
 
 
-# What is of these is no method of a proxy, which is what Django looks for.
-cdef frozenset PLAIN = frozenset((bool, dict, int, list, str, tuple, type(None)))
+cdef inline bint is_plain(kind) noexcept:
+    """Whether what is of `kind` is no method of a proxy: Django looks for these.
+
+    Compared as pointers: a class may have no hash.
+    """
+    return (
+        kind is str or kind is bool or kind is int or kind is list
+        or kind is tuple or kind is dict or kind is type(None)
+    )
 
 
 def lazy_reader(kind):
@@ -27,7 +34,7 @@ def lazy_reader(kind):
             return otherwise(instance, name)
         value = PyObject_GenericGetAttr(instance, name)
         if (
-            type(value) not in PLAIN
+            not is_plain(type(value))
             and name != "_wrapped"
             and not getattr(value, "_mask_wrapped", True)
         ):

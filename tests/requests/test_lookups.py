@@ -28,6 +28,16 @@ def test_settings_are_those_of_now() -> None:
     assert settings.PREPEND_WWW is False
 
 
+def test_a_settings_class_may_have_no_hash() -> None:
+    class Kind(type):
+        def __eq__(cls, other: object) -> bool:
+            return cls is other
+
+    value = Kind("Value", (), {})()
+    with override_settings(PREPEND_WWW=value):
+        assert settings.PREPEND_WWW is value
+
+
 def test_a_property_goes_before_what_was_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.PREPEND_WWW is settings.__dict__["PREPEND_WWW"] is False
     asked = property(lambda self: "asked")
