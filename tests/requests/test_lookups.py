@@ -35,7 +35,8 @@ def test_a_settings_class_may_have_no_hash() -> None:
 
     value = Kind("Value", (), {})()
     with override_settings(PREPEND_WWW=value):
-        assert settings.PREPEND_WWW is value
+        for _ in range(2):  # the second is found in its dict
+            assert settings.PREPEND_WWW is value
 
 
 def test_a_property_goes_before_what_was_kept(monkeypatch: pytest.MonkeyPatch) -> None:
