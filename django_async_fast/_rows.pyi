@@ -778,6 +778,7 @@ class LocalMethods:
         kind: type[Any],
         storage: type[Any],
         watch: ClassWatch,
+        threading: dict[str, Any],
     ) -> None: ...
     def methods(self) -> tuple[Callable[..., Any], ...]: ...
 

@@ -49,14 +49,18 @@ cdef class LocalMethods:
     """Methods of asgiref's `Local`, whose `_storage` is of class `kind`.
 
     That has a context variable, `_data`, with the values in one of class `storage`,
-    which are those of its thread. `watch` is for both, `owner` is the local's class.
+    which are those of its thread. `watch` is for both, `owner` is the local's class;
+    whoever has greenlets for threads replaces what is in the module `threading`.
     """
 
-    def __init__(self, owner, kind, storage, ClassWatch watch not None):
+    def __init__(
+        self, owner, kind, storage, ClassWatch watch not None, dict threading not None
+    ):
         self.owner = owner
         self.kind = kind
         self.storage = storage
         self.watch = watch
+        self.threading = threading
         self.said = {}
 
     cdef object variable(self, local, name):
@@ -70,12 +74,12 @@ cdef class LocalMethods:
     cdef dict values(self, variable):
         """What the thread has, not to be changed; None for nothing."""
         found = value_of(variable)
-        if found is None or found.thread_id != PyThread_get_thread_ident():
+        if found is None or found.thread_id != self.threading["get_ident"]():
             return None
         return found.data
 
     cdef int set_values(self, variable, dict values) except -1:
-        variable.set(self.storage(PyThread_get_thread_ident(), values))
+        variable.set(self.storage(self.threading["get_ident"](), values))
         return 0
 
     cdef object lacking(self, local, name):

@@ -4,6 +4,7 @@ A page asks for dozens: each number in a template for the language, in a local, 
 settings. Django takes a call for one, asgiref four.
 """
 
+import threading
 from collections.abc import Iterator
 from functools import update_wrapper
 from typing import Any
@@ -30,7 +31,9 @@ def seams() -> Iterator[tuple[Any, str, Any, str]]:
         (kind, kind, (*OF_LOCAL, "__repr__", "_storage")),
         (storage, storage, ("__init__",)),
     )
-    methods = _native.rows.LocalMethods(owner, kind, storage, unpatched.watch)
+    methods = _native.rows.LocalMethods(
+        owner, kind, storage, unpatched.watch, vars(threading)
+    )
     reason = "a value of a local is found, or set, in one step"
     for name, method in zip(OF_LOCAL, methods.methods(), strict=True):
         yield owner, name, update_wrapper(method, getattr(owner, name)), reason

@@ -76,8 +76,7 @@ cdef class DurationConverter(CompiledConverter):
 cdef class DecimalConverter(CompiledConverter):
     cdef object create  # a float's first digits
     cdef object create_of_digits  # of an int or a str
-    cdef object quantum
-    cdef object context
+    cdef object quantum, context
 
 
 cdef class TextReader:
@@ -101,8 +100,7 @@ cdef class Plan:
     cdef bint ready
     cdef tuple converters  # of _Converter; None when there are none
     cdef bint zoned  # whether one of them asks for the connection's time zone
-    cdef object connection
-    cdef object translate_error
+    cdef object connection, translate_error
 
     cdef int check_column(self, Py_ssize_t column) except -1
     cdef int convert(self, PyObject **row, object connection, zone) except -1
@@ -127,11 +125,7 @@ cdef class DictPlan(Plan):
 
 
 cdef class ModelPlan(Plan):
-    cdef object model
-    cdef object state_class
-    cdef object db
-    cdef object fetch_mode
-    cdef object from_db
+    cdef object model, state_class, db, fetch_mode, from_db
     cdef list attnames
     cdef Slot *slots
     cdef Py_ssize_t slot_count
@@ -139,9 +133,7 @@ cdef class ModelPlan(Plan):
     cdef inline_places state_places
     cdef Py_ssize_t pk_column
     cdef list peers  # of weak references; None when they are not tracked
-    cdef tuple annotations
-    cdef tuple relations
-    cdef tuple known
+    cdef tuple annotations, relations, known
     cdef bint bare  # nothing left to do once the instance exists
     cdef bint takes  # an outermost plan may move its references out of the row
     cdef bint uses_state  # for peers or for a relation stored directly
@@ -170,10 +162,8 @@ cdef class _Annotation:
 
 cdef class Relation:
     cdef ModelPlan plan
-    cdef object local_setter
-    cdef object remote_setter
-    cdef str local_cache
-    cdef str remote_cache
+    cdef object local_setter, remote_setter
+    cdef str local_cache, remote_cache
 
 
 cdef class KnownRelated:
@@ -215,9 +205,7 @@ cdef class TupleBatch(RowBatch):
 
 
 cdef class ResultBatch(RowBatch):
-    cdef object decoder
-    cdef object capsule
-    cdef object owner
+    cdef object decoder, capsule, owner
     cdef const row_decoder *decode
     cdef const void *result
 
@@ -225,8 +213,7 @@ cdef class ResultBatch(RowBatch):
 cdef class RowIterator:
     cdef object source  # None: finished
     cdef Batch batch
-    cdef Py_ssize_t position
-    cdef Py_ssize_t rows
+    cdef Py_ssize_t position, rows
 
     cdef bint fetch(self) except -1
     cdef int failed(self) except -1
@@ -235,15 +222,13 @@ cdef class RowIterator:
 cdef class AsyncRowIterator:
     cdef object source  # None: finished
     cdef Batch batch
-    cdef Py_ssize_t position
-    cdef Py_ssize_t rows
+    cdef Py_ssize_t position, rows
     cdef object pending  # the fetch under way, as an iterator
     cdef object waiting_for  # the future it yielded last
     cdef object stop  # a StopIteration to use again
     cdef long long since  # when the loop last had control, ns; 0: just now
     cdef int credit  # ready items until the clock is looked at; 0 while suspended
-    cdef bint paused
-    cdef bint running
+    cdef bint paused, running
 
     cdef object step(self, object sent, bint *suspends)
     cdef object slow_step(self, object sent, bint *suspends)
@@ -270,8 +255,7 @@ cdef class ClassWatch:
     cdef tuple names
     cdef list seen  # what each class has by these names
     cdef bint answer
-    cdef tuple mros
-    cdef tuple dicts
+    cdef tuple mros, dicts
     cdef unsigned long long changes  # as many there had been
     cdef unsigned int versions[WATCHED_CLASSES]
 
@@ -291,8 +275,7 @@ cdef class Parameter:
     cdef readonly object kind  # the exact class of values
     cdef bint aware  # whether they need a time zone
     cdef object wrap  # psycopg's class for numbers of a size, or None
-    cdef object low
-    cdef object high
+    cdef object low, high
     cdef str pattern  # of LIKE, or None
     cdef readonly str attname  # of an instance, in whose place its key is; or None
     cdef readonly bint many
@@ -306,8 +289,7 @@ cdef class Parameter:
 
 
 cdef class Hole:
-    cdef readonly object kind
-    cdef readonly object lhs
+    cdef readonly object kind, lhs
     cdef public Parameter prepared
     cdef readonly bint simple
     cdef readonly str vendor
@@ -318,17 +300,14 @@ cdef class Hole:
 
 
 cdef class Node:
-    cdef public dict children
-    cdef public dict entries
-    cdef public dict seen
+    cdef public dict children, entries, seen
     cdef public dict sets  # attributes that the last step gives to its queryset
     cdef public tuple own
     cdef public str why_not
     cdef public object peeked
     cdef dict leads
     cdef public bint sticky  # the next filter uses the joins of the last one
-    cdef readonly tuple slots
-    cdef readonly tuple holes
+    cdef readonly tuple slots, holes
     cdef readonly object epoch
     cdef public long long used  # when it was, by the clock of the steps
     cdef int unknown  # steps in a row that were not known
@@ -339,12 +318,9 @@ cdef class Node:
 
 cdef class Path:
     cdef readonly Node node
-    cdef readonly tuple steps
-    cdef readonly tuple values
-    cdef readonly tuple limits
+    cdef readonly tuple steps, values, limits
     cdef public bint fresh
-    cdef public object query
-    cdef public object peek
+    cdef public object query, peek
     cdef public tuple led
 
 
@@ -355,13 +331,7 @@ cdef class Root:
 
 
 cdef class StepKeys:
-    cdef object plain
-    cdef object model
-    cdef object q
-    cdef object safe_string
-    cdef object enum
-    cdef object lazy
-    cdef object aggregates
+    cdef object plain, model, q, safe_string, enum, lazy, aggregates
     cdef frozenset of_aggregate
 
     cdef object key_of_value(self, value)
@@ -425,8 +395,7 @@ cdef class Statement:
     # Django's, of the query without values or connection; None where it is not asked.
     cdef public object compiler
     cdef public long long used  # when it was, by the clock of the steps
-    cdef public object made
-    cdef public object make_plan
+    cdef public object made, make_plan
     cdef public bint instances  # whether its rows become instances
     cdef public tuple watches  # of the compiler and the models; None to ask each time
     cdef public object cursor_iter  # Django's
@@ -434,8 +403,7 @@ cdef class Statement:
     # Of its models: (the list by which they are ordered, what was in it).
     cdef public tuple orderings
     cdef public object converters  # of the rows, in the place of Django's; or None
-    cdef public tuple simple
-    cdef public tuple prepared
+    cdef public tuple simple, prepared
     cdef public object no_limit
     cdef public tuple models
     cdef public list lent
@@ -463,11 +431,7 @@ cdef class Statement:
 
 cdef class Literals:
     cdef dict kinds  # class of values -> (how it is written, psycopg's dumper)
-    cdef object adapters_map
-    cdef object text
-    cdef object is_psycopgs
-    cdef object transformer
-    cdef object is_utf8
+    cdef object adapters_map, text, is_psycopgs, transformer, is_utf8
 
     cdef bint learns(self, kind, dumper) except -1
     cdef object literal(self, raw, int how, value)
@@ -479,32 +443,16 @@ cdef class Sender:
     cdef object watch_of
     cdef dict watches  # by class of wrappers
     cdef tuple names
-    cdef object connections
-    cdef object cursor
-    cdef object cursor_wrapper
+    cdef object connections, cursor, cursor_wrapper
     cdef dict utils
-    cdef object settings
-    cdef object apps
-    cdef object running_loop
-    cdef object refuse
-    cdef object tuple_row
+    cdef object settings, apps, running_loop, refuse, tuple_row
     cdef Literals literals
-    cdef object merged
-    cdef object execute
-    cdef object result_format
-    cdef object failed
-    cdef object more_results
-    cdef object binding_cursor
+    cdef object merged, execute, result_format, failed, more_results, binding_cursor
     cdef object get_dumper
     cdef dict integers  # int and psycopg's
     cdef dict kinds
-    cdef object is_dumper
-    cdef object manager_of
-    cdef object forgotten
-    cdef object no_prepare
-    cdef object should_prepare
-    cdef object in_transaction
-    cdef object join
+    cdef object is_dumper, manager_of, forgotten, no_prepare, should_prepare
+    cdef object in_transaction, join
 
     cdef bint debugs(self) except -1
     cdef object open_connection(self, wrapper, bint binds, bint waits=*)
@@ -520,17 +468,12 @@ cdef class WaitingRead:
 cdef class Bound:
     cdef readonly bytes query
     cdef readonly tuple types
-    cdef readonly list values
-    cdef readonly list formats
+    cdef readonly list values, formats
 
 
 cdef class Reader:
     cdef Sender sender
-    cdef object decoders_of
-    cdef object json_loader
-    cdef object converted
-    cdef object failed
-    cdef object takes_arrays
+    cdef object decoders_of, json_loader, converted, failed, takes_arrays
 
     cpdef object read(
         self, wrapper, Plan plan, types, Py_ssize_t columns, sql, params,
@@ -556,9 +499,7 @@ cdef class QuerysetCall:
 
 cdef class StatementRun:
     cdef Statement statement
-    cdef object plan
-    cdef object types
-    cdef object lent
+    cdef object plan, types, lent
     cdef bint keeps
     cdef object alias
     cdef tuple params
@@ -573,9 +514,7 @@ cdef class StatementRun:
 cdef class Databases:
     cdef dict names
     cdef ClassWatch watch
-    cdef object kind
-    cdef object db
-    cdef object default
+    cdef object kind, db, default
 
     cdef object of(self, queryset, dict values)
 
@@ -587,10 +526,7 @@ cdef class KnownStatements:
     cdef tuple signals
     cdef list heard
     cdef dict compilers
-    cdef object running_loop
-    cdef object connections
-    cdef object holds
-    cdef object plan_for
+    cdef object running_loop, connections, holds, plan_for
     cdef tuple missed
     cdef public object verify
     cdef Databases databases
@@ -601,10 +537,7 @@ cdef class KnownStatements:
     cdef public object fetch
     cdef object in_turns
     cdef Py_ssize_t many
-    cdef object of_querysets
-    cdef object of_one
-    cdef object ask_rows
-    cdef object forget
+    cdef object of_querysets, of_one, ask_rows, forget
 
     cdef bint hears_the_same(self) except -1
     cdef bint is_as_learnt(self, Statement statement, bint asks) except -1
@@ -636,14 +569,8 @@ cdef class Wait:
 
 cdef class Bridge:
     cdef dict names
-    cdef object resume
-    cdef object worker
-    cdef object getcurrent
-    cdef object get_running_loop
-    cdef object set_running_loop
-    cdef object swap_current_task
-    cdef object greenlet_exit
-    cdef object finish
+    cdef object resume, worker, getcurrent, get_running_loop, set_running_loop
+    cdef object swap_current_task, greenlet_exit, finish
     cdef Py_ssize_t idle
     cdef readonly unsigned long long counted  # the thread whose steps are
     cdef readonly unsigned long long steps
@@ -665,25 +592,20 @@ cdef class Caller:
 
 cdef class DrivenSteps:
     cdef Bridge bridge
-    cdef object current_task
-    cdef object hand_on
-    cdef object go_on
-    cdef object waiting_worker
+    cdef object current_task, hand_on, go_on, waiting_worker
 
     cpdef object take(self, worker, coroutine)
 
 
 cdef class IdleConnections:
     cdef dict names
-    cdef object logger
-    cdef object client
+    cdef object logger, client
 
     cpdef bint is_quiet(self, pool) except -1
 
 
 cdef class HiddenWrappers:
-    cdef object new
-    cdef object build
+    cdef object new, build
     cdef tuple names
     cdef object watch_of
     cdef dict watches  # by class of wrappers
@@ -696,13 +618,9 @@ cdef class HiddenWrappers:
 cdef class Routes:
     cdef Bridge bridge
     cdef HiddenWrappers hidden
-    cdef object entered_block
-    cdef object wrapper_for
-    cdef object connections
-    cdef object created
+    cdef object entered_block, wrapper_for, connections, created
     cdef dict forks
-    cdef object wait
-    cdef object take
+    cdef object wait, take
 
     cdef object wrapper(self, alias)
     cpdef object of_block(self, block, alias)
@@ -713,15 +631,13 @@ cdef class Routes:
 
 cdef class Turns:
     cdef Bridge bridge
-    cdef object entered_scope
-    cdef object outer_call
+    cdef object entered_scope, outer_call
 
     cdef bint take_for(self, gate, worker, bint inside=*) except -1
 
 
 cdef class Readable:
-    cdef object channel
-    cdef object ready
+    cdef object channel, ready
 
 
 cdef class RoundTrips:
@@ -740,8 +656,7 @@ cdef class RoundTrips:
 cdef class StraightReads:
     cdef KnownStatements statements
     cdef dict methods
-    cdef object filter_by
-    cdef object limit
+    cdef object filter_by, limit
 
     cdef StatementRun known(self, QuerysetCall call, tuple what)
     cdef StraightRead read(self, StatementRun known, worker)
@@ -751,10 +666,7 @@ cdef class RoundTrip:
     cdef readonly object wait  # None where the operation has ended at once
     cdef public object error
     cdef object value  # what the operation has returned
-    cdef object raw
-    cdef object channel
-    cdef object gen
-    cdef object wants
+    cdef object raw, channel, gen, wants
     cdef object before  # the status of the transaction in which it began
 
     cdef int begin(self, RoundTrips trips) except -1
@@ -766,17 +678,13 @@ cdef class StraightRead(RoundTrip):
     cdef StatementRun known
     cdef QuerysetCall call
     cdef tuple what
-    cdef object worker
-    cdef object wrapper
-    cdef object gate
-    cdef object decoders
+    cdef object worker, wrapper, gate, decoders
 
 
 cdef class LocalMethods:
-    cdef object owner
-    cdef object kind
-    cdef object storage
+    cdef object owner, kind, storage
     cdef ClassWatch watch
+    cdef dict threading
     cdef dict said
 
     cdef object variable(self, object local, object name)

@@ -138,6 +138,16 @@ def test_a_local_without_a_value_says_what_asgirefs_does() -> None:
             assert str(caught.value) == f"{own!r} object has no attribute {name!r}"
 
 
+def test_greenlets_for_threads_have_values_of_their_own() -> None:
+    for ours in (local.Local(), STOCK.Local()):
+        ours.x = 1
+        with mock.patch("threading.get_ident", return_value=-1):
+            assert not hasattr(ours, "x")
+            ours.x = 2
+            assert ours.x == 2
+        assert not hasattr(ours, "x")
+
+
 def test_a_tool_that_asks_locals_is_asked() -> None:
     ours = local.Local()
     ours.x = 1

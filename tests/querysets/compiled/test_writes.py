@@ -164,6 +164,25 @@ def test_a_field_makes_another_of_each_expression() -> None:
 
 
 @isolate_apps("tests.testapp")
+def test_a_field_that_is_given_a_way_to_save_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Plant(Isolated):
+        height = models.IntegerField()
+
+    def grown(self: Any, value: Any, connection: Any) -> Any:
+        return Value(100)
+
+    with table_of(Plant):
+        Plant.objects.create(height=0)
+        for _ in range(3):
+            Plant.objects.update(height=F("height") + 1)
+        monkeypatch.setattr(models.IntegerField, "get_db_prep_save", grown)
+        Plant.objects.update(height=F("height") + 1)
+        assert Plant.objects.get().height == 100
+
+
+@isolate_apps("tests.testapp")
 def test_a_field_makes_another_of_none() -> None:
     class Filled(models.TextField):
         def get_prep_value(self, value: Any) -> Any:
@@ -179,13 +198,13 @@ def test_a_field_makes_another_of_none() -> None:
 
     with table_of(Plant):
         plant = Plant.objects.create(name="x", other="y")
-        rows = Plant.objects.filter(pk=plant.pk)
         values = {each.name: each for each in Plant._meta.fields}
         given = [(values["name"], None, None), (values["other"], None, "")]
         rest = (None, False, ())[: 3 if VERSION >= (6,) else 2]
         for _ in range(3):
+            rows = Plant.objects.filter(pk=plant.pk)
             rows.update(name="x", other="y")
-            rows.update(name=None)
+            Plant.objects.filter(pk=plant.pk).update(name=None)
             assert rows.values_list("name", "other").get() == ("unknown", "y")
             rows.update(other="")
             assert rows.values_list("name", "other").get() == ("unknown", None)
