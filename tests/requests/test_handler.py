@@ -194,6 +194,9 @@ async def test_the_thread_that_a_request_has_asked_for_ends_with_it() -> None:
     assert threads[0] is not threading.current_thread()
     assert not threads[0].is_alive()
     assert SyncToAsync.thread_sensitive_context.get(None) is None
+    async with ThreadSensitiveContext():  # whoever has one around it keeps its thread
+        await get("/", application)
+        assert threads[1].is_alive()
 
 
 @pytest.mark.parametrize(
