@@ -142,7 +142,9 @@ class _Call(FilteredCall):
             or not all(_hands_on(field, value) for field, _, value in values)
         ):
             return None
-        return [each for field, _, value in values for each in _prepare(field, value)]
+        found = [each for field, _, value in values for each in _prepare(field, value)]
+        # F("pages__abs") is an expression that is not known here.
+        return found if len(found) == len(self.given()) else None
 
     def given(self) -> list[Any]:
         return [each for value in self._values.values() for each in _leaves(value)]

@@ -12,7 +12,8 @@ from unittest import mock
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection, models, transaction
 from django.db.models import Case, F, Max, Q, Value, When
-from django.db.models.functions import Upper
+from django.db.models.functions import Abs, Upper
+from django.test.utils import register_lookup
 
 from django_async_fast.querysets import replaced_writes
 from django_async_fast.querysets.compiled import saves
@@ -92,6 +93,11 @@ def one() -> Any:
 
 def book() -> Any:
     return Book.objects.get(pk=1)
+
+
+@register_lookup(models.IntegerField, Abs)
+def absolute(pages: Any) -> Any:
+    return Book.objects.update(pages=pages)
 
 
 WRITES: dict[str, Callable[[], Any]] = {
@@ -196,6 +202,8 @@ WRITES: dict[str, Callable[[], Any]] = {
         pages=F("pages") * 2.5, title=F("id"), price=F("price") - decimal.Decimal("1.1")
     ),
     "update with F of text": lambda: one().update(pages=F("pages") + "x"),
+    "update with a transform": lambda: absolute(F("pages__abs")),
+    "update by a transform": lambda: absolute(F("pages__abs") + 1),
     "update the right side": lambda: one().update(pages=5 - F("pages")),
     "update a date": lambda: one().update(
         published=F("published") + dt.timedelta(days=1)
