@@ -160,7 +160,6 @@ TEXTS = [
     ("SELECT '%%s', %s", (1,)),
     ("SELECT 'a%', %s", (1,)),
     ("SELECT %(a)s", {"a": 1}),
-    ("SELECT %(a)s", (1,)),
     ("SELECT %t, %s", (1, 2)),
     ("SELECT %s%s", (1, Jsonb({"%s": 1}))),
     ("SELECT 'é', %s", (1,)),

@@ -7,6 +7,7 @@ from unittest import mock
 from uuid import UUID
 
 import pytest
+from django import VERSION
 from django.core.exceptions import FieldError
 from django.db import connection, router, transaction
 from django.db.models import Avg, Count, IntegerField, Lookup, Max, QuerySet, Sum
@@ -211,7 +212,7 @@ async def test_in_bulk_is_read_before_its_call(books: Any, reads: list[Any]) -> 
         assert await found() == {}
         with pytest.raises(ValueError, match="must be a unique field"):
             await found(first, field_name="title")
-        for _ in range(4):
+        for _ in range(4) if VERSION >= (6, 1) else ():
             titles = Book.objects.values("title")
             assert await titles.ain_bulk([first]) == {first: {"title": "t0"}}
 
