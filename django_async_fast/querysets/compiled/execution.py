@@ -359,9 +359,8 @@ def get(self: Any, /, *args: Any, **kwargs: Any) -> Any:
     if rows is None:
         call.queryset = stays(call.queryset)
         if call.alias is not None and call.queryset.query.select_for_update:
-            _ = (
-                call.queryset.db
-            )  # once more, as get() asks whether the lock has a limit
+            # Once more, as get() asks whether the lock has a limit.
+            _ = call.queryset.db
         return _by_django(get.__wrapped__, call)
     return rows[0] if len(rows) == 1 else _only(call, rows)
 
