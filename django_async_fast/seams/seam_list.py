@@ -8,6 +8,8 @@ A seam is an attribute of Django's (or asgiref's) that is replaced or added:
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from .. import _native, pages
+
 
 class Seam(NamedTuple):
     """One replaced attribute of an object or module."""
@@ -50,6 +52,8 @@ def seams() -> Iterator[Seam]:
     yield from _driver_seams()
     yield from _error_seams()
     yield from _request_seams()
+    if _native.COMPILED:
+        yield from (Seam(*each) for each in pages.seams())
 
 
 def _connection_seams() -> Iterator[Seam]:
@@ -177,11 +181,7 @@ def _request_seams() -> Iterator[Seam]:
     from django.core import signals
     from django.utils.deprecation import MiddlewareMixin
 
-    from .. import _native
-    from ..requests import lookups, prepared_connection, receivers
-
-    if _native.COMPILED:
-        yield from (Seam(*each) for each in lookups.seams())
+    from ..requests import prepared_connection, receivers
 
     reason = "in a request that has no connection none is looked for"
     yield Seam(signals.request_finished, "send", receivers.send_finished, reason)
