@@ -34,12 +34,17 @@ cdef class IdleConnections:
         )
 
     def take(self, pool):
-        """Return a connection as `pool.getconn()` does, or None where that may wait."""
+        """Return a connection as `pool.getconn()` does, or None where that may wait.
+
+        The one that has come back last: what is known of it, here and in its server
+        process, is in the processor's cache. Those that are not needed rest, and are
+        the first that the pool closes.
+        """
         cdef dict own = <dict> PyObject_GenericGetDict(pool, NULL)
         idle = own["_pool"]
         if not idle or own["_check"] or not self.is_quiet(pool):
             return None
-        session = idle.popleft()
+        session = idle.pop()
         own["_nconns_min"] = min(own["_nconns_min"], len(idle))
         own["_stats"][pool._REQUESTS_NUM] += 1
         session._pool = pool

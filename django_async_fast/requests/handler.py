@@ -25,6 +25,7 @@ from django.conf import settings
 from django.core import signals
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
+from django.http import FileResponse
 from django.urls import set_script_prefix
 
 from .. import _native, bridge
@@ -42,6 +43,8 @@ Receive: TypeAlias = Callable[[], Awaitable[Any]]
 Send: TypeAlias = Callable[[Any], Awaitable[None]]
 
 _END: Any = object()
+# What Django's handler awaits around its chain, which has nothing to wait for here.
+_AWAITED = "run_get_response", "get_response_async"
 
 _started = OnlyReceivers(signals.request_started, *OF_CONNECTIONS)
 
@@ -64,8 +67,7 @@ class Handler(_Served):
         self.in_threads = in_threads
         self._clients: Clients | None = None
         # Where nothing in between can wait, and nothing has to be driven.
-        names = "run_get_response", "get_response_async"
-        self._synchronous = Unpatched((type(self), ASGIHandler, names))
+        self._synchronous = Unpatched((type(self), ASGIHandler, _AWAITED))
         self._reads_body = Unpatched((type(self), ASGIHandler, ("read_body",)))
         self._enters = Unpatched(
             (type(self), ASGIHandler, ("__call__",)),
@@ -132,7 +134,9 @@ class Handler(_Served):
         try:
             await self.handle(scope, receive, send)
         finally:
-            if _has_thread(context):
+            executors: Any = SyncToAsync.context_to_thread_executor
+            # Most often it is empty, and asgiref's has a call for each question.
+            if executors.data and context in executors:
                 await context.__aexit__(None, None, None)
             else:
                 threads.reset(context.token)
@@ -180,7 +184,6 @@ class Handler(_Served):
         client: Client,
     ) -> None:
         response = None
-        served.begin()
         try:
             with served:
                 response = self._respond(served, scope, body_file)
@@ -191,22 +194,21 @@ class Handler(_Served):
                 bridge.drive_alone(self.send_response(response, send))
                 client.serve()
         finally:
-            try:
-                with served:
-                    self._close(response)
-            finally:
-                served.leave()
+            with served:
+                self._close(response)
 
     def _close(self, response: Any) -> None:
         if response is None:
-            close = partial(signals.request_finished.send, self.__class__)
+            close: Any = partial(signals.request_finished.send, self.__class__)
         else:
             close = response.close
         # Where the request has used a thread, Django's own connections that it has
         # opened in there are to be found by the signal's receivers.
+        executors: Any = SyncToAsync.context_to_thread_executor
         context = SyncToAsync.thread_sensitive_context.get(None)
-        has_thread = _has_thread(context) and bridge.can_wait()
-        (in_thread(close) if has_thread else close)()
+        if executors.data and context in executors and bridge.can_wait():
+            close = in_thread(close)
+        close()
 
     def _respond(self, served: BridgedRequest, scope: Scope, body_file: Any) -> Any:
         set_script_prefix(get_script_prefix(scope))
@@ -215,17 +217,17 @@ class Handler(_Served):
         request, response = self.create_request(scope, body_file)
         if request is None:
             return response
-        made = self.run_get_response(request)
-        if not self._synchronous.holds():
-            return bridge.drive_alone(made)
+        if not (self._synchronous.holds() and vars(self).keys().isdisjoint(_AWAITED)):
+            return bridge.drive_alone(self.run_get_response(request))
         try:
-            made.send(None)
-        except StopIteration as stop:
-            return stop.value
+            response = self.get_response(request)
         finally:
             # Its turn with the connection is over, as that of a call.
             bridge.getcurrent().end_call()
-        raise AssertionError("the synchronous chain has awaited something")
+        response._handler_class = self.__class__
+        if isinstance(response, FileResponse):
+            response.block_size = self.chunk_size
+        return response
 
     def _stream(self, response: Any, send: Send, client: Client) -> None:
         if not getattr(response, "is_async", True):
@@ -283,13 +285,6 @@ def _bridged(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
         return await bridge.run(function, *args, **kwargs)
 
     return inner
-
-
-def _has_thread(context: Any) -> bool:
-    """Tell whether asgiref has started a thread for the request of `context`."""
-    executors = SyncToAsync.context_to_thread_executor
-    # Its own length is a call.
-    return bool(vars(executors)["data"]) and context in executors
 
 
 async def _parts(parts: Iterator[bytes], source: Any) -> AsyncIterator[bytes]:

@@ -19,7 +19,8 @@ from ..transactions.atomic import roll_back_inside
 
 logger = logging.getLogger("django_async_fast")
 
-# The block of the request that this context serves.
+# The request that this context serves. Not where the block that the context has entered
+# is a request's own, which tells as much: to set a variable takes its time.
 served_request: ContextVar[RequestBlock | None] = ContextVar(
     "daf_request", default=None
 )
@@ -28,7 +29,10 @@ served_request: ContextVar[RequestBlock | None] = ContextVar(
 def in_request() -> bool:
     """Tell whether the caller serves a request that has its block."""
     served = served_request.get()
-    return served is not None and (served.joined or served.block.open)
+    if served is not None and (served.joined or served.block.open):
+        return True
+    block = entered_block.get()
+    return block is not None and block.name is not None and block.open
 
 
 class RequestBlock:
@@ -97,21 +101,12 @@ class BridgedRequest(RequestBlock):
 
     __slots__ = ("before", "outer")
 
-    def begin(self) -> None:
-        """Let the context be the request's, whose block is entered as often as need be.
-
-        What a context variable is set to costs as much as three that are read.
-        """
-        self.outer = served_request.get()
-        served_request.set(self)
-
-    def leave(self) -> None:
-        """Let the context be of whoever has had it before `begin()`."""
-        served_request.set(self.outer)
-
     def __enter__(self) -> None:
         block = self.block
-        if not (block.open or self.joined):
+        if self.joined:
+            self.outer = served_request.get()
+            served_request.set(self)
+        elif not block.open:
             block = self.block = block.opened()
         self.before = entered_block.get()
         entered_block.set(block)
@@ -126,5 +121,7 @@ class BridgedRequest(RequestBlock):
                 self.close()
         finally:
             entered_block.set(self.before)
+            if self.joined:
+                served_request.set(self.outer)
             if scopes.entered_scope.get() is not self.around:
                 scopes.entered_scope.set(self.around)
