@@ -6,6 +6,7 @@
 from time import monotonic
 
 cdef int INFO = 20  # logging.INFO
+cdef int ROTATION = 16
 
 
 @cython.final
@@ -36,17 +37,19 @@ cdef class IdleConnections:
     def take(self, pool):
         """Return a connection as `pool.getconn()` does, or None where that may wait.
 
-        The one that has come back last: what is known of it, here and in its server
-        process, is in the processor's cache. Those that are not needed rest, and are
-        the first that the pool closes.
+        Most often the one that has come back last: what is known of it, here and in
+        its server process, is in the processor's cache. Each `ROTATION`th time the one
+        that has rested longest, lest a firewall forgets it.
         """
         cdef dict own = <dict> PyObject_GenericGetDict(pool, NULL)
         idle = own["_pool"]
         if not idle or own["_check"] or not self.is_quiet(pool):
             return None
-        session = idle.pop()
+        requests = own["_stats"][pool._REQUESTS_NUM] = (
+            own["_stats"][pool._REQUESTS_NUM] + 1
+        )
+        session = idle.pop() if requests % ROTATION else idle.popleft()
         own["_nconns_min"] = min(own["_nconns_min"], len(idle))
-        own["_stats"][pool._REQUESTS_NUM] += 1
         session._pool = pool
         return session
 

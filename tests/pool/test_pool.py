@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -33,6 +34,18 @@ async def test_connections_are_reused_and_bounded() -> None:
     assert 1 <= len(seen) <= SIZE
     # The pool may still be growing.
     await until(lambda: stats()["pool_available"] == stats()["pool_size"])
+
+
+@pytest.mark.core
+async def test_the_last_that_has_come_back_is_taken_and_none_rests_for_ever() -> None:
+    await asyncio.gather(*(one_request(set()) for _ in range(50)))
+    await until(lambda: stats()["pool_available"] == stats()["pool_size"])
+    sessions: list[int] = []
+    for _ in range(20 * SIZE):
+        async with new_connection("pooled") as conn:
+            sessions.append(await abackend_pid(conn))
+    assert sum(a != b for a, b in pairwise(sessions)) <= 2 * SIZE
+    assert len(set(sessions)) == stats()["pool_size"]
 
 
 async def test_nothing_is_taken_before_the_first_query() -> None:
@@ -153,7 +166,7 @@ async def test_an_idle_connection_is_taken_and_given_back_as_psycopg_does() -> N
     theirs = entry.pool
 
     def state() -> Any:
-        return theirs.get_stats(), list(theirs._pool), theirs._nconns_min
+        return theirs.get_stats(), set(theirs._pool), theirs._nconns_min
 
     theirs._nconns_min = len(theirs._pool)
     before = state()
@@ -161,13 +174,10 @@ async def test_an_idle_connection_is_taken_and_given_back_as_psycopg_does() -> N
     taken = state()
     await theirs.putconn(session)
     given = state()
-    # Once round: the same connection is the first again.
-    for _ in range(len(theirs._pool) - 1):
-        await theirs.putconn(await theirs.getconn())
     theirs._stats.clear()
     theirs._stats.update(before[0])
     theirs._nconns_min = before[2]
-    assert list(theirs._pool) == before[1]
+    assert theirs._pool[-1] is session
     assert fast_checkout.take(theirs) is session
     assert session._pool is theirs
     assert state() == taken
