@@ -783,6 +783,36 @@ class LocalMethods:
     def methods(self) -> tuple[Callable[..., Any], ...]: ...
 
 @final
+class FunctionWatch:
+    def __init__(
+        self, *places: tuple[dict[str, Any], str], asked: Callable[..., bool]
+    ) -> None: ...
+    def holds(self) -> bool: ...
+
+@final
+class TemplateMethods:
+    def __init__(
+        self,
+        base: dict[str, Any],
+        contexts: tuple[type[Any], type[Any]],
+        context_dict: type[Any],
+        safe: type[Any],
+        logger_class: type[Any],
+        log: Any,
+        watch: ClassWatch,
+        functions: FunctionWatch,
+        methods: LocalMethods | None,
+        formats: dict[str, Any],
+        numbers: dict[str, Any],
+        translation: dict[str, Any],
+        translations: dict[str, Any],
+        untranslated: dict[str, Any],
+        debugger: Callable[[int], Any] | None,
+    ) -> None: ...
+    def of_templates(self) -> tuple[Callable[..., Any], ...]: ...
+    def of_contexts(self) -> tuple[Callable[..., Any], ...]: ...
+
+@final
 class IdleConnections:
     def __init__(
         self, *, names: dict[str, Any], logger: Logger, client: type[Any]

@@ -30,6 +30,10 @@ _DECORATORS = ("contextlib", "functools")
 # Where decorators, methods and partials keep what they call.
 _AROUND = "__wrapped__", "__func__", "func"
 _CACHED = (cached_property, functools.cached_property)
+# Of Python and, if it is there, of the core.
+_FUNCTIONS: tuple[type[Any], ...] = (FunctionType,)
+if _native.COMPILED:
+    _FUNCTIONS += (type(_native.rows.lazy_reader),)
 _SLOTS = (GetSetDescriptorType, MemberDescriptorType)
 _CONSTANTS = (
     *(bool, bytes, complex, float, int, str, type(None), type(...)),
@@ -200,7 +204,7 @@ def _is_own(value: Any, owner: Any) -> bool:
     if package in sys.stdlib_module_names:
         return True
     kind = type(value)
-    if kind is FunctionType:
+    if kind in _FUNCTIONS:
         return _is_own_function(value, package, owner.__qualname__)
     if kind in (classmethod, staticmethod):
         return _is_own(value.__func__, owner)
@@ -220,11 +224,11 @@ def _is_own(value: Any, owner: Any) -> bool:
 
 def _is_own_function(function: Any, package: str, scope: str) -> bool:
     # Not by its names: a wrapper takes those over from what it wraps.
-    if type(function) is not FunctionType:
-        return False
     if _is_ours(function):
         before = getattr(function, "__wrapped__", None)
         return before is None or _is_own_function(before, package, scope)
+    if type(function) is not FunctionType:
+        return False
     code, module = function.__code__, function.__globals__.get("__name__", "")
     if getattr(sys.modules.get(module), "__dict__", None) is not function.__globals__:
         return False
@@ -245,7 +249,7 @@ def _is_own_function(function: Any, package: str, scope: str) -> bool:
 
 def _is_ours(value: Any) -> bool:
     function = getattr(value, "__func__", value)
-    if type(function) is not FunctionType:
+    if type(function) not in _FUNCTIONS:
         return False
     name: str = function.__globals__.get("__name__", "")
     return name.partition(".")[0] == _OURS

@@ -6,7 +6,7 @@ settings. Django takes a call for one, asgiref four.
 
 import threading
 from collections.abc import Iterator
-from functools import update_wrapper
+from functools import cache, update_wrapper
 from typing import Any
 
 from asgiref import local
@@ -23,17 +23,27 @@ def seams() -> Iterator[tuple[Any, str, Any, str]]:
     owner, name = LazyObject, "__getattribute__"
     method = update_wrapper(_native.rows.lazy_reader(owner), owner.__getattribute__)
     yield owner, name, method, "a setting, or what is of a lazy object, needs no call"
-    # Releases before 3.13 keep their values otherwise.
-    if (storage := getattr(local, "_Storage", None)) is None:
+    if (methods := local_methods()) is None:
         return
-    kind, owner = local._CVar, local._DefaultLocal
+    owner, reason = (
+        local._DefaultLocal,
+        "a value of a local is found, or set, in one step",
+    )
+    for name, method in zip(OF_LOCAL, methods.methods(), strict=True):
+        yield owner, name, update_wrapper(method, getattr(owner, name)), reason
+
+
+@cache
+def local_methods() -> Any:
+    """Return the core's methods of asgiref's locals; None for a release before 3.13."""
+    # It keeps its values otherwise.
+    if (storage := getattr(local, "_Storage", None)) is None:
+        return None
+    kind = local._CVar
     unpatched = Unpatched(
         (kind, kind, (*OF_LOCAL, "__repr__", "_storage")),
         (storage, storage, ("__init__",)),
     )
-    methods = _native.rows.LocalMethods(
-        owner, kind, storage, unpatched.watch, vars(threading)
+    return _native.rows.LocalMethods(
+        local._DefaultLocal, kind, storage, unpatched.watch, vars(threading)
     )
-    reason = "a value of a local is found, or set, in one step"
-    for name, method in zip(OF_LOCAL, methods.methods(), strict=True):
-        yield owner, name, update_wrapper(method, getattr(owner, name)), reason

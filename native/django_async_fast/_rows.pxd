@@ -691,3 +691,41 @@ cdef class LocalMethods:
     cdef object lacking(self, object local, object name)
     cdef dict values(self, object variable)
     cdef int set_values(self, object variable, dict values) except -1
+
+
+cdef class FunctionWatch:
+    cdef tuple places, seen
+    cdef object asked
+    cdef bint answer
+    cdef unsigned long long changes
+
+
+cdef class TemplateMethods:
+    cdef dict base, formats, numbers, translation, translations, untranslated
+    cdef object variable, expression, node, base_context, context, request_context
+    cdef object context_dict, safe, logger_class, log, debugger
+    cdef ClassWatch watch
+    cdef FunctionWatch functions
+    cdef LocalMethods methods
+
+    cdef bint is_usual(self, object context) except -1
+    cdef bint is_logged(self) except -1
+    cdef object in_context(self, object context, object bit)
+    cdef object kept(self, object context, object key)
+    cdef bint is_just_missing(self, object context, object bit) except -1
+    cdef object looked_up(self, object current, object context, tuple lookups)
+    cdef object looked_into(self, object current, object bit)
+    cdef object without_attribute(
+        self, object current, object bit, object first, object second
+    )
+    cdef object of_another_context(self, object current, object bit, object first)
+    cdef object called(self, object current, object context)
+    cdef object resolved(self, object expression, object context, bint ignore_failures)
+    cdef object variable_value(self, object variable, object context)
+    cdef object asked(self, object variable, object context)
+    cdef object filtered(self, object value, object filters, object context)
+    cdef object shown(self, object value, object context)
+    cdef object escaped(self, str text)
+    cdef bint has_no_separators(self) except -1
+    cdef object language(self)
+    cdef object active(self)

@@ -25,6 +25,17 @@ ABSENT = "absent"
 # are in the package's list.
 _TOGETHER = {
     "django.core.cache.close_caches": "requests/receivers.py: has_caches",
+    "django.template.base.Variable.resolve": "native/templates.pxi",
+    "django.template.base.render_value_in_context": "native/templates.pxi: shown",
+    "django.template.context.ContextDict": "native/templates.pxi: found_in",
+    "django.utils.html.conditional_escape escape": "native/templates.pxi: escaped",
+    "django.utils.safestring.SafeString mark_safe": "native/templates.pxi",
+    "django.utils.formats.get_format localize number_format": "native/templates.pxi: shown",
+    "django.utils.numberformat.format": "native/templates.pxi: shown",
+    "django.utils.timezone.template_localtime": "native/templates.pxi: shown",
+    "django.utils.translation.trans_null.get_language": "native/templates.pxi: language",
+    "django.utils.translation.trans_real.get_language": "native/templates.pxi: language",
+    "django.utils.translation.trans_real.DjangoTranslation.to_language": "native/templates.pxi: language",
     "django.utils.connection.BaseConnectionHandler.all": "requests/receivers.py: has_caches",
     "django.core.handlers.asgi.ASGIHandler.read_body": "requests/handler.py: read_body",
     "django.core.handlers.base.BaseHandler.make_view_atomic": "requests/views.py: make_view_atomic",

@@ -1,0 +1,105 @@
+"""Variables in templates, resolved and made text by the core.
+
+A page is made of them: Django takes a dozen calls for one that is text, forty for a
+number. Tools that follow templates by Django's frames, those of debuggers and of
+coverage's plugin, are shown them: who traces is not the usual case.
+"""
+
+import html as stdlib_html
+import logging
+import sys
+from collections.abc import Iterator
+from functools import update_wrapper
+from typing import Any
+
+from django.template import base, context
+from django.utils import (
+    formats,
+    functional,
+    html,
+    numberformat,
+    safestring,
+    translation,
+)
+from django.utils.translation import trans_null, trans_real
+
+from .. import _native
+from ..unpatched import Unpatched, is_own
+from . import lookups
+
+_CLASSES = (
+    (base.Variable, ("resolve", "_resolve_lookup")),
+    (base.FilterExpression, ("resolve",)),
+    (context.Context, ("__getitem__", "__getattribute__", "__getattr__")),
+    (context.RequestContext, ("__getitem__", "__getattribute__", "__getattr__")),
+    (context.ContextDict, ("__getitem__", "__contains__", "__missing__")),
+    (safestring.SafeString, ("__new__", "__init__", "__html__", "__str__")),
+    (trans_real.DjangoTranslation, ("to_language", "__getattribute__")),
+)
+# What is called between a variable and its text.
+_FUNCTIONS = (
+    (base, "render_value_in_context template_localtime localize conditional_escape"),
+    (base, "mark_safe"),
+    (html, "escape"),
+    (stdlib_html, "escape"),
+    (formats, "number_format get_language get_format"),
+    (numberformat, "format mark_safe"),
+    (translation, "get_language"),
+    (trans_real, "get_language"),
+    (trans_null, "get_language"),
+)
+
+_TAKES_LAZY = functional.keep_lazy(str)(vars).__code__
+
+
+def seams() -> Iterator[tuple[Any, str, Any, str]]:
+    """Yield what is replaced: owner, name, replacement, reason."""
+    methods = _methods()
+    owners = base.Variable, base.FilterExpression, base.VariableNode
+    names = "_resolve_lookup", "resolve", "render"
+    reason = "a variable of a template is found, and made text, in one step"
+    for owner, name, method in zip(owners, names, methods.of_templates(), strict=True):
+        yield owner, name, update_wrapper(method, getattr(owner, name)), reason
+    owner = context.BaseContext
+    of_contexts = "__getitem__", "__contains__", "__setitem__", "get"
+    for name, method in zip(of_contexts, methods.of_contexts(), strict=True):
+        method = update_wrapper(method, getattr(owner, name))
+        yield owner, name, method, "what is in a context is found without a call"
+
+
+def _methods() -> Any:
+    places = [(each, name) for each, names in _FUNCTIONS for name in names.split()]
+    functions = _native.rows.FunctionWatch(
+        *((vars(module), name) for module, name in places), asked=_are_own
+    )
+    log: Any = logging.Logger.debug
+    monitoring = getattr(sys, "monitoring", None)
+    return _native.rows.TemplateMethods(
+        vars(base),
+        (context.Context, context.RequestContext),
+        context.ContextDict,
+        safestring.SafeString,
+        logging.Logger,
+        log if log.__globals__ is vars(logging) else None,
+        Unpatched(*((each, each, names) for each, names in _CLASSES)).watch,
+        functions,
+        lookups.local_methods(),
+        vars(formats),
+        vars(numberformat),
+        vars(translation),
+        vars(trans_real),
+        vars(trans_null),
+        monitoring and monitoring.get_tool,
+    )
+
+
+def _are_own(*found: Any) -> bool:
+    return all(is_own(_inside_lazy(each)) for each in found)
+
+
+def _inside_lazy(function: Any) -> Any:
+    """Return what Django has decorated to take lazy text, if it is such a function."""
+    code = getattr(function, "__code__", None)
+    if code is not _TAKES_LAZY or function.__globals__ is not vars(functional):
+        return function
+    return function.__closure__[code.co_freevars.index("func")].cell_contents

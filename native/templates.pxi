@@ -1,0 +1,551 @@
+# A variable of a template: found in its context, through filters, as text.
+#
+# In: Django's node, expression or variable, and a context of Django's own. Out: what
+# Django's method would return, or raise. That is called in any case but the usual one;
+# what a template asks of objects it asks in Django's order, and as often.
+
+cdef extern from *:
+    """
+    #define is_traced() (PyThreadState_Get()->c_tracefunc != NULL)
+    static inline int has_plain_attributes(PyObject *kind)
+    {
+        return ((PyTypeObject *)kind)->tp_getattro == PyObject_GenericGetAttr;
+    }
+    static inline int has_plain_class_attributes(PyTypeObject *kind)
+    {
+        return kind->tp_getattro == PyType_Type.tp_getattro;
+    }
+    #if PY_VERSION_HEX >= 0x030C0000
+    #define raised_error() PyErr_GetRaisedException()
+    #define raise_again(error) PyErr_SetRaisedException(Py_NewRef(error))
+    #else
+    static inline PyObject *raised_error(void)
+    {
+        PyObject *kind, *error, *traceback;
+        PyErr_Fetch(&kind, &error, &traceback);
+        PyErr_NormalizeException(&kind, &error, &traceback);
+        if (traceback != NULL)
+            PyException_SetTraceback(error, traceback);
+        Py_XDECREF(kind);
+        Py_XDECREF(traceback);
+        return error;
+    }
+    #define raise_again(error) \\
+        PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(error)), Py_NewRef(error), \\
+                      PyException_GetTraceback(error))
+    #endif
+    """
+    bint is_traced() noexcept
+    bint has_plain_attributes(object kind) noexcept
+    bint has_plain_class_attributes(PyTypeObject *kind) noexcept
+    object raised_error()
+    void raise_again(object error) noexcept
+
+
+cdef extern from "Python.h":
+    PyObject *look_up_item "PyObject_GetItem"(object values, object key) noexcept
+    PyObject *look_up_attribute "PyObject_GetAttr"(object o, object name) noexcept
+    bint PyErr_ExceptionMatches(object kinds) noexcept
+    bint PyUnicode_IsIdentifier(object text) noexcept
+    void PyException_SetContext(object error, PyObject *context) noexcept
+    PyObject *PyException_GetContext(object error) noexcept
+
+
+cdef object MISSING = object()
+cdef object ODD = object()
+cdef tuple NO_ITEM = (TypeError, AttributeError, KeyError, ValueError, IndexError)
+
+
+@cython.final
+cdef class FunctionWatch:
+    """What is in modules by some names, and whether all of it is their own.
+
+    `places` are pairs of a module's dict and a name. `asked` is called with what is
+    there, when that is something else than before.
+    """
+
+    def __init__(self, *places, asked):
+        self.places = places
+        self.asked = asked
+        cdef dict values
+        for values, name in places:
+            watch(<PyObject *> values, (name,))
+
+    def holds(self):
+        """Return what `asked()` has answered for what is there now."""
+        cdef Py_ssize_t i
+        cdef PyObject *found
+        cdef tuple place
+        cdef unsigned long long now = changes
+        if self.changes == now != 0:
+            return self.answer
+        for i in range(len(self.places)):
+            place = <tuple> self.places[i]
+            found = PyDict_GetItemWithError(<dict> place[0], place[1])
+            if self.seen is None or found != PyTuple_GET_ITEM(<PyObject *> self.seen, i):
+                self.seen = tuple([(<dict> at).get(name) for at, name in self.places])
+                self.answer = self.asked(*self.seen)
+                break
+        self.changes = now
+        return self.answer
+
+
+cdef inline bint functions_hold(FunctionWatch self) except -1:
+    return self.answer if self.changes == changes != 0 else self.holds()
+
+
+cdef inline bint lacks_items(kind):
+    """Whether a class, and what it is an instance of, has no `__getitem__`."""
+    cdef PyTypeObject *meta
+    above = type(kind)
+    meta = <PyTypeObject *> above
+    return (
+        _PyType_Lookup(<PyTypeObject *> kind, "__getitem__") is NULL
+        and has_plain_class_attributes(meta)
+        and _PyType_Lookup(meta, "__getitem__") is NULL
+    )
+
+
+cdef inline bint is_index(str bit) noexcept:
+    """Whether this is a small number in digits."""
+    if not 0 < len(bit) < 10:
+        return False
+    for each in bit:
+        if not 48 <= each <= 57:
+            return False
+    return True
+
+
+cdef object found_in(list dicts, str key, kind):
+    """What a context has by a name; MISSING for nothing, ODD where Django has to look.
+
+    `kind` is the class of its own dicts; others may do anything when they are asked.
+    """
+    cdef PyObject *found
+    cdef Py_ssize_t i
+    for i in range(len(dicts) - 1, -1, -1):
+        each = dicts[i]
+        if type(each) is not dict and type(each) is not kind:
+            return ODD
+        found = PyDict_GetItemWithError(<dict> each, key)
+        if found is not NULL:
+            return <object> found
+    return MISSING
+
+
+cdef object add_context(error, first):
+    """Let `error` be one that was raised while `first` was handled."""
+    cdef PyObject *context
+    last = error
+    while True:
+        if last is first:
+            return None
+        context = PyException_GetContext(last)
+        if context is NULL:
+            break
+        last = steal_reference(context)
+    Py_INCREF(first)
+    PyException_SetContext(last, <PyObject *> first)
+
+
+@cython.final
+cdef class TemplateMethods:
+    """Methods of Django's template variables, expressions, nodes and contexts.
+
+    `base` is the module of theirs, `contexts` and `context_dict` are the classes of
+    contexts, `safe` is that of text which needs no escaping, `log` the method `debug` of
+    `logger_class`. `watch` and `functions`
+    tell whether what is left out is Django's own. `methods` is for asgiref's locals, or
+    None; the other dicts are of the modules that make text of numbers.
+    """
+
+    def __init__(
+        self, dict base not None, tuple contexts not None, context_dict, safe,
+        logger_class, log, ClassWatch watch not None, FunctionWatch functions not None,
+        LocalMethods methods, dict formats not None, dict numbers not None,
+        dict translation not None, dict translations not None,
+        dict untranslated not None, debugger,
+    ):
+        self.base = base
+        self.variable, self.expression = base["Variable"], base["FilterExpression"]
+        self.node, self.base_context = base["VariableNode"], base["BaseContext"]
+        self.context, self.request_context = contexts
+        self.context_dict = context_dict
+        self.logger_class, self.log = logger_class, log
+        self.safe = safe
+        self.watch = watch
+        self.functions = functions
+        self.methods = methods
+        self.formats = formats
+        self.numbers = numbers
+        self.translation = translation
+        self.translations = translations
+        self.untranslated = untranslated
+        self.debugger = debugger
+
+    cdef bint is_usual(self, context) except -1:
+        """Whether nobody can tell who does it: a context, and code, of Django's own."""
+        kind = type(context)
+        return (
+            (kind is self.request_context or kind is self.context)
+            and not is_traced()
+            and holds(self.watch)
+            and functions_hold(self.functions)
+            and (self.debugger is None or self.debugger(0) is None)
+            and not self.is_logged()
+        )
+
+    cdef bint is_logged(self) except -1:
+        """Whether failed lookups are: who logs them, and where, is in the record."""
+        cdef PyObject *enabled
+        logger = self.base["logger"]
+        if type(logger) is self.logger_class:
+            values = logger._cache
+            if type(values) is dict:
+                enabled = PyDict_GetItemWithError(<dict> values, 10)
+                if enabled is not NULL:
+                    return <object> enabled is not False
+        return logger.isEnabledFor(10)
+
+    # ----- lookups
+
+    cdef object in_context(self, context, bit):
+        """What a context of Django's has by a name, or MISSING, or ODD."""
+        dicts = context.dicts
+        if type(dicts) is not list or type(bit) is not str:
+            return ODD
+        return found_in(<list> dicts, <str> bit, self.context_dict)
+
+    cdef bint is_just_missing(self, context, bit) except -1:
+        """Whether nothing but Django's own errors tell that a name is not in a context.
+
+        It looks in the context's class, for a number, and for who logs that.
+        """
+        logger, kind = self.base["logger"], type(context)
+        return (
+            type(logger) is self.logger_class
+            and "debug" not in logger.__dict__
+            and _PyType_Lookup(<PyTypeObject *> self.logger_class, "debug")
+            == <PyObject *> self.log
+            and _PyType_Lookup(<PyTypeObject *> kind, bit) is NULL
+            and PyUnicode_IsIdentifier(bit)
+        )
+
+    cdef object looked_up(self, current, context, tuple lookups):
+        """What a variable is, of which `current` is the first part."""
+        cdef Py_ssize_t i
+        bit = lookups[0]
+        try:
+            if callable(current):
+                current = self.called(current, context)
+            for i in range(1, len(lookups)):
+                bit = lookups[i]
+                current = self.looked_into(current, bit)
+                if callable(current):
+                    current = self.called(current, context)
+        except Exception as error:
+            name = getattr(context, "template_name", None) or "unknown"
+            self.base["logger"].debug(
+                "Exception while resolving variable '%s' in template '%s'.",
+                bit, name, exc_info=True,
+            )
+            if getattr(error, "silent_variable_failure", False):
+                return context.template.engine.string_if_invalid
+            raise
+        return current
+
+    cdef object looked_into(self, current, bit):
+        """What an object has by a name: an item, an attribute, or one in a sequence."""
+        cdef PyObject *found
+        cdef Py_ssize_t at
+        kind = type(current)
+        if kind is dict:
+            found = PyDict_GetItemWithError(<dict> current, bit)
+            if found is not NULL:
+                return <object> found
+            value = getattr(current, bit, MISSING)
+            if value is not MISSING:
+                return value
+        elif (kind is list or kind is tuple) and is_index(bit):
+            at = int(bit)
+            if at < len(current):
+                return current[at]
+        error = None
+        if not lacks_items(kind) and hasattr(kind, "__getitem__"):
+            found = look_up_item(current, bit)
+            if found is not NULL:
+                return steal_reference(found)
+            if not PyErr_ExceptionMatches(NO_ITEM):
+                propagate_error()
+            error = raised_error()
+        if isinstance(current, self.base_context):
+            return self.of_another_context(current, bit, error)
+        if has_plain_attributes(kind) and (
+            _PyType_Lookup(<PyTypeObject *> kind, bit) is NULL
+        ):
+            value = getattr(current, bit, MISSING)
+            if value is not MISSING:
+                return value
+        found = look_up_attribute(current, bit)
+        if found is not NULL:
+            return steal_reference(found)
+        second = raised_error()
+        if error is None:
+            error = TypeError()
+        return self.without_attribute(current, bit, error, second)
+
+    cdef object without_attribute(self, current, bit, first, second):
+        """What comes after an item and an attribute have not been found."""
+        add_context(second, first)
+        try:
+            raise_again(second)
+            propagate_error()
+        except (TypeError, AttributeError):
+            if not isinstance(current, self.base_context) and bit in dir(current):
+                raise
+            try:
+                return current[int(bit)]
+            except (IndexError, ValueError, KeyError, TypeError):
+                raise self.base["VariableDoesNotExist"](
+                    "Failed lookup for key [%s] in %r", (bit, current)
+                )
+
+    cdef object of_another_context(self, current, bit, first):
+        """A context is a variable in another: what its class has is not found."""
+        try:
+            if getattr(type(current), bit):
+                raise AttributeError
+            return getattr(current, bit)
+        except BaseException as second:
+            return self.without_attribute(current, bit, first, second)
+
+    cdef object called(self, current, context):
+        """What is in a variable's place that can be called."""
+        if getattr(current, "do_not_call_in_templates", False):
+            return current
+        if getattr(current, "alters_data", False):
+            return context.template.engine.string_if_invalid
+        try:
+            return current()
+        except TypeError:
+            try:
+                signature = self.base["signature"](current)
+            except ValueError:
+                return context.template.engine.string_if_invalid
+            try:
+                signature.bind()
+            except TypeError:
+                return context.template.engine.string_if_invalid
+            raise
+
+    # ----- expressions
+
+    cdef object resolved(self, expression, context, bint ignore_failures):
+        """What an expression is, its filters applied."""
+        value = expression.var
+        if expression.is_var:
+            found = self.variable_value(value, context)
+            if found is MISSING:
+                if ignore_failures:
+                    found = None
+                else:
+                    found = context.template.engine.string_if_invalid
+                    if found:
+                        return found % value if "%s" in found else found
+            value = found
+        filters = expression.filters
+        return self.filtered(value, filters, context) if filters else value
+
+    cdef object variable_value(self, variable, context):
+        """What a variable is, MISSING where there is none."""
+        if type(variable) is not self.variable or variable.translate:
+            return self.asked(variable, context)
+        lookups = variable.lookups
+        if lookups is None:
+            return variable.literal
+        bit = lookups[0]
+        found = self.in_context(context, bit)
+        if found is MISSING and self.is_just_missing(context, bit):
+            return MISSING
+        if found is MISSING or found is ODD:
+            return self.asked(variable, context)
+        if PyTuple_GET_SIZE(<PyObject *> lookups) == 1 and not callable(found):
+            return found
+        try:
+            return self.looked_up(found, context, lookups)
+        except self.base["VariableDoesNotExist"]:
+            return MISSING
+
+    cdef object asked(self, variable, context):
+        try:
+            return variable.resolve(context)
+        except self.base["VariableDoesNotExist"]:
+            return MISSING
+
+    cdef object filtered(self, value, filters, context):
+        cdef list values
+        for function, arguments in filters:
+            values = []
+            for is_variable, each in arguments:
+                if is_variable:
+                    each = each.resolve(context)
+                elif type(each) is not self.safe:
+                    each = self.base["mark_safe"](each)
+                values.append(each)
+            if getattr(function, "expects_localtime", False):
+                value = self.base["template_localtime"](value, context.use_tz)
+            if getattr(function, "needs_autoescape", False):
+                new = function(value, *values, autoescape=context.autoescape)
+            else:
+                new = function(value, *values)
+            if getattr(function, "is_safe", False) and isinstance(
+                value, self.base["SafeData"]
+            ):
+                new = self.base["mark_safe"](new)
+            value = new
+        return value
+
+    # ----- text
+
+    cdef object shown(self, value, context):
+        """A value's text in a page."""
+        kind = type(value)
+        if kind is self.safe:
+            return value
+        if kind is str:
+            return self.escaped(<str> value) if context.autoescape else value
+        if kind is int:
+            language = context.use_l10n
+            if language is False:
+                value = str(value)
+                return self.escaped(<str> value) if context.autoescape else value
+            if (language is None or language is True) and self.has_no_separators():
+                return self.safe(value)
+        elif kind is bool or value is None:
+            value = str(value)
+            return self.escaped(<str> value) if context.autoescape else value
+        return self.base["render_value_in_context"](value, context)
+
+    cdef object escaped(self, str text):
+        """Text of class `safe`, for HTML."""
+        for each in text:
+            if each in u"&<>\"'":
+                break
+        else:
+            return self.safe(text)
+        text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        return self.safe(text.replace('"', "&quot;").replace("'", "&#x27;"))
+
+    cdef bint has_no_separators(self) except -1:
+        """Whether a whole number is just its digits, and Django has looked before.
+
+        Then the formats of the language are kept: those are found by their last.
+        """
+        language = self.language()
+        if language is MISSING:
+            return False
+        kept = self.formats["_format_cache"]
+        return (
+            ("THOUSAND_SEPARATOR", language) in kept
+            and self.numbers["settings"].USE_THOUSAND_SEPARATOR is False
+        )
+
+    cdef object language(self):
+        """The language of now, MISSING where Django has to be asked."""
+        ask = self.translation["_trans"].__dict__.get("get_language")
+        if ask is self.untranslated["get_language"]:
+            return self.untranslated["settings"].LANGUAGE_CODE
+        if ask is not self.translations["get_language"]:
+            return MISSING
+        current = self.active()
+        if current is None:
+            return self.translations["settings"].LANGUAGE_CODE
+        if type(current) is not self.translations["DjangoTranslation"]:
+            return MISSING
+        return current._DjangoTranslation__to_language
+
+    cdef object active(self):
+        """The translation that is active, or None: without an error, which costs."""
+        cdef PyObject *found
+        local = self.translations["_active"]
+        if self.methods is not None and type(local) is self.methods.owner:
+            variable = self.methods.variable(local, "value")
+            if variable is not None:
+                values = self.methods.values(variable)
+                if values is None:
+                    return None
+                found = PyDict_GetItemWithError(<dict> values, "value")
+                return None if found is NULL else <object> found
+        return getattr(local, "value", None)
+
+    # ----- what replaces Django's methods
+
+    def of_templates(self):
+        """Return `_resolve_lookup`, `resolve` of an expression, `render` of a node."""
+        look, resolve_before, render_before = (
+            self.variable._resolve_lookup, self.expression.resolve, self.node.render
+        )
+
+        def resolve_lookup(variable, context):
+            if type(variable) is self.variable and self.is_usual(context):
+                lookups = variable.lookups
+                found = self.in_context(context, lookups[0])
+                if found is not MISSING and found is not ODD:
+                    return self.looked_up(found, context, lookups)
+            return look(variable, context)
+
+        def resolve(expression, context, ignore_failures=False):
+            if type(expression) is not self.expression or not self.is_usual(context):
+                return resolve_before(expression, context, ignore_failures)
+            return self.resolved(expression, context, bool(ignore_failures))
+
+        def render(node, context):
+            if type(node) is not self.node or not self.is_usual(context):
+                return render_before(node, context)
+            expression = node.filter_expression
+            try:
+                if type(expression) is self.expression:
+                    output = self.resolved(expression, context, False)
+                else:
+                    output = expression.resolve(context)
+            except UnicodeDecodeError:
+                return ""
+            return self.shown(output, context)
+
+        return resolve_lookup, resolve, render
+
+    def of_contexts(self):
+        """Return `__getitem__`, `__contains__`, `__setitem__` and `get`."""
+        kind = self.base_context
+        get_before, contains_before = kind.__getitem__, kind.__contains__
+        set_before, look_before = kind.__setitem__, kind.get
+
+        def get_item(context, key):
+            found = self.kept(context, key)
+            if found is MISSING or found is ODD:
+                return get_before(context, key)
+            return found
+
+        def contains(context, key):
+            found = self.kept(context, key)
+            return contains_before(context, key) if found is ODD else found is not MISSING
+
+        def set_item(context, key, value):
+            dicts = context.dicts
+            if type(dicts) is not list or not dicts:
+                return set_before(context, key, value)
+            last = dicts[len(<list> dicts) - 1]
+            last[key] = value
+
+        def get(context, key, otherwise=None):
+            found = self.kept(context, key)
+            if found is ODD:
+                return look_before(context, key, otherwise)
+            return otherwise if found is MISSING else found
+
+        return get_item, contains, set_item, get
+
+    cdef object kept(self, context, key):
+        if type(key) is not str or not holds(self.watch):
+            return ODD
+        return self.in_context(context, key)
