@@ -769,6 +769,39 @@ class DrivenSteps:
     def take(self, worker: Any, coroutine: Any) -> Any: ...
 
 def lazy_reader(kind: type[Any]) -> Callable[[Any, str], Any]: ...
+def query_dict_initialiser(
+    kind: type[Any],
+    module: dict[str, Any],
+    functions: dict[str, Any],
+    watch: ClassWatch,
+) -> Callable[..., None]: ...
+def cookie_parser(
+    otherwise: Callable[[str], dict[str, str]], functions: dict[str, Any]
+) -> Callable[[str], dict[str, str]]: ...
+def environ_readers(
+    script_name: Callable[[Any], str],
+    path_info: Callable[[Any], str],
+    functions: dict[str, Any],
+) -> tuple[Callable[[Any], str], Callable[[Any], str]]: ...
+def host_getter(
+    kind: type[Any], module: dict[str, Any], functions: dict[str, Any], pattern: str
+) -> Callable[[Any], str]: ...
+
+@final
+class ScopeRequests:
+    def __init__(
+        self,
+        kind: type[Any],
+        *,
+        asgi: dict[str, Any],
+        functions: dict[str, Any],
+        request: dict[str, Any],
+        parsers: dict[str, Any],
+        watch: ClassWatch,
+        names: tuple[str, ...],
+        cookies_first: bool,
+    ) -> None: ...
+    def initialiser(self) -> Callable[[Any, Any, Any], None]: ...
 
 @final
 class LocalMethods:

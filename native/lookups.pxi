@@ -21,11 +21,17 @@ cdef inline bint is_plain(kind) noexcept:
     )
 
 
+# The class of lazy objects, and the last reader that was made for it.
+cdef object lazy_kind = None
+cdef object lazy_read = None
+
+
 def lazy_reader(kind):
     """Return a `__getattribute__` for `kind`, Django's LazyObject: as its own.
 
     Settings are one, and `request.user`. What its methods hide is of the object inside.
     """
+    global lazy_kind, lazy_read
     otherwise = kind.__getattribute__
 
     def read(instance, name):
@@ -41,7 +47,38 @@ def lazy_reader(kind):
             raise AttributeError
         return value
 
+    lazy_kind, lazy_read = kind, read
     return read
+
+
+cdef object setting(dict module, str name):
+    """What the `settings` that a module has say by a name, now."""
+    settings = module["settings"]
+    kind = type(settings)
+    cdef tuple bases = mro_of(kind)
+    cdef dict values
+    cdef PyObject *found
+    if (
+        len(bases) > 1
+        and bases[len(bases) - 2] is lazy_kind
+        and _PyType_Lookup(<PyTypeObject *> kind, "__getattribute__")
+        == <PyObject *> lazy_read
+        and _PyType_Lookup(<PyTypeObject *> kind, name) is NULL
+    ):
+        # As the reader finds it, without a call.
+        values = PyObject_GenericGetDict(settings, NULL)
+        found = PyDict_GetItemWithError(values, name)
+        if found is not NULL and is_plain(type(<object> found)):
+            return <object> found
+    return getattr(settings, name)
+
+
+cdef bint has_own(dict module, dict functions) except -1:
+    """Whether a module has by these names what is in `functions`."""
+    for name, function in functions.items():
+        if PyDict_GetItemWithError(module, name) != <PyObject *> function:
+            return False
+    return True
 
 
 @cython.final

@@ -681,6 +681,23 @@ cdef class StraightRead(RoundTrip):
     cdef object worker, wrapper, gate, decoders
 
 
+cdef class ScopeRequests:
+    cdef object kind
+    cdef dict asgi, functions, request, parsers
+    cdef ClassWatch watch
+    cdef tuple names, port
+    cdef bint cookies_first
+    cdef dict keys, template
+    cdef inline_places places
+
+    cdef bint add_headers(self, dict meta, object headers) except -1
+    cdef object new_key(self, bytes name)
+    cdef object text_of(self, object port)
+    cdef dict meta_of(self, dict scope)
+    cdef int set_parts(self, object instance, tuple parts) except -1
+    cdef bint fill(self, object instance, object scope, object body_file) except -1
+
+
 cdef class LocalMethods:
     cdef object owner, kind, storage
     cdef ClassWatch watch

@@ -1,0 +1,99 @@
+"""A request, made of what its server says; its host, its fields and its cookies.
+
+Django takes 50,000 instructions for a request, as many for the first field of a query
+string and half as many for the host, which `CommonMiddleware` asks for.
+"""
+
+from collections.abc import Iterator
+from functools import update_wrapper
+from http import cookies
+from types import ModuleType
+from typing import Any
+
+from django import http
+from django.core.handlers import asgi, wsgi
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest, QueryDict, cookie, request
+from django.utils.datastructures import MultiValueDict
+
+from .. import _native
+from ..unpatched import Unpatched, inside, is_own
+
+# By what Django adds a field to a QueryDict, and sets what an ASGIRequest has.
+FIELDS = (
+    *("appendlist", "setlistdefault", "setlist", "_getlist", "_assert_mutable"),
+    *("encoding", "_encoding", "_mutable", "__contains__", "__setattr__"),
+)
+PARTS = (
+    *("scope", "_post_parse_error", "_read_started", "resolver_match", "path"),
+    *("script_name", "path_info", "method", "META", "content_type", "content_params"),
+    "_stream",
+)
+METHODS = "_set_content_type_params", "__setattr__"
+HOST = r"^([a-z0-9.-]+|\[[a-f0-9]*:[a-f0-9.:]+\])(?::([0-9]+))?$"
+HOSTS = "split_domain_port", "validate_host", "is_same_domain"
+
+
+def seams() -> Iterator[tuple[Any, str, Any, str]]:
+    """Yield what is replaced: owner, name, replacement, reason."""
+    rows = _native.rows
+    name, values = "__init__", vars(request)
+    if before := _djangos(QueryDict, name):
+        unpatched = Unpatched(
+            (QueryDict, QueryDict, FIELDS),
+            (MultiValueDict, MultiValueDict, (*FIELDS, name)),
+        )
+        parsers = _own(request, "parse_qsl", "bytes_to_text")
+        method = rows.query_dict_initialiser(
+            QueryDict, values, parsers, unpatched.watch
+        )
+        reason = "the fields of a query string are found in one step"
+        yield QueryDict, name, update_wrapper(method, before), reason
+    if before := _djangos(ASGIRequest, name):
+        requests = rows.ScopeRequests(
+            ASGIRequest,
+            asgi=vars(asgi),
+            functions=_own(asgi, "get_script_prefix"),
+            request=values,
+            parsers=_own(request, "parse_header_parameters"),
+            watch=Unpatched((ASGIRequest, ASGIRequest, PARTS + METHODS)).watch,
+            names=PARTS,
+            cookies_first="HTTP_COOKIE" in before.__code__.co_consts,
+        )
+        reason = "a request has what its scope says in one step"
+        yield ASGIRequest, name, update_wrapper(requests.initialiser(), before), reason
+    owner, name = HttpRequest, "get_host"
+    if (before := _djangos(owner, name)) and _djangos(owner, "_get_raw_host"):
+        method = rows.host_getter(owner, values, _own(request, *HOSTS), HOST)
+        reason = "a host that is allowed needs no regular expression"
+        yield owner, name, update_wrapper(method, before), reason
+    name = "parse_cookie"
+    if before := _djangos(cookie, name):
+        parser = rows.cookie_parser(before, _own(cookies, "_unquote"))
+        reason = "cookies are found in one step"
+        for module in (cookie, http, asgi, wsgi):
+            if _djangos(module, name) is before:
+                yield module, name, update_wrapper(parser, before), reason
+    names = "get_script_name", "get_path_info"
+    if all(functions := [_djangos(wsgi, name) for name in names]):
+        needed = _own(wsgi, "get_bytes_from_wsgi", "repercent_broken_unicode")
+        readers = rows.environ_readers(*functions, needed)
+        reason = "a path in ASCII is what the environ says"
+        for name, reader, before in zip(names, readers, functions, strict=True):
+            yield wsgi, name, update_wrapper(reader, before), reason
+
+
+def _djangos(owner: Any, name: str) -> Any:
+    """Return Django's own function by a name, None where something else is."""
+    found = vars(owner)[name]
+    if getattr(found, "__globals__", None) is vars(_native.rows):
+        found = found.__wrapped__  # it has been replaced by ours
+    if isinstance(owner, ModuleType):
+        return found if is_own(found) else None
+    return found if inside(found, owner, name) is found else None
+
+
+def _own(module: ModuleType, *names: str) -> dict[str, Any]:
+    """Return functions by their names; for one that was replaced, what is nowhere."""
+    values = vars(module)
+    return {name: values[name] if is_own(values[name]) else object() for name in names}
