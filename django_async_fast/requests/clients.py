@@ -43,13 +43,16 @@ class Client:
         self._listener: asyncio.Task[None] | None = None
         self._context = copy_context()
         self._clients = clients
-        clients.add(self)
+        clients.new.add(self)
+        if not clients.looks:
+            clients.look_later()
 
     def serve(self) -> None:
         """Listen no more: the client has the response, or what was to be made of it."""
         self._served = True
         if self._listener is None:
-            self._clients.remove(self)
+            self._clients.new.discard(self)
+            self._clients.seen.discard(self)
         elif not self._listener.get_loop().is_closed():
             self._listener.cancel()
 
@@ -100,36 +103,28 @@ class Client:
 
 
 class Clients:
-    """The clients of one event loop that nobody listens to yet."""
+    """The clients of one event loop that nobody listens to yet.
+
+    Those who are still there when it is time are listened to.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._new: set[Client] = set()
-        self._seen: set[Client] = set()
-        self._looks = False
+        self.new: set[Client] = set()
+        self.seen: set[Client] = set()
+        self.looks = False
 
-    def add(self, client: Client) -> None:
-        """Have `client` listened to if he is still there when it is time."""
-        self._new.add(client)
-        if not self._looks:
-            self._look_later()
-
-    def remove(self, client: Client) -> None:
-        """Do not listen to `client`, who has been served."""
-        self._new.discard(client)
-        self._seen.discard(client)
-
-    def _look_later(self) -> None:
-        self._looks = True
+    def look_later(self) -> None:
+        self.looks = True
         # Not for each request: they are served on this loop as long as it looks.
         stall_watch.watch(self.loop)
         # Not in the context of a request, which would outlive it there.
         self.loop.call_later(PAUSE, self._look, context=Context())
 
     def _look(self) -> None:
-        for client in self._seen:
+        for client in self.seen:
             client.listen()
-        self._seen, self._new = self._new, set()
-        self._looks = False
-        if self._seen:
-            self._look_later()
+        self.seen, self.new = self.new, set()
+        self.looks = False
+        if self.seen:
+            self.look_later()
