@@ -133,6 +133,14 @@ cdef object found_in(list dicts, str key, kind):
     return MISSING
 
 
+cdef int set_in(context, key, value) except -1:
+    """Set a variable in the last dict of a context."""
+    dicts = context.dicts
+    last = dicts[len(dicts) - 1]
+    last[key] = value
+    return 0
+
+
 cdef object add_context(error, first):
     """Let `error` be one that was raised while `first` was handled."""
     cdef PyObject *context
@@ -155,7 +163,8 @@ cdef class TemplateMethods:
     `base` is the module of theirs, `contexts` and `context_dict` are the classes of
     contexts, `safe` is that of text which needs no escaping, `log` the method `debug` of
     `logger_class`. `watch` and `functions`
-    tell whether what is left out is Django's own. `methods` is for asgiref's locals, or
+    tell whether what is left out is Django's own, `nodes` that of nodes;
+    `has_length` whether a loop says how long it is. `methods` is for asgiref's locals, or
     None; the other dicts are of the modules that make text of numbers.
     """
 
@@ -164,7 +173,8 @@ cdef class TemplateMethods:
         logger_class, log, ClassWatch watch not None, FunctionWatch functions not None,
         LocalMethods methods, dict formats not None, dict numbers not None,
         dict translation not None, dict translations not None,
-        dict untranslated not None, debugger,
+        dict untranslated not None, debugger, ClassWatch nodes not None, loop,
+        bint has_length,
     ):
         self.base = base
         self.variable, self.expression = base["Variable"], base["FilterExpression"]
@@ -182,6 +192,9 @@ cdef class TemplateMethods:
         self.translations = translations
         self.untranslated = untranslated
         self.debugger = debugger
+        self.nodes = nodes
+        self.text_node, self.node_list = base["TextNode"], base["NodeList"]
+        self.loop, self.has_length = loop, has_length
 
     cdef bint is_usual(self, context) except -1:
         """Whether nobody can tell who does it: a context, and code, of Django's own."""
@@ -478,6 +491,107 @@ cdef class TemplateMethods:
                 return None if found is NULL else <object> found
         return getattr(local, "value", None)
 
+    # ----- nodes
+
+    cdef object rendered(self, node, context):
+        """A variable's text."""
+        expression = node.filter_expression
+        try:
+            if type(expression) is self.expression:
+                value = self.resolved(expression, context, False)
+            else:
+                value = expression.resolve(context)
+        except UnicodeDecodeError:
+            return ""
+        return self.shown(value, context)
+
+    cdef int add_texts(self, list texts, nodes, context) except -1:
+        """Add what is rendered of each node."""
+        for node in nodes:
+            kind = type(node)
+            if kind is self.text_node:
+                text = node.s
+            elif kind is self.node:
+                try:
+                    text = self.rendered(node, context)
+                except Exception as error:
+                    self.annotate(error, node, context)
+                    raise
+            else:
+                text = node.render_annotated(context)
+            texts.append(text)
+        return 0
+
+    cdef int annotate(self, error, node, context) except -1:
+        """Have an error tell where in a template it was raised, in debug mode."""
+        if not context.template.engine.debug:
+            return 0
+        if not hasattr(error, "_culprit_node"):
+            error._culprit_node = node
+        culprit = error._culprit_node
+        if (
+            not hasattr(error, "template_debug")
+            and context.render_context.template.origin == culprit.origin
+        ):
+            template = context.render_context.template
+            error.template_debug = template.get_exception_info(error, culprit.token)
+        return 0
+
+    cdef object looped(self, node, context, parent):
+        """What `{% for %}` renders."""
+        cdef Py_ssize_t i = 0, length, size
+        cdef list texts = []
+        cdef dict loop
+        with context.push():
+            sequence = node.sequence
+            if type(sequence) is self.expression:
+                values = self.resolved(sequence, context, True)
+            else:
+                values = sequence.resolve(context, ignore_failures=True)
+            if values is None:
+                values = []
+            if not hasattr(values, "__len__"):
+                values = list(values)
+            length = len(values)
+            if length < 1:
+                return node.nodelist_empty.render(context)
+            if node.is_reversed:
+                values = reversed(values)
+            size = len(node.loopvars)
+            loop = {"parentloop": parent}
+            if self.has_length:
+                loop["length"] = length
+            set_in(context, "forloop", loop)
+            for item in values:
+                loop["counter0"] = i
+                loop["counter"] = i + 1
+                loop["revcounter"] = length - i
+                loop["revcounter0"] = length - i - 1
+                loop["first"] = i == 0
+                loop["last"] = i == length - 1
+                if size > 1:
+                    self.unpack(node.loopvars, size, item, context)
+                    self.add_texts(texts, node.nodelist_loop, context)
+                    context.pop()
+                else:
+                    set_in(context, node.loopvars[0], item)
+                    self.add_texts(texts, node.nodelist_loop, context)
+                i += 1
+        return self.safe("".join(texts))
+
+    cdef int unpack(self, names, Py_ssize_t size, item, context) except -1:
+        cdef Py_ssize_t found
+        try:
+            found = len(item)
+        except TypeError:  # it has none
+            found = 1
+        if size != found:
+            raise ValueError(
+                f"Need {size} values to unpack in for loop; got {found}. "
+            )
+        context.update(dict(zip(names, item)))
+        return 0
+
     # ----- what replaces Django's methods
 
     def of_templates(self):
@@ -502,17 +616,38 @@ cdef class TemplateMethods:
         def render(node, context):
             if type(node) is not self.node or not self.is_usual(context):
                 return render_before(node, context)
-            expression = node.filter_expression
-            try:
-                if type(expression) is self.expression:
-                    output = self.resolved(expression, context, False)
-                else:
-                    output = expression.resolve(context)
-            except UnicodeDecodeError:
-                return ""
-            return self.shown(output, context)
+            return self.rendered(node, context)
 
         return resolve_lookup, resolve, render
+
+    def of_nodes(self):
+        """Return `render` of a list of nodes, and of a loop."""
+        list_before, loop_before = self.node_list.render, self.loop.render
+
+        def render_list(nodes, context):
+            cdef list texts = []
+            if (
+                type(nodes) is not self.node_list
+                or not self.is_usual(context)
+                or not holds(self.nodes)
+            ):
+                return list_before(nodes, context)
+            self.add_texts(texts, nodes, context)
+            return self.safe("".join(texts))
+
+        def render_loop(node, context):
+            if (
+                type(node) is not self.loop
+                or not self.is_usual(context)
+                or not holds(self.nodes)
+            ):
+                return loop_before(node, context)
+            parent = self.in_context(context, "forloop")
+            if parent is ODD:
+                return loop_before(node, context)
+            return self.looped(node, context, {} if parent is MISSING else parent)
+
+        return render_list, render_loop
 
     def of_contexts(self):
         """Return `__getitem__`, `__contains__`, `__setitem__` and `get`."""

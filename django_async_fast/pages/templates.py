@@ -6,13 +6,14 @@ coverage's plugin, are shown them: who traces is not the usual case.
 """
 
 import html as stdlib_html
+import inspect
 import logging
 import sys
 from collections.abc import Iterator
 from functools import update_wrapper
 from typing import Any
 
-from django.template import base, context
+from django.template import base, context, defaulttags
 from django.utils import (
     formats,
     functional,
@@ -27,19 +28,30 @@ from .. import _native
 from ..unpatched import Unpatched, is_own
 from . import lookups
 
+_OF_CONTEXT = (
+    *("__getitem__", "__setitem__", "__contains__", "__getattribute__", "__getattr__"),
+    *("push", "pop", "update"),
+)
 _CLASSES = (
     (base.Variable, ("resolve", "_resolve_lookup")),
     (base.FilterExpression, ("resolve",)),
-    (context.Context, ("__getitem__", "__getattribute__", "__getattr__")),
-    (context.RequestContext, ("__getitem__", "__getattribute__", "__getattr__")),
+    (context.Context, _OF_CONTEXT),
+    (context.RequestContext, _OF_CONTEXT),
     (context.ContextDict, ("__getitem__", "__contains__", "__missing__")),
     (safestring.SafeString, ("__new__", "__init__", "__html__", "__str__")),
     (trans_real.DjangoTranslation, ("to_language", "__getattribute__")),
+)
+_NODES = (
+    (base.NodeList, ("render", "__iter__")),
+    (base.TextNode, ("render_annotated",)),
+    (base.VariableNode, ("render", "render_annotated")),
+    (defaulttags.ForNode, ("render",)),
 )
 # What is called between a variable and its text.
 _FUNCTIONS = (
     (base, "render_value_in_context template_localtime localize conditional_escape"),
     (base, "mark_safe"),
+    (defaulttags, "mark_safe"),
     (html, "escape"),
     (stdlib_html, "escape"),
     (formats, "number_format get_language get_format"),
@@ -60,6 +72,12 @@ def seams() -> Iterator[tuple[Any, str, Any, str]]:
     reason = "a variable of a template is found, and made text, in one step"
     for owner, name, method in zip(owners, names, methods.of_templates(), strict=True):
         yield owner, name, update_wrapper(method, getattr(owner, name)), reason
+    reason = "what is in a list of nodes, or a loop, is rendered without calls"
+    render_list, render_loop = methods.of_nodes()
+    owner = base.NodeList
+    yield owner, "render", update_wrapper(render_list, owner.render), reason
+    owner = defaulttags.ForNode
+    yield owner, "render", update_wrapper(render_loop, owner.render), reason
     owner = context.BaseContext
     of_contexts = "__getitem__", "__contains__", "__setitem__", "get"
     for name, method in zip(of_contexts, methods.of_contexts(), strict=True):
@@ -90,7 +108,16 @@ def _methods() -> Any:
         vars(trans_real),
         vars(trans_null),
         monitoring and monitoring.get_tool,
+        Unpatched(*((each, each, names) for each, names in _NODES)).watch,
+        defaulttags.ForNode,
+        _loops_have_lengths(),
     )
+
+
+def _loops_have_lengths() -> bool:
+    """Tell whether `forloop.length` is there: since Django 6.0."""
+    code = getattr(inspect.unwrap(defaulttags.ForNode.render), "__code__", None)
+    return "'length'" in repr(getattr(code, "co_consts", ()))
 
 
 def _are_own(*found: Any) -> bool:

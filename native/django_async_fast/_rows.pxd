@@ -721,6 +721,9 @@ cdef class TemplateMethods:
     cdef dict base, formats, numbers, translation, translations, untranslated
     cdef object variable, expression, node, base_context, context, request_context
     cdef object context_dict, safe, logger_class, log, debugger
+    cdef object text_node, node_list, loop
+    cdef ClassWatch nodes
+    cdef bint has_length
     cdef ClassWatch watch
     cdef FunctionWatch functions
     cdef LocalMethods methods
@@ -746,3 +749,10 @@ cdef class TemplateMethods:
     cdef bint has_no_separators(self) except -1
     cdef object language(self)
     cdef object active(self)
+    cdef object rendered(self, object node, object context)
+    cdef int add_texts(self, list texts, object nodes, object context) except -1
+    cdef int annotate(self, object error, object node, object context) except -1
+    cdef object looped(self, object node, object context, object parent)
+    cdef int unpack(
+        self, object names, Py_ssize_t size, object item, object context
+    ) except -1

@@ -9,8 +9,9 @@ from typing import Any
 from unittest import mock
 
 from django.template import Context, Engine
-from django.template.base import FilterExpression, Variable, VariableNode
+from django.template.base import FilterExpression, NodeList, Variable, VariableNode
 from django.template.context import BaseContext
+from django.template.defaulttags import ForNode
 from django.utils.functional import SimpleLazyObject
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy
@@ -18,6 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 METHODS = (
+    (ForNode, "render"),
+    (NodeList, "render"),
     (VariableNode, "render"),
     (FilterExpression, "resolve"),
     (Variable, "_resolve_lookup"),
@@ -182,7 +185,10 @@ templates = st.tuples(
     st.sampled_from(
         [
             *("{{ %s }}", "{{ %s }}", "{%% if %s %%}yes{%% endif %%}"),
-            "{%% for x in %s %%}{{ x }}{{ x.a }}{{ forloop.counter }},{%% endfor %%}",
+            "{%% for x in %s %%}{{ x }}{{ x.a }}{{ forloop }},{%% empty %%}-{%% endfor %%}",
+            "{%% for x in %s reversed %%}{{ x.b }}{{ forloop.last }}{%% endfor %%}{{ x }}",
+            "{%% for x, y in %s %%}{{ y }}{{ x.method }},{%% endfor %%}",
+            "{%% for x in %s %%}{%% for a in x %%}{{ forloop }}{%% endfor %%}{%% endfor %%}",
             "{%% firstof %s %%}",
             "{%% with b=%s %%}{{ b }}{{ b.a }}{%% endwith %%}",
         ]
@@ -206,9 +212,11 @@ def _rendered(template: Any, spec: dict[str, Spec], options: dict[str, Any]) -> 
     try:
         text = template.render(context)
     except Exception as error:
-        culprit = getattr(error, "_culprit_node", None)
-        return _errors(error), culprit, asked
-    return text, type(text), asked
+        where = [
+            getattr(error, each, 0) for each in ("_culprit_node", "template_debug")
+        ]
+        return _errors(error), where, asked, len(context.dicts)
+    return text, type(text), asked, len(context.dicts)
 
 
 @given(

@@ -8,8 +8,17 @@ from unittest import mock
 
 import pytest
 from django.template import Context, Engine, RequestContext
-from django.template.base import FilterExpression, Parser, Variable, VariableNode
+from django.template.base import (
+    FilterExpression,
+    Node,
+    NodeList,
+    Parser,
+    TextNode,
+    Variable,
+    VariableNode,
+)
 from django.template.context import ContextDict
+from django.template.defaulttags import ForNode
 from django.test import override_settings
 from django.utils import formats, translation
 from django.utils.safestring import SafeString
@@ -113,6 +122,46 @@ def test_subclasses_do_as_they_say() -> None:
     assert expression.resolve(Context({"a": 1})) == "own 1"
     assert OwnNode(expression).render(Context({"a": 1})) == "own own 1"
     assert RequestContext(None, {"a": 1})["a"] == 1
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (Node, "render_annotated"),
+        (TextNode, "render_annotated"),
+        (VariableNode, "render"),
+        (ForNode, "render"),
+        (NodeList, "render"),
+        (Context, "push"),
+        (Context, "__setitem__"),
+    ],
+)
+def test_what_replaces_a_nodes_method_is_asked(owner: Any, name: str) -> None:
+    template = ENGINE.from_string("{% for a in b %}{{ a }},{% endfor %}")
+    with noted(owner, name) as asked:
+        assert template.render(Context({"b": "xy"})) == "x,y,"
+    assert asked
+
+
+def test_nodes_of_other_classes_are_rendered_as_they_say() -> None:
+    class OwnText(TextNode):
+        def render_annotated(self, context: Any) -> str:
+            return f"own {self.s}"
+
+    class OwnLoop(ForNode):
+        def render(self, context: Any) -> str:
+            return f"own {super().render(context)}"
+
+    class OwnList(NodeList):
+        def __iter__(self) -> Any:
+            return reversed(self[:])
+
+    expression = FilterExpression("b", Parser([]))
+    nodes = OwnList([VariableNode(expression), OwnText("text")])
+    context = Context({"b": "xy"})
+    assert nodes.render(context) == "own textxy"
+    loop = OwnLoop(["a"], expression, False, nodes)
+    assert loop.render(context) == "own own textxyown textxy"
 
 
 def test_numbers_are_as_settings_and_the_language_say() -> None:
