@@ -6,6 +6,7 @@ from contextvars import Context, ContextVar
 from decimal import Context as DecimalContext
 from decimal import Decimal
 from logging import Logger
+from types import ModuleType
 from typing import Any, Self, TypeAlias, final
 
 from typing_extensions import disjoint_base
@@ -848,6 +849,45 @@ class TemplateMethods:
     def of_templates(self) -> tuple[Callable[..., Any], ...]: ...
     def of_nodes(self) -> tuple[Callable[..., Any], ...]: ...
     def of_contexts(self) -> tuple[Callable[..., Any], ...]: ...
+
+@final
+class HeaderMethods:
+    def __init__(
+        self, of_request: type[Any], of_response: type[Any], watch: ClassWatch
+    ) -> None: ...
+    def lookups(self, mapping: type[Any]) -> tuple[Callable[..., Any], ...]: ...
+    def methods_of_response(self) -> tuple[Callable[..., Any], ...]: ...
+    def init_of_request(self) -> Callable[..., Any]: ...
+
+@final
+class JSONTexts:
+    def __init__(
+        self,
+        kind: type[Any],
+        watch: ClassWatch,
+        names: dict[str, Any],
+        encoder_names: dict[str, Any],
+    ) -> None: ...
+    def text(self, data: Any) -> str | None: ...
+
+@final
+class ResponseMethods:
+    def __init__(
+        self,
+        headers: HeaderMethods,
+        texts: JSONTexts | None,
+        *,
+        base: type[Any],
+        kind: type[Any],
+        json: type[Any],
+        names: dict[str, Any],
+        own: tuple[Any, ...],
+        json_module: ModuleType,
+    ) -> None: ...
+    def init_methods(self) -> tuple[Callable[..., Any], ...]: ...
+    def charset_reader(self) -> Callable[[Any], Any]: ...
+    def content_setter(self, content: property) -> Callable[[Any, Any], Any]: ...
+    def encoded_headers(self, response: Any) -> list[tuple[bytes, bytes]] | None: ...
 
 @final
 class IdleConnections:

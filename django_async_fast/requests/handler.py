@@ -30,6 +30,7 @@ from django.urls import set_script_prefix
 
 from .. import _native, bridge
 from ..bridge.thread_local_values import own_thread_locals
+from ..pages import responses
 from ..unpatched import Unpatched
 from . import lifespan
 from .awaited_requests import respond
@@ -69,6 +70,8 @@ class Handler(_Served):
         # Where nothing in between can wait, and nothing has to be driven.
         self._synchronous = Unpatched((type(self), ASGIHandler, _AWAITED))
         self._reads_body = Unpatched((type(self), ASGIHandler, ("read_body",)))
+        sending = "send_response", "chunk_bytes", "chunk_size"
+        self._sends = Unpatched((type(self), ASGIHandler, sending))
         self._enters = Unpatched(
             (type(self), ASGIHandler, ("__call__",)),
             (ThreadSensitiveContext, ThreadSensitiveContext),
@@ -156,6 +159,22 @@ class Handler(_Served):
             if type(body) is bytes and (not body or _stays_in_memory(body)):
                 return io.BytesIO(body)
         return await super().read_body(_again(message, receive))
+
+    async def send_response(self, response: Any, send: Send) -> None:
+        """Send a response as Django does; its headers are encoded in a step."""
+        headers = self._sends.holds() and responses.encoded_headers(response)
+        if not headers:
+            await super().send_response(response, send)
+            return
+        start, body = "http.response.start", "http.response.body"
+        status = response.status_code
+        await send({"type": start, "status": status, "headers": headers})
+        content = response.content
+        if type(content) is bytes and len(content) <= type(self).chunk_size:
+            await send({"type": body, "body": content, "more_body": False})
+            return
+        for chunk, last in self.chunk_bytes(content):
+            await send({"type": body, "body": chunk, "more_body": not last})
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request. Django's needs a task group, and threads for the signals."""

@@ -756,3 +756,36 @@ cdef class TemplateMethods:
     cdef int unpack(
         self, object names, Py_ssize_t size, object item, object context
     ) except -1
+
+
+cdef class HeaderMethods:
+    cdef object of_request, of_response
+    cdef ClassWatch watch
+    cdef dict titles
+
+    cdef dict store(self, headers)
+    cdef object found(self, headers, key)
+    cdef object new(self)
+    cdef bint set(self, headers, key, value) except -1
+    cdef object title(self, str name)
+
+
+cdef class JSONTexts:
+    cdef object kind, dumps, make, escape
+    cdef ClassWatch watch
+    cdef dict names, encoder_names
+    cdef object spare  # a C encoder that is in no call
+
+    cpdef object text(self, data)
+
+
+cdef class ResponseMethods:
+    cdef HeaderMethods headers
+    cdef JSONTexts texts
+    cdef object base, kind, json, json_module
+    cdef dict names
+    cdef object reason_phrase, make_bytes, items, header_class, pattern
+    cdef dict charsets
+
+    cdef bint begin(self, response, tuple args, dict kwargs) except -1
+    cdef object charset_in(self, content_type)

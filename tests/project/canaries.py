@@ -39,7 +39,16 @@ _TOGETHER = {
     "django.utils.translation.trans_real.get_language": "native/templates.pxi: language",
     "django.utils.translation.trans_real.DjangoTranslation.to_language": "native/templates.pxi: language",
     "django.utils.connection.BaseConnectionHandler.all": "requests/receivers.py: has_caches",
+    "django.core.handlers.asgi.ASGIHandler.chunk_bytes send_response": "requests/handler.py: send_response",
     "django.core.handlers.asgi.ASGIHandler.read_body": "requests/handler.py: read_body",
+    "django.http.request.HttpHeaders.parse_header_name": "native/headers.pxi: title",
+    "django.http.response.HttpResponseBase.items": "native/responses.pxi: encoded_headers",
+    "django.http.response.HttpResponseBase.make_bytes": "native/responses.pxi: content_setter",
+    "django.http.response.HttpResponseBase.reason_phrase": "native/responses.pxi: begin",
+    "django.http.response.ResponseHeaders._convert_to_charset": "native/headers.pxi: set",
+    "django.utils.datastructures.CaseInsensitiveMapping.__getitem__ __iter__": "native/responses.pxi: encoded_headers",
+    "django.utils.datastructures.CaseInsensitiveMapping.__init__ _unpack_items": "native/headers.pxi: init, init_of_request",
+    "django.core.serializers.json.DjangoJSONEncoder.default": "native/responses.pxi: JSONTexts",
     "django.core.handlers.base.BaseHandler.make_view_atomic": "requests/views.py: make_view_atomic",
     "django.db.backends.base.base.BaseDatabaseWrapper.chunked_cursor": "querysets/streams.py: Stream._begin_chunks",
     "django.db.backends.base.base.BaseDatabaseWrapper.__init__": "connections/wrapper_attributes.py: init_attributes",
@@ -332,6 +341,8 @@ def _print(found: Any) -> str:
         return _hash(
             "\n".join(f"{key} {_plain(value)}" for key, value in found.items())
         )
+    if isinstance(found, property) and found.fset is not None:
+        return _hash(_print(found.fget) + _print(found.fset))
     for inside in ("__func__", "func", "fget"):
         found = getattr(found, inside, None) or found
     try:
