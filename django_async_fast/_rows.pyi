@@ -890,6 +890,19 @@ class ResponseMethods:
     def encoded_headers(self, response: Any) -> list[tuple[bytes, bytes]] | None: ...
 
 @final
+class UrlPatterns:
+    def __init__(
+        self,
+        otherwise: Callable[[Any, str], Any],
+        watch: ClassWatch,
+        *,
+        names: dict[str, Any],
+        converters: dict[str, Any],
+        by_regex: bool,
+    ) -> None: ...
+    def method(self) -> Callable[[Any, str], Any]: ...
+
+@final
 class IdleConnections:
     def __init__(
         self, *, names: dict[str, Any], logger: Logger, client: type[Any]

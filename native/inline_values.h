@@ -77,6 +77,16 @@ any_inline_value(PyObject *obj, visitproc test)
     return 0;
 }
 
+/* The values of an instance of the class that `places` is of, each in its place, NULL
+ * for nothing; no values where its attributes are elsewhere. */
+static inline PyObject **
+inline_values_of(PyObject *obj, const inline_places *places)
+{
+    inline_values *found = (inline_values *)((char *)obj + places->offset);
+    int known = places->count && found->valid && found->capacity > places->highest;
+    return known ? found->values : NULL;
+}
+
 /* Set `names` to objects of their own in the dict of `probe`, and look for these. */
 static int
 fill_probe(PyObject *probe, PyObject *names, PyObject *marks, inline_places *places)
@@ -132,6 +142,12 @@ find_inline_places(PyObject *probe, PyObject *names, PyObject *marks, inline_pla
 
 static inline PyObject **
 take_inline_values(PyObject *Py_UNUSED(obj), const inline_places *Py_UNUSED(places))
+{
+    return NULL;
+}
+
+static inline PyObject **
+inline_values_of(PyObject *Py_UNUSED(obj), const inline_places *Py_UNUSED(places))
 {
     return NULL;
 }

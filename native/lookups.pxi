@@ -8,6 +8,7 @@ from contextvars import ContextVar
 
 cdef extern from "Python.h":
     PyObject *_PyType_Lookup(PyTypeObject *kind, object name) noexcept
+    object PyContextVar_Set(object variable, object value)
 
 
 cdef inline bint is_plain(kind) noexcept:
@@ -116,7 +117,11 @@ cdef class LocalMethods:
         return found.data
 
     cdef int set_values(self, variable, dict values) except -1:
-        variable.set(self.storage(self.threading["get_ident"](), values))
+        # As its __init__ does, which `watch` is for as well.
+        made = allocate(self.storage)
+        PyObject_SetAttr(made, "thread_id", self.threading["get_ident"]())
+        PyObject_SetAttr(made, "data", values)
+        PyContextVar_Set(variable, made)
         return 0
 
     cdef object lacking(self, local, name):

@@ -7,10 +7,10 @@ name, replacement, reason. Whatever is not the usual case is left to Django's ow
 from collections.abc import Iterator
 from typing import Any
 
-from . import lookups, requests, responses, templates
+from . import lookups, requests, responses, templates, urls
 
 
 def seams() -> Iterator[tuple[Any, str, Any, str]]:
     """Yield what the modules of this package replace."""
-    for module in (lookups, requests, responses, templates):
+    for module in (lookups, requests, responses, templates, urls):
         yield from module.seams()

@@ -42,7 +42,7 @@ def local_methods() -> Any:
     kind = local._CVar
     unpatched = Unpatched(
         (kind, kind, (*OF_LOCAL, "__repr__", "_storage")),
-        (storage, storage, ("__init__",)),
+        (storage, storage, ("__init__", "__new__", "__setattr__", "thread_id", "data")),
     )
     return _native.rows.LocalMethods(
         local._DefaultLocal, kind, storage, unpatched.watch, vars(threading)

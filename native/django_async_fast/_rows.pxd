@@ -698,6 +698,64 @@ cdef class ScopeRequests:
     cdef bint fill(self, object instance, object scope, object body_file) except -1
 
 
+cdef class OwnNames:
+    cdef tuple names
+    cdef inline_places places
+
+
+cdef class RegexText:
+    cdef object regex
+    cdef str before, after
+    cdef bint is_text, dollar, whole, closed, ended
+
+    cdef bint allows(self, str path) except -1
+
+
+cdef class Found:
+    cdef object rest, args, captured, kwargs, func, url_name, route, extra, tried
+    cdef list app_names, namespaces
+    cdef object func_path
+    cdef str text  # of the pattern; None where it has to be asked for it
+    cdef bint plain  # whether the view cannot tell how often it is looked at
+
+    cdef int take(self, object match) except -1
+    cdef int name_view(self) except -1
+
+
+cdef class UrlPatterns:
+    cdef ClassWatch watch
+    cdef dict names, regexes
+    cdef bint by_regex
+    cdef int depth  # of all threads: a little more than there is does no harm
+    cdef tuple text_converters
+    cdef object otherwise, resolve, int_converter
+    cdef object pattern, resolver, route, regex, match, not_found
+    cdef object route_regex, regex_regex
+    cdef OwnNames of_pattern, of_resolver, of_route, of_regex, of_match
+
+    cdef bint are_djangos(self) except -1
+    cdef bint is_usual(self, object resolver) except -1
+    cdef Found enter(self, object resolver, str path)
+    cdef Found inside(self, object resolver, Found mine, list tried)
+    cdef Found ask(self, object resolver, Found mine, list tried)
+    cdef bint passes(self, object pattern, str path) except -1
+    cdef Found leaf(self, object pattern, str path)
+    cdef Found nested(self, object pattern, str path, list tried)
+    cdef Found elsewhere(self, object pattern, object path, list tried)
+    cdef int merge(
+        self, object resolver, Found mine, object pattern, Found found
+    ) except -1
+    cdef Found matched(self, object pattern, str path)
+    cdef Found match_route(self, object pattern, str path)
+    cdef Found match_converters(
+        self, object pattern, str route, dict converters, str path
+    )
+    cdef object kind_of(self, object converter)
+    cdef Found match_regex(self, object pattern, str path)
+    cdef RegexText text_of(self, object regex)
+    cdef object made(self, Found found)
+
+
 cdef class LocalMethods:
     cdef object owner, kind, storage
     cdef ClassWatch watch

@@ -1,0 +1,59 @@
+"""Which view a path is for, found by the core out of Django's own patterns.
+
+A page asks all patterns before its own, each with some calls, and those in an
+`include()` twice.
+"""
+
+from collections.abc import Iterator
+from functools import update_wrapper
+from typing import Any
+
+from django.urls import converters, resolvers
+
+from .. import _native
+from ..unpatched import Unpatched, is_like
+
+OF_INSTANCES = "__getattribute__", "__getattr__"
+OF_PATTERN = "resolve", "pattern", "callback", "default_args", "name"
+OF_RESOLVER = (
+    *("_extend_tried", "_join_route", "pattern", "url_patterns", "default_kwargs"),
+    *("app_name", "namespace"),
+)
+OF_ROUTE = "match", "__str__", "_route", "_is_endpoint", "converters", "name"
+OF_REGEX = "match", "__str__", "_regex", "_is_endpoint", "name"
+
+
+def seams() -> Iterator[tuple[Any, str, Any, str]]:
+    """Yield what is replaced: owner, name, replacement, reason."""
+    owner, name = resolvers.URLResolver, "resolve"
+    kinds = resolvers.RoutePattern, resolvers.RegexPattern
+    regexes = [type(vars(kind)["regex"]) for kind in kinds]
+    if not is_like(owner, owner, (name,)) or any(
+        each.__module__ != resolvers.__name__ or hasattr(each, "__set__")
+        for each in regexes
+    ):
+        return
+    match = resolvers.ResolverMatch
+    unpatched = Unpatched(
+        *_asked(resolvers.URLPattern, *OF_PATTERN),
+        *_asked(owner, *OF_RESOLVER),
+        *_asked(resolvers.RoutePattern, *OF_ROUTE),
+        *_asked(resolvers.RegexPattern, *OF_REGEX),
+        *_asked(match, "__init__", "__new__", "__setattr__", *_native.rows.MATCH_NAMES),
+        *_asked(converters.IntConverter, "to_python"),
+        *_asked(converters.SlugConverter, "to_python"),
+        *_asked(converters.PathConverter, "to_python"),
+    )
+    patterns = _native.rows.UrlPatterns(
+        owner.resolve,
+        unpatched.watch,
+        names=vars(resolvers),
+        converters=vars(converters),
+        by_regex="_route" not in resolvers.RoutePattern.match.__code__.co_names,
+    )
+    method = update_wrapper(patterns.method(), owner.resolve)
+    yield owner, name, method, "a path's patterns are asked in one step"
+
+
+def _asked(kind: type[Any], *names: str) -> Iterator[tuple[Any, ...]]:
+    yield kind, kind, (*names, *OF_INSTANCES)

@@ -1,0 +1,197 @@
+"""Which view a path is for: what the core finds is what Django's own code finds."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import converters, include, path, re_path, resolvers
+from django.urls.resolvers import (
+    RegexPattern,
+    ResolverMatch,
+    RoutePattern,
+    URLPattern,
+    URLResolver,
+)
+from django.utils import translation
+from django.utils.functional import lazystr
+from django.utils.safestring import SafeString
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.noted import noted
+
+from .url_trees import ASKED, PATHS, TREES, Even, OpenGroup, view
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _converters() -> Iterator[None]:
+    own = {"even": Even(), "open": OpenGroup()}
+    with mock.patch.dict(converters.REGISTERED_CONVERTERS, own):
+        converters.get_converters.cache_clear()
+        yield
+    converters.get_converters.cache_clear()
+    resolvers._route_to_regex.cache_clear()
+
+
+def _root(patterns: Any) -> URLResolver:
+    return URLResolver(RegexPattern(r"^/"), patterns)
+
+
+def _answer(resolver: URLResolver, asked: str) -> Any:
+    """Return what is made of the path, and who was asked."""
+    ASKED.clear()
+    try:
+        match = resolver.resolve(asked)
+    except Exception as exc:
+        return type(exc), exc.args, exc.__cause__, [*ASKED]
+    kinds = [type(each) for each in vars(match).values()]
+    return type(match), [*vars(match).items()], kinds, repr(match), [*ASKED]
+
+
+def _stock() -> Any:
+    method: Any = URLResolver.resolve
+    return mock.patch.object(URLResolver, "resolve", method.__wrapped__)
+
+
+@given(TREES, PATHS, st.sampled_from(["de", "en"]))
+def test_a_path_is_for_what_django_says(tree: Any, asked: str, language: str) -> None:
+    resolver = _root(tree)
+    with translation.override(language):
+        ours = _answer(resolver, asked)
+        with _stock():
+            stock = _answer(resolver, asked)
+        assert ours == stock
+        assert _answer(resolver, asked) == stock
+
+
+def _site() -> tuple[URLResolver, URLPattern, URLResolver]:
+    pattern = path("<int:x>/", view, {"y": 1}, "one")
+    inner = path("a/", include(([re_path("^b/$", view, name="two"), pattern], "app")))
+    return _root([path("c/", view), inner]), pattern, inner
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (URLPattern, "resolve"),
+        (URLResolver, "resolve"),
+        (URLResolver, "_join_route"),
+        (URLResolver, "_extend_tried"),
+        (RoutePattern, "match"),
+        (RoutePattern, "__str__"),
+        (RegexPattern, "match"),
+        (ResolverMatch, "__init__"),
+        (converters.IntConverter, "to_python"),
+        (resolvers, "ResolverMatch"),
+    ],
+)
+def test_a_tool_that_asks_is_asked(owner: Any, name: str) -> None:
+    resolver, *_ = _site()
+    resolver.resolve("/a/3/")
+    static = isinstance(vars(owner)[name], staticmethod)
+
+    def calls() -> int:
+        before = getattr(owner, name)
+        called: list[Any] = []
+
+        def noting(*args: Any, **kwargs: Any) -> Any:
+            called.append(args)
+            return before(*args, **kwargs)
+
+        with mock.patch.object(owner, name, staticmethod(noting) if static else noting):
+            resolver.resolve("/a/3/")
+        return len(called)
+
+    found = calls()
+    with _stock():
+        resolver.resolve("/a/3/")
+        if (owner, name) != (URLResolver, "resolve"):
+            assert found == calls()
+    assert found
+
+
+@pytest.mark.parametrize(
+    ("of", "name"),
+    [
+        (lambda resolver, pattern, inner: pattern, "resolve"),
+        (lambda resolver, pattern, inner: pattern.pattern, "match"),
+        (lambda resolver, pattern, inner: inner.pattern, "match"),
+        (lambda resolver, pattern, inner: inner, "resolve"),
+        (lambda resolver, pattern, inner: resolver, "_extend_tried"),
+        (lambda resolver, pattern, inner: inner, "_join_route"),
+        (lambda resolver, pattern, inner: inner.url_patterns[0].pattern, "match"),
+        (lambda *found: found[1].pattern.converters["x"], "to_python"),
+    ],
+)
+def test_a_method_of_an_instance_is_called(of: Callable[..., Any], name: str) -> None:
+    found = _site()
+    with noted(of(*found), name) as called:
+        found[0].resolve("/a/3/")
+    assert called
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda resolver, pattern, inner: inner.url_patterns.insert(
+            0, path("3/", print)
+        ),
+        lambda resolver, pattern, inner: setattr(pattern, "callback", print),
+        lambda resolver, pattern, inner: setattr(pattern, "default_args", {"z": 1}),
+        lambda resolver, pattern, inner: setattr(pattern.pattern, "name", "another"),
+        lambda resolver, pattern, inner: setattr(inner, "default_kwargs", {"z": 1}),
+        lambda resolver, pattern, inner: setattr(inner, "namespace", "another"),
+        lambda resolver, pattern, inner: setattr(inner, "url_patterns", []),
+        lambda resolver, pattern, inner: setattr(inner.pattern, "_route", "b/"),
+        lambda resolver, pattern, inner: setattr(inner.pattern, "_is_endpoint", True),
+        lambda resolver, pattern, inner: setattr(
+            pattern.pattern, "regex", re.compile("(?P<x>[a-z])|3")
+        ),
+        lambda resolver, pattern, inner: setattr(pattern.pattern, "converters", {}),
+        lambda resolver, pattern, inner: setattr(
+            pattern, "__dict__", {**vars(pattern), "callback": print}
+        ),
+        lambda resolver, pattern, inner: setattr(pattern.pattern, "name", 3),
+    ],
+)
+def test_what_is_changed_is_seen(change: Callable[..., Any]) -> None:
+    resolver, pattern, inner = _site()
+    resolver.resolve("/a/3/")
+    change(resolver, pattern, inner)
+    ours = _answer(resolver, "/a/3/")
+    with _stock():
+        assert ours == _answer(resolver, "/a/3/")
+
+
+def test_a_match_is_the_callers() -> None:
+    resolver, pattern, _ = _site()
+    match = resolver.resolve("/a/3/")
+    for each in (match.kwargs, match.captured_kwargs, match.extra_kwargs):
+        each["more"] = 1
+    match.tried.clear()
+    assert resolver.resolve("/a/3/").kwargs == {"x": 3, "y": 1}
+    assert pattern.default_args == {"y": 1}
+
+
+def test_a_path_may_be_another_text() -> None:
+    resolver, *_ = _site()
+    for asked in (SafeString("/a/3/"), lazystr("/a/3/")):
+        ours = _answer(resolver, asked)
+        with _stock():
+            assert ours == _answer(resolver, asked)
+
+
+def test_patterns_that_include_themselves_end() -> None:
+    patterns: list[Any] = []
+    patterns.append(path("", include(patterns)))
+    with pytest.raises(RecursionError):
+        _root(patterns).resolve("/a/")
+
+
+def test_what_does_not_compile_is_told() -> None:
+    resolver = _root([re_path("(", view)])
+    with pytest.raises(ImproperlyConfigured, match="not a valid regular expression"):
+        resolver.resolve("/a/")
