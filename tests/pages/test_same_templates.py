@@ -94,6 +94,8 @@ class Noting:
 
 class WithItems(Noting):
     def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, int) and key > 2:
+            raise IndexError  # a loop ends
         return self._ask("item", key)
 
 
