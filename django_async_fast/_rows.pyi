@@ -1,5 +1,6 @@
 """Rows into what a queryset yields, and the iterators that yield it."""
 
+import re
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from contextvars import Context, ContextVar
@@ -832,7 +833,7 @@ class TemplateMethods:
         context_dict: type[Any],
         safe: type[Any],
         logger_class: type[Any],
-        log: Any,
+        logs: tuple[Any, Any],
         watch: ClassWatch,
         functions: FunctionWatch,
         methods: LocalMethods | None,
@@ -888,6 +889,19 @@ class ResponseMethods:
     def charset_reader(self) -> Callable[[Any], Any]: ...
     def content_setter(self, content: property) -> Callable[[Any, Any], Any]: ...
     def encoded_headers(self, response: Any) -> list[tuple[bytes, bytes]] | None: ...
+
+MATCH_NAMES: tuple[str, ...]
+
+@final
+class OwnNames:
+    def __init__(self, kind: type[Any], names: tuple[str, ...]) -> None: ...
+
+@final
+class RegexText:
+    def __init__(self, regex: re.Pattern[str]) -> None: ...
+
+@final
+class Found: ...
 
 @final
 class UrlPatterns:

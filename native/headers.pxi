@@ -40,7 +40,7 @@ cdef class HeaderMethods:
         self.of_request = of_request
         self.of_response = of_response
         self.watch = watch
-        # By names in `request.META`, at most two hundred: those of headers, or None.
+        # By names in `request.META`, at most two hundred: those of headers.
         self.titles = {}
 
     cdef dict store(self, headers):
@@ -158,10 +158,18 @@ cdef class HeaderMethods:
         return init
 
     cdef object title(self, str name):
-        cdef PyObject *known = PyDict_GetItemWithError(self.titles, name)
+        """A header's name, by the one in `request.META`; None for what is no header."""
+        cdef PyObject *known
+        cdef Py_ssize_t size = PyUnicode_GET_LENGTH(name)
+        # Others may be headers tomorrow; and clients choose the names.
+        if not name.startswith("HTTP_") or not 5 < size < 50:
+            return self.of_request.parse_header_name(name) or None
+        if self.of_request.HTTP_PREFIX != "HTTP_":
+            return self.of_request.parse_header_name(name) or None
+        known = PyDict_GetItemWithError(self.titles, name)
         if known is not NULL:
             return <object> known
-        title = self.of_request.parse_header_name(name) or None
+        title = self.of_request.parse_header_name(name)
         if len(self.titles) >= 200:
             self.titles.clear()
         self.titles[name] = title

@@ -19,6 +19,10 @@ cdef inline bint is_next_class(instance, first, second):
     return False
 
 
+cdef inline bint is_number(PyObject *value) noexcept:
+    return value is not NULL and type(<object> value) is int
+
+
 @cython.final
 cdef class JSONTexts:
     """What `json.dumps()` makes with the class `kind` and no other parameters.
@@ -111,6 +115,7 @@ cdef class ResponseMethods:
             or access.tp_setattro is not generic_set
             or of_class(response, "reason_phrase") != <PyObject *> self.reason_phrase
             or of_class(response, "headers") is not NULL
+            or not is_number(of_class(response, "status_code"))
             or self.names["ResponseHeaders"] is not self.header_class
         ):
             return False

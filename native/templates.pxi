@@ -15,12 +15,11 @@ cdef extern from *:
     {
         return kind->tp_getattro == PyType_Type.tp_getattro;
     }
-    #if PY_VERSION_HEX >= 0x030C0000
-    #define raised_error() PyErr_GetRaisedException()
-    #define raise_again(error) PyErr_SetRaisedException(Py_NewRef(error))
-    #else
     static inline PyObject *raised_error(void)
     {
+    #if PY_VERSION_HEX >= 0x030C0000
+        return PyErr_GetRaisedException();
+    #else
         PyObject *kind, *error, *traceback;
         PyErr_Fetch(&kind, &error, &traceback);
         PyErr_NormalizeException(&kind, &error, &traceback);
@@ -29,26 +28,51 @@ cdef extern from *:
         Py_XDECREF(kind);
         Py_XDECREF(traceback);
         return error;
-    }
-    #define raise_again(error) \\
-        PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(error)), Py_NewRef(error), \\
-                      PyException_GetTraceback(error))
     #endif
+    }
+    static inline void raise_as_it_is(PyObject *error)
+    {
+    #if PY_VERSION_HEX >= 0x030C0000
+        PyErr_SetRaisedException(Py_NewRef(error));
+    #else
+        PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(error)), Py_NewRef(error), NULL);
+    #endif
+    }
+    /* As in an `except` clause, where `error` is what others have as their context. */
+    static PyObject *
+    get_while_handled(PyObject *error, PyObject *o, PyObject *name, PyObject *kind)
+    {
+        _PyErr_StackItem *top = PyThreadState_Get()->exc_info;
+        PyObject *found = NULL, *before = top->exc_value;
+        top->exc_value = Py_NewRef(error);
+        if (o != NULL)
+            found = PyObject_GetAttr(o, name);
+        else
+            PyErr_SetNone(kind);
+        top = PyThreadState_Get()->exc_info;
+        PyObject *after = top->exc_value;
+        top->exc_value = before;
+        Py_XDECREF(after);
+        return found;
+    }
     """
     bint is_traced() noexcept
     bint has_plain_attributes(object kind) noexcept
     bint has_plain_class_attributes(PyTypeObject *kind) noexcept
     object raised_error()
-    void raise_again(object error) noexcept
+    void raise_as_it_is(object error) noexcept
+    PyObject *get_while_handled(
+        PyObject *error, PyObject *o, PyObject *name, PyObject *kind
+    ) noexcept
 
 
 cdef extern from "Python.h":
     PyObject *look_up_item "PyObject_GetItem"(object values, object key) noexcept
-    PyObject *look_up_attribute "PyObject_GetAttr"(object o, object name) noexcept
     bint PyErr_ExceptionMatches(object kinds) noexcept
     bint PyUnicode_IsIdentifier(object text) noexcept
     void PyException_SetContext(object error, PyObject *context) noexcept
-    PyObject *PyException_GetContext(object error) noexcept
+    PyObject *PyErr_GetHandledException() noexcept
+    PyObject *PyErr_Occurred() noexcept
 
 
 cdef object MISSING = object()
@@ -141,19 +165,28 @@ cdef int set_in(context, key, value) except -1:
     return 0
 
 
-cdef object add_context(error, first):
-    """Let `error` be one that was raised while `first` was handled."""
-    cdef PyObject *context
-    last = error
-    while True:
-        if last is first:
-            return None
-        context = PyException_GetContext(last)
-        if context is NULL:
-            break
-        last = steal_reference(context)
-    Py_INCREF(first)
-    PyException_SetContext(last, <PyObject *> first)
+cdef bint renders_itself(node) except -1:
+    """Whether a node was given a method of its own to render it."""
+    cdef dict own = PyObject_GenericGetDict(node, NULL)
+    return "render" in own or "render_annotated" in own
+
+
+cdef object new_type_error():
+    """A TypeError that is not raised: most attributes are found, and nobody sees it."""
+    error = TypeError()
+    PyException_SetContext(error, PyErr_GetHandledException())
+    return error
+
+
+cdef int give_traceback(error) except -1:
+    """Have an error been raised; pages of errors show where each of them was."""
+    raise_as_it_is(error)
+    try:
+        propagate_error()
+    except TypeError as raised:  # which is what gives it one
+        if raised is not error:
+            raise
+    return 0
 
 
 @cython.final
@@ -161,16 +194,17 @@ cdef class TemplateMethods:
     """Methods of Django's template variables, expressions, nodes and contexts.
 
     `base` is the module of theirs, `contexts` and `context_dict` are the classes of
-    contexts, `safe` is that of text which needs no escaping, `log` the method `debug` of
-    `logger_class`. `watch` and `functions`
-    tell whether what is left out is Django's own, `nodes` that of nodes;
-    `has_length` whether a loop says how long it is. `methods` is for asgiref's locals, or
-    None; the other dicts are of the modules that make text of numbers.
+    contexts, `safe` is that of text which needs no escaping, `logs` are the methods
+    `debug` and `isEnabledFor` of `logger_class`. `watch` and `functions` tell whether
+    what is left out is Django's own, `nodes` that of nodes; `has_length` whether a loop
+    says how long it is. `methods` is for asgiref's locals, or None; the other dicts are
+    of the modules that make text of numbers.
     """
 
     def __init__(
         self, dict base not None, tuple contexts not None, context_dict, safe,
-        logger_class, log, ClassWatch watch not None, FunctionWatch functions not None,
+        logger_class, tuple logs not None, ClassWatch watch not None,
+        FunctionWatch functions not None,
         LocalMethods methods, dict formats not None, dict numbers not None,
         dict translation not None, dict translations not None,
         dict untranslated not None, debugger, ClassWatch nodes not None, loop,
@@ -181,7 +215,8 @@ cdef class TemplateMethods:
         self.node, self.base_context = base["VariableNode"], base["BaseContext"]
         self.context, self.request_context = contexts
         self.context_dict = context_dict
-        self.logger_class, self.log = logger_class, log
+        self.logger_class = logger_class
+        self.debug, self.is_enabled = logs
         self.safe = safe
         self.watch = watch
         self.functions = functions
@@ -212,12 +247,17 @@ cdef class TemplateMethods:
         """Whether failed lookups are: who logs them, and where, is in the record."""
         cdef PyObject *enabled
         logger = self.base["logger"]
-        if type(logger) is self.logger_class:
-            values = logger._cache
-            if type(values) is dict:
-                enabled = PyDict_GetItemWithError(<dict> values, 10)
-                if enabled is not NULL:
-                    return <object> enabled is not False
+        if (
+            type(logger) is not self.logger_class
+            or _PyType_Lookup(<PyTypeObject *> self.logger_class, "isEnabledFor")
+            != <PyObject *> self.is_enabled
+        ):
+            return True
+        values = logger._cache
+        if type(values) is dict:
+            enabled = PyDict_GetItemWithError(<dict> values, 10)
+            if enabled is not NULL:
+                return <object> enabled is not False
         return logger.isEnabledFor(10)
 
     # ----- lookups
@@ -239,7 +279,7 @@ cdef class TemplateMethods:
             type(logger) is self.logger_class
             and "debug" not in logger.__dict__
             and _PyType_Lookup(<PyTypeObject *> self.logger_class, "debug")
-            == <PyObject *> self.log
+            == <PyObject *> self.debug
             and _PyType_Lookup(<PyTypeObject *> kind, bit) is NULL
             and PyUnicode_IsIdentifier(bit)
         )
@@ -270,6 +310,7 @@ cdef class TemplateMethods:
     cdef object looked_into(self, current, bit):
         """What an object has by a name: an item, an attribute, or one in a sequence."""
         cdef PyObject *found
+        cdef PyObject *owned
         cdef Py_ssize_t at
         kind = type(current)
         if kind is dict:
@@ -291,29 +332,42 @@ cdef class TemplateMethods:
             if not PyErr_ExceptionMatches(NO_ITEM):
                 propagate_error()
             error = raised_error()
-        if isinstance(current, self.base_context):
-            return self.of_another_context(current, bit, error)
-        if has_plain_attributes(kind) and (
+        is_context = isinstance(current, self.base_context)
+        if not is_context and has_plain_attributes(kind) and (
             _PyType_Lookup(<PyTypeObject *> kind, bit) is NULL
         ):
             value = getattr(current, bit, MISSING)
             if value is not MISSING:
                 return value
-        found = look_up_attribute(current, bit)
-        if found is not NULL:
-            return steal_reference(found)
-        second = raised_error()
-        if error is None:
-            error = TypeError()
-        return self.without_attribute(current, bit, error, second)
+        lacks = error is None
+        if lacks:
+            error = new_type_error()
+        owned = <PyObject *> error
+        if is_context:
+            # What its class has is not found in a context.
+            found = get_while_handled(owned, <PyObject *> kind, <PyObject *> bit, NULL)
+            if found is not NULL and steal_reference(found):
+                get_while_handled(owned, NULL, NULL, <PyObject *> AttributeError)
+        if PyErr_Occurred() is NULL:
+            found = get_while_handled(
+                owned, <PyObject *> current, <PyObject *> bit, NULL
+            )
+            if found is not NULL:
+                return steal_reference(found)
+        return self.without_attribute(current, bit, error if lacks else None)
 
-    cdef object without_attribute(self, current, bit, first, second):
-        """What comes after an item and an attribute have not been found."""
-        add_context(second, first)
+    cdef object without_attribute(self, current, bit, unraised):
+        """What comes after an attribute has not been found, as an error tells.
+
+        `unraised` is the one before it, if that has not been raised.
+        """
         try:
-            raise_again(second)
             propagate_error()
-        except (TypeError, AttributeError):
+        except Exception as error:
+            if unraised is not None:
+                give_traceback(unraised)
+            if not isinstance(error, (TypeError, AttributeError)):
+                raise
             if not isinstance(current, self.base_context) and bit in dir(current):
                 raise
             try:
@@ -322,15 +376,6 @@ cdef class TemplateMethods:
                 raise self.base["VariableDoesNotExist"](
                     "Failed lookup for key [%s] in %r", (bit, current)
                 )
-
-    cdef object of_another_context(self, current, bit, first):
-        """A context is a variable in another: what its class has is not found."""
-        try:
-            if getattr(type(current), bit):
-                raise AttributeError
-            return getattr(current, bit)
-        except BaseException as second:
-            return self.without_attribute(current, bit, first, second)
 
     cdef object called(self, current, context):
         """What is in a variable's place that can be called."""
@@ -509,7 +554,9 @@ cdef class TemplateMethods:
         """Add what is rendered of each node."""
         for node in nodes:
             kind = type(node)
-            if kind is self.text_node:
+            if (kind is self.text_node or kind is self.node) and renders_itself(node):
+                text = node.render_annotated(context)
+            elif kind is self.text_node:
                 text = node.s
             elif kind is self.node:
                 try:

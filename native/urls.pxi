@@ -19,13 +19,19 @@ cdef extern from "Python.h":
 
 # What an instance may have of its own, in the order in which it is set. One that has a
 # method of its own is asked itself.
-PATTERN_NAMES = "pattern", "callback", "default_args", "name", "resolve"
-RESOLVER_NAMES = (
+cdef tuple PATTERN_NAMES = (
+    "pattern", "callback", "default_args", "name", "resolve",
+)
+cdef tuple RESOLVER_NAMES = (
     *("pattern", "urlconf_name", "callback", "default_kwargs", "namespace", "app_name"),
     *("url_patterns", "resolve", "_extend_tried", "_join_route"),
 )
-ROUTE_NAMES = "_route", "_regex", "converters", "_is_endpoint", "regex", "match"
-REGEX_NAMES = "_regex", "_is_endpoint", "converters", "regex", "match"
+cdef tuple ROUTE_NAMES = (
+    "_route", "_regex", "converters", "_is_endpoint", "regex", "match",
+)
+cdef tuple REGEX_NAMES = (
+    "_regex", "_is_endpoint", "converters", "regex", "match",
+)
 MATCH_NAMES = (
     *("func", "args", "kwargs", "url_name", "route", "tried", "captured_kwargs"),
     *("extra_kwargs", "app_names", "app_name", "namespaces", "namespace"),
@@ -324,30 +330,38 @@ cdef class UrlPatterns:
         cdef bint plain = type(mine.rest) is str
         patterns = attribute_of(self.of_resolver, resolver, RESOLVER_URL_PATTERNS)
         for pattern in patterns:
-            kind = type(pattern)
-            found = ELSEWHERE
-            if plain and kind is self.pattern:
-                if self.passes(pattern, <str> mine.rest):
-                    tried.append([pattern])
-                    continue
-                found = self.leaf(pattern, <str> mine.rest)
-                if found is None:
-                    tried.append([pattern])
-            elif (
+            if (
                 plain
-                and kind is self.resolver
-                and self.depth <= DEPTH
-                and self.is_usual(pattern)
+                and type(pattern) is self.pattern
+                and self.passes(pattern, <str> mine.rest)
             ):
-                found = self.nested(pattern, <str> mine.rest, tried)
-            if found is ELSEWHERE:
-                found = self.elsewhere(pattern, mine.rest, tried)
+                tried.append([pattern])
+                continue
+            try:
+                found = self.resolved(pattern, mine.rest, tried)
+            except self.not_found as exc:
+                extend(tried, pattern, exc.args[0].get("tried"))
+                continue
             if found is not None:
                 self.merge(resolver, mine, pattern, found)
                 extend(tried, pattern, found.tried)
                 found.tried = tried
                 return found
         return None
+
+    cdef Found resolved(self, pattern, path, list tried):
+        """What the pattern's `resolve()` returns; None, with what was tried, for none."""
+        cdef Found found = ELSEWHERE
+        kind = type(pattern)
+        if type(path) is not str:
+            return self.elsewhere(pattern, path, tried)
+        if kind is self.pattern:
+            found = self.leaf(pattern, <str> path)
+            if found is None:
+                tried.append([pattern])
+        elif kind is self.resolver and self.depth <= DEPTH and self.is_usual(pattern):
+            found = self.nested(pattern, <str> path, tried)
+        return self.elsewhere(pattern, path, tried) if found is ELSEWHERE else found
 
     cdef bint passes(self, pattern, str path) except -1:
         """Whether a URLPattern, as most of them are, does not match: as most do not."""
@@ -426,11 +440,7 @@ cdef class UrlPatterns:
 
     cdef Found elsewhere(self, pattern, path, list tried):
         """Ask the pattern itself."""
-        try:
-            match = pattern.resolve(path)
-        except self.not_found as exc:
-            extend(tried, pattern, exc.args[0].get("tried"))
-            return None
+        match = pattern.resolve(path)
         if not match:
             tried.append([pattern])
             return None

@@ -90,7 +90,7 @@ def _methods() -> Any:
     functions = _native.rows.FunctionWatch(
         *((vars(module), name) for module, name in places), asked=_are_own
     )
-    log: Any = logging.Logger.debug
+    logs: tuple[Any, Any] = logging.Logger.debug, logging.Logger.isEnabledFor
     monitoring = getattr(sys, "monitoring", None)
     return _native.rows.TemplateMethods(
         vars(base),
@@ -98,7 +98,7 @@ def _methods() -> Any:
         context.ContextDict,
         safestring.SafeString,
         logging.Logger,
-        log if log.__globals__ is vars(logging) else None,
+        tuple(log if log.__globals__ is vars(logging) else None for log in logs),
         Unpatched(*((each, each, names) for each, names in _CLASSES)).watch,
         functions,
         lookups.local_methods(),

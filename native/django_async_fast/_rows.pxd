@@ -738,6 +738,7 @@ cdef class UrlPatterns:
     cdef Found enter(self, object resolver, str path)
     cdef Found inside(self, object resolver, Found mine, list tried)
     cdef Found ask(self, object resolver, Found mine, list tried)
+    cdef Found resolved(self, object pattern, object path, list tried)
     cdef bint passes(self, object pattern, str path) except -1
     cdef Found leaf(self, object pattern, str path)
     cdef Found nested(self, object pattern, str path, list tried)
@@ -778,7 +779,7 @@ cdef class FunctionWatch:
 cdef class TemplateMethods:
     cdef dict base, formats, numbers, translation, translations, untranslated
     cdef object variable, expression, node, base_context, context, request_context
-    cdef object context_dict, safe, logger_class, log, debugger
+    cdef object context_dict, safe, logger_class, debug, is_enabled, debugger
     cdef object text_node, node_list, loop
     cdef ClassWatch nodes
     cdef bint has_length
@@ -794,9 +795,8 @@ cdef class TemplateMethods:
     cdef object looked_up(self, object current, object context, tuple lookups)
     cdef object looked_into(self, object current, object bit)
     cdef object without_attribute(
-        self, object current, object bit, object first, object second
+        self, object current, object bit, object unraised
     )
-    cdef object of_another_context(self, object current, object bit, object first)
     cdef object called(self, object current, object context)
     cdef object resolved(self, object expression, object context, bint ignore_failures)
     cdef object variable_value(self, object variable, object context)

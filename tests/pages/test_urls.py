@@ -195,3 +195,20 @@ def test_what_does_not_compile_is_told() -> None:
     resolver = _root([re_path("(", view)])
     with pytest.raises(ImproperlyConfigured, match="not a valid regular expression"):
         resolver.resolve("/a/")
+
+
+class Elsewhere(converters.StringConverter):
+    """Asks whether there is another page of this name: there is none."""
+
+    def to_python(self, value: str) -> str:
+        raise resolvers.Resolver404({"tried": [["another"]], "path": value})
+
+
+def test_a_converter_may_find_that_there_is_no_page() -> None:
+    with mock.patch.dict(converters.REGISTERED_CONVERTERS, elsewhere=Elsewhere()):
+        converters.get_converters.cache_clear()
+        first, second = path("<elsewhere:x>", view), path("abc", view)
+    tried = _root([first, second]).resolve("/abc").tried
+    assert tried == [[first, "another"], [second]]
+    nested = _root([path("a/", include([first])), path("a/abc", view)])
+    assert nested.resolve("/a/abc").route == "a/abc"
