@@ -41,6 +41,7 @@ _TOGETHER = {
     "django.utils.connection.BaseConnectionHandler.all": "requests/receivers.py: has_caches",
     "django.core.handlers.asgi.ASGIHandler.chunk_bytes send_response": "requests/handler.py: send_response",
     "django.core.handlers.asgi.ASGIHandler.read_body": "requests/handler.py: read_body",
+    "django.core.handlers.asgi.ASGIHandler.run_get_response": "requests/handler.py: _respond",
     "django.http.request.HttpHeaders.parse_header_name": "native/headers.pxi: title",
     "django.http.response.HttpResponseBase.items": "native/responses.pxi: encoded_headers",
     "django.http.response.HttpResponseBase.make_bytes": "native/responses.pxi: content_setter",
