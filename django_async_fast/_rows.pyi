@@ -869,7 +869,6 @@ class JSONTexts:
         names: dict[str, Any],
         encoder_names: dict[str, Any],
     ) -> None: ...
-    def text(self, data: Any) -> str | None: ...
 
 @final
 class ResponseMethods:

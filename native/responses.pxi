@@ -45,7 +45,7 @@ cdef class JSONTexts:
         self.make = encoder_names["c_make_encoder"]
         self.escape = encoder_names["encode_basestring_ascii"]
 
-    cpdef object text(self, data):
+    cdef object text(self, data):
         """Return the text of a dict or list; None where somebody else has to make it."""
         if (
             not holds(self.watch)

@@ -834,7 +834,7 @@ cdef class JSONTexts:
     cdef dict names, encoder_names
     cdef object spare  # a C encoder that is in no call
 
-    cpdef object text(self, data)
+    cdef object text(self, data)
 
 
 cdef class ResponseMethods:
