@@ -774,19 +774,19 @@ def lazy_reader(kind: type[Any]) -> Callable[[Any, str], Any]: ...
 def query_dict_initialiser(
     kind: type[Any],
     module: dict[str, Any],
-    functions: dict[str, Any],
+    functions: FunctionWatch,
     watch: ClassWatch,
 ) -> Callable[..., None]: ...
 def cookie_parser(
-    otherwise: Callable[[str], dict[str, str]], functions: dict[str, Any]
+    otherwise: Callable[[str], dict[str, str]], functions: FunctionWatch
 ) -> Callable[[str], dict[str, str]]: ...
 def environ_readers(
     script_name: Callable[[Any], str],
     path_info: Callable[[Any], str],
-    functions: dict[str, Any],
+    functions: FunctionWatch,
 ) -> tuple[Callable[[Any], str], Callable[[Any], str]]: ...
 def host_getter(
-    kind: type[Any], module: dict[str, Any], functions: dict[str, Any], pattern: str
+    kind: type[Any], module: dict[str, Any], functions: FunctionWatch, pattern: str
 ) -> Callable[[Any], str]: ...
 
 @final
@@ -796,9 +796,8 @@ class ScopeRequests:
         kind: type[Any],
         *,
         asgi: dict[str, Any],
-        functions: dict[str, Any],
-        request: dict[str, Any],
-        parsers: dict[str, Any],
+        functions: FunctionWatch,
+        parsers: FunctionWatch,
         watch: ClassWatch,
         names: tuple[str, ...],
         cookies_first: bool,
@@ -820,7 +819,7 @@ class LocalMethods:
 @final
 class FunctionWatch:
     def __init__(
-        self, *places: tuple[dict[str, Any], str], asked: Callable[..., bool]
+        self, *places: tuple[dict[str, Any], str], asked: Callable[[], bool]
     ) -> None: ...
     def holds(self) -> bool: ...
 

@@ -20,6 +20,7 @@ from types import (
 )
 from typing import Any
 
+from django.utils import functional
 from django.utils.functional import cached_property
 
 from . import _native
@@ -34,6 +35,7 @@ _CACHED = (cached_property, functools.cached_property)
 _FUNCTIONS: tuple[type[Any], ...] = (FunctionType,)
 if _native.COMPILED:
     _FUNCTIONS += (type(_native.rows.lazy_reader),)
+_TAKES_LAZY = functional.keep_lazy(str)(vars).__code__
 _SLOTS = (GetSetDescriptorType, MemberDescriptorType)
 _CONSTANTS = (
     *(bool, bytes, complex, float, int, str, type(None), type(...)),
@@ -86,22 +88,30 @@ def _unpatched_class(kind: Any, base: Any, names: tuple[str, ...]) -> Unpatched:
 unpatched_class: Callable[..., Unpatched] = functools.cache(_unpatched_class)
 
 
-class UnpatchedFunction:
-    """A function of a module, asked once after each change."""
+class UnpatchedFunctions:
+    """What modules have by some names, asked once after each change."""
 
-    __slots__ = ("_answer", "_found", "_name", "_values")
+    __slots__ = ("_answer", "_found", "_places", "holds", "watch")
 
-    def __init__(self, module: ModuleType, name: str) -> None:
-        self._values = vars(module)
-        self._name = name
-        self._found: Any = None
-        self._answer = False
+    # Tells whether all of it is their packages' own.
+    holds: Callable[[], bool]
 
-    def holds(self) -> bool:
-        """Tell whether it is as its module defines it."""
-        found = self._values[self._name]
-        if found is not self._found:
-            self._answer = is_own(found)
+    def __init__(self, *places: tuple[ModuleType, str]) -> None:
+        self._places = places
+        self._answer = not places
+        self._found: list[Any] = []
+        # Of the core, which asks it without a call.
+        self.watch: Any = None
+        self.holds = self._ask
+        if _native.COMPILED:
+            dicts = [(vars(module), name) for module, name in places]
+            self.watch = _native.rows.FunctionWatch(*dicts, asked=self._ask)
+            self.holds = self.watch.holds
+
+    def _ask(self) -> bool:
+        found = [vars(module).get(name) for module, name in self._places]
+        if len(found) != len(self._found) or not all(map(is_, found, self._found)):
+            self._answer = all(is_own(*place) for place in self._places)
             self._found = found
         return self._answer
 
@@ -153,10 +163,28 @@ def _of_class(kind: Any, names: tuple[str, ...]) -> Iterable[Any]:
     return [values[name] for name in names if name in values]
 
 
-def is_own(function: Any) -> bool:
-    """Tell whether a function of a module is what its module defines."""
-    package = getattr(function, "__module__", "").partition(".")[0]
-    return _is_own_function(function, package, "")
+def is_own(module: ModuleType, name: str) -> bool:
+    """Tell whether a function, or class, of a module is what its package calls so."""
+    found = vars(module).get(name)
+    of = str(getattr(found, "__module__", "")).partition(".")[0]
+    if (
+        # What MySQLdb calls `connect` is its `Connect`.
+        str(getattr(found, "__name__", "")).lower() != name.lower()
+        or (
+            of != module.__name__.partition(".")[0]
+            and of not in sys.stdlib_module_names  # imported from there
+        )
+    ):
+        return False
+    return type(found) is type or _is_own_function(_inside_lazy(found), of, "")
+
+
+def _inside_lazy(function: Any) -> Any:
+    """Return what Django has decorated to take lazy text, if it is such a function."""
+    code = getattr(function, "__code__", None)
+    if code is not _TAKES_LAZY or function.__globals__ is not vars(functional):
+        return function
+    return function.__closure__[code.co_freevars.index("func")].cell_contents
 
 
 def is_own_method(method: Any, kind: Any, name: str) -> bool:

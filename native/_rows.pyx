@@ -48,6 +48,7 @@ cdef extern from "python_slots.h":
 
 
 include "class_watches.pxi"
+include "function_watches.pxi"
 include "attribute_hooks.pxi"
 include "converters.pxi"
 include "text_values.pxi"

@@ -74,14 +74,6 @@ cdef object setting(dict module, str name):
     return getattr(settings, name)
 
 
-cdef bint has_own(dict module, dict functions) except -1:
-    """Whether a module has by these names what is in `functions`."""
-    for name, function in functions.items():
-        if PyDict_GetItemWithError(module, name) != <PyObject *> function:
-            return False
-    return True
-
-
 @cython.final
 cdef class LocalMethods:
     """Methods of asgiref's `Local`, whose `_storage` is of class `kind`.

@@ -88,12 +88,13 @@ cdef int add_fields(dict values, const char *text, const char *end) except -1:
 
 
 def query_dict_initialiser(
-    kind, dict module not None, dict functions not None, ClassWatch watch not None
+    kind, dict module not None, FunctionWatch functions not None,
+    ClassWatch watch not None,
 ):
     """Return an `__init__` for `kind`, Django's QueryDict: as its own.
 
-    `functions` are those that its `module` has to have for that, and `watch` holds while
-    its methods are Django's.
+    `functions` holds while what it calls of its `module` is Django's, `watch` while its
+    methods are.
     """
     otherwise = kind.__init__
 
@@ -105,7 +106,7 @@ def query_dict_initialiser(
             type(instance) is not kind
             or PyDict_GET_SIZE(instance)
             or not holds(watch)
-            or not has_own(module, functions)
+            or not functions_hold(functions)
             or PyObject_GenericGetAttr(instance, "_mutable") is not True
         ):
             return otherwise(instance, query_string, mutable, encoding)
@@ -145,15 +146,14 @@ cdef object stripped(const char *text, const char *end):
     return PyUnicode_DecodeUTF8(text, end - text, NULL)
 
 
-def cookie_parser(otherwise, dict functions not None):
+def cookie_parser(otherwise, FunctionWatch functions not None):
     """Return what does as `otherwise`, Django's `parse_cookie()`.
 
-    `functions` are those of `http.cookies` that it needs: `_unquote()`.
+    `functions` holds while `_unquote()` of `http.cookies` is Python's.
     """
     cdef dict module = otherwise.__globals__
     library = module["cookies"]
     cdef dict names = library.__dict__
-    unquote = functions["_unquote"]
 
     def parse_cookie(cookie):
         cdef Py_ssize_t size
@@ -165,7 +165,7 @@ def cookie_parser(otherwise, dict functions not None):
         if (
             text is NULL
             or module["cookies"] is not library
-            or not has_own(names, functions)
+            or not functions_hold(functions)
         ):
             return otherwise(cookie)
         end = text + size
@@ -176,7 +176,7 @@ def cookie_parser(otherwise, dict functions not None):
             value = stripped(equals + 1 if equals < stop else text, stop)
             if key or value:
                 if (<const char *> PyUnicode_DATA(value))[0] == c'"':
-                    value = unquote(value)
+                    value = names["_unquote"](value)
                 found[key] = value
             text = stop + 1
         return found

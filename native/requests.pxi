@@ -74,7 +74,7 @@ cdef inline bint is_upper(str text):
 cdef class ScopeRequests:
     """What `kind`, Django's ASGIRequest, is made with: as by its own `__init__()`.
 
-    For that, the module `asgi` has to have `functions`, and `request` `parsers`; `watch`
+    For that, `functions` have to hold, which the module `asgi` has, and `parsers`; `watch`
     holds while the methods of `kind` are Django's, `names` are what it sets, in its order.
     `meta` has what META has, in that order, and None for the cookies' place. From 6.0
     they have one before other headers, and a separator of their own.
@@ -85,9 +85,8 @@ cdef class ScopeRequests:
         kind,
         *,
         dict asgi not None,
-        dict functions not None,
-        dict request not None,
-        dict parsers not None,
+        FunctionWatch functions not None,
+        FunctionWatch parsers not None,
         ClassWatch watch not None,
         tuple names not None,
         bint cookies_first,
@@ -96,7 +95,6 @@ cdef class ScopeRequests:
         self.kind = kind
         self.asgi = asgi
         self.functions = functions
-        self.request = request
         self.parsers = parsers
         self.watch = watch
         self.names = names
@@ -234,7 +232,7 @@ cdef class ScopeRequests:
             type(instance) is not self.kind
             or type(scope) is not dict
             or not holds(self.watch)
-            or not has_own(self.asgi, self.functions)
+            or not functions_hold(self.functions)
             or setting(self.asgi, "FORCE_SCRIPT_NAME") is not None
         ):
             return False
@@ -246,7 +244,7 @@ cdef class ScopeRequests:
         if (
             len(content_type) < 100
             and ";" not in content_type
-            and has_own(self.request, self.parsers)
+            and functions_hold(self.parsers)
         ):
             if content_type:
                 content_type = content_type.strip().lower()
@@ -339,11 +337,11 @@ cdef bint is_allowed(const char *domain, Py_ssize_t length, patterns) except -1:
 
 
 def host_getter(
-    kind, dict module not None, dict functions not None, str pattern not None
+    kind, dict module not None, FunctionWatch functions not None, str pattern not None
 ):
     """Return a `get_host` for `kind`, Django's HttpRequest: as its own.
 
-    `functions` are those that its `module` has to have for that, `pattern` is what a
+    `functions` have to hold for that, which its `module` has, and `pattern` is what a
     host has to match by that.
     """
     otherwise, raw = kind.get_host, kind._get_raw_host
@@ -358,7 +356,7 @@ def host_getter(
         if (
             (<ReadSlots *> own).tp_getattro != <void *> PyObject_GenericGetAttr
             or _PyType_Lookup(own, "META") is not NULL
-            or not has_own(module, functions)
+            or not functions_hold(functions)
         ):
             return otherwise(self)
         asked = module["host_validation_re"]
@@ -391,10 +389,10 @@ cdef inline bint is_empty(value) noexcept:
     return type(value) is str and not <str> value
 
 
-def environ_readers(script_name, path_info, dict functions not None):
+def environ_readers(script_name, path_info, FunctionWatch functions not None):
     """Return what do as Django's `get_script_name()` and `get_path_info()` of WSGI.
 
-    `functions` are those that their module has to have for that.
+    `functions`, which their module has, have to hold for that.
     """
     cdef dict module = script_name.__globals__
 
@@ -402,7 +400,7 @@ def environ_readers(script_name, path_info, dict functions not None):
         cdef Py_ssize_t size
         if (
             type(environ) is dict
-            and has_own(module, functions)
+            and functions_hold(functions)
             and setting(module, "FORCE_SCRIPT_NAME") is None
             and is_empty((<dict> environ).get("SCRIPT_URL", ""))
             and is_empty((<dict> environ).get("REDIRECT_URL", ""))
@@ -414,7 +412,7 @@ def environ_readers(script_name, path_info, dict functions not None):
 
     def get_path_info(environ):
         cdef Py_ssize_t size
-        if type(environ) is dict and has_own(module, functions):
+        if type(environ) is dict and functions_hold(functions):
             found = (<dict> environ).get("PATH_INFO", "/")
             if ascii_text(found, &size) is not NULL:
                 return found

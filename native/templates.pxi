@@ -38,17 +38,24 @@ cdef extern from *:
         PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(error)), Py_NewRef(error), NULL);
     #endif
     }
-    /* As in an `except` clause, where `error` is what others have as their context. */
+    /* An attribute, as in an `except` clause, where `error` is what others have as
+     * their context. What its class has is not found in one of `contexts`. */
     static PyObject *
-    get_while_handled(PyObject *error, PyObject *o, PyObject *name, PyObject *kind)
+    get_while_handled(PyObject *error, PyObject *o, PyObject *name, PyObject *contexts)
     {
         _PyErr_StackItem *top = PyThreadState_Get()->exc_info;
         PyObject *found = NULL, *before = top->exc_value;
         top->exc_value = Py_NewRef(error);
-        if (o != NULL)
+        int hidden = PyObject_IsInstance(o, contexts);
+        if (hidden == 1) {
+            PyObject *of_class = PyObject_GetAttr((PyObject *)Py_TYPE(o), name);
+            hidden = of_class == NULL ? -1 : PyObject_IsTrue(of_class);
+            Py_XDECREF(of_class);
+            if (hidden == 1)
+                PyErr_SetNone(PyExc_AttributeError);
+        }
+        if (hidden == 0)
             found = PyObject_GetAttr(o, name);
-        else
-            PyErr_SetNone(kind);
         top = PyThreadState_Get()->exc_info;
         PyObject *after = top->exc_value;
         top->exc_value = before;
@@ -62,60 +69,24 @@ cdef extern from *:
     object raised_error()
     void raise_as_it_is(object error) noexcept
     PyObject *get_while_handled(
-        PyObject *error, PyObject *o, PyObject *name, PyObject *kind
+        object error, object o, object name, object contexts
     ) noexcept
 
 
 cdef extern from "Python.h":
     PyObject *look_up_item "PyObject_GetItem"(object values, object key) noexcept
+    PyObject *in_dict "PyDict_GetItemWithError"(object values, object key) noexcept
+    PyObject *PyErr_Occurred() noexcept
     bint PyErr_ExceptionMatches(object kinds) noexcept
     bint PyUnicode_IsIdentifier(object text) noexcept
     void PyException_SetContext(object error, PyObject *context) noexcept
     PyObject *PyErr_GetHandledException() noexcept
-    PyObject *PyErr_Occurred() noexcept
 
 
 cdef object MISSING = object()
 cdef object ODD = object()
+cdef object CLASS_OF_OBJECT = object.__dict__["__class__"]
 cdef tuple NO_ITEM = (TypeError, AttributeError, KeyError, ValueError, IndexError)
-
-
-@cython.final
-cdef class FunctionWatch:
-    """What is in modules by some names, and whether all of it is their own.
-
-    `places` are pairs of a module's dict and a name. `asked` is called with what is
-    there, when that is something else than before.
-    """
-
-    def __init__(self, *places, asked):
-        self.places = places
-        self.asked = asked
-        cdef dict values
-        for values, name in places:
-            watch(<PyObject *> values, (name,))
-
-    def holds(self):
-        """Return what `asked()` has answered for what is there now."""
-        cdef Py_ssize_t i
-        cdef PyObject *found
-        cdef tuple place
-        cdef unsigned long long now = changes
-        if self.changes == now != 0:
-            return self.answer
-        for i in range(len(self.places)):
-            place = <tuple> self.places[i]
-            found = PyDict_GetItemWithError(<dict> place[0], place[1])
-            if self.seen is None or found != PyTuple_GET_ITEM(<PyObject *> self.seen, i):
-                self.seen = tuple([(<dict> at).get(name) for at, name in self.places])
-                self.answer = self.asked(*self.seen)
-                break
-        self.changes = now
-        return self.answer
-
-
-cdef inline bint functions_hold(FunctionWatch self) except -1:
-    return self.answer if self.changes == changes != 0 else self.holds()
 
 
 cdef inline bint lacks_items(kind):
@@ -130,14 +101,21 @@ cdef inline bint lacks_items(kind):
     )
 
 
-cdef inline bint is_index(str bit) noexcept:
+cdef inline bint is_index(bit) noexcept:
     """Whether this is a small number in digits."""
-    if not 0 < len(bit) < 10:
+    if type(bit) is not str or not 0 < len(<str> bit) < 10:
         return False
-    for each in bit:
+    for each in <str> bit:
         if not 48 <= each <= 57:
             return False
     return True
+
+
+cdef inline bint is_filled_tuple(lookups) noexcept:
+    """Whether these are lookups as Django makes them."""
+    return (
+        type(lookups) is tuple and PyTuple_GET_SIZE(<PyObject *> lookups) > 0
+    )
 
 
 cdef object found_in(list dicts, str key, kind):
@@ -151,14 +129,32 @@ cdef object found_in(list dicts, str key, kind):
         each = dicts[i]
         if type(each) is not dict and type(each) is not kind:
             return ODD
-        found = PyDict_GetItemWithError(<dict> each, key)
+        found = in_dict(each, key)
         if found is not NULL:
             return <object> found
+        if PyErr_Occurred() is not NULL:
+            PyErr_Clear()
+            return ODD
     return MISSING
 
 
-cdef int set_in(context, key, value) except -1:
+cdef inline list dicts_of(context):
+    """The dicts of a context, None where it can tell that it is asked for them."""
+    kind = type(context)
+    if (
+        not has_plain_attributes(kind)
+        or _PyType_Lookup(<PyTypeObject *> kind, "dicts") is not NULL
+    ):
+        return None
+    dicts = context.dicts
+    return dicts if type(dicts) is list else None
+
+
+cdef int set_in(context, key, value, unsigned long long since) except -1:
     """Set a variable in the last dict of a context."""
+    if changes != since:
+        context[key] = value
+        return 0
     dicts = context.dicts
     last = dicts[len(dicts) - 1]
     last[key] = value
@@ -234,8 +230,13 @@ cdef class TemplateMethods:
     cdef bint is_usual(self, context) except -1:
         """Whether nobody can tell who does it: a context, and code, of Django's own."""
         kind = type(context)
+        if kind is not self.request_context and kind is not self.context:
+            return False
+        engine = getattr(context.template, "engine", None)
         return (
-            (kind is self.request_context or kind is self.context)
+            # Pages of errors, and tools, look in Django's frames then.
+            engine is not None
+            and engine.debug is False
             and not is_traced()
             and holds(self.watch)
             and functions_hold(self.functions)
@@ -258,16 +259,16 @@ cdef class TemplateMethods:
             enabled = PyDict_GetItemWithError(<dict> values, 10)
             if enabled is not NULL:
                 return <object> enabled is not False
-        return logger.isEnabledFor(10)
+        return "isEnabledFor" in logger.__dict__ or logger.isEnabledFor(10)
 
     # ----- lookups
 
     cdef object in_context(self, context, bit):
         """What a context of Django's has by a name, or MISSING, or ODD."""
-        dicts = context.dicts
-        if type(dicts) is not list or type(bit) is not str:
+        cdef list dicts = dicts_of(context)
+        if dicts is None or type(bit) is not str:
             return ODD
-        return found_in(<list> dicts, <str> bit, self.context_dict)
+        return found_in(dicts, <str> bit, self.context_dict)
 
     cdef bint is_just_missing(self, context, bit) except -1:
         """Whether nothing but Django's own errors tell that a name is not in a context.
@@ -275,9 +276,12 @@ cdef class TemplateMethods:
         It looks in the context's class, for a number, and for who logs that.
         """
         logger, kind = self.base["logger"], type(context)
+        own = logger.__dict__
         return (
             type(logger) is self.logger_class
-            and "debug" not in logger.__dict__
+            and "debug" not in own
+            and "isEnabledFor" not in own
+            and not self.is_logged()
             and _PyType_Lookup(<PyTypeObject *> self.logger_class, "debug")
             == <PyObject *> self.debug
             and _PyType_Lookup(<PyTypeObject *> kind, bit) is NULL
@@ -310,51 +314,58 @@ cdef class TemplateMethods:
     cdef object looked_into(self, current, bit):
         """What an object has by a name: an item, an attribute, or one in a sequence."""
         cdef PyObject *found
-        cdef PyObject *owned
         cdef Py_ssize_t at
-        kind = type(current)
-        if kind is dict:
-            found = PyDict_GetItemWithError(<dict> current, bit)
+        kind, error = type(current), None
+        if kind is dict and type(bit) is str:
+            found = in_dict(current, bit)
             if found is not NULL:
                 return <object> found
-            value = getattr(current, bit, MISSING)
-            if value is not MISSING:
-                return value
+            if PyErr_Occurred() is NULL:
+                value = getattr(current, bit, MISSING)
+                if value is not MISSING:
+                    return value
+            elif PyErr_ExceptionMatches(NO_ITEM):
+                error = raised_error()
+            else:
+                propagate_error()
         elif (kind is list or kind is tuple) and is_index(bit):
             at = int(bit)
             if at < len(current):
                 return current[at]
-        error = None
-        if not lacks_items(kind) and hasattr(kind, "__getitem__"):
-            found = look_up_item(current, bit)
-            if found is not NULL:
-                return steal_reference(found)
-            if not PyErr_ExceptionMatches(NO_ITEM):
-                propagate_error()
-            error = raised_error()
-        is_context = isinstance(current, self.base_context)
-        if not is_context and has_plain_attributes(kind) and (
-            _PyType_Lookup(<PyTypeObject *> kind, bit) is NULL
-        ):
+        if error is None and not lacks_items(kind):
+            try:
+                has_items = hasattr(kind, "__getitem__")
+            except NO_ITEM as raised:
+                error, has_items = raised, False
+            if has_items:
+                found = look_up_item(current, bit)
+                if found is not NULL:
+                    return steal_reference(found)
+                if not PyErr_ExceptionMatches(NO_ITEM):
+                    propagate_error()
+                error = raised_error()
+        if self.is_just_its_own(kind, bit):
             value = getattr(current, bit, MISSING)
             if value is not MISSING:
                 return value
         lacks = error is None
         if lacks:
             error = new_type_error()
-        owned = <PyObject *> error
-        if is_context:
-            # What its class has is not found in a context.
-            found = get_while_handled(owned, <PyObject *> kind, <PyObject *> bit, NULL)
-            if found is not NULL and steal_reference(found):
-                get_while_handled(owned, NULL, NULL, <PyObject *> AttributeError)
-        if PyErr_Occurred() is NULL:
-            found = get_while_handled(
-                owned, <PyObject *> current, <PyObject *> bit, NULL
-            )
-            if found is not NULL:
-                return steal_reference(found)
+        found = get_while_handled(error, current, bit, self.base_context)
+        if found is not NULL:
+            return steal_reference(found)
         return self.without_attribute(current, bit, error if lacks else None)
+
+    cdef bint is_just_its_own(self, kind, bit) except -1:
+        """Whether nothing but an object's own dict tells what it has by a name."""
+        return (
+            type(bit) is str
+            and has_plain_attributes(kind)
+            and _PyType_Lookup(<PyTypeObject *> kind, bit) is NULL
+            and _PyType_Lookup(<PyTypeObject *> kind, "__class__")
+            == <PyObject *> CLASS_OF_OBJECT
+            and not issubclass(kind, self.base_context)
+        )
 
     cdef object without_attribute(self, current, bit, unraised):
         """What comes after an attribute has not been found, as an error tells.
@@ -412,7 +423,9 @@ cdef class TemplateMethods:
                         return found % value if "%s" in found else found
             value = found
         filters = expression.filters
-        return self.filtered(value, filters, context) if filters else value
+        if type(filters) is list and not <list> filters:
+            return value
+        return self.filtered(value, filters, context)
 
     cdef object variable_value(self, variable, context):
         """What a variable is, MISSING where there is none."""
@@ -421,6 +434,8 @@ cdef class TemplateMethods:
         lookups = variable.lookups
         if lookups is None:
             return variable.literal
+        if not is_filled_tuple(lookups):
+            return self.asked(variable, context)
         bit = lookups[0]
         found = self.in_context(context, bit)
         if found is MISSING and self.is_just_missing(context, bit):
@@ -538,7 +553,7 @@ cdef class TemplateMethods:
 
     # ----- nodes
 
-    cdef object rendered(self, node, context):
+    cdef object rendered(self, node, context, unsigned long long since):
         """A variable's text."""
         expression = node.filter_expression
         try:
@@ -548,43 +563,34 @@ cdef class TemplateMethods:
                 value = expression.resolve(context)
         except UnicodeDecodeError:
             return ""
+        if changes != since:
+            return self.base["render_value_in_context"](value, context)
         return self.shown(value, context)
 
-    cdef int add_texts(self, list texts, nodes, context) except -1:
-        """Add what is rendered of each node."""
+    cdef int add_texts(
+        self, list texts, nodes, context, unsigned long long since
+    ) except -1:
+        """Add what is rendered of each node.
+
+        It was the usual case when `changes` were `since`; nodes may change that.
+        """
         for node in nodes:
             kind = type(node)
-            if (kind is self.text_node or kind is self.node) and renders_itself(node):
+            if (
+                (kind is not self.text_node and kind is not self.node)
+                or renders_itself(node)
+                or changes != since
+                or is_traced()
+            ):
                 text = node.render_annotated(context)
             elif kind is self.text_node:
                 text = node.s
-            elif kind is self.node:
-                try:
-                    text = self.rendered(node, context)
-                except Exception as error:
-                    self.annotate(error, node, context)
-                    raise
             else:
-                text = node.render_annotated(context)
+                text = self.rendered(node, context, since)
             texts.append(text)
         return 0
 
-    cdef int annotate(self, error, node, context) except -1:
-        """Have an error tell where in a template it was raised, in debug mode."""
-        if not context.template.engine.debug:
-            return 0
-        if not hasattr(error, "_culprit_node"):
-            error._culprit_node = node
-        culprit = error._culprit_node
-        if (
-            not hasattr(error, "template_debug")
-            and context.render_context.template.origin == culprit.origin
-        ):
-            template = context.render_context.template
-            error.template_debug = template.get_exception_info(error, culprit.token)
-        return 0
-
-    cdef object looped(self, node, context, parent):
+    cdef object looped(self, node, context, parent, unsigned long long since):
         """What `{% for %}` renders."""
         cdef Py_ssize_t i = 0, length, size
         cdef list texts = []
@@ -608,7 +614,7 @@ cdef class TemplateMethods:
             loop = {"parentloop": parent}
             if self.has_length:
                 loop["length"] = length
-            set_in(context, "forloop", loop)
+            set_in(context, "forloop", loop, since)
             for item in values:
                 loop["counter0"] = i
                 loop["counter"] = i + 1
@@ -618,11 +624,11 @@ cdef class TemplateMethods:
                 loop["last"] = i == length - 1
                 if size > 1:
                     self.unpack(node.loopvars, size, item, context)
-                    self.add_texts(texts, node.nodelist_loop, context)
+                    self.add_texts(texts, node.nodelist_loop, context, since)
                     context.pop()
                 else:
-                    set_in(context, node.loopvars[0], item)
-                    self.add_texts(texts, node.nodelist_loop, context)
+                    set_in(context, node.loopvars[0], item, since)
+                    self.add_texts(texts, node.nodelist_loop, context, since)
                 i += 1
         return self.safe("".join(texts))
 
@@ -650,9 +656,10 @@ cdef class TemplateMethods:
         def resolve_lookup(variable, context):
             if type(variable) is self.variable and self.is_usual(context):
                 lookups = variable.lookups
-                found = self.in_context(context, lookups[0])
-                if found is not MISSING and found is not ODD:
-                    return self.looked_up(found, context, lookups)
+                if is_filled_tuple(lookups):
+                    found = self.in_context(context, lookups[0])
+                    if found is not MISSING and found is not ODD:
+                        return self.looked_up(found, context, lookups)
             return look(variable, context)
 
         def resolve(expression, context, ignore_failures=False):
@@ -661,9 +668,10 @@ cdef class TemplateMethods:
             return self.resolved(expression, context, bool(ignore_failures))
 
         def render(node, context):
+            cdef unsigned long long since = changes
             if type(node) is not self.node or not self.is_usual(context):
                 return render_before(node, context)
-            return self.rendered(node, context)
+            return self.rendered(node, context, since)
 
         return resolve_lookup, resolve, render
 
@@ -673,16 +681,18 @@ cdef class TemplateMethods:
 
         def render_list(nodes, context):
             cdef list texts = []
+            cdef unsigned long long since = changes
             if (
                 type(nodes) is not self.node_list
                 or not self.is_usual(context)
                 or not holds(self.nodes)
             ):
                 return list_before(nodes, context)
-            self.add_texts(texts, nodes, context)
+            self.add_texts(texts, nodes, context, since)
             return self.safe("".join(texts))
 
         def render_loop(node, context):
+            cdef unsigned long long since = changes
             if (
                 type(node) is not self.loop
                 or not self.is_usual(context)
@@ -692,7 +702,9 @@ cdef class TemplateMethods:
             parent = self.in_context(context, "forloop")
             if parent is ODD:
                 return loop_before(node, context)
-            return self.looped(node, context, {} if parent is MISSING else parent)
+            if parent is MISSING:
+                parent = {}
+            return self.looped(node, context, parent, since)
 
         return render_list, render_loop
 
@@ -713,10 +725,10 @@ cdef class TemplateMethods:
             return contains_before(context, key) if found is ODD else found is not MISSING
 
         def set_item(context, key, value):
-            dicts = context.dicts
-            if type(dicts) is not list or not dicts:
+            cdef list dicts = dicts_of(context)
+            if not dicts:
                 return set_before(context, key, value)
-            last = dicts[len(<list> dicts) - 1]
+            last = dicts[len(dicts) - 1]
             last[key] = value
 
         def get(context, key, otherwise=None):

@@ -13,11 +13,18 @@ from django.db.backends.postgresql.base import Cursor, DatabaseWrapper
 from django.db.backends.utils import CursorDebugWrapper, CursorWrapper
 from django.db.models import QuerySet, sql
 from django.db.models.sql import compiler
+from django.utils import html
 from django.utils.asyncio import async_unsafe
-from django.utils.functional import cached_property
+from django.utils.functional import cached_property, keep_lazy
 
 from django_async_fast import unpatched
-from django_async_fast.unpatched import Unpatched, is_like, is_own, is_own_method
+from django_async_fast.unpatched import (
+    Unpatched,
+    UnpatchedFunctions,
+    is_like,
+    is_own,
+    is_own_method,
+)
 
 
 class Proxy:
@@ -158,9 +165,32 @@ def test_a_hook_beneath_is_found() -> None:
 
 
 def test_a_function_of_a_module() -> None:
-    assert is_own(compiler.cursor_iter)
-    for hook in (plain, wrapping, Proxy):
-        assert not is_own(hook(compiler.cursor_iter))
+    asked = UnpatchedFunctions((compiler, "cursor_iter"), (html, "escape"))
+    assert asked.holds()
+    assert UnpatchedFunctions().holds()
+    for module, name in ((compiler, "cursor_iter"), (html, "escape")):
+        for hook in (plain, wrapping, Proxy, lambda _: at_its_place, lazily):
+            with mock.patch.object(module, name, hook(getattr(module, name))):
+                assert not is_own(module, name)
+                assert not asked.holds()
+        assert is_own(module, name)
+        assert asked.holds()
+
+
+def at_its_place(*args: Any) -> Any:
+    """Of a module, but not of the one that a function is replaced in."""
+    return args
+
+
+def lazily(function: Any) -> Any:
+    return functools.wraps(function)(keep_lazy(str)(at_its_place))
+
+
+def test_another_function_or_class_of_the_package() -> None:
+    assert is_own(html, "SafeString")
+    for name, value in (("SafeString", mock.Mock), ("escape", html.conditional_escape)):
+        with mock.patch.object(html, name, value):
+            assert not is_own(html, name)
 
 
 def test_a_method_of_a_class() -> None:

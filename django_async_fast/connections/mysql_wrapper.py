@@ -9,7 +9,7 @@ from typing import Any
 
 from ..drivers import threaded
 from ..drivers.mysql import killing
-from ..unpatched import UnpatchedFunction, unpatched_class
+from ..unpatched import UnpatchedFunctions, unpatched_class
 from .threaded_wrapper import ThreadedWrapper
 
 _OPENING = ("get_new_connection",)
@@ -69,5 +69,5 @@ def _has_both_drivers(database: Any) -> bool:
 
 
 @cache
-def _connect(database: Any) -> UnpatchedFunction:
-    return UnpatchedFunction(database, "connect")
+def _connect(database: Any) -> UnpatchedFunctions:
+    return UnpatchedFunctions((database, "connect"))

@@ -41,6 +41,7 @@ def local_methods() -> Any:
         return None
     kind = local._CVar
     unpatched = Unpatched(
+        (local._DefaultLocal, local._DefaultLocal, ("__getattr__", "__getattribute__")),
         (kind, kind, (*OF_LOCAL, "__repr__", "_storage")),
         (storage, storage, ("__init__", "__new__", "__setattr__", "thread_id", "data")),
     )

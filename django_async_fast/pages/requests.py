@@ -17,7 +17,7 @@ from django.http import HttpRequest, QueryDict, cookie, request
 from django.utils.datastructures import MultiValueDict
 
 from .. import _native
-from ..unpatched import Unpatched, inside, is_own
+from ..unpatched import Unpatched, UnpatchedFunctions, inside, is_own
 
 # By what Django adds a field to a QueryDict, and sets what an ASGIRequest has.
 FIELDS = (
@@ -54,7 +54,6 @@ def seams() -> Iterator[tuple[Any, str, Any, str]]:
             ASGIRequest,
             asgi=vars(asgi),
             functions=_own(asgi, "get_script_prefix"),
-            request=values,
             parsers=_own(request, "parse_header_parameters"),
             watch=Unpatched((ASGIRequest, ASGIRequest, PARTS + METHODS)).watch,
             names=PARTS,
@@ -89,11 +88,10 @@ def _djangos(owner: Any, name: str) -> Any:
     if getattr(found, "__globals__", None) is vars(_native.rows):
         found = found.__wrapped__  # it has been replaced by ours
     if isinstance(owner, ModuleType):
-        return found if is_own(found) else None
+        return found if is_own(owner, name) else None
     return found if inside(found, owner, name) is found else None
 
 
-def _own(module: ModuleType, *names: str) -> dict[str, Any]:
-    """Return functions by their names; for one that was replaced, what is nowhere."""
-    values = vars(module)
-    return {name: values[name] if is_own(values[name]) else object() for name in names}
+def _own(module: ModuleType, *names: str) -> Any:
+    """Return what tells the core whether a module has functions of its own."""
+    return UnpatchedFunctions(*((module, name) for name in names)).watch

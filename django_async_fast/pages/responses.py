@@ -141,7 +141,7 @@ def _texts() -> Any:
     own = [
         vars(_json).get(name) for name in ("make_encoder", "encode_basestring_ascii")
     ]
-    if not is_own(json.dumps) or own != [names.get(name) for name in OF_JSON]:
+    if not is_own(json, "dumps") or own != [names.get(name) for name in OF_JSON]:
         return None
 
     def ask() -> bool:

@@ -1,8 +1,9 @@
 """Variables in templates, resolved and made text by the core.
 
 A page is made of them: Django takes a dozen calls for one that is text, forty for a
-number. Tools that follow templates by Django's frames, those of debuggers and of
-coverage's plugin, are shown them: who traces is not the usual case.
+number. Debuggers, coverage's plugin and the debug toolbar follow templates by Django's
+frames, and are shown them: neither who traces is the usual case nor an engine in debug
+mode.
 """
 
 import html as stdlib_html
@@ -16,7 +17,6 @@ from typing import Any
 from django.template import base, context, defaulttags
 from django.utils import (
     formats,
-    functional,
     html,
     numberformat,
     safestring,
@@ -25,7 +25,7 @@ from django.utils import (
 from django.utils.translation import trans_null, trans_real
 
 from .. import _native
-from ..unpatched import Unpatched, is_own
+from ..unpatched import Unpatched, UnpatchedFunctions
 from . import lookups
 
 _OF_CONTEXT = (
@@ -34,6 +34,7 @@ _OF_CONTEXT = (
 )
 _CLASSES = (
     (base.Variable, ("resolve", "_resolve_lookup")),
+    (base.VariableDoesNotExist, ("__init__", "__new__")),
     (base.FilterExpression, ("resolve",)),
     (context.Context, _OF_CONTEXT),
     (context.RequestContext, _OF_CONTEXT),
@@ -50,9 +51,9 @@ _NODES = (
 # What is called between a variable and its text.
 _FUNCTIONS = (
     (base, "render_value_in_context template_localtime localize conditional_escape"),
-    (base, "mark_safe"),
+    (base, "mark_safe BaseContext SafeData SafeString VariableDoesNotExist"),
     (defaulttags, "mark_safe"),
-    (html, "escape"),
+    (html, "escape SafeString"),
     (stdlib_html, "escape"),
     (formats, "number_format get_language get_format"),
     (numberformat, "format mark_safe"),
@@ -60,8 +61,6 @@ _FUNCTIONS = (
     (trans_real, "get_language"),
     (trans_null, "get_language"),
 )
-
-_TAKES_LAZY = functional.keep_lazy(str)(vars).__code__
 
 
 def seams() -> Iterator[tuple[Any, str, Any, str]]:
@@ -87,9 +86,6 @@ def seams() -> Iterator[tuple[Any, str, Any, str]]:
 
 def _methods() -> Any:
     places = [(each, name) for each, names in _FUNCTIONS for name in names.split()]
-    functions = _native.rows.FunctionWatch(
-        *((vars(module), name) for module, name in places), asked=_are_own
-    )
     logs: tuple[Any, Any] = logging.Logger.debug, logging.Logger.isEnabledFor
     monitoring = getattr(sys, "monitoring", None)
     return _native.rows.TemplateMethods(
@@ -100,7 +96,7 @@ def _methods() -> Any:
         logging.Logger,
         tuple(log if log.__globals__ is vars(logging) else None for log in logs),
         Unpatched(*((each, each, names) for each, names in _CLASSES)).watch,
-        functions,
+        UnpatchedFunctions(*places).watch,
         lookups.local_methods(),
         vars(formats),
         vars(numberformat),
@@ -118,15 +114,3 @@ def _loops_have_lengths() -> bool:
     """Tell whether `forloop.length` is there: since Django 6.0."""
     code = getattr(inspect.unwrap(defaulttags.ForNode.render), "__code__", None)
     return "'length'" in repr(getattr(code, "co_consts", ()))
-
-
-def _are_own(*found: Any) -> bool:
-    return all(is_own(_inside_lazy(each)) for each in found)
-
-
-def _inside_lazy(function: Any) -> Any:
-    """Return what Django has decorated to take lazy text, if it is such a function."""
-    code = getattr(function, "__code__", None)
-    if code is not _TAKES_LAZY or function.__globals__ is not vars(functional):
-        return function
-    return function.__closure__[code.co_freevars.index("func")].cell_contents

@@ -23,7 +23,7 @@ from ..drivers.psycopg import plain_queries, server_cursor
 from ..drivers.psycopg.connection import belongs_to_block
 from ..drivers.psycopg.fetched_rows import readable
 from ..drivers.psycopg.held_transaction import HeldTransaction
-from ..unpatched import UnpatchedFunction, unpatched_class
+from ..unpatched import UnpatchedFunctions, unpatched_class
 from . import whole_results
 from .plans import plan_cache
 from .plans.row_plan import Declined, calls_project
@@ -38,7 +38,7 @@ TURN = 0.005
 NOT_CALLED = "execute_sql", "results_iter", "apply_converters"
 
 
-_cursor_iter = UnpatchedFunction(django_compiler, "cursor_iter")
+_cursor_iter = UnpatchedFunctions((django_compiler, "cursor_iter"))
 
 
 def why_not(compiler: Any) -> str:

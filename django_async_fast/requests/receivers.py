@@ -99,7 +99,7 @@ class OnlyReceivers:
                 sender != id(None)
                 or name not in self._known
                 or getattr(sys.modules[name[0]], name[1], None) is not function
-                or not is_own(function)
+                or not is_own(sys.modules[name[0]], name[1])
             ):
                 return False
             self.receivers.append((function, OF_A_REQUEST.get(name, bool)))

@@ -683,7 +683,8 @@ cdef class StraightRead(RoundTrip):
 
 cdef class ScopeRequests:
     cdef object kind
-    cdef dict asgi, functions, request, parsers
+    cdef dict asgi
+    cdef FunctionWatch functions, parsers
     cdef ClassWatch watch
     cdef tuple names, port
     cdef bint cookies_first
@@ -794,6 +795,7 @@ cdef class TemplateMethods:
     cdef bint is_just_missing(self, object context, object bit) except -1
     cdef object looked_up(self, object current, object context, tuple lookups)
     cdef object looked_into(self, object current, object bit)
+    cdef bint is_just_its_own(self, object kind, object bit) except -1
     cdef object without_attribute(
         self, object current, object bit, object unraised
     )
@@ -807,10 +809,15 @@ cdef class TemplateMethods:
     cdef bint has_no_separators(self) except -1
     cdef object language(self)
     cdef object active(self)
-    cdef object rendered(self, object node, object context)
-    cdef int add_texts(self, list texts, object nodes, object context) except -1
-    cdef int annotate(self, object error, object node, object context) except -1
-    cdef object looped(self, object node, object context, object parent)
+    cdef object rendered(
+        self, object node, object context, unsigned long long since
+    )
+    cdef int add_texts(
+        self, list texts, object nodes, object context, unsigned long long since
+    ) except -1
+    cdef object looped(
+        self, object node, object context, object parent, unsigned long long since
+    )
     cdef int unpack(
         self, object names, Py_ssize_t size, object item, object context
     ) except -1

@@ -1,5 +1,6 @@
 """Templates of all kinds, with variables of all kinds: as by Django's own methods."""
 
+import sys
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -55,7 +56,7 @@ ERRORS: list[Callable[[], BaseException]] = [
     lambda: RuntimeError("r"),
     lambda: UnicodeDecodeError("utf-8", b"x", 0, 1, "u"),
 ]
-Asked = list[tuple[str, Any]]
+Asked = list[tuple[str, Any, list[Any]]]
 
 
 class Noting:
@@ -67,7 +68,7 @@ class Noting:
         self._error = error
 
     def _ask(self, what: str, name: Any) -> Any:
-        self._asked.append((what, name))
+        self._asked.append((what, name, _errors(sys.exception())))
         if self._error is not None:
             error = ERRORS[self._error]()
             raise error
@@ -115,6 +116,28 @@ class NotCalled(Called):
     do_not_call_in_templates = True
 
 
+class Proxying(Noting):
+    """Asks for what it stands for to say its class, as lazy objects do."""
+
+    @property
+    def __class__(self) -> Any:
+        self._ask("class", None)
+        return Noting
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._ask("proxied", key)
+
+
+class AskedMeta(type):
+    def __getattr__(cls, name: str) -> Any:
+        return vars(cls)["asked"]._ask("of the class", name)
+
+
+def of_asked_meta(asked: Asked, values: dict[str, Any], error: int | None) -> Any:
+    """An instance of a class that notes what it is asked."""
+    return AskedMeta("Asked", (), {"asked": Noting(asked, {}, error), **values})()
+
+
 class Meta(type):
     def __getitem__(cls, key: Any) -> Any:
         return f"meta {key}"
@@ -127,7 +150,9 @@ class OfMeta(metaclass=Meta):
         return "<of meta>"
 
 
-KINDS = [Noting, WithItems, WithAttributes, Called, NotCalled]
+KINDS: list[Callable[..., Any]] = [
+    *(Noting, WithItems, WithAttributes, Called, NotCalled, Proxying, of_asked_meta)
+]
 LEAVES = [
     *("", "plain", "<a href='x'>\"&", "é☃𝄞", "a'b"),
     *(mark_safe("<b>safe</b>"), gettext_lazy("Yes"), b"<bytes>"),

@@ -2,12 +2,14 @@
 
 import logging
 import sys
+from contextlib import ExitStack
 from types import FrameType
 from typing import Any
 from unittest import mock
 
 import pytest
-from django.template import Context, Engine, RequestContext
+from asgiref import local
+from django.template import Context, Engine, RequestContext, base
 from django.template.base import (
     FilterExpression,
     Node,
@@ -15,13 +17,14 @@ from django.template.base import (
     Parser,
     TextNode,
     Variable,
+    VariableDoesNotExist,
     VariableNode,
 )
 from django.template.context import ContextDict
 from django.template.defaulttags import ForNode
 from django.test import override_settings
 from django.utils import formats, translation
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from tests.support.noted import noted
 
@@ -43,13 +46,6 @@ class Book:
     def shelf(self) -> str:
         self.asked += 1
         return "A"
-
-
-def test_what_is_not_there_raises_nothing_inside() -> None:
-    assert rendered("{{ b.title }}{{ b.pages }}", b=Book()) == "&lt;Emma&gt;1234"
-    with mock.patch("django.template.base.VariableDoesNotExist") as raised:
-        assert rendered("{{ b }}{% if c %}{% endif %}-") == "-"
-    assert not raised.called
 
 
 @pytest.mark.parametrize(
@@ -82,6 +78,39 @@ def test_a_function_that_is_replaced_is_asked(name: str, text: Any) -> None:
         else:
             assert rendered("{{ a }}", a=text) == str(text)
     assert asked
+    CALLED.clear()
+    with mock.patch(name, replacement), mock.patch.dict(kept):
+        if "trans_real" in owner:
+            kept["get_language"] = replacement
+        rendered("{{ a }}", a=text)
+    assert CALLED
+
+
+CALLED: list[Any] = []
+
+
+def replacement(*args: Any, **kwargs: Any) -> Any:
+    """A function of a module, as Django's own are."""
+    CALLED.append(args)
+    return mark_safe("replaced")
+
+
+def test_a_class_that_is_replaced_is_asked() -> None:
+    class Own(VariableDoesNotExist):
+        made = 0
+
+        def __init__(self, *args: Any) -> None:
+            Own.made += 1
+            super().__init__(*args)
+
+    with mock.patch.object(base, "VariableDoesNotExist", Own):
+        assert rendered("{{ a }}") == ""
+    assert Own.made == 1
+    with noted(VariableDoesNotExist, "__init__") as made:
+        assert rendered("{{ a }}") == ""
+    assert len(made) == 1
+    with mock.patch.object(base, "SafeString", str.upper):
+        assert rendered("a{{ b }}", b="b") == "AB"
 
 
 @pytest.mark.parametrize(
@@ -143,6 +172,52 @@ def test_what_replaces_a_nodes_method_is_asked(owner: Any, name: str) -> None:
     assert asked
 
 
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (VariableNode, "render"),
+        (TextNode, "render_annotated"),
+        (FilterExpression, "resolve"),
+        (base, "conditional_escape"),
+    ],
+)
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ replace }}text{{ b }}",
+        "{% for a in b %}{{ replace }}text{{ b }}{% endfor %}",
+    ],
+)
+@pytest.mark.core
+def test_what_is_replaced_meanwhile_is_asked(
+    owner: Any, name: str, source: str
+) -> None:
+    """Where CPython tells of changes: since 3.12."""
+    with ExitStack() as replaced:
+        asked = []
+
+        def replace() -> str:
+            asked.append(replaced.enter_context(noted(owner, name)))
+            return ""
+
+        assert rendered(source, b="b", replace=replace) == "textb"
+    assert asked[0]
+
+
+def test_what_traces_from_now_on_is_shown_the_nodes() -> None:
+    found = []
+
+    def trace(frame: FrameType, *_: Any) -> None:
+        found.append(frame.f_code.co_qualname)
+
+    before = sys.gettrace()
+    try:
+        assert rendered("{{ a }}{{ b }}", a=lambda: sys.settrace(trace), b=1) == "None1"
+    finally:
+        sys.settrace(before)
+    assert "VariableNode.render" in found
+
+
 def test_nodes_of_other_classes_are_rendered_as_they_say() -> None:
     class OwnText(TextNode):
         def render_annotated(self, context: Any) -> str:
@@ -162,6 +237,13 @@ def test_nodes_of_other_classes_are_rendered_as_they_say() -> None:
     assert nodes.render(context) == "own textxy"
     loop = OwnLoop(["a"], expression, False, nodes)
     assert loop.render(context) == "own own textxyown textxy"
+
+
+def test_a_local_that_is_patched_is_asked_for_the_language() -> None:
+    rendered("{{ a }}", a=1)
+    with noted(local._DefaultLocal, "__getattr__") as asked:
+        rendered("{{ a }}", a=1)
+    assert asked
 
 
 def test_numbers_are_as_settings_and_the_language_say() -> None:
@@ -241,6 +323,10 @@ def test_failed_lookups_are_logged_by_django(caplog: pytest.LogCaptureFixture) -
         ):
             rendered("{{ c }}")
             assert logged.call_count == 1
+    with mock.patch.object(base.logger, "isEnabledFor") as enabled:
+        enabled.return_value = False
+        rendered("{{ c }}")
+    assert enabled.call_count == 1
     with noted(logging.Logger, "debug") as logged_by:
         rendered("{{ c }}")
     assert len(logged_by) == 1
@@ -282,3 +368,52 @@ def test_contexts_say_what_they_lack() -> None:
     assert context["a"] == context.dicts[-1]["a"] == 2
     with pytest.raises(TypeError, match="unhashable"):
         context[[]]
+
+
+class Incomparable:
+    """A key that is asked whether it is `a`."""
+
+    def __hash__(self) -> int:
+        return hash("a")
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("incomparable")
+
+
+def test_a_key_may_refuse_to_be_compared() -> None:
+    context = Context({Incomparable(): 1, "b": {Incomparable(): 1}})
+    assert ENGINE.from_string("{{ a }}{{ b.a }}{{ b.a.c }}").render(context) == ""
+    for ask in (context.__getitem__, context.__contains__, context.get):
+        with pytest.raises(ValueError, match="incomparable"):
+            ask("a")
+
+
+@pytest.mark.parametrize(
+    ("lookups", "text"),
+    [(["a", "b"], "item"), (("a", 0), "first"), (("a", None), ""), ((), "[{")],
+)
+def test_lookups_may_be_set_by_hand(lookups: Any, text: str) -> None:
+    template = ENGINE.from_string("{{ a.c|safe }}")
+    (node,) = template.nodelist
+    assert isinstance(node, VariableNode)
+    node.filter_expression.var.lookups = lookups
+    values = {"b": "item", 0: "first"}
+    assert template.render(Context({"a": values})).startswith(text)
+    assert template.render(Context({"a": ["first"]})) in ("", "first") or not lookups
+
+
+def test_a_subclass_is_asked_for_its_dicts_once() -> None:
+    class Own(Context):
+        asked = 0
+
+        def __getattribute__(self, name: str) -> Any:
+            Own.asked += name == "dicts"
+            return super().__getattribute__(name)
+
+    context = Own({"a": 1})
+    for ask in (context.__getitem__, context.__contains__, context.get):
+        Own.asked = 0
+        ask("a")
+        assert Own.asked == 1
+    context["a"] = 2
+    assert Own.asked == 2

@@ -25,7 +25,7 @@ ABSENT = "absent"
 # are in the package's list.
 _TOGETHER = {
     "django.core.cache.close_caches": "requests/receivers.py: has_caches",
-    "django.template.base.Node.render_annotated": "native/templates.pxi: annotate",
+    "django.template.base.Node.render_annotated": "native/templates.pxi: add_texts",
     "django.template.base.TextNode.render_annotated": "native/templates.pxi: add_texts",
     "django.template.base.Variable.resolve": "native/templates.pxi",
     "django.template.base.render_value_in_context": "native/templates.pxi: shown",

@@ -15,7 +15,7 @@ from typing import Any
 from django.db.models import Field
 
 from ... import _native
-from ...unpatched import Unpatched, UnpatchedFunction, djangos_class
+from ...unpatched import Unpatched, UnpatchedFunctions, djangos_class
 
 # By Django's backend: the methods of its operations, and the class of the core's.
 KINDS: dict[str, dict[str, str]] = {
@@ -59,7 +59,7 @@ class Converters:
         names = *KINDS[vendor], *_CALLED[vendor]
         self._of_class = Unpatched((kind, djangos, names))
         module = sys.modules[djangos.__module__]
-        self._parsers = [UnpatchedFunction(module, each) for each in _PARSERS[vendor]]
+        self._parsers = UnpatchedFunctions(*((module, at) for at in _PARSERS[vendor]))
         self._decimals = f"{djangos.__name__}.get_decimalfield_converter.<locals>."
         # Whether an int or a str is a decimal digit by digit; Django 5.2 rounds them.
         self._exact = hasattr(djangos, "_create_decimal")
@@ -75,7 +75,7 @@ class Converters:
 
     def holds(self) -> bool:
         """Tell whether the operations' converters are Django's."""
-        return self._of_class.holds() and all(each.holds() for each in self._parsers)
+        return self._of_class.holds() and self._parsers.holds()
 
     def for_function(self, function: Any, expression: Any, ops: Any) -> Any:
         """Return the core's converter in the place of `function`, or `function`."""
