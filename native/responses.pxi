@@ -258,8 +258,10 @@ cdef class ResponseMethods:
         """
         cdef dict own, store
         cdef list sent = []
+        kind = type(response)
         if (
-            of_class(response, "items") != <PyObject *> self.items
+            (<ClassAccess *> <PyObject *> kind).tp_getattro is not generic_get
+            or of_class(response, "items") != <PyObject *> self.items
             or of_class(response, "streaming") != Py_False
             or of_class(response, "cookies") is not NULL
             or of_class(response, "headers") is not NULL

@@ -7,8 +7,10 @@ string and half as many for the host, which `CommonMiddleware` asks for.
 from collections.abc import Iterator
 from functools import update_wrapper
 from http import cookies
+from inspect import unwrap
 from types import ModuleType
 from typing import Any
+from urllib import parse
 
 from django import http
 from django.core.handlers import asgi, wsgi
@@ -17,7 +19,7 @@ from django.http import HttpRequest, QueryDict, cookie, request
 from django.utils.datastructures import MultiValueDict
 
 from .. import _native
-from ..unpatched import Unpatched, UnpatchedFunctions, inside, is_own
+from ..unpatched import Unpatched, UnpatchedFunctions, is_like, is_own
 
 # By what Django adds a field to a QueryDict, and sets what an ASGIRequest has.
 FIELDS = (
@@ -36,20 +38,23 @@ HOSTS = "split_domain_port", "validate_host", "is_same_domain"
 
 def seams() -> Iterator[tuple[Any, str, Any, str]]:
     """Yield what is replaced: owner, name, replacement, reason."""
-    rows = _native.rows
-    name, values = "__init__", vars(request)
-    if before := _djangos(QueryDict, name):
+    rows, values, name = _native.rows, vars(request), "__init__"
+    if is_like(QueryDict, QueryDict, (name,)):
         unpatched = Unpatched(
             (QueryDict, QueryDict, FIELDS),
             (MultiValueDict, MultiValueDict, (*FIELDS, name)),
         )
-        parsers = _own(request, "parse_qsl", "bytes_to_text")
+        functions = UnpatchedFunctions(
+            *((request, name) for name in ("parse_qsl", "bytes_to_text")),
+            *((parse, name) for name in ("unquote", "unquote_plus")),
+        )
         method = rows.query_dict_initialiser(
-            QueryDict, values, parsers, unpatched.watch
+            QueryDict, values, functions.watch, unpatched.watch
         )
         reason = "the fields of a query string are found in one step"
-        yield QueryDict, name, update_wrapper(method, before), reason
-    if before := _djangos(ASGIRequest, name):
+        yield QueryDict, name, update_wrapper(method, QueryDict.__init__), reason
+    if is_like(ASGIRequest, ASGIRequest, (name,)):
+        before = unwrap(ASGIRequest.__init__)
         requests = rows.ScopeRequests(
             ASGIRequest,
             asgi=vars(asgi),
@@ -62,34 +67,30 @@ def seams() -> Iterator[tuple[Any, str, Any, str]]:
         reason = "a request has what its scope says in one step"
         yield ASGIRequest, name, update_wrapper(requests.initialiser(), before), reason
     owner, name = HttpRequest, "get_host"
-    if (before := _djangos(owner, name)) and _djangos(owner, "_get_raw_host"):
+    if is_like(owner, owner, (name, "_get_raw_host")):
         method = rows.host_getter(owner, values, _own(request, *HOSTS), HOST)
         reason = "a host that is allowed needs no regular expression"
-        yield owner, name, update_wrapper(method, before), reason
-    name = "parse_cookie"
-    if before := _djangos(cookie, name):
-        parser = rows.cookie_parser(before, _own(cookies, "_unquote"))
+        yield owner, name, update_wrapper(method, owner.get_host), reason
+    yield from _of_functions()
+
+
+def _of_functions() -> Iterator[tuple[Any, str, Any, str]]:
+    found, name = cookie.parse_cookie, "parse_cookie"
+    if is_own(cookie, name):
+        before = unwrap(found)
+        parser = _native.rows.cookie_parser(before, _own(cookies, "_unquote"))
         reason = "cookies are found in one step"
         for module in (cookie, http, asgi, wsgi):
-            if _djangos(module, name) is before:
+            if vars(module)[name] is found:
                 yield module, name, update_wrapper(parser, before), reason
     names = "get_script_name", "get_path_info"
-    if all(functions := [_djangos(wsgi, name) for name in names]):
+    if all(is_own(wsgi, name) for name in names):
+        functions = [unwrap(vars(wsgi)[name]) for name in names]
         needed = _own(wsgi, "get_bytes_from_wsgi", "repercent_broken_unicode")
-        readers = rows.environ_readers(*functions, needed)
+        readers = _native.rows.environ_readers(*functions, needed)
         reason = "a path in ASCII is what the environ says"
         for name, reader, before in zip(names, readers, functions, strict=True):
             yield wsgi, name, update_wrapper(reader, before), reason
-
-
-def _djangos(owner: Any, name: str) -> Any:
-    """Return Django's own function by a name, None where something else is."""
-    found = vars(owner)[name]
-    if getattr(found, "__globals__", None) is vars(_native.rows):
-        found = found.__wrapped__  # it has been replaced by ours
-    if isinstance(owner, ModuleType):
-        return found if is_own(owner, name) else None
-    return found if inside(found, owner, name) is found else None
 
 
 def _own(module: ModuleType, *names: str) -> Any:

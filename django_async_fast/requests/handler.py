@@ -24,14 +24,14 @@ from asgiref.sync import sync_to_async as threaded
 from django.conf import settings
 from django.core import signals
 from django.core.exceptions import RequestAborted
-from django.core.handlers.asgi import ASGIHandler, get_script_prefix
-from django.http import FileResponse
-from django.urls import set_script_prefix
+from django.core.handlers import asgi
+from django.core.handlers.asgi import ASGIHandler
+from django.http import FileResponse, StreamingHttpResponse
 
 from .. import _native, bridge
 from ..bridge.thread_local_values import own_thread_locals
 from ..pages import responses
-from ..unpatched import Unpatched
+from ..unpatched import Unpatched, is_like
 from . import lifespan
 from .awaited_requests import respond
 from .clients import Client, Clients
@@ -46,6 +46,8 @@ Send: TypeAlias = Callable[[Any], Awaitable[None]]
 _END: Any = object()
 # What Django's handler awaits around its chain, which has nothing to wait for here.
 _AWAITED = "run_get_response", "get_response_async"
+# By what a streaming response is iterated over: some make more of it than its parts.
+_ITERATED = "__aiter__", "streaming_content"
 
 _started = OnlyReceivers(signals.request_started, *OF_CONNECTIONS)
 
@@ -162,7 +164,8 @@ class Handler(_Served):
 
     async def send_response(self, response: Any, send: Send) -> None:
         """Send a response as Django does; its headers are encoded in a step."""
-        headers = self._sends.holds() and responses.encoded_headers(response)
+        asked = "chunk_bytes" in vars(self) or not self._sends.holds()
+        headers = None if asked else responses.encoded_headers(response)
         if not headers:
             await super().send_response(response, send)
             return
@@ -206,10 +209,11 @@ class Handler(_Served):
         try:
             with served:
                 response = self._respond(served, scope, body_file)
-                if response.streaming:
+                streaming = response.streaming
+                if streaming:
                     self._stream(response, send, client)
             # Its connections are given back: the client may take its time.
-            if not response.streaming:
+            if not streaming:
                 bridge.drive_alone(self.send_response(response, send))
                 client.serve()
         finally:
@@ -230,7 +234,7 @@ class Handler(_Served):
         close()
 
     def _respond(self, served: BridgedRequest, scope: Scope, body_file: Any) -> Any:
-        set_script_prefix(get_script_prefix(scope))
+        asgi.set_script_prefix(asgi.get_script_prefix(scope))
         if served.block.wrappers or not _started.hold():
             signals.request_started.send(sender=self.__class__, scope=scope)
         request, response = self.create_request(scope, body_file)
@@ -249,10 +253,13 @@ class Handler(_Served):
         return response
 
     def _stream(self, response: Any, send: Send, client: Client) -> None:
-        if not getattr(response, "is_async", True):
+        if not getattr(response, "is_async", True) and is_like(
+            type(response), StreamingHttpResponse, _ITERATED
+        ):
             # Django makes a list of the parts first, in a thread.
             source = getattr(response, "file_to_stream", None)
-            response.streaming_content = _parts(response.streaming_content, source)
+            response._iterator = _parts(response._iterator, source)
+            response.is_async = True
         parts = getattr(response, "_iterator", None)
         try:
             bridge.drive(self.send_response(response, send))
@@ -306,11 +313,11 @@ def _bridged(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
     return inner
 
 
-async def _parts(parts: Iterator[bytes], source: Any) -> AsyncIterator[bytes]:
+async def _parts(parts: Iterator[Any], source: Any) -> AsyncIterator[Any]:
     """Yield the parts of a synchronous iterator, which come from the file `source`."""
     # As Django has it for all of them: files are read in a thread.
     if source is None or isinstance(source, io.BytesIO):
-        take: Callable[..., Awaitable[bytes]] = _bridged(next)
+        take: Callable[..., Awaitable[Any]] = _bridged(next)
     else:
         take = threaded(next, thread_sensitive=True)
     while (part := await take(parts, _END)) is not _END:

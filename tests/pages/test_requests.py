@@ -7,6 +7,7 @@ from http import cookies
 from inspect import unwrap
 from typing import Any
 from unittest import mock
+from urllib import parse
 
 import pytest
 from django.core.exceptions import TooManyFieldsSent
@@ -127,6 +128,7 @@ def test_a_subclass_adds_its_own_way() -> None:
     [
         (request, "parse_qsl"),
         (request, "bytes_to_text"),
+        (parse, "unquote"),
         (QueryDict, "appendlist"),
         (QueryDict, "_assert_mutable"),
         (MultiValueDict, "setlist"),

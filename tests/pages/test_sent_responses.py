@@ -60,6 +60,14 @@ def _responses() -> Iterator[Any]:
     elsewhere = HttpResponse()
     elsewhere.items = lambda: [("A", "b")]  # type: ignore[assignment, method-assign]
     yield elsewhere
+    yield _Asked("asked")
+
+
+class _Asked(HttpResponse):
+    def __getattribute__(self, name: str) -> Any:
+        if name == "items":
+            return lambda: [("A", "b")]
+        return super().__getattribute__(name)
 
 
 def test_what_is_sent_is_what_django_sends() -> None:
@@ -78,4 +86,6 @@ def test_who_sends_otherwise_is_asked() -> None:
     handler = OurSending()
     chunks = classmethod(lambda cls, data: iter([(b"own", True)]))
     with mock.patch.object(ASGIHandler, "chunk_bytes", chunks):
+        assert _sent(handler, HttpResponse("abc"))[1]["body"] == b"own"
+    with mock.patch.object(handler, "chunk_bytes", return_value=[(b"own", True)]):
         assert _sent(handler, HttpResponse("abc"))[1]["body"] == b"own"

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,9 +13,10 @@ from asgiref.sync import (
     async_to_sync,
     sync_to_async,
 )
+from django.core.handlers import asgi
 from django.core.handlers.asgi import ASGIHandler
 from django.db import connections
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.utils.decorators import async_only_middleware, sync_only_middleware
 
 from django_async_fast import _native, new_connection
@@ -127,6 +128,46 @@ def test_no_thread_is_started(no_new_threads: None) -> None:
     assert text.encode() in read
     assert b'"user": "AnonymousUser"' in read
     assert streamed == b"t0t1t2t3t4"
+
+
+class _Marked(StreamingHttpResponse):
+    def make_bytes(self, value: Any) -> bytes:
+        return b"<%s>" % super().make_bytes(value)
+
+
+class _OwnIteration(StreamingHttpResponse):
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for part in self.streaming_content:
+            yield part.upper()
+
+
+class _OwnContent(StreamingHttpResponse):
+    @property
+    def streaming_content(self) -> Iterator[bytes]:
+        return (self.make_bytes(part).upper() for part in self._iterator)
+
+    @streaming_content.setter
+    def streaming_content(self, value: Any) -> None:
+        self._set_streaming_content(value)
+
+
+@pytest.mark.parametrize("kind", [_Marked, _OwnIteration, _OwnContent])
+@pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume")
+async def test_a_sync_stream_of_its_own_kind(kind: type[StreamingHttpResponse]) -> None:
+    async def view(request: HttpRequest) -> StreamingHttpResponse:
+        return kind(iter(["a", "b"]))
+
+    djangos, ours = ASGIHandler(), get_asgi_application()
+    djangos.get_response_async = view  # type: ignore[method-assign, assignment]
+    ours.get_response = lambda request: kind(iter(["a", "b"]))
+    assert (await get("/", ours)).sent == (await get("/", djangos)).sent
+
+
+@pytest.mark.parametrize("name", ["get_script_prefix", "set_script_prefix"])
+async def test_a_tool_that_asks_for_a_scripts_name_is_asked(name: str) -> None:
+    with noted(asgi, name) as asked:
+        await get("/below/plain", root_path="/below")
+    assert {"get_script_prefix": 2, "set_script_prefix": 1}[name] == len(asked)
 
 
 async def test_the_connection_is_given_back(sessions: States) -> None:
@@ -317,7 +358,7 @@ def test_without_the_compiled_part_requests_take_no_turns_in_a_thread() -> None:
         import asyncio, threading
         import django
         from django.conf import settings
-        from django.http import HttpRequest, HttpResponse
+        from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
         from django.urls import path
 
         def sync(request):
