@@ -216,6 +216,9 @@ class Handler(_Served):
             if not streaming:
                 bridge.drive_alone(self.send_response(response, send))
                 client.serve()
+        except RequestAborted:  # who sends says that the client has left
+            if response is None:
+                raise
         finally:
             with served:
                 self._close(response)

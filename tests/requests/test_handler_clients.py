@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler
 from django.core.signals import request_finished
 from django.http import HttpResponse
@@ -137,6 +138,20 @@ async def test_a_client_leaves_and_the_server_cancels_as_well() -> None:
 
     assert await ask(0) == (False, 0)
     assert await ask(1) == (True, 1)
+
+
+@pytest.mark.parametrize("url", ["/plain", "/large", "/described", "/stream_async"])
+async def test_who_sends_may_say_that_the_client_has_left(
+    url: str, finished: list[Any]
+) -> None:
+    async def left(message: Any) -> None:
+        raise RequestAborted
+
+    for count, application in enumerate((ASGIHandler(), get_asgi_application()), 1):
+        exchange = Exchange(application, url)
+        exchange.send = left  # type: ignore[method-assign]
+        await exchange.run()
+        assert len(finished) == count
 
 
 async def test_a_message_after_the_body_is_an_error() -> None:
