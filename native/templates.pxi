@@ -535,7 +535,10 @@ cdef class TemplateMethods:
             return self.translations["settings"].LANGUAGE_CODE
         if type(current) is not self.translations["DjangoTranslation"]:
             return MISSING
-        return current._DjangoTranslation__to_language
+        own = <dict> PyObject_GenericGetDict(current, NULL)
+        if "to_language" in own:
+            return MISSING
+        return own.get("_DjangoTranslation__to_language", MISSING)
 
     cdef object active(self):
         """The translation that is active, or None: without an error, which costs."""

@@ -188,11 +188,12 @@ def test_what_replaces_a_nodes_method_is_asked(owner: Any, name: str) -> None:
         "{% for a in b %}{{ replace }}text{{ b }}{% endfor %}",
     ],
 )
-@pytest.mark.core
+@pytest.mark.skipif(
+    sys.version_info < (3, 12), reason="CPython tells of no changes yet"
+)
 def test_what_is_replaced_meanwhile_is_asked(
     owner: Any, name: str, source: str
 ) -> None:
-    """Where CPython tells of changes: since 3.12."""
     with ExitStack() as replaced:
         asked = []
 
@@ -257,6 +258,15 @@ def test_numbers_are_as_settings_and_the_language_say() -> None:
     for language in ("de", None):
         with translation.override(language):
             assert rendered("{{ a }}", a=1234) == "1234"
+
+
+def test_a_translation_may_have_a_method_of_its_own() -> None:
+    with translation.override("de"):
+        rendered("{{ a }}", a=1234)
+        german = translation.trans_real.translation("de")
+        with mock.patch.object(german, "to_language", return_value="fr") as asked:
+            assert rendered("{{ a }}", a=1234) == "1234"
+        assert asked.called
 
 
 def test_formats_are_looked_for_as_by_django() -> None:
