@@ -6,7 +6,6 @@ on. Django's parameters are a list for each column, which psycopg makes text of.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial, wraps
 from types import SimpleNamespace
@@ -18,7 +17,7 @@ from django.db.models.sql.compiler import SQLInsertCompiler
 
 from ... import _native
 from ...drivers.psycopg import results, statement
-from ..compiled import authors, writes
+from ..compiled import asked_once, authors, writes
 from ..compiled.keys import Missed
 from ..plans import plan_cache
 from . import sending
@@ -152,21 +151,8 @@ class _Values:
 
     def djangos(self, compiler: Any, returning: Any) -> writes.Run:
         """Return Django's own INSERT, with what is found already."""
-        for name, by_field in (
-            ("pre_save_val", self._found),
-            ("prepare_value", self._prepared),
-        ):
-            found = {field: iter(values) for field, values in by_field.items()}
-            setattr(compiler, name, partial(_next, found, getattr(compiler, name)))
+        asked_once.tell(compiler, iter, self._found, self._prepared)
         return partial(execute_sql.__wrapped__, compiler, returning)
-
-
-def _next(found: dict[int, Iterator[Any]], ask: Any, field: Any, given: Any) -> Any:
-    """Return what is found of a field's next object; else ask Django."""
-    try:
-        return next(found[id(field)])
-    except (KeyError, StopIteration):
-        return ask(field, given)
 
 
 def compiled(

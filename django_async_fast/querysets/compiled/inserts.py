@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial, wraps
+from itertools import repeat
 from typing import Any
 
 from django.db.models import QuerySet, sql
@@ -12,7 +13,7 @@ from ...drivers.psycopg.fetched_rows import OF_INSERTS
 from .. import changes, whole_results
 from ..plans import plan_cache
 from ..plans.result_format import Types
-from . import authors, writes
+from . import asked_once, authors, writes
 from .keys import Missed
 
 
@@ -162,14 +163,5 @@ class InsertCall(writes.WriteCall):
         query = sql.InsertQuery(self._queryset.model, on_conflict=self._on_conflict)
         query.insert_values(self._fields, [self._instance], raw=self._raw)
         compiler = query.get_compiler(using=self.using)
-        for name, known in (
-            ("pre_save_val", self.values),
-            ("prepare_value", self._prepared),
-        ):
-            setattr(compiler, name, partial(_once, known, getattr(compiler, name)))
+        asked_once.tell(compiler, repeat, self.values, self._prepared)
         return compiler
-
-
-def _once(known: dict[int, Any], ask: Any, field: Any, given: Any) -> Any:
-    """Return what is known of a field; else ask Django."""
-    return known[id(field)] if id(field) in known else ask(field, given)
