@@ -64,7 +64,7 @@ cdef class HeaderMethods:
         if entry is NULL:
             return ABSENT
         pair = <object> entry
-        return (<tuple> pair)[1] if is_entry(pair) else UNUSUAL
+        return pair[1] if is_pair(pair) else UNUSUAL
 
     cdef object new(self):
         """Headers of a response, none yet; None where Django has to make them."""
@@ -174,7 +174,3 @@ cdef class HeaderMethods:
             self.titles.clear()
         self.titles[name] = title
         return title
-
-
-cdef inline bint is_entry(entry) noexcept:
-    return type(entry) is tuple and len(<tuple> entry) == 2

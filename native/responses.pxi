@@ -283,9 +283,9 @@ cdef class ResponseMethods:
         if store is None:
             return None
         for key, entry in store.items():
-            if not is_entry(entry):
+            if not is_pair(entry):
                 return None
-            name, value = <tuple> entry
+            name, value = entry
             if (
                 type(key) is not str
                 or type(name) is not str
