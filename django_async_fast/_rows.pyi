@@ -890,6 +890,8 @@ class ResponseMethods:
 
 MATCH_NAMES: tuple[str, ...]
 
+def python_function(before: Any, run: Callable[..., Any]) -> Any: ...
+
 @final
 class OwnNames:
     def __init__(self, kind: type[Any], names: tuple[str, ...]) -> None: ...
@@ -899,7 +901,20 @@ class RegexText:
     def __init__(self, regex: re.Pattern[str]) -> None: ...
 
 @final
+class RegexTexts: ...
+
+@final
 class Found: ...
+
+@final
+class ResolverMatches:
+    def __init__(self, kind: type[Any]) -> None: ...
+
+@final
+class UrlMatching:
+    def __init__(
+        self, names: dict[str, Any], converters: dict[str, Any], by_regex: bool
+    ) -> None: ...
 
 @final
 class UrlPatterns:

@@ -5,7 +5,6 @@ A page asks all patterns before its own, each with some calls, and those in an
 """
 
 from collections.abc import Iterator
-from functools import update_wrapper
 from typing import Any
 
 from django.urls import converters, resolvers
@@ -21,6 +20,9 @@ OF_RESOLVER = (
 )
 OF_ROUTE = "match", "__str__", "_route", "_is_endpoint", "converters", "name"
 OF_REGEX = "match", "__str__", "_regex", "_is_endpoint", "name"
+
+# With these what a pattern has of its own is not what it is asked for.
+OF_DESCRIPTOR = "__set__", "__delete__"
 
 
 def seams() -> Iterator[tuple[Any, str, Any, str]]:
@@ -39,6 +41,7 @@ def seams() -> Iterator[tuple[Any, str, Any, str]]:
         *_asked(owner, *OF_RESOLVER),
         *_asked(resolvers.RoutePattern, *OF_ROUTE),
         *_asked(resolvers.RegexPattern, *OF_REGEX),
+        *(each for kind in regexes for each in _asked(kind, *OF_DESCRIPTOR)),
         *_asked(match, "__init__", "__new__", "__setattr__", *_native.rows.MATCH_NAMES),
         *_asked(converters.IntConverter, "to_python"),
         *_asked(converters.SlugConverter, "to_python"),
@@ -51,8 +54,7 @@ def seams() -> Iterator[tuple[Any, str, Any, str]]:
         converters=vars(converters),
         by_regex="_route" not in resolvers.RoutePattern.match.__code__.co_names,
     )
-    method = update_wrapper(patterns.method(), owner.resolve)
-    yield owner, name, method, "a path's patterns are asked in one step"
+    yield owner, name, patterns.method(), "a path's patterns are asked in one step"
 
 
 def _asked(kind: type[Any], *names: str) -> Iterator[tuple[Any, ...]]:

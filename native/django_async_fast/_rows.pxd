@@ -246,7 +246,7 @@ cdef class AsyncRowIterator:
 
 
 cdef enum:
-    WATCHED_CLASSES = 8
+    WATCHED_CLASSES = 10
 
 
 cdef class ClassWatch:
@@ -712,27 +712,56 @@ cdef class RegexText:
     cdef bint allows(self, str path) except -1
 
 
+cdef class RegexTexts:
+    cdef dict known
+
+    cdef RegexText of(self, object regex)
+
+
 cdef class Found:
     cdef object rest, args, captured, kwargs, func, url_name, route, extra, tried
     cdef list app_names, namespaces
-    cdef object func_path
+    cdef object func_path, match  # that of somebody else, not taken yet
     cdef str text  # of the pattern; None where it has to be asked for it
     cdef bint plain  # whether the view cannot tell how often it is looked at
 
-    cdef int take(self, object match) except -1
+    cdef int take(self, object args, dict kwargs) except -1
     cdef int name_view(self) except -1
+
+
+cdef class ResolverMatches:
+    cdef OwnNames own
+    cdef object kind
+
+    cdef object made(self, Found found)
+
+
+cdef class UrlMatching:
+    cdef bint by_regex
+    cdef object route, regex, route_regex, regex_regex, int_converter
+    cdef tuple text_converters
+    cdef OwnNames of_route, of_regex
+    cdef RegexTexts texts
+
+    cdef bint is_djangos(self) except -1
+    cdef bint excludes(self, PyObject *pattern, str path) except -1
+    cdef Found matched(self, object pattern, str path)
+    cdef Found match_route(self, object pattern, str path)
+    cdef Found match_converters(
+        self, object pattern, str route, dict converters, str path
+    )
+    cdef object kind_of(self, object converter)
+    cdef Found match_regex(self, object pattern, str path)
 
 
 cdef class UrlPatterns:
     cdef ClassWatch watch
-    cdef dict names, regexes
-    cdef bint by_regex
+    cdef dict names
     cdef int depth  # of all threads: a little more than there is does no harm
-    cdef tuple text_converters
-    cdef object otherwise, resolve, int_converter
-    cdef object pattern, resolver, route, regex, match, not_found
-    cdef object route_regex, regex_regex
-    cdef OwnNames of_pattern, of_resolver, of_route, of_regex, of_match
+    cdef object otherwise, resolve, pattern, resolver, not_found
+    cdef ResolverMatches matches
+    cdef UrlMatching matching
+    cdef OwnNames of_pattern, of_resolver
 
     cdef bint are_djangos(self) except -1
     cdef bint is_usual(self, object resolver) except -1
@@ -747,15 +776,6 @@ cdef class UrlPatterns:
     cdef int merge(
         self, object resolver, Found mine, object pattern, Found found
     ) except -1
-    cdef Found matched(self, object pattern, str path)
-    cdef Found match_route(self, object pattern, str path)
-    cdef Found match_converters(
-        self, object pattern, str route, dict converters, str path
-    )
-    cdef object kind_of(self, object converter)
-    cdef Found match_regex(self, object pattern, str path)
-    cdef RegexText text_of(self, object regex)
-    cdef object made(self, Found found)
 
 
 cdef class LocalMethods:

@@ -272,7 +272,7 @@ def test_other_bases_are_noticed(watch: Any) -> None:
 
 
 def test_only_a_few_classes() -> None:
-    with pytest.raises(ValueError, match="at most 8 classes, got 9"):
-        rows.ClassWatch(*[Found] * 9)
+    with pytest.raises(ValueError, match="at most 10 classes, got 11"):
+        rows.ClassWatch(*[Found] * 11)
     with pytest.raises(TypeError, match="expected a class"):
         rows.ClassWatch(Found())

@@ -1,6 +1,7 @@
 """Which view a path is for: what the core finds is what Django's own code finds."""
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
@@ -212,3 +213,92 @@ def test_a_converter_may_find_that_there_is_no_page() -> None:
     assert tried == [[first, "another"], [second]]
     nested = _root([path("a/", include([first])), path("a/abc", view)])
     assert nested.resolve("/a/abc").route == "a/abc"
+
+
+class Answer:
+    """What a pattern of somebody's own returns: it tells what it is asked."""
+
+    def __init__(self, match: Any, missing: str) -> None:
+        self.match, self.missing = match, missing
+
+    def __getattr__(self, name: str) -> Any:
+        ASKED.append(name)
+        if name == self.missing:
+            raise resolvers.Resolver404({"path": name})
+        return getattr(self.match, name)
+
+
+class Answering(URLPattern):
+    missing = ""
+
+    def resolve(self, path: str) -> Any:
+        found = super().resolve(path)
+        return found and Answer(found, self.missing)
+
+
+@pytest.mark.parametrize("missing", ["", "kwargs"])
+def test_a_match_of_another_class_is_asked_as_often(missing: str) -> None:
+    pattern = Answering(RegexPattern("^(a)$"), view)
+    pattern.missing = missing
+    resolver = _root([path("b/", include([pattern])), path("b/a", view)])
+    ours = _answer(resolver, "/b/a")
+    assert missing or ours[-1].count("args") == 2
+    with _stock():
+        assert ours == _answer(resolver, "/b/a")
+
+
+class Listing(RoutePattern):
+    def match(self, path: str) -> Any:
+        return path[2:], (), [("x", 1)]
+
+
+def test_what_a_pattern_of_ones_own_captures_has_to_be_a_mapping() -> None:
+    resolver = _root([URLResolver(Listing("a/"), [path("b/", view)])])
+    ours = _answer(resolver, "/a/b/")
+    assert ours[0] is TypeError
+    with _stock():
+        assert ours == _answer(resolver, "/a/b/")
+
+
+@pytest.mark.parametrize("kind", [RoutePattern, RegexPattern])
+def test_a_regular_expression_is_made_as_often(kind: Any) -> None:
+    descriptor = type(vars(kind)["regex"])
+    made: list[Any] = []
+
+    def make(self: Any, instance: Any, owner: Any = None) -> Any:
+        made.append(instance)
+        return re.compile("^(?P<x>a)$") if instance else self
+
+    def count() -> int:
+        pattern = path("<x>", view) if kind is RoutePattern else re_path("", view)
+        made.clear()
+        URLResolver(RoutePattern("/"), [pattern]).resolve("/a")
+        return len(made)
+
+    with mock.patch.object(descriptor, "__get__", make):
+        ours = count()
+        with _stock():
+            assert ours == count() > 0
+
+
+@pytest.mark.parametrize("kind", [RoutePattern, RegexPattern])
+def test_what_a_pattern_keeps_may_not_count(kind: Any) -> None:
+    descriptor = type(vars(kind)["regex"])
+    resolver = _root([path("<x>/", view), re_path("^(a)$", view)])
+    resolver.resolve("/a/")
+    resolver.resolve("/a")
+    for each in resolver.url_patterns:
+        each.pattern.regex = re.compile("b(?P<x>)")
+    with mock.patch.object(descriptor, "__set__", print, create=True):
+        ours = [_answer(resolver, each) for each in ("/a/", "/a", "/b")]
+        with _stock():
+            assert ours == [_answer(resolver, each) for each in ("/a/", "/a", "/b")]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="CPython cannot do that")
+def test_a_mock_is_called_as_a_method() -> None:
+    resolver, *_ = _site()
+    with mock.patch.object(URLResolver, "resolve", autospec=True) as resolve:
+        resolver.resolve("/a/3/")
+    resolve.assert_called_once_with(resolver, "/a/3/")
+    mock.create_autospec(URLResolver, instance=True).resolve("/a/3/")
