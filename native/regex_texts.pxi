@@ -36,8 +36,11 @@ cdef class RegexText:
             return
         text = <str> regex.pattern
         self.dollar = text.endswith("$")
-        # One of several alternatives is not in all.
-        if regex.flags != UNICODE or "|" in text or not text.startswith("^"):
+        # One of several alternatives is not in all, and a comment may stand between a
+        # character and how often it is there.
+        if "|" in text or "(?#" in text:
+            return
+        if regex.flags != UNICODE or not text.startswith("^"):
             return
         self.before, rest = literal_start(text[1:])
         self.whole = rest == ""

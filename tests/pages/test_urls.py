@@ -302,3 +302,12 @@ def test_a_mock_is_called_as_a_method() -> None:
         resolver.resolve("/a/3/")
     resolve.assert_called_once_with(resolver, "/a/3/")
     mock.create_autospec(URLResolver, instance=True).resolve("/a/3/")
+
+
+@pytest.mark.parametrize("text", ["^a(?#b)?/", r"^(?:a)b(?#c)*\Z", "^a(?#b){0}"])
+@pytest.mark.parametrize("asked", ["/", "/a", "//", "/ab"])
+def test_a_comment_stands_between_what_is_repeated(text: str, asked: str) -> None:
+    resolver = _root([re_path(text, view)])
+    ours = _answer(resolver, asked)
+    with _stock():
+        assert ours == _answer(resolver, asked)
