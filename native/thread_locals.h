@@ -8,6 +8,10 @@
  *
  * From 3.13 on the values hang on a key of the thread's, and die with its sentinel. The
  * dictionary stays: nothing of Python code's is in it.
+ *
+ * Two threads with one key share the values. Two threads cannot have one dictionary: the
+ * running loop of asyncio is in it. The second one has another with the same entries,
+ * and each is told of new ones where one waits for the other.
  */
 #include <Python.h>
 #include <string.h>
@@ -48,6 +52,14 @@ typedef struct {
     PyObject *dict;
 } thread_locals;
 
+/* Is this an entry of an object that is no more? */
+static int
+is_dead_local(PyObject *value)
+{
+    return strcmp(Py_TYPE(value)->tp_name, "_thread._localdummy") == 0
+        && *PyObject_GET_WEAKREFS_LISTPTR(value) == NULL;
+}
+
 static int
 drop_dead_locals(PyObject *dict)
 {
@@ -56,8 +68,7 @@ drop_dead_locals(PyObject *dict)
     int failed = 0;
 
     while (PyDict_Next(dict, &at, &name, &value)) {
-        if (strcmp(Py_TYPE(value)->tp_name, "_thread._localdummy") != 0
-            || *PyObject_GET_WEAKREFS_LISTPTR(value) != NULL) {
+        if (!is_dead_local(value)) {
             continue;
         }
         if (dead == NULL && (dead = PyList_New(0)) == NULL) {
@@ -75,6 +86,22 @@ drop_dead_locals(PyObject *dict)
         Py_DECREF(dead);
     }
     return failed ? -1 : 0;
+}
+
+static int
+add_new_locals(PyObject *dict, PyObject *others)
+{
+    PyObject *name, *value;
+    Py_ssize_t at = 0;
+
+    while (PyDict_Next(others, &at, &name, &value)) {
+        if (!is_dead_local(value) && PyUnicode_Check(name)
+            && PyUnicode_CompareWithASCIIString(name, "__asyncio_running_event_loop__")
+            && PyDict_SetDefault(dict, name, value) == NULL) {
+            return -1;
+        }
+    }
+    return 0;
 }
 #endif
 
@@ -117,4 +144,40 @@ free_thread_locals(thread_locals *values)
 #else
     Py_CLEAR(values->dict);
 #endif
+}
+
+static void
+copy_thread_locals(thread_locals *values, thread_locals *copy)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    copy->key = Py_XNewRef(values->key);
+    copy->sentinel = Py_XNewRef(values->sentinel);
+#else
+    copy->dict = Py_XNewRef(values->dict);
+#endif
+}
+
+/* What a second thread has before it is told of the values. */
+#if PY_VERSION_HEX >= 0x030D0000
+#define begin_sharing(values, second) \
+    (free_thread_locals(second), copy_thread_locals(values, second))
+#else
+#define begin_sharing(values, second) ((void)(second))
+#endif
+
+/* Tell the second thread of new values, and the set of those of the thread. */
+static int
+tell_new_locals(PyThreadState *second, thread_locals *values)
+{
+#if PY_VERSION_HEX < 0x030D0000
+    if (values->dict == NULL
+        || (second->dict == NULL && (second->dict = PyDict_New()) == NULL)) {
+        return values->dict == NULL ? 0 : -1;
+    }
+    if (add_new_locals(values->dict, second->dict) < 0
+        || add_new_locals(second->dict, values->dict) < 0) {
+        return -1;
+    }
+#endif
+    return 0;
 }

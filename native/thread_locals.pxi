@@ -18,6 +18,9 @@ cdef extern from "thread_locals.h":
     int exchange_thread_locals(PyThreadState *thread, thread_locals *other) except -1
     bint has_thread_locals(thread_locals *values) noexcept
     void free_thread_locals(thread_locals *values) noexcept
+    void copy_thread_locals(thread_locals *values, thread_locals *copy) noexcept
+    void begin_sharing(thread_locals *values, thread_locals *second) noexcept
+    int tell_new_locals(PyThreadState *second, thread_locals *values) except -1
 
 
 @cython.final
@@ -25,15 +28,18 @@ cdef extern from "thread_locals.h":
 cdef class ThreadLocals:
     """`threading.local` values of their own, for some of the calls in a thread.
 
-    In place only while `call()` runs, and only in the thread that made the set.
+    In place only while `call()` runs, and only in the thread that made the set; where
+    they are `for_threads`, those share them that the calls wait for.
     """
 
     cdef thread_locals values
     cdef uint64_t thread
     cdef bint in_place
+    cdef readonly bint for_threads
 
-    def __cinit__(self):
+    def __cinit__(self, bint for_threads=False):
         self.thread = PyThreadState_GetID(PyThreadState_Get())
+        self.for_threads = for_threads
 
     def __dealloc__(self):
         free_thread_locals(&self.values)
@@ -60,9 +66,65 @@ cdef class ThreadLocals:
             memset(&self.values, 0, sizeof(thread_locals))
             free_thread_locals(&values)
 
+    def shared(self):
+        """Return the values for another thread, to be asked for where the calls are."""
+        return SharedThreadLocals(self)
+
     def __bool__(self):
         """Tell whether a call has set or read a value since the last `clear()`."""
         return self.in_place or has_thread_locals(&self.values)
+
+
+@cython.final
+@cython.no_gc
+cdef class SharedThreadLocals:
+    """The values of a set, for a second thread: each sees what the other sets.
+
+    Before 3.13 a `threading.local` that only one of them has used is known to the other
+    when `call()` begins or ends, or that thread calls `tell_new()`.
+    """
+
+    cdef thread_locals of_set
+    cdef thread_locals values
+    cdef bint in_place
+
+    def __cinit__(self, ThreadLocals of_set not None):
+        cdef thread_locals current
+        cdef PyThreadState *thread = PyThreadState_Get()
+        if not of_set.in_place:
+            copy_thread_locals(&of_set.values, &self.of_set)
+        elif PyThreadState_GetID(thread) == of_set.thread:
+            memset(&current, 0, sizeof(thread_locals))
+            exchange_thread_locals(thread, &current)
+            copy_thread_locals(&current, &self.of_set)
+            exchange_thread_locals(thread, &current)
+
+    def __dealloc__(self):
+        free_thread_locals(&self.values)
+        free_thread_locals(&self.of_set)
+
+    def call(self, function, *args):
+        """Call `function` with the values in place, in any thread."""
+        cdef PyThreadState *thread = PyThreadState_Get()
+        if self.in_place:
+            return function(*args)
+        begin_sharing(&self.of_set, &self.values)
+        exchange_thread_locals(thread, &self.values)
+        self.in_place = True
+        try:
+            tell_new_locals(thread, &self.of_set)
+            try:
+                return function(*args)
+            finally:
+                tell_new_locals(thread, &self.of_set)
+        finally:
+            self.in_place = False
+            exchange_thread_locals(thread, &self.values)
+
+    def tell_new(self):
+        """Where `call()` runs: tell both of what they do not share yet."""
+        if self.in_place:
+            tell_new_locals(PyThreadState_Get(), &self.of_set)
 
 
 @cython.final

@@ -1,7 +1,8 @@
 """`threading.local` values that bridged calls see in place of the thread's.
 
 Calls take turns in one thread: what one leaves in a `threading.local` would be seen by
-the others.
+the others. Where synchronous code goes on in a thread of the same task's, the values go
+with it (`connections/block_threads.py`).
 """
 
 import asyncio
@@ -14,9 +15,12 @@ from .. import _native
 thread_locals: ContextVar[Any] = ContextVar("daf_thread_locals", default=None)
 
 
-def new_thread_locals() -> Any:
-    """Return a set of `threading.local` values. Needs the compiled part."""
-    own = _native.rows.ThreadLocals()
+def new_thread_locals(*, for_threads: bool) -> Any:
+    """Return a set of `threading.local` values. Needs the compiled part.
+
+    `for_threads`: the threads that calls wait for have the values as well.
+    """
+    own = _native.rows.ThreadLocals(for_threads)
     # The loop that synchronous code may ask for is in a thread-local, too.
     own.call(asyncio.set_event_loop, asyncio.get_running_loop())
     return own
@@ -32,7 +36,7 @@ class own_thread_locals:
     __slots__ = ("_outer", "_own")
 
     def __enter__(self) -> None:
-        self._own = new_thread_locals()
+        self._own = new_thread_locals(for_threads=True)
         self._outer = thread_locals.get()
         thread_locals.set(self._own)
 

@@ -3,7 +3,8 @@
 `sync_to_async(function)` puts the function in a thread. What it does with the block's
 connection is done on the loop, in a bridged call that is part of the function's: the
 thread waits for it, the loop does not wait for the thread. Each function is a unit, as
-a bridged call is (`tasks/units.py`).
+a bridged call is (`tasks/units.py`), and has the `threading.local` values that bridged
+calls have where they have their own: in stock Django both run in one thread.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from django.db.backends.utils import CursorWrapper
 
 from .. import bridge, conf
 from ..bridge.users_code import module_of
-from . import lazy_wrapper, lent_thread_locals
+from . import lazy_wrapper, lent_thread_locals, shared_thread_locals
 from .block_protocol import Block
 
 T = TypeVar("T")
@@ -75,8 +76,14 @@ def run_on_loop(func: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
     if lent_thread_locals.are_mine():
         called = lent_thread_locals.call(waited, (func, *args), kwargs)
     else:
-        called = on_loop(waited, func, *args, **kwargs)
+        called = wait_for_loop(waited, func, *args, **kwargs)
     return called
+
+
+def wait_for_loop(waited: AsyncToSync[Any, Any], *args: Any, **kwargs: Any) -> Any:
+    """Return what a thread of a block's has `waited` for, outside of bridged calls."""
+    with shared_thread_locals.while_waiting():
+        return on_loop(waited, *args, **kwargs)
 
 
 def is_called_by_handler(frame: FrameType | None) -> bool:
@@ -135,7 +142,7 @@ async def run(block: Block, call: SyncToAsync[Any, Any], args: Any, kwargs: Any)
     await block.units.wait_to_begin(unit)
     unit.set_task(block.loop)
     theirs = copy.copy(call)
-    theirs.func = partial(_call, block, call.func)
+    theirs.func = partial(_call, block, shared_thread_locals.for_thread(), call.func)
     around = bridge.outer_call.set(unit)
     try:
         return await in_thread(theirs, *args, **kwargs)
@@ -144,13 +151,23 @@ async def run(block: Block, call: SyncToAsync[Any, Any], args: Any, kwargs: Any)
         unit.end()
 
 
-def _call(block: Block, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+def _call(
+    block: Block,
+    values: shared_thread_locals.Values | None,
+    func: Callable[..., Any],
+    /,
+    *args: Any,
+    **kwargs: Any,
+) -> Any:
     thread = get_ident()
     if thread == block.thread:
         return func(*args, **kwargs)  # on the loop itself: nothing is handed over
     before, _blocks[thread] = _blocks.get(thread), block
     try:
-        return func(*args, **kwargs)
+        if values is None:
+            return func(*args, **kwargs)
+        called = partial(func, *args, **kwargs)
+        return shared_thread_locals.call(values, block.loop, called)
     finally:
         if before is None:
             del _blocks[thread]

@@ -65,11 +65,11 @@ def async_to_sync_call(self: AsyncToSync[Any, Any], *args: Any, **kwargs: Any) -
     """`AsyncToSync.__call__`: on the bridge, await on the loop that is there."""
     if bridge.can_wait():
         return driving.await_driven(self.awaitable(*args, **kwargs))
-    if not _native.COMPILED or (
-        # The block's calls have a set of their own, or the one that is lent already.
-        block_threads.in_block_thread() and not lent_thread_locals.are_mine()
-    ):
+    if not _native.COMPILED:
         return asgiref_call(self, *args, **kwargs)
+    if block_threads.in_block_thread() and not lent_thread_locals.are_mine():
+        # The block's calls have a set of their own, or the one that is lent already.
+        return block_threads.wait_for_loop(self, *args, **kwargs)
     return lent_thread_locals.call(self, args, kwargs)
 
 

@@ -72,7 +72,8 @@ class AwaitedRequest(RequestBlock):
             )
         )
         if self.own_thread_locals:
-            self.thread_locals = new_thread_locals()
+            # Its synchronous code has its thread's, where Django's handler serves it.
+            self.thread_locals = new_thread_locals(for_threads=False)
 
     @contextmanager
     def inside(self) -> Iterator[None]:

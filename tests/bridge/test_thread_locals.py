@@ -421,10 +421,10 @@ async def test_a_function_on_the_loop_is_in_no_thread_of_the_block() -> None:
         block = blocks.current_block()
         assert block is not None
         in_thread = await run_sync(
-            block_threads._call, block, block_threads.in_block_thread
+            block_threads._call, block, None, block_threads.in_block_thread
         )
         assert not in_thread
         in_thread = await sync_to_async(block_threads._call)(
-            block, block_threads.in_block_thread
+            block, None, block_threads.in_block_thread
         )
         assert in_thread
