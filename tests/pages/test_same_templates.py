@@ -135,7 +135,8 @@ class AskedMeta(type):
 
 def of_asked_meta(asked: Asked, values: dict[str, Any], error: int | None) -> Any:
     """An instance of a class that notes what it is asked."""
-    return AskedMeta("Asked", (), {"asked": Noting(asked, {}, error), **values})()
+    names = {"asked": Noting(asked, {}, error), "__repr__": lambda self: "<asked>"}
+    return AskedMeta("Asked", (), {**names, **values})()
 
 
 class Meta(type):
