@@ -230,7 +230,9 @@ cdef class TemplateMethods:
     cdef bint is_usual(self, context) except -1:
         """Whether nobody can tell who does it: a context, and code, of Django's own."""
         kind = type(context)
-        if kind is not self.request_context and kind is not self.context:
+        if (kind is not self.request_context and kind is not self.context) or not (
+            holds(self.watch) and functions_hold(self.functions)
+        ):
             return False
         engine = getattr(context.template, "engine", None)
         return (
@@ -238,8 +240,6 @@ cdef class TemplateMethods:
             engine is not None
             and engine.debug is False
             and not is_traced()
-            and holds(self.watch)
-            and functions_hold(self.functions)
             and (self.debugger is None or self.debugger(0) is None)
             and not self.is_logged()
         )
@@ -514,14 +514,11 @@ cdef class TemplateMethods:
 
         Then the formats of the language are kept: those are found by their last.
         """
-        language = self.language()
-        if language is MISSING:
+        if self.numbers["settings"].USE_THOUSAND_SEPARATOR is not False:
             return False
+        language = self.language()
         kept = self.formats["_format_cache"]
-        return (
-            ("THOUSAND_SEPARATOR", language) in kept
-            and self.numbers["settings"].USE_THOUSAND_SEPARATOR is False
-        )
+        return language is not MISSING and ("THOUSAND_SEPARATOR", language) in kept
 
     cdef object language(self):
         """The language of now, MISSING where Django has to be asked."""
@@ -541,18 +538,22 @@ cdef class TemplateMethods:
         return own.get("_DjangoTranslation__to_language", MISSING)
 
     cdef object active(self):
-        """The translation that is active, or None: without an error, which costs."""
+        """The translation that is active, or None: without an error, which costs.
+
+        It is MISSING where asgiref has to look.
+        """
         cdef PyObject *found
         local = self.translations["_active"]
-        if self.methods is not None and type(local) is self.methods.owner:
-            variable = self.methods.variable(local, "value")
-            if variable is not None:
-                values = self.methods.values(variable)
-                if values is None:
-                    return None
-                found = PyDict_GetItemWithError(<dict> values, "value")
-                return None if found is NULL else <object> found
-        return getattr(local, "value", None)
+        if self.methods is None or type(local) is not self.methods.owner:
+            return getattr(local, "value", None)
+        variable = self.methods.variable(local, "value")
+        if variable is None:
+            return MISSING
+        values = self.methods.values(variable)
+        if values is None:
+            return None
+        found = PyDict_GetItemWithError(<dict> values, "value")
+        return None if found is NULL else <object> found
 
     # ----- nodes
 

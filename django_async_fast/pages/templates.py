@@ -28,14 +28,15 @@ from .. import _native
 from ..unpatched import Unpatched, UnpatchedFunctions
 from . import lookups
 
+_ATTRIBUTES = "__getattribute__", "__getattr__"
 _OF_CONTEXT = (
-    *("__getitem__", "__setitem__", "__contains__", "__getattribute__", "__getattr__"),
-    *("push", "pop", "update"),
+    *("__getitem__", "__setitem__", "__contains__", "push", "pop", "update"),
+    *_ATTRIBUTES,
 )
 _CLASSES = (
-    (base.Variable, ("resolve", "_resolve_lookup")),
+    (base.Variable, ("resolve", "_resolve_lookup", *_ATTRIBUTES)),
     (base.VariableDoesNotExist, ("__init__", "__new__")),
-    (base.FilterExpression, ("resolve",)),
+    (base.FilterExpression, ("resolve", *_ATTRIBUTES)),
     (context.Context, _OF_CONTEXT),
     (context.RequestContext, _OF_CONTEXT),
     (context.ContextDict, ("__getitem__", "__contains__", "__missing__")),
@@ -44,9 +45,9 @@ _CLASSES = (
 )
 _NODES = (
     (base.NodeList, ("render", "__iter__")),
-    (base.TextNode, ("render_annotated",)),
-    (base.VariableNode, ("render", "render_annotated")),
-    (defaulttags.ForNode, ("render",)),
+    (base.TextNode, ("render_annotated", *_ATTRIBUTES)),
+    (base.VariableNode, ("render", "render_annotated", *_ATTRIBUTES)),
+    (defaulttags.ForNode, ("render", *_ATTRIBUTES)),
 )
 # What is called between a variable and its text.
 _FUNCTIONS = (

@@ -26,6 +26,7 @@ from django.test import override_settings
 from django.utils import formats, translation
 from django.utils.safestring import SafeString, mark_safe
 
+from tests.pages.test_same_templates import stock
 from tests.support.noted import noted
 
 ENGINE = Engine()
@@ -244,7 +245,26 @@ def test_a_local_that_is_patched_is_asked_for_the_language() -> None:
     rendered("{{ a }}", a=1)
     with noted(local._DefaultLocal, "__getattr__") as asked:
         rendered("{{ a }}", a=1)
-    assert asked
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("kind", [Variable, FilterExpression, Node, Context])
+def test_what_asks_for_attributes_is_asked_as_often(kind: Any) -> None:
+    template = ENGINE.from_string("{% for a in b %}{{ a }}{{ c.d }}{% endfor %}")
+    before, asked = kind.__getattribute__, list[str]()
+
+    def ask(instance: Any, name: str) -> Any:
+        asked.append(name)
+        return before(instance, name)
+
+    context = Context({"b": "xy", "c": {"d": 1}})
+    with mock.patch.object(kind, "__getattribute__", ask, create=True):
+        template.render(context)
+        ours = list(asked)
+        asked.clear()
+        with stock():
+            template.render(context)
+    assert ours == asked
 
 
 def test_numbers_are_as_settings_and_the_language_say() -> None:
