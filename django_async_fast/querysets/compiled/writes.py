@@ -107,6 +107,8 @@ class Write:
         self._watches = (
             unpatched.watch,
             *changes.watches(kinds, changes.OF_SAVED),
+            # The text may be of operations that are patched, and soon are no more.
+            *changes.watches((type(wrapper.ops),), _OPS),
         )
         # What the key names by its identity: nobody else may get that meanwhile.
         self._kept = kept

@@ -311,6 +311,7 @@ OF_CLASSES: dict[tuple[Any, str], Any] = {
     (Exact, "as_sql"): no_rows,
     (Contains, "get_rhs_op"): lambda self, connection, rhs: f"NOT LIKE {rhs}",
     (IsNull, "as_sql"): no_rows,
+    (Ops, "quote_name"): lambda self, name: f'"{name.strip(chr(34))}" ',
     (Ops, "lookup_cast"): lambda self, *args: "upper(%s::text)",
     (Ops, "limit_offset_sql"): lambda self, low, high: "LIMIT 1",
     (models.OrderBy, "as_sql"): descending,
