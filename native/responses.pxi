@@ -9,6 +9,12 @@ cdef inline PyObject *of_class(instance, str name) noexcept:
     return _PyType_Lookup(<PyTypeObject *> kind, name)
 
 
+cdef inline bint reads_as_objects(instance) noexcept:
+    """Whether no method of its class is called for an attribute that it has."""
+    kind = type(instance)
+    return (<ClassAccess *> <PyObject *> kind).tp_getattro is generic_get
+
+
 cdef inline bint is_next_class(instance, first, second):
     """Whether `super()` in class `first` is class `second`."""
     cdef tuple mro = mro_of(type(instance))
@@ -111,7 +117,7 @@ cdef class ResponseMethods:
         if status is not None and (type(status) is not int or not 100 <= status <= 599):
             return False
         if (
-            access.tp_getattro is not generic_get
+            not reads_as_objects(response)
             or access.tp_setattro is not generic_set
             or of_class(response, "reason_phrase") != <PyObject *> self.reason_phrase
             or of_class(response, "headers") is not NULL
@@ -232,7 +238,9 @@ cdef class ResponseMethods:
 
         def set(response, value):
             own = None
-            if type(value) is bytes or isinstance(value, str):
+            if reads_as_objects(response) and (
+                type(value) is bytes or isinstance(value, str)
+            ):
                 own = response.__dict__
             if (
                 type(own) is not dict
@@ -258,9 +266,8 @@ cdef class ResponseMethods:
         """
         cdef dict own, store
         cdef list sent = []
-        kind = type(response)
         if (
-            (<ClassAccess *> <PyObject *> kind).tp_getattro is not generic_get
+            not reads_as_objects(response)
             or of_class(response, "items") != <PyObject *> self.items
             or of_class(response, "streaming") != Py_False
             or of_class(response, "cookies") is not NULL

@@ -25,13 +25,14 @@ from ..unpatched import Unpatched, UnpatchedFunctions, is_like, is_own
 FIELDS = (
     *("appendlist", "setlistdefault", "setlist", "_getlist", "_assert_mutable"),
     *("encoding", "_encoding", "_mutable", "__contains__", "__setattr__"),
+    "__getattribute__",
 )
 PARTS = (
     *("scope", "_post_parse_error", "_read_started", "resolver_match", "path"),
     *("script_name", "path_info", "method", "META", "content_type", "content_params"),
     "_stream",
 )
-METHODS = "_set_content_type_params", "__setattr__"
+METHODS = "_set_content_type_params", "__setattr__", "__getattribute__"
 HOST = r"^([a-z0-9.-]+|\[[a-f0-9]*:[a-f0-9.:]+\])(?::([0-9]+))?$"
 HOSTS = "split_domain_port", "validate_host", "is_same_domain"
 

@@ -28,11 +28,11 @@ from ..unpatched import Unpatched, inside, is_like, is_own
 
 OF_HEADERS = (
     *("__new__", "__init__", "__contains__", "__getitem__", "__setitem__", "__iter__"),
-    *("_convert_to_charset", "_unpack_items", "get", "items"),
+    *("_convert_to_charset", "_unpack_items", "get", "items", "__getattribute__"),
 )
 OF_REQUEST_HEADERS = (
     *("__new__", "__init__", "__contains__", "__getitem__", "get"),
-    *("_unpack_items", "parse_header_name"),
+    *("_unpack_items", "parse_header_name", "__getattribute__"),
     *("HTTP_PREFIX", "UNPREFIXED_HEADERS"),
 )
 OF_ENCODER = (

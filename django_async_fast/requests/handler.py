@@ -156,6 +156,7 @@ class Handler(_Served):
             message["type"] == "http.request"
             and not message.get("more_body", False)
             and self._reads_body.holds()
+            and _is_pythons(asgi.tempfile.SpooledTemporaryFile)
         ):
             body = message.get("body", b"")
             if type(body) is bytes and (not body or _stays_in_memory(body)):
@@ -291,6 +292,11 @@ def make(sync: str) -> ASGIHandler:
     if not _native.COMPILED:
         return ThreadedHandler()
     return Handler(in_threads=sync == "thread")
+
+
+def _is_pythons(file: Any) -> bool:
+    """Tell whether the class of Django's files is not somebody else's."""
+    return isinstance(file, type) and file.__module__ == "tempfile"
 
 
 def _stays_in_memory(body: bytes) -> bool:

@@ -131,6 +131,7 @@ def test_a_subclass_adds_its_own_way() -> None:
         (parse, "unquote"),
         (QueryDict, "appendlist"),
         (QueryDict, "_assert_mutable"),
+        (QueryDict, "__getattribute__"),
         (MultiValueDict, "setlist"),
         (MultiValueDict, "__init__"),
     ],
@@ -238,6 +239,7 @@ def test_a_subclass_has_its_own_parts() -> None:
         (asgi, "get_script_prefix"),
         (request, "parse_header_parameters"),
         (HttpRequest, "_set_content_type_params"),
+        (ASGIRequest, "__getattribute__"),
     ],
 )
 def test_a_tool_that_asks_for_parts_is_asked(owner: Any, name: str) -> None:

@@ -242,6 +242,7 @@ def test_djangos_methods_are_asked_when_patched() -> None:
     patched = (
         (ResponseHeaders, "_convert_to_charset"),
         (ResponseHeaders, "__setitem__"),
+        (ResponseHeaders, "__getattribute__"),
         (HttpResponseBase, "make_bytes"),
         (HttpResponseBase, "__init__"),
         (HttpResponse, "__init__"),
@@ -259,6 +260,9 @@ def test_djangos_methods_are_asked_when_patched() -> None:
     parse = classmethod(lambda cls, name: "B")
     with mock.patch.object(HttpHeaders, "parse_header_name", parse):
         assert dict(HttpHeaders({"HTTP_A": "1"})) == {"B": "1"}
+    with noted(HttpHeaders, "__getattribute__") as asked:
+        HttpHeaders({"HTTP_A": "1"})
+    assert asked
     with noted(JSONEncoder, "default") as asked, pytest.raises(TypeError):
         JsonResponse({"at": object()})
     assert len(asked) == 1
@@ -312,6 +316,14 @@ def test_subclasses_are_asked_their_own_way() -> None:
         pass
 
     assert Both("x").between
+
+    class Asked(HttpResponse):
+        def __getattribute__(self, name: str) -> Any:
+            if name == "make_bytes":
+                return lambda value: b"asked"
+            return super().__getattribute__(name)
+
+    assert Asked("x").content == b"asked"
     one = HttpResponse("x")
     one.make_bytes = lambda value: b"own"  # type: ignore[method-assign]
     one.content = "x"  # type: ignore[assignment]

@@ -1,5 +1,6 @@
 """The body of a request: where it is kept, and whose code reads it."""
 
+import io
 import tempfile
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 
 from django_async_fast.asgi import get_asgi_application
 from django_async_fast.requests.request_block import in_request
+from tests.support.noted import noted
 
 from .exchanges import Noting, get
 
@@ -58,17 +60,19 @@ async def test_it_is_where_django_has_it(
     assert ours == djangos
 
 
-async def test_one_that_is_short_and_whole_needs_no_file(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_one_that_is_short_and_whole_needs_no_file() -> None:
     made: list[Any] = []
-    monkeypatch.setattr(tempfile, "SpooledTemporaryFile", made.append)
-    seen: list[Any] = []
-    application = seeing(get_asgi_application(), seen)
+
+    def view(request: HttpRequest) -> HttpResponse:
+        made.append(type(request._stream))
+        return HttpResponse("read")
+
+    application = get_asgi_application()
+    application.get_response = view
     await get("/", application)
     await get("/", application, body=b"abc", method="POST")
-    assert seen == [False, (b"", b""), False, (b"ab", b"c")]
-    assert not made
+    await get("/", application, body=[b"abc", b""], method="POST")
+    assert made == [io.BytesIO, io.BytesIO, tempfile.SpooledTemporaryFile]
 
 
 async def test_a_tool_that_reads_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,3 +107,9 @@ async def test_a_request_is_served_until_its_block_has_ended() -> None:
     await exchange.run()
     assert served == [True, False, False]
     assert not in_request()
+
+
+async def test_a_tool_that_asks_for_its_file_is_asked() -> None:
+    with noted(tempfile, "SpooledTemporaryFile") as asked:
+        assert (await get("/body_length", body=b"x", method="POST")).status
+    assert len(asked) == 1
