@@ -5,6 +5,7 @@ name, replacement, reason. Whatever is not the usual case is left to Django's ow
 """
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from .. import _native
@@ -14,14 +15,15 @@ from . import lookups, requests, responses, templates, urls
 def seams() -> Iterator[tuple[Any, str, Any, str]]:
     """Yield what the modules of this package replace."""
     of_core = type(_native.rows.lazy_reader)
-    # One that several modules of Django's have stays one.
-    functions: dict[Any, Any] = {}
     for module in (lookups, requests, responses, templates, urls):
         for owner, name, found, reason in module.seams():
             # Those that CPython calls by itself it would call otherwise.
             if type(found) is of_core and not name.startswith("__"):
-                if found not in functions:
-                    before = found.__wrapped__
-                    functions[found] = _native.rows.python_function(before, found)
-                found = functions[found]
+                found = _python_function(found)
             yield owner, name, found, reason
+
+
+@cache
+def _python_function(found: Any) -> Any:
+    """Return what stays one, also where several modules of Django's have it."""
+    return _native.rows.python_function(found.__wrapped__, found)

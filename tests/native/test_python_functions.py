@@ -9,7 +9,7 @@ from unittest import mock
 
 import pytest
 
-from django_async_fast import _native
+from django_async_fast import _native, pages
 
 pytestmark = [
     pytest.mark.core,
@@ -86,3 +86,10 @@ def test_what_takes_any_arguments_stays_as_it_is() -> None:
         run = lambda: None  # noqa: E731
         assert _native.rows.python_function(each, run) is run
         assert run.__wrapped__ is each  # type: ignore[attr-defined]
+
+
+def test_a_seam_has_one_however_often_it_is_asked_for() -> None:
+    once, again = ([found for _, _, found, _ in pages.seams()] for _ in range(2))
+    assert [each for each in once if type(each) is FunctionType] == [
+        each for each in again if type(each) is FunctionType
+    ]
