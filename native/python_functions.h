@@ -34,17 +34,27 @@ call_replaced(PyObject *function, PyObject *const *args, size_t nargsf, PyObject
         || PyFunction_GET_CODE(function) != call->code) {
         return call->otherwise(function, args, nargsf, names);
     }
-    return PyObject_Vectorcall(call->run, args, nargsf, NULL);
+    PyObject *run = Py_NewRef(call->run); /* another may come in its place meanwhile */
+    PyObject *result = PyObject_Vectorcall(run, args, nargsf, NULL);
+    Py_DECREF(run);
+    return result;
 }
 
-/* Have calls of `function` run `run`; 0 where they cannot. Both are never freed. */
+/* Have calls of `function` run `run`; 0 where they cannot. A function is never freed. */
 static int
 replace_calls(PyObject *function, PyObject *run, Py_ssize_t least, Py_ssize_t most)
 {
+    replaced_call *call = replaced_calls;
+    while (call < replaced_calls + replaced_calls_count) {
+        if (call->function == function) {
+            Py_SETREF(call->run, Py_NewRef(run));
+            return 1;
+        }
+        call++;
+    }
     if (replaced_calls_count == REPLACED_CALLS) {
         return 0;
     }
-    replaced_call *call = &replaced_calls[replaced_calls_count];
     call->function = Py_NewRef(function);
     call->code = Py_NewRef(PyFunction_GET_CODE(function));
     call->run = Py_NewRef(run);

@@ -5,7 +5,6 @@ name, replacement, reason. Whatever is not the usual case is left to Django's ow
 """
 
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 from .. import _native
@@ -19,11 +18,5 @@ def seams() -> Iterator[tuple[Any, str, Any, str]]:
         for owner, name, found, reason in module.seams():
             # Those that CPython calls by itself it would call otherwise.
             if type(found) is of_core and not name.startswith("__"):
-                found = _python_function(found)
+                found = _native.rows.python_function(found.__wrapped__, found)
             yield owner, name, found, reason
-
-
-@cache
-def _python_function(found: Any) -> Any:
-    """Return what stays one, also where several modules of Django's have it."""
-    return _native.rows.python_function(found.__wrapped__, found)
