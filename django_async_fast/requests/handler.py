@@ -68,6 +68,8 @@ class Handler(_Served):
 
     def __init__(self, in_threads: bool = False) -> None:
         self.in_threads = in_threads
+        # As receivers have been connected to it.
+        self._sender = ASGIHandler if type(self) is Handler else type(self)
         self._clients: Clients | None = None
         # Where nothing in between can wait, and nothing has to be driven.
         self._synchronous = Unpatched((type(self), ASGIHandler, _AWAITED))
@@ -226,7 +228,7 @@ class Handler(_Served):
 
     def _close(self, response: Any) -> None:
         if response is None:
-            close: Any = partial(signals.request_finished.send, self.__class__)
+            close: Any = partial(signals.request_finished.send, self._sender)
         else:
             close = response.close
         # Where the request has used a thread, Django's own connections that it has
@@ -240,7 +242,7 @@ class Handler(_Served):
     def _respond(self, served: BridgedRequest, scope: Scope, body_file: Any) -> Any:
         asgi.set_script_prefix(asgi.get_script_prefix(scope))
         if served.block.wrappers or not _started.hold():
-            signals.request_started.send(sender=self.__class__, scope=scope)
+            signals.request_started.send(sender=self._sender, scope=scope)
         request, response = self.create_request(scope, body_file)
         if request is None:
             return response
@@ -251,7 +253,7 @@ class Handler(_Served):
         finally:
             # Its turn with the connection is over, as that of a call.
             bridge.getcurrent().end_call()
-        response._handler_class = self.__class__
+        response._handler_class = self._sender
         if isinstance(response, FileResponse):
             response.block_size = self.chunk_size
         return response

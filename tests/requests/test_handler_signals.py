@@ -29,6 +29,19 @@ from .handler_site import seen
 pytestmark = pytest.mark.usefixtures("served")
 
 
+async def test_receivers_of_djangos_handler_are_asked() -> None:
+    senders: list[Any] = []
+    for signal in (request_started, request_finished):
+        signal.connect(
+            of_asgi := lambda sender, **_: senders.append(sender), ASGIHandler
+        )
+        try:
+            assert (await get("/where")).status == 200
+        finally:
+            assert signal.disconnect(of_asgi, ASGIHandler)
+    assert senders == [ASGIHandler, ASGIHandler]
+
+
 async def test_signals_have_the_block_and_both_kinds_of_receivers() -> None:
     order: list[Any] = []
 
@@ -132,7 +145,7 @@ async def test_no_connections_are_looked_for_where_there_are_none(
     assert not looked.called
     with receiving(finished, request_finished):
         await get("/plain", application)
-    assert closed == [type(application)]
+    assert closed == [ASGIHandler]
     assert looked.called  # as Django sends it, where others are told
 
 
