@@ -17,7 +17,7 @@ cdef enum:
 
 
 # What has been made of functions.
-python_functions = {}
+cdef dict python_functions = {}
 
 
 def python_function(before, run):
