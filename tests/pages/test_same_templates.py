@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
+from types import NoneType
 from typing import Any
 from unittest import mock
 
@@ -160,7 +162,8 @@ LEAVES = [
     *(0, 5, -12, 1234567, 10**30, True, False, None, 1.5, 1e300, Decimal("1234.50")),
     *(datetime(2024, 1, 2, 3, 4, tzinfo=UTC), datetime(2024, 1, 2).date()),
     *(OfMeta, OfMeta(), len, dict, int, object(), Context({"b": 1}), {1, 2}, range(3)),
-    *(SimpleLazyObject(lambda: {"a": "lazy"}), SimpleLazyObject(lambda: None)),
+    # Made for each page: what they print tells whether they have been asked.
+    *(partial(SimpleLazyObject, each) for each in (partial(dict, a="lazy"), NoneType)),
 ]
 NAMES = ["a", "b", "c", "0", "1", "items", "count", "method", "needy", "harmful"]
 Spec = tuple[Any, ...]
@@ -188,7 +191,8 @@ specs: st.SearchStrategy[Spec] = st.recursive(
 def _made(spec: Spec, asked: Asked) -> Any:
     kind, *rest = spec
     if kind == "leaf":
-        return LEAVES[rest[0]]
+        leaf = LEAVES[rest[0]]
+        return leaf() if isinstance(leaf, partial) else leaf
     if kind == "object":
         values = {name: _made(each, asked) for name, each in rest[1].items()}
         return KINDS[rest[0]](asked, values, rest[2])
