@@ -93,7 +93,7 @@ def without_a_loop(request: HttpRequest) -> HttpResponse:
 
     def looks() -> str:
         with pytest.raises(RuntimeError, match="no current event loop"):
-            asyncio.get_event_loop_policy().get_event_loop()
+            asyncio.get_event_loop()
         return asyncio.run(asyncio.sleep(0, "ran"))
 
     return HttpResponse(blocking(looks)())
