@@ -98,7 +98,7 @@ class Noting:
 class WithItems(Noting):
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, int) and key > 2:
-            raise IndexError  # a loop ends
+            raise IndexError  # or a loop would never end
         return self._ask("item", key)
 
 
@@ -118,16 +118,13 @@ class NotCalled(Called):
     do_not_call_in_templates = True
 
 
-class Proxying(Noting):
+class Proxying(WithItems):
     """Asks for what it stands for to say its class, as lazy objects do."""
 
     @property
     def __class__(self) -> Any:
         self._ask("class", None)
         return Noting
-
-    def __getitem__(self, key: Any) -> Any:
-        return self._ask("proxied", key)
 
 
 class AskedMeta(type):
