@@ -6,7 +6,7 @@ quarter of them is forgotten that was not used for the longest time (`room`). Al
 when a setting, a lookup or a model's fields change. A miss costs Django's way.
 """
 
-from functools import cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from django.apps import apps
@@ -36,6 +36,10 @@ _NOT_CALLED = (
     "_check_ordering_first_last_queryset_aggregation",
 )
 
+# How many classes of querysets a model is remembered with; more are made at run time,
+# and nobody comes back to those.
+_CLASSES = 16
+
 
 def new_node(slots: tuple[Any, ...], epoch: object, why_not: str = "") -> Any:
     """Return a node that has no children yet."""
@@ -44,7 +48,7 @@ def new_node(slots: tuple[Any, ...], epoch: object, why_not: str = "") -> Any:
     return node
 
 
-@cache
+@lru_cache(maxsize=64)
 def _unpatched(kind: Any) -> Unpatched:
     return Unpatched(
         (kind, QuerySet, _NOT_CALLED),
@@ -114,6 +118,8 @@ def root(kind: Any, model: Any) -> Any:
         return None
     if found is None or found.node.epoch is not STEPS.epoch:
         watch = _unpatched(kind).watch
+        if len(roots) >= _CLASSES:
+            roots.clear()
         found = roots[kind] = _native.rows.Root(kind, new_node((), STEPS.epoch), watch)
         room.add(found)
     return found.node if found.holds() else None

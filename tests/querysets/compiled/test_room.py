@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from random import Random
 from typing import Any
+from weakref import ref
 
 import pytest
 from django.db import connection, models
@@ -132,6 +133,19 @@ def test_reasons_why_there_is_no_statement_are_bounded_too(
         assert 0 < len(root.entries) <= 16
         info = tree.cache_info()
         assert (info.entries, info.size) == (0, len(root.entries))
+
+
+def test_classes_of_querysets_made_at_run_time_are_forgotten() -> None:
+    made = []
+    for n in range(200):
+        kind = type("Made", (models.QuerySet,), {"named": models.QuerySet.filter})
+        manager: Any = models.Manager.from_queryset(kind)()
+        manager.model = Author
+        assert not manager.named(name=f"n{n}")
+        made.append(ref(kind))
+    del kind, manager
+    gc.collect()
+    assert sum(each() is not None for each in made) <= 64
 
 
 def test_none_are_kept_where_there_is_no_room() -> None:
