@@ -84,8 +84,9 @@ def _unpatched_class(kind: Any, base: Any, names: tuple[str, ...]) -> Unpatched:
     return Unpatched((kind, base, names))
 
 
-# Whether a class runs by some names what `base` does: one Unpatched for each of them.
-unpatched_class: Callable[..., Unpatched] = functools.cache(_unpatched_class)
+# Whether a class runs by some names what `base` does: one Unpatched for each of them,
+# as long as not too many classes have been made at run time since.
+unpatched_class: Callable[..., Unpatched] = functools.lru_cache(1024)(_unpatched_class)
 
 
 class UnpatchedFunctions:

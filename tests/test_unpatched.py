@@ -1,11 +1,13 @@
 """Whose code runs by a name is asked of the code, not of what was there at import."""
 
 import functools
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FunctionType
 from typing import Any
 from unittest import mock
+from weakref import ref
 
 import psycopg
 import pytest
@@ -24,6 +26,7 @@ from django_async_fast.unpatched import (
     is_like,
     is_own,
     is_own_method,
+    unpatched_class,
 )
 
 
@@ -142,6 +145,17 @@ def test_a_class_that_changes_too_often_is_asked_each_time() -> None:
     with mock.patch.object(Field, "clean", Proxy(len), create=True):
         assert not asked.holds()
     assert asked.holds()
+
+
+def test_classes_made_at_run_time_are_forgotten() -> None:
+    made = []
+    for _ in range(1500):
+        kind = type("Made", (QuerySet,), {})
+        assert unpatched_class(kind, QuerySet, ("update",)).holds()
+        made.append(ref(kind))
+    gc.collect()
+    assert made[0]() is None
+    assert made[-1]() is kind
 
 
 def test_a_subclass_of_a_backend() -> None:
