@@ -141,7 +141,7 @@ cdef inline bint is_space(char letter) noexcept:
 cdef object stripped(const char *text, const char *end):
     while text < end and is_space(text[0]):
         text += 1
-    while text < end and is_space(end[-1]):
+    while text < end and is_space((end - 1)[0]):
         end -= 1
     return PyUnicode_DecodeUTF8(text, end - text, NULL)
 

@@ -47,8 +47,8 @@ cdef class RegexText:
         self.closed = rest == "$"
         self.ended = rest in ENDS
         inside, _, rest = text.rpartition(")")
-        if rest[-2:] in ENDS and not inside.endswith("\\"):
-            after, rest = literal_start(rest[:-2])
+        if rest.endswith(ENDS) and not inside.endswith("\\"):
+            after, rest = literal_start(rest[: len(rest) - 2])
             if inside and not rest:
                 self.after = after
 
