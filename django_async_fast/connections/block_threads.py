@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from functools import cache, partial
 from threading import get_ident
-from types import FrameType
+from types import FrameType, MethodType
 from typing import Any, TypeVar
 
 from asgiref.sync import AsyncToSync, SyncToAsync
@@ -199,9 +199,9 @@ def _shared_class(kind: Any) -> Any:
     shared: Any = type(kind.__name__, (kind, _Shared), named)
     for name in _WAITING_METHODS:
         if hasattr(kind, name):
-            setattr(shared, name, _run_on_loop_method(shared, name))
+            setattr(shared, name, _OnLoop(shared, name))
     for name in _CURSOR_METHODS:
-        setattr(shared, name, _run_on_loop_method(shared, name, _RemoteCursor))
+        setattr(shared, name, _OnLoop(shared, name, _RemoteCursor))
     shared.validate_thread_sharing = _validate(shared)
     return shared
 
@@ -218,20 +218,47 @@ _WAITING_METHODS = (
 _CURSOR_METHODS = "cursor", "chunked_cursor"
 
 
-def _run_on_loop_method(shared: Any, name: str, result: Any = None) -> Any:
-    """Return a method for threads; `result` is called with what it returns.
+class _OnLoop:
+    """A method that threads have called on the loop; `result` gets what it returns.
 
     Elsewhere it is as if it were not there: what the class below has at the time runs.
+    It stands before what the connection itself has of that name: what a debugging tool
+    has put there calls the class's method, which may wait.
     """
 
-    def inner(self: Any, *args: Any, **kwargs: Any) -> Any:
-        method = getattr(super(shared, self), name)
-        if not in_block_thread():
-            return method(*args, **kwargs)
-        found = run_on_loop(method, *args, **kwargs)
-        return found if result is None else result(found)
+    def __init__(self, shared: Any, name: str, result: Any = None) -> None:
+        self.name = name
+        self.result = result
 
-    return inner
+        def method(wrapper: Any, *args: Any, **kwargs: Any) -> Any:
+            below = getattr(super(shared, wrapper), name)
+            return self.call(below, *args, **kwargs)
+
+        self.__func__ = method  # where unpatched.py looks for it
+
+    def call(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        if not in_block_thread():
+            return func(*args, **kwargs)
+        found = run_on_loop(func, *args, **kwargs)
+        return found if self.result is None else self.result(found)
+
+    def __get__(self, wrapper: Any, owner: Any = None) -> Any:
+        if wrapper is None:
+            return self.__func__
+        try:
+            own = vars(wrapper)[self.name]
+        except KeyError:
+            return MethodType(self.__func__, wrapper)
+        return partial(self.call, own) if in_block_thread() else own
+
+    def __set__(self, wrapper: Any, value: Any) -> None:
+        vars(wrapper)[self.name] = value
+
+    def __delete__(self, wrapper: Any) -> None:
+        try:
+            del vars(wrapper)[self.name]
+        except KeyError:
+            raise AttributeError(self.name) from None
 
 
 def _validate(shared: Any) -> Any:

@@ -17,6 +17,7 @@ from django.db import (
     transaction,
 )
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 
 from django_async_fast import new_connection, run_sync
 from django_async_fast.connections.blocks import current_block
@@ -329,3 +330,50 @@ async def test_channels_says_that_it_is_the_database() -> None:
     call = database_sync_to_async(database_only)
     async with new_connection():
         assert await call() is threading.current_thread()
+
+
+async def test_a_cursor_method_of_the_connections_own_is_called_on_the_loop() -> None:
+    threads: list[Any] = []
+    asked: list[str] = []
+
+    def instrument() -> None:
+        cursor, chunked_cursor = connection.cursor, connection.chunked_cursor
+
+        def noting(*args: Any) -> Any:
+            made = cursor(*args)
+            threads.append(threading.current_thread())
+            return _Asked(made.cursor, made.db, asked)
+
+        connection.cursor = noting  # type: ignore[method-assign]
+        assert connection.chunked_cursor == chunked_cursor
+
+    async with new_connection(), transaction.atomic():
+        await Tag.objects.acreate(name="in the block")
+        instrument()
+        await sync_to_async(Tag.objects.create)(name="in a thread")
+        assert await sync_to_async(Tag.objects.exists)()
+        assert await sync_to_async(_pid_of_own_cursor)() == await abackend_pid()
+        assert {*threads} == {threading.main_thread()}
+        assert [each.partition(" ")[0] for each in asked][:2] == ["INSERT", "SELECT"]
+        del connection.cursor
+        count = len(asked)
+        assert await sync_to_async(Tag.objects.count)() == 2
+        assert len(asked) == count
+        transaction.set_rollback(True)
+
+
+class _Asked(CursorWrapper):
+    def __init__(self, cursor: Any, db: Any, asked: list[str]) -> None:
+        super().__init__(cursor, db)
+        self.asked = asked
+
+    def execute(self, sql: str, params: Any = None) -> Any:
+        self.asked.append(sql)
+        return super().execute(sql, params)
+
+
+def _pid_of_own_cursor() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        row: tuple[int] = cursor.fetchone()
+        return row[0]
