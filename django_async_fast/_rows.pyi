@@ -939,6 +939,20 @@ class UrlPatterns:
     def method(self) -> Callable[[Any, str], Any]: ...
 
 @final
+class UrlReversing:
+    def __init__(
+        self,
+        otherwise: Callable[..., str],
+        watch: ClassWatch,
+        functions: FunctionWatch,
+        *,
+        names: dict[str, Any],
+        converters: dict[str, Any],
+        safe: type[str],
+    ) -> None: ...
+    def method(self) -> Callable[..., str]: ...
+
+@final
 class IdleConnections:
     def __init__(
         self, *, names: dict[str, Any], logger: Logger, client: type[Any]

@@ -1,16 +1,19 @@
-"""Which view a path is for, found by the core out of Django's own patterns.
+"""Which view a path is for, and which path a view is at, by Django's own patterns.
 
 A page asks all patterns before its own, each with some calls, and those in an
-`include()` twice.
+`include()` twice. Each link on it makes a regular expression's text, and searches.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from django.urls import converters, resolvers
+from django.utils.datastructures import MultiValueDict
+from django.utils.safestring import SafeString
 
 from .. import _native
-from ..unpatched import Unpatched, is_like
+from ..unpatched import Unpatched, UnpatchedFunctions, is_like
 
 OF_INSTANCES = "__getattribute__", "__getattr__"
 OF_PATTERN = "resolve", "pattern", "callback", "default_args", "name"
@@ -27,6 +30,11 @@ OF_DESCRIPTOR = "__set__", "__delete__"
 
 def seams() -> Iterator[tuple[Any, str, Any, str]]:
     """Yield what is replaced: owner, name, replacement, reason."""
+    yield from _of_paths()
+    yield from _of_views()
+
+
+def _of_paths() -> Iterator[tuple[Any, str, Any, str]]:
     owner, name = resolvers.URLResolver, "resolve"
     kinds = resolvers.RoutePattern, resolvers.RegexPattern
     regexes = [type(vars(kind)["regex"]) for kind in kinds]
@@ -55,6 +63,36 @@ def seams() -> Iterator[tuple[Any, str, Any, str]]:
         by_regex="_route" not in resolvers.RoutePattern.match.__code__.co_names,
     )
     yield owner, name, patterns.method(), "a path's patterns are asked in one step"
+
+
+def _of_views() -> Iterator[tuple[Any, str, Any, str]]:
+    owner, name = resolvers.URLResolver, "_reverse_with_prefix"
+    if not is_like(owner, owner, (name,)):
+        return
+    lookups = MultiValueDict
+    unpatched = Unpatched(
+        *_asked(owner, "reverse_dict", "_populated"),
+        (lookups, lookups, ("getlist", "_getlist", "__getitem__", *OF_INSTANCES)),
+        *(
+            each
+            for kind in ("Int", "Slug", "Path", "UUID")
+            for each in _asked(getattr(converters, f"{kind}Converter"), "to_url")
+        ),
+        (SafeString, SafeString, ("__str__",)),
+    )
+    functions = UnpatchedFunctions(
+        *((resolvers, each) for each in ("quote", "escape_leading_slashes")),
+        *((re, each) for each in ("search", "escape")),
+    )
+    reversing = _native.rows.UrlReversing(
+        getattr(owner, name),
+        unpatched.watch,
+        functions.watch,
+        names=vars(resolvers),
+        converters=vars(converters),
+        safe=SafeString,
+    )
+    yield owner, name, reversing.method(), "a view's path is found in one step"
 
 
 def _asked(kind: type[Any], *names: str) -> Iterator[tuple[Any, ...]]:

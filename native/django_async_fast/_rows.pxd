@@ -778,6 +778,24 @@ cdef class UrlPatterns:
     ) except -1
 
 
+cdef class UrlReversing:
+    cdef ClassWatch watch
+    cdef FunctionWatch functions
+    cdef dict names, regexes
+    cdef object otherwise, resolver, lookups, safe
+    cdef str delimiters
+    cdef tuple converters
+    cdef OwnNames of_resolver
+    cdef bint unquoted[128]
+
+    cdef str path(self, object resolver, object view, object prefix, tuple args, dict kwargs)
+    cdef str first_of(self, list possibilities, str prefix, tuple args, dict kwargs)
+    cdef dict texts(self, list params, tuple args, dict kwargs, dict converters)
+    cdef bint is_own(self, object converter) except -1
+    cdef object regex(self, str prefix, str pattern)
+    cdef str quoted(self, str text)
+
+
 cdef class LocalMethods:
     cdef object owner, kind, storage
     cdef ClassWatch watch
