@@ -947,10 +947,25 @@ class UrlReversing:
         functions: FunctionWatch,
         *,
         names: dict[str, Any],
+        base: dict[str, Any],
         converters: dict[str, Any],
-        safe: type[str],
+        templates: TemplateMethods,
     ) -> None: ...
     def method(self) -> Callable[..., str]: ...
+
+@final
+class UrlNodes:
+    def __init__(
+        self,
+        watch: ClassWatch,
+        functions: FunctionWatch,
+        *,
+        urls: dict[str, Any],
+        tags: dict[str, Any],
+        templates: TemplateMethods,
+        reversing: UrlReversing,
+    ) -> None: ...
+    def method(self) -> Callable[[Any, Any], str]: ...
 
 @final
 class IdleConnections:

@@ -168,3 +168,22 @@ cdef class LocalMethods:
             self.set_values(variable, values)
 
         return get_attribute, set_attribute, delete_attribute
+
+
+cdef object local_value(LocalMethods methods, local, str name, otherwise):
+    """What a local has by a name: without an error, which costs, for nothing.
+
+    `methods` are those of its class, if they are asgiref's own.
+    """
+    cdef PyObject *found
+    cdef dict values
+    variable = None
+    if methods is not None and type(local) is methods.owner:
+        variable = methods.variable(local, name)
+    if variable is None:
+        return getattr(local, name, otherwise)
+    values = methods.values(variable)
+    if values is None:
+        return otherwise
+    found = PyDict_GetItemWithError(values, name)
+    return otherwise if found is NULL else <object> found

@@ -527,7 +527,8 @@ cdef class TemplateMethods:
             return self.untranslated["settings"].LANGUAGE_CODE
         if ask is not self.translations["get_language"]:
             return MISSING
-        current = self.active()
+        active = self.translations["_active"]
+        current = local_value(self.methods, active, "value", None)
         if current is None:
             return self.translations["settings"].LANGUAGE_CODE
         if type(current) is not self.translations["DjangoTranslation"]:
@@ -536,24 +537,6 @@ cdef class TemplateMethods:
         if "to_language" in own:
             return MISSING
         return own.get("_DjangoTranslation__to_language", MISSING)
-
-    cdef object active(self):
-        """The translation that is active, or None: without an error, which costs.
-
-        It is MISSING where asgiref has to look.
-        """
-        cdef PyObject *found
-        local = self.translations["_active"]
-        if self.methods is None or type(local) is not self.methods.owner:
-            return getattr(local, "value", None)
-        variable = self.methods.variable(local, "value")
-        if variable is None:
-            return MISSING
-        values = self.methods.values(variable)
-        if values is None:
-            return None
-        found = PyDict_GetItemWithError(<dict> values, "value")
-        return None if found is NULL else <object> found
 
     # ----- nodes
 

@@ -11,7 +11,7 @@ import inspect
 import logging
 import sys
 from collections.abc import Iterator
-from functools import update_wrapper
+from functools import cache, update_wrapper
 from typing import Any
 
 from django.template import base, context, defaulttags
@@ -66,7 +66,7 @@ _FUNCTIONS = (
 
 def seams() -> Iterator[tuple[Any, str, Any, str]]:
     """Yield what is replaced: owner, name, replacement, reason."""
-    methods = _methods()
+    methods = the_methods()
     owners = base.Variable, base.FilterExpression, base.VariableNode
     names = "_resolve_lookup", "resolve", "render"
     reason = "a variable of a template is found, and made text, in one step"
@@ -85,7 +85,9 @@ def seams() -> Iterator[tuple[Any, str, Any, str]]:
         yield owner, name, method, "what is in a context is found without a call"
 
 
-def _methods() -> Any:
+@cache
+def the_methods() -> Any:
+    """Return the core's methods of templates."""
     places = [(each, name) for each, names in _FUNCTIONS for name in names.split()]
     logs: tuple[Any, Any] = logging.Logger.debug, logging.Logger.isEnabledFor
     monitoring = getattr(sys, "monitoring", None)

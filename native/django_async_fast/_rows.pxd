@@ -778,24 +778,6 @@ cdef class UrlPatterns:
     ) except -1
 
 
-cdef class UrlReversing:
-    cdef ClassWatch watch
-    cdef FunctionWatch functions
-    cdef dict names, regexes
-    cdef object otherwise, resolver, lookups, safe
-    cdef str delimiters
-    cdef tuple converters
-    cdef OwnNames of_resolver
-    cdef bint unquoted[128]
-
-    cdef str path(self, object resolver, object view, object prefix, tuple args, dict kwargs)
-    cdef str first_of(self, list possibilities, str prefix, tuple args, dict kwargs)
-    cdef dict texts(self, list params, tuple args, dict kwargs, dict converters)
-    cdef bint is_own(self, object converter) except -1
-    cdef object regex(self, str prefix, str pattern)
-    cdef str quoted(self, str text)
-
-
 cdef class LocalMethods:
     cdef object owner, kind, storage
     cdef ClassWatch watch
@@ -846,7 +828,6 @@ cdef class TemplateMethods:
     cdef object escaped(self, str text)
     cdef bint has_no_separators(self) except -1
     cdef object language(self)
-    cdef object active(self)
     cdef object rendered(
         self, object node, object context, unsigned long long since
     )
@@ -859,6 +840,47 @@ cdef class TemplateMethods:
     cdef int unpack(
         self, object names, Py_ssize_t size, object item, object context
     ) except -1
+
+
+cdef class UrlReversing:
+    cdef ClassWatch watch
+    cdef FunctionWatch functions
+    cdef dict names, base, regexes
+    cdef object otherwise, reverse, resolver, lookups
+    cdef str delimiters
+    cdef tuple converters
+    cdef OwnNames of_resolver
+    cdef TemplateMethods templates
+    cdef bint unquoted[128]
+
+    cdef bint are_djangos(self) except -1
+    cdef str reversed(
+        self, object view_name, list args, dict kwargs, object current_app
+    )
+    cdef object inside(self, object resolver, list spaces, object current_app)
+    cdef object known(self, object resolver, int name)
+    cdef str path(
+        self, object resolver, object view, object prefix, tuple args, dict kwargs
+    )
+    cdef str first_of(self, list possibilities, str prefix, tuple args, dict kwargs)
+    cdef dict texts(self, list params, tuple args, dict kwargs, dict converters)
+    cdef bint is_own(self, object converter) except -1
+    cdef object regex(self, str prefix, str pattern)
+    cdef str quoted(self, str text)
+
+
+cdef class UrlNodes:
+    cdef ClassWatch watch
+    cdef FunctionWatch functions
+    cdef dict urls, tags
+    cdef object node
+    cdef TemplateMethods templates
+    cdef UrlReversing reversing
+
+    cdef object rendered(
+        self, object node, object context, unsigned long long since
+    )
+    cdef object resolved(self, object expression, object context)
 
 
 cdef class HeaderMethods:
