@@ -23,6 +23,7 @@ PAGES = {
     "db": "one `get()`",
     "queries": "20 `get()`s",
     "fortunes": "12 rows in a template",
+    "links": "20 links in a template",
     "updates": "20 x `get()`, `save()`",
     "books": "20 rows: join, filter, order, slice",
     "shop": "`count()`, `first()`, a prefetch",

@@ -49,7 +49,8 @@ CASES = {
         "sync_list",
     ],
     "pages_fast": [
-        *("page_plain", "page_db", "page_fortunes", "page_books", "page_site"),
+        *("page_plain", "page_db", "page_fortunes", "page_links", "page_books"),
+        "page_site",
     ],
 }
 

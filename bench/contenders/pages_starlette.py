@@ -14,6 +14,11 @@ TEMPLATE = """<!doctype html><html><head><title>Fortunes</title></head><body><ta
 {% endfor %}</table></body></html>
 """
 
+LINKS = """<!doctype html><html><head><title>Links</title></head><body><ul>
+{% for pk in people %}<li><a href="{{ url('person', pk=pk) }}">{{ pk }}</a></li>
+{% endfor %}</ul></body></html>
+"""
+
 
 class This(Contender):
     title = "Starlette + SQLAlchemy"
@@ -42,17 +47,29 @@ def site(make_views: Callable[[Callable[..., Any]], tuple[Any, ...]]) -> Any:
     from starlette.responses import HTMLResponse, PlainTextResponse
     from starlette.routing import Route
 
-    template = Environment(autoescape=True).from_string(TEMPLATE)
+    environment = Environment(autoescape=True)
+    template = environment.from_string(TEMPLATE)
+    links_template = environment.from_string(LINKS)
 
     async def plain(request: Any) -> Any:
         return PlainTextResponse("hello")
+
+    async def person(request: Any) -> Any:
+        return PlainTextResponse(f"{request.path_params['pk']}")
+
+    async def links(request: Any) -> Any:
+        people, url = pages.people(turn_of(request)), request.app.url_path_for
+        return HTMLResponse(links_template.render(people=people, url=url))
 
     def fortunes_page(found: list[tuple[int, str]]) -> Any:
         rows = sorted([*found, (0, "Additional <one>")], key=lambda row: row[1])
         return HTMLResponse(template.render(rows=rows))
 
-    views = (plain, *make_views(fortunes_page))
-    return Starlette(routes=[Route(f"/{view.__name__}/", view) for view in views])
+    views = (plain, links, *make_views(fortunes_page))
+    routes = [Route(f"/{view.__name__}/", view) for view in views]
+    return Starlette(
+        routes=[*routes, Route("/person/{pk:int}/", person, name="person")]
+    )
 
 
 def _views(database: Any, fortunes_page: Callable[..., Any]) -> tuple[Any, ...]:

@@ -26,7 +26,7 @@ class This(Contender):
         self.applications = {False: site(partial(_views, self.database.pool))}
 
 
-for _name in ("plain", "db", "queries", "fortunes", "updates"):
+for _name in ("plain", "db", "queries", "fortunes", "links", "updates"):
     setattr(This, f"page_{_name}", page(_name))
 
 

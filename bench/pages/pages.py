@@ -49,7 +49,7 @@ def _json(wanted: Callable[[int], Any]) -> Callable[[int, bytes], bool]:
     return lambda turn, body: bool(json.loads(body) == wanted(turn))
 
 
-def _people(turn: int) -> list[int]:
+def people(turn: int) -> list[int]:
     return list(range(first_person(turn), first_person(turn) + MANY))
 
 
@@ -75,15 +75,20 @@ def _fortunes(turn: int, body: bytes) -> bool:
     return body.count(b"<tr>") == FORTUNES + 2 and b"Additional &lt;one&gt;" in body
 
 
+def _links(turn: int, body: bytes) -> bool:
+    paths = [f'<a href="/person/{i}/">'.encode() for i in people(turn)]
+    return body.count(b"<a ") == MANY and all(path in body for path in paths)
+
+
 def _site(turn: int, body: bytes) -> bool:
-    names = [dataset.person(i)[1].title().encode() for i in _people(turn)]
+    names = [dataset.person(i)[1].title().encode() for i in people(turn)]
     return f"Hello {USER}".encode() in body and all(name in body for name in names)
 
 
 def _api(turn: int, body: bytes) -> bool:
     found = json.loads(body)
     ids = [row["id"] for row in found["results"]]
-    return ids == _people(turn) and found["count"] == dataset.COMPANIES
+    return ids == people(turn) and found["count"] == dataset.COMPANIES
 
 
 def _page(name: str, check: Callable[[int, bytes], bool]) -> Page:
@@ -97,8 +102,9 @@ PAGES = {
         "queries", _json(lambda t: [f"Company {i}" for i in companies(t)])
     ),
     "fortunes": _page("fortunes", _fortunes),
+    "links": _page("links", _links),
     "updates": _page("updates", _json(visits)),
-    "books": _page("books", _json(lambda t: [_person(i) for i in _people(t)])),
+    "books": _page("books", _json(lambda t: [_person(i) for i in people(t)])),
     "shop": _page("shop", _json(_shop)),
     "site": Page("/site/", "/sync/site/", True, _site),
     "site_sync": Page("/sync/site/", "/sync/site/", True, _site),

@@ -41,6 +41,10 @@ def _fortunes(request: HttpRequest, rows: list[Company]) -> HttpResponse:
     return render(request, "fortunes.html", {"rows": rows})
 
 
+def person(request: HttpRequest, pk: int) -> HttpResponse:
+    return HttpResponse(f"{pk}")
+
+
 # ----- asynchronous
 
 
@@ -62,6 +66,10 @@ async def queries(request: HttpRequest) -> HttpResponse:
 async def fortunes(request: HttpRequest) -> HttpResponse:
     rows = Company.objects.filter(pk__lte=pages.FORTUNES)
     return _fortunes(request, [row async for row in rows])
+
+
+async def links(request: HttpRequest) -> HttpResponse:
+    return render(request, "links.html", {"people": pages.people(_turn(request))})
 
 
 async def updates(request: HttpRequest) -> HttpResponse:
@@ -111,6 +119,10 @@ def sync_fortunes(request: HttpRequest) -> HttpResponse:
     return _fortunes(request, list(Company.objects.filter(pk__lte=pages.FORTUNES)))
 
 
+def sync_links(request: HttpRequest) -> HttpResponse:
+    return render(request, "links.html", {"people": pages.people(_turn(request))})
+
+
 def sync_updates(request: HttpRequest) -> HttpResponse:
     ids = pages.visits(_turn(request))
     for i in ids:
@@ -135,9 +147,13 @@ def sync_site(request: HttpRequest) -> HttpResponse:
     return render(request, "site.html", {"people": people, "user": request.user})  # type: ignore[attr-defined]
 
 
-NAMES = "plain", "db", "queries", "fortunes", "updates", "books", "shop", "site"
+NAMES = (
+    *("plain", "db", "queries", "fortunes", "links", "updates", "books", "shop"),
+    "site",
+)
 urlpatterns = [path(f"{name}/", globals()[name]) for name in NAMES]
 urlpatterns += [path(f"sync/{name}/", globals()[f"sync_{name}"]) for name in NAMES]
+urlpatterns.append(path("person/<int:pk>/", person, name="person"))
 
 try:
     from rest_framework import generics, pagination, serializers
