@@ -29,7 +29,6 @@ cdef class UrlNodes:
         otherwise = self.node.render
 
         def render(node, context):
-            cdef unsigned long long since = changes
             if (
                 type(node) is not self.node
                 or not self.templates.is_usual(context)
@@ -37,11 +36,11 @@ cdef class UrlNodes:
                 or not functions_hold(self.functions)
             ):
                 return otherwise(node, context)
-            return self.rendered(node, context, since)
+            return self.rendered(node, context)
 
         return update_wrapper(render, otherwise)
 
-    cdef object rendered(self, node, context, unsigned long long since):
+    cdef object rendered(self, node, context):
         reverse, not_found = self.urls["reverse"], self.urls["NoReverseMatch"]
         args = [self.resolved(each, context) for each in node.args]
         kwargs = {
@@ -53,7 +52,7 @@ cdef class UrlNodes:
         try:
             # Something may have been changed by what was asked.
             url = None
-            if changes == since != 0:
+            if functions_hold(self.functions):
                 url = self.reversing.reversed(view_name, args, kwargs, current_app)
             if url is None:
                 url = reverse(
@@ -68,7 +67,7 @@ cdef class UrlNodes:
             return ""
         if not context.autoescape:
             return url
-        if type(url) is not str or changes != since:
+        if type(url) is not str or not functions_hold(self.functions):
             return self.tags["conditional_escape"](url)
         return self.templates.escaped(<str> url)
 

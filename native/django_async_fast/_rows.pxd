@@ -877,9 +877,7 @@ cdef class UrlNodes:
     cdef TemplateMethods templates
     cdef UrlReversing reversing
 
-    cdef object rendered(
-        self, object node, object context, unsigned long long since
-    )
+    cdef object rendered(self, object node, object context)
     cdef object resolved(self, object expression, object context)
 
 
