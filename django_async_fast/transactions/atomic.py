@@ -92,6 +92,8 @@ def leave(self: Atomic, exc_type: Any, exc_value: Any, traceback: Any) -> None:
     if not bridge.can_wait():
         abandon(wrapper, scope)
         return None
+    if scope is not wrapper.gate.innermost:
+        scope = _innermost_of_caller(wrapper, scope)
     try:
         ending = wrapper.gate.begin_exit(scope)
     except BaseException as failure:
@@ -207,6 +209,26 @@ def _entry(opened: list[Entry]) -> Entry:
     leave in another context than it entered in: then it is the last.
     """
     return ([each for each in opened if each[1].is_entered()] or opened)[-1]
+
+
+def _innermost_of_caller(wrapper: Any, scope: scopes.Scope) -> scopes.Scope:
+    """Return the scope that an exit from `scope` ends, on a stack as Django's.
+
+    Whoever leaves atomic blocks in another order than he has entered them would wait for
+    himself. Then it is the innermost, whose atomic block has `scope` to leave instead.
+    """
+    inside = wrapper.gate.inside(scope)
+    for each in inside:
+        if each.brief or not isinstance(each.owner, Atomic) or not each.is_entered():
+            return scope
+    innermost, *_ = inside
+    other = innermost.owner
+    entries: list[Entry] = other.__dict__.get("_daf_opened", [])
+    if (wrapper, innermost) not in entries:
+        return scope  # it is being left
+    entries[entries.index((wrapper, innermost))] = wrapper, scope
+    scope.owner, scope.place = other, innermost.place
+    return innermost
 
 
 def _is_of_caller(self: Atomic) -> bool:
