@@ -61,6 +61,11 @@ def in_block_thread() -> bool:
     return get_ident() in _blocks
 
 
+def forget() -> None:
+    """Let no thread work for a block: a child process has none of its parent's."""
+    _blocks.clear()
+
+
 def works_for(block: Block | None) -> bool:
     """Tell whether this thread works for `block`, perhaps one that has ended."""
     return block is not None and _blocks.get(get_ident()) is block

@@ -1,5 +1,6 @@
 """What `connections[alias]` means: in a block, and in its threads, the block's."""
 
+import os
 from typing import Any
 
 from django.db.utils import ConnectionHandler
@@ -8,6 +9,9 @@ from .. import bridge
 from . import block_threads, lazy_wrapper
 from .block_protocol import Block
 from .blocks import current_block, entered_block
+from .forked_process import leave_blocks
+
+os.register_at_fork(after_in_child=leave_blocks)
 
 django_create_connection = ConnectionHandler.create_connection
 
