@@ -214,8 +214,9 @@ def _entry(opened: list[Entry]) -> Entry:
 def _innermost_of_caller(wrapper: Any, scope: scopes.Scope) -> scopes.Scope:
     """Return the scope that an exit from `scope` ends, on a stack as Django's.
 
-    Whoever leaves atomic blocks in another order than he has entered them would wait for
-    himself. Then it is the innermost, whose atomic block has `scope` to leave instead.
+    Whoever leaves atomic blocks in another order than he has entered them would wait
+    for himself. Then it is the innermost, whose atomic block has `scope` to leave
+    instead.
     """
     inside = wrapper.gate.inside(scope)
     for each in inside:
