@@ -22,6 +22,7 @@ METHODS = [
     (base.VariableNode, "render", ({},)),
     (base.NodeList, "render", ({},)),
     (defaulttags.ForNode, "render", ({},)),
+    (defaulttags.URLNode, "render", ({},)),
     (context.BaseContext, "get", ("name", 1)),
 ]
 
