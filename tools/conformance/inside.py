@@ -24,7 +24,7 @@ def main(mode: str, arguments: list[str]) -> None:
     if mode == "stock":
         _run_tests()
         return
-    _install_after_setup(mode)
+    install_after_setup(mode)
     if mode == "sync":
         _run_tests()
         return
@@ -49,7 +49,7 @@ async def _in_a_block(shared: bool) -> None:
     from django_async_fast import bridge
     from django_async_fast.connections import blocks
 
-    _keep_sync_code_on(asyncio.get_running_loop())
+    keep_sync_code_on(asyncio.get_running_loop(), _uses_database)
     block = blocks.Block(force_rollback=False, where=None, shared=shared)
     blocks.entered_block.set(block)
     try:
@@ -62,7 +62,15 @@ async def _in_a_block(shared: bool) -> None:
         os._exit(int(end.code or 0))
 
 
-def _keep_sync_code_on(loop: asyncio.AbstractEventLoop) -> None:
+def _uses_database() -> bool:
+    from django.test import TransactionTestCase
+
+    return isinstance(running.get(), TransactionTestCase)
+
+
+def keep_sync_code_on(
+    loop: asyncio.AbstractEventLoop, applies: Callable[[], bool]
+) -> None:
     """Run thread-sensitive code where asgiref would: with the suite itself.
 
     The suite calls `async_to_sync`, and what that hands back to `sync_to_async` runs
@@ -70,7 +78,6 @@ def _keep_sync_code_on(loop: asyncio.AbstractEventLoop) -> None:
     test that may not use the database keeps its threads: it is about them.
     """
     from asgiref.sync import SyncToAsync
-    from django.test import TransactionTestCase
 
     from django_async_fast import bridge
 
@@ -78,14 +85,14 @@ def _keep_sync_code_on(loop: asyncio.AbstractEventLoop) -> None:
 
     async def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         ours = self._thread_sensitive and asyncio.get_running_loop() is loop
-        if ours and isinstance(running.get(), TransactionTestCase):
+        if ours and applies():
             return await bridge.run(self.func, *args, **kwargs)
         return await threaded(self, *args, **kwargs)
 
     SyncToAsync.__call__ = call  # type: ignore[method-assign]
 
 
-def _install_after_setup(mode: str) -> None:
+def install_after_setup(mode: str) -> None:
     """Install where INSTALLED_APPS would: runtests.py sets that itself."""
     import django
 
