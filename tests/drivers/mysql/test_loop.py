@@ -299,8 +299,7 @@ async def test_a_closed_connection_is_not_usable(log: str) -> None:
 
 
 async def test_a_forked_process_leaves_the_connection_alone(log: str) -> None:
-    def in_child() -> int:
-        raw = connections[log].connection
+    def in_child(raw: Any) -> int:
         try:
             raw.query("SELECT 1")
         except (InterfaceError, OperationalError) as exc:
@@ -309,8 +308,9 @@ async def test_a_forked_process_leaves_the_connection_alone(log: str) -> None:
         return 9
 
     def fork() -> int:
+        raw = connections[log].connection
         if (child := os.fork()) == 0:
-            os._exit(in_child())
+            os._exit(in_child(raw))
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
     async with new_connection(log) as conn:
