@@ -136,6 +136,8 @@ class Connection(_Proxy):
         Broken off, the call is waited for all the same, and the connection closed if
         that takes too long. A statement is ended where that can be done.
         """
+        if self.inherited:
+            check_usable(self)
         self.gate.acquire()
         try:
             return bridge.await_(self._run(function, is_statement))

@@ -296,6 +296,8 @@ class Connection(OfOneProcess):
         Broken off, the answer is waited for all the same, and the connection closed if
         that takes too long. A statement is ended where that can be done.
         """
+        if self.inherited:
+            check_usable(self)
         self.gate.acquire()
         try:
             return bridge.await_(self._wait(send, args, killable))
