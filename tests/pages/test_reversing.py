@@ -10,17 +10,17 @@ from uuid import UUID
 import pytest
 from django.test import override_settings
 from django.urls import converters, include, path, re_path, resolvers, reverse
-from django.urls.resolvers import RegexPattern, URLResolver
+from django.urls.resolvers import URLResolver
 from django.utils import translation
 from django.utils.functional import lazystr
 from django.utils.safestring import mark_safe
 from hypothesis import given
 from hypothesis import strategies as st
 
-from . import url_trees
-from .url_trees import ASKED, TREES, view
+from .url_trees import ASKED, TREES, registered, root, view
+from .url_trees import UUID as KEY_TEXT
 
-KEY = UUID(url_trees.UUID)
+KEY = UUID(KEY_TEXT)
 
 
 class Asked:
@@ -62,16 +62,8 @@ SOUGHT = st.sampled_from(["one", "two", "", view, None, lazystr("one"), 5, []])
 
 @pytest.fixture(autouse=True, scope="module")
 def _converters() -> Iterator[None]:
-    own = {"even": url_trees.Even(), "open": url_trees.OpenGroup()}
-    with mock.patch.dict(converters.REGISTERED_CONVERTERS, own):
-        converters.get_converters.cache_clear()
+    with registered():
         yield
-    converters.get_converters.cache_clear()
-    resolvers._route_to_regex.cache_clear()
-
-
-def _root(patterns: Any) -> URLResolver:
-    return URLResolver(RegexPattern(r"^/"), patterns)
 
 
 def _answer(resolver: URLResolver, sought: Any, prefix: str, args: Any) -> Any:
@@ -94,7 +86,7 @@ def _stock() -> Any:
 def test_a_view_is_where_django_says(
     tree: Any, sought: Any, prefix: str, arguments: Any, language: str
 ) -> None:
-    resolver, other = _root(tree), _root(tree)
+    resolver, other = root(tree), root(tree)
     _answer(resolver, sought, prefix, arguments)  # asks each view what it is, once
     with translation.override(language):
         for _ in range(2):  # the second time it is known who is where
@@ -168,7 +160,7 @@ def test_what_is_put_in_a_place_of_djangos_is_asked(
     def answer() -> Any:
         return _answer(resolver, "number", "/a,", ([7], {}))
 
-    resolver = _root(BOOKS)
+    resolver = root(BOOKS)
     assert answer()[0] == "/a,7"
     with mock.patch.object(owner, name, made):
         ours = answer()
@@ -180,7 +172,7 @@ def test_what_is_put_in_a_place_of_djangos_is_asked(
 
 def test_a_method_of_a_converter_is_asked() -> None:
     made = path("<int:pk>/", view, name="one")
-    resolver = _root([made])
+    resolver = root([made])
     assert resolver._reverse_with_prefix("one", "/", 5) == "/5/"
     made.pattern.converters["pk"].to_url = lambda value: "6"
     try:

@@ -24,21 +24,13 @@ from hypothesis import strategies as st
 
 from tests.support.noted import noted
 
-from .url_trees import ASKED, PATHS, TREES, Even, OpenGroup, view
+from .url_trees import ASKED, PATHS, TREES, registered, root, view
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _converters() -> Iterator[None]:
-    own = {"even": Even(), "open": OpenGroup()}
-    with mock.patch.dict(converters.REGISTERED_CONVERTERS, own):
-        converters.get_converters.cache_clear()
+    with registered():
         yield
-    converters.get_converters.cache_clear()
-    resolvers._route_to_regex.cache_clear()
-
-
-def _root(patterns: Any) -> URLResolver:
-    return URLResolver(RegexPattern(r"^/"), patterns)
 
 
 def _answer(resolver: URLResolver, asked: str) -> Any:
@@ -59,7 +51,7 @@ def _stock() -> Any:
 
 @given(TREES, PATHS, st.sampled_from(["de", "en"]))
 def test_a_path_is_for_what_django_says(tree: Any, asked: str, language: str) -> None:
-    resolver = _root(tree)
+    resolver = root(tree)
     with translation.override(language):
         ours = _answer(resolver, asked)
         with _stock():
@@ -71,7 +63,7 @@ def test_a_path_is_for_what_django_says(tree: Any, asked: str, language: str) ->
 def _site() -> tuple[URLResolver, URLPattern, URLResolver]:
     pattern = path("<int:x>/", view, {"y": 1}, "one")
     inner = path("a/", include(([re_path("^b/$", view, name="two"), pattern], "app")))
-    return _root([path("c/", view), inner]), pattern, inner
+    return root([path("c/", view), inner]), pattern, inner
 
 
 @pytest.mark.parametrize(
@@ -189,11 +181,11 @@ def test_patterns_that_include_themselves_end() -> None:
     patterns: list[Any] = []
     patterns.append(path("", include(patterns)))
     with pytest.raises(RecursionError):
-        _root(patterns).resolve("/a/")
+        root(patterns).resolve("/a/")
 
 
 def test_what_does_not_compile_is_told() -> None:
-    resolver = _root([re_path("(", view)])
+    resolver = root([re_path("(", view)])
     with pytest.raises(ImproperlyConfigured, match="not a valid regular expression"):
         resolver.resolve("/a/")
 
@@ -209,9 +201,9 @@ def test_a_converter_may_find_that_there_is_no_page() -> None:
     with mock.patch.dict(converters.REGISTERED_CONVERTERS, elsewhere=Elsewhere()):
         converters.get_converters.cache_clear()
         first, second = path("<elsewhere:x>", view), path("abc", view)
-    tried = _root([first, second]).resolve("/abc").tried
+    tried = root([first, second]).resolve("/abc").tried
     assert tried == [[first, "another"], [second]]
-    nested = _root([path("a/", include([first])), path("a/abc", view)])
+    nested = root([path("a/", include([first])), path("a/abc", view)])
     assert nested.resolve("/a/abc").route == "a/abc"
 
 
@@ -240,7 +232,7 @@ class Answering(URLPattern):
 def test_a_match_of_another_class_is_asked_as_often(missing: str) -> None:
     pattern = Answering(RegexPattern("^(a)$"), view)
     pattern.missing = missing
-    resolver = _root([path("b/", include([pattern])), path("b/a", view)])
+    resolver = root([path("b/", include([pattern])), path("b/a", view)])
     ours = _answer(resolver, "/b/a")
     assert missing or ours[-1].count("args") == 2
     with _stock():
@@ -253,7 +245,7 @@ class Listing(RoutePattern):
 
 
 def test_what_a_pattern_of_ones_own_captures_has_to_be_a_mapping() -> None:
-    resolver = _root([URLResolver(Listing("a/"), [path("b/", view)])])
+    resolver = root([URLResolver(Listing("a/"), [path("b/", view)])])
     ours = _answer(resolver, "/a/b/")
     assert ours[0] is TypeError
     with _stock():
@@ -286,7 +278,7 @@ def test_a_regular_expression_is_made_as_often(kind: Any) -> None:
 @pytest.mark.parametrize("kind", [RoutePattern, RegexPattern])
 def test_what_a_pattern_keeps_may_not_count(kind: Any) -> None:
     descriptor = type(vars(kind)["regex"])
-    resolver = _root([path("<x>/", view), re_path("^(a)$", view)])
+    resolver = root([path("<x>/", view), re_path("^(a)$", view)])
     resolver.resolve("/a/")
     resolver.resolve("/a")
     for each in resolver.url_patterns:
@@ -309,7 +301,7 @@ def test_a_mock_is_called_as_a_method() -> None:
 @pytest.mark.parametrize("text", ["^a(?#b)?/", r"^(?:a)b(?#c)*\Z", "^a(?#b){0}"])
 @pytest.mark.parametrize("asked", ["/", "/a", "//", "/ab"])
 def test_a_comment_stands_between_what_is_repeated(text: str, asked: str) -> None:
-    resolver = _root([re_path(text, view)])
+    resolver = root([re_path(text, view)])
     ours = _answer(resolver, asked)
     with _stock():
         assert ours == _answer(resolver, asked)

@@ -1,11 +1,13 @@
 """Trees of Django's URL patterns, and paths that some of them match."""
 
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
+from unittest import mock
 
-from django.urls import path, re_path
+from django.urls import converters, path, re_path, resolvers
 from django.urls.resolvers import (
     LocalePrefixPattern,
     RegexPattern,
@@ -38,6 +40,21 @@ class OpenGroup(Even):
 
     def to_python(self, value: str) -> Any:
         return value
+
+
+@contextmanager
+def registered() -> Iterator[None]:
+    """Have the converters above registered, which trees have."""
+    own = {"even": Even(), "open": OpenGroup()}
+    with mock.patch.dict(converters.REGISTERED_CONVERTERS, own):
+        converters.get_converters.cache_clear()
+        yield
+    converters.get_converters.cache_clear()
+    resolvers._route_to_regex.cache_clear()
+
+
+def root(patterns: Any) -> URLResolver:
+    return URLResolver(RegexPattern(r"^/"), patterns)
 
 
 def view(request: Any) -> None: ...
